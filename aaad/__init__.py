@@ -1,0 +1,1 @@
+"""The network side of an internet provider as one daemon."""

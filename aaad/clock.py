@@ -1,0 +1,17 @@
+"""The only module that asks the clock; everything else is told `now`.
+
+Wall time is Unix seconds (float) or aware UTC datetimes, monotonic time is seconds (float).
+"""
+
+import time
+from datetime import UTC, datetime
+
+wall_s = time.time
+monotonic_s = time.monotonic
+monotonic_ns = time.monotonic_ns
+wall_ns = time.time_ns
+
+
+def utc_now() -> datetime:
+    """Return the current instant as an aware datetime in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""Builds every object and starts every service: supervisor, roles, sockets."""

@@ -1,0 +1,1 @@
+"""The one door to PostgreSQL: connections, named statements, migrations, the embedded cluster."""

@@ -1,0 +1,52 @@
+"""The one exception tree: what can be wrong from outside.
+
+An expected outcome (wrong password, unknown login) is a value and never stands here. What is caught at a
+rim, counted and survived derives from AaadError; anything else is our own bug and is logged with traceback.
+"""
+
+
+class AaadError(Exception):
+    """Something outside this program is not as it must be."""
+
+
+class ConfigError(AaadError):
+    """The configuration is wrong. Carries the key, the value (never a secret's) and what is allowed."""
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        super().__init__(f"{key}: {value!r} is not valid: {allowed}")
+        self.key = key
+        self.value = value
+        self.allowed = allowed
+
+
+class ProtocolError(AaadError):
+    """A peer sent what it must not."""
+
+
+class MalformedPacket(ProtocolError):  # noqa: N818  the protocol's own word
+    """A RADIUS datagram that RFC 2865 does not allow. The text names the rule that it broke."""
+
+
+class StoreError(AaadError):
+    """PostgreSQL is away, refuses, or did not answer in time."""
+
+
+class SpoolError(AaadError):
+    """The spool cannot be written or a segment cannot be read."""
+
+
+class ReplicaError(AaadError):
+    """The replica is missing, of another version, or damaged."""
+
+
+class EmbeddedError(AaadError):
+    """The embedded PostgreSQL cannot be started here; the text says why and what would help."""
+
+
+class InvalidValue(AaadError):  # noqa: N818  reads as the sentence it prints
+    """A field of the ERP's data is wrong. Carries the field's name and what is allowed."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message

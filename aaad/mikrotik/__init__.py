@@ -1,0 +1,1 @@
+"""RouterOS: API connection, enforcing, observing. Empty until orders arrive."""

@@ -1,0 +1,1 @@
+"""Equipment that is pinged and polled. Empty until monitoring arrives."""

@@ -1,0 +1,1 @@
+"""Values and pure decisions. Knows no RADIUS, no SQL and no clock."""

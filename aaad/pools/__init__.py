@@ -1,0 +1,1 @@
+"""Addresses: ranges, leases and claims. Empty until leases arrive."""

@@ -1,0 +1,1 @@
+"""The RADIUS wire and the path of a request."""

@@ -1,0 +1,1 @@
+"""Sessions and what the drain writes about them."""
