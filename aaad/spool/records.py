@@ -1,0 +1,77 @@
+"""The typed records of the spool: everything that the request path wants written to PostgreSQL.
+
+Pure: msgpack arrays with a tag in front. A tag is never reused; fields are only ever added at the end with a
+default, so that an old segment can be drained by a new program.
+"""
+
+import msgspec
+
+from aaad.errors import SpoolError
+
+
+class RouterSeen(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A router proved its secret (rule R2.1), and which of our addresses it speaks to (R2.6)."""
+
+    nas_id: int
+    source_address: str
+    nas_identifier: bytes
+    local_address: str
+    at_s: float
+
+
+class MessageAuthenticatorArmed(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """A verified Message-Authenticator in an Access-Request arms the ratchet of that router (rule R2.3)."""
+
+    nas_id: int
+    source_address: str
+    nas_identifier: bytes
+    at_s: float
+
+
+class LoginRefused(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A known login was refused so often in one minute, for one reason (rule R3.6)."""
+
+    login_id: int
+    reason: str  # a Reason's label
+    minute: int  # Unix minutes
+    count: int
+
+
+class NameRefused(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Unknown names were refused so often at one router in one minute, with a small masked sample (R3.6)."""
+
+    nas_id: int
+    source_address: str
+    nas_identifier: bytes
+    reason: str
+    minute: int
+    count: int
+    sample: tuple[str, ...]
+
+
+class BindingLearned(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """A login with automatic filling connected from this device. `kind` is "mac"."""
+
+    login_id: int
+    kind: str
+    value: str
+    at_s: float
+
+
+Record = RouterSeen | MessageAuthenticatorArmed | LoginRefused | NameRefused | BindingLearned
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """Return a record's octets."""
+    return _encoder.encode(record)
+
+
+def decode(data: bytes) -> Record:
+    """Return the record in these octets; SpoolError if there is none."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise SpoolError(f"not a record: {error}") from error
