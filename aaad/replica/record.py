@@ -46,8 +46,8 @@ def encode(login: LoginFacts, digest: int) -> bytes:
 def decode(record: bytes) -> LoginFacts:
     """Return the facts in a record; ReplicaError if it is of another version or cut off."""
     try:
-        version, contract_status, access_status, flags, login, contract, client, plan, branch, ipv4, _ = (
-            _unpack(record)
+        version, contract_status, access_status, flags, login, contract, client, plan, branch, ipv4, _ = _unpack(
+            record
         )
     except StructError as error:
         raise ReplicaError(f"a record of {len(record)} octets is too short") from error
