@@ -1,0 +1,44 @@
+"""Passwords of Access-Requests. Pure; PAP (RFC 2865, 5.2).
+
+Comparisons take the same time whatever is wrong.
+"""
+
+from hmac import compare_digest
+
+from aaad.policy.codes import Credential
+from aaad.radius.integrity import SecretKeys, md5
+
+_CHUNK = 16
+_HIDDEN_MAX = 128  # RFC 2865, 5.2
+
+
+def pap_plaintext(keys: SecretKeys, request_authenticator: bytes, hidden: bytes) -> bytes:
+    """Return what was hidden in a User-Password, padding included; `hidden` is 16 to 128 octets by 16."""
+    shown = b""
+    previous = request_authenticator
+    for start in range(0, len(hidden), _CHUNK):
+        state = keys.password_state.copy()
+        state.update(previous)
+        previous = hidden[start : start + _CHUNK]
+        mask = int.from_bytes(state.digest(), "big") ^ int.from_bytes(previous, "big")
+        shown += mask.to_bytes(_CHUNK, "big")
+    return shown
+
+
+def pap_size_allowed(hidden: bytes) -> bool:
+    """Tell whether a User-Password has a length that RFC 2865, 5.2 allows."""
+    return 0 < len(hidden) <= _HIDDEN_MAX and len(hidden) % _CHUNK == 0
+
+
+def verify_pap(
+    keys: SecretKeys, request_authenticator: bytes, hidden: bytes, password: bytes, *, is_md5: bool
+) -> Credential:
+    """Verify a User-Password against the stored password, or against its MD5 when that is what is stored."""
+    if not pap_size_allowed(hidden):
+        return Credential.WRONG
+    shown = pap_plaintext(keys, request_authenticator, hidden)
+    if is_md5:
+        right = compare_digest(md5(shown.rstrip(b"\0")).digest(), password)
+    else:
+        right = bool(password) and compare_digest(shown, password.ljust(len(shown), b"\0"))
+    return Credential.RIGHT if right else Credential.WRONG
