@@ -1,0 +1,465 @@
+"""The configuration: one frozen tree, read from TOML, with secrets from the environment or systemd's credentials.
+
+Unknown keys are errors, each field says what it means, its unit and its range, and `config/aaad.example.toml` is
+made from these declarations. Only `aaad/daemon/` and `aaad/cli/` read this tree; every other room gets plain values.
+This module never prints, never logs and never lets a secret into an error or a repr.
+"""
+
+import difflib
+import re
+import socket
+import textwrap
+import tomllib
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    Strict,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from aaad.errors import ConfigError
+
+Address = IPv4Address | IPv6Address
+
+DEFAULT_PATH = Path("/etc/aaad/aaad.toml")
+PATH_VARIABLE = "AAAD_CONFIG"
+DSN_VARIABLE = "AAAD_DATABASE_DSN"
+DSN_CREDENTIAL = "database_dsn"
+
+_HIDDEN = "(hidden)"
+_WHOLE_FILE = "file"
+_SOCKET_FOLDER_OCTETS_MAX = 90  # a unix socket's path holds 107 octets, and the folder's is followed by a name
+
+
+def _not_allowed(allowed: str) -> PydanticCustomError:
+    return PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed})
+
+
+def _absolute_path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value).startswith("/"):
+        raise _not_allowed("an absolute path")
+    return Path(value)
+
+
+def _socket_folder(value: object) -> Path:
+    path = _absolute_path(value)
+    if len(str(path).encode()) > _SOCKET_FOLDER_OCTETS_MAX:
+        raise _not_allowed(f"an absolute path of at most {_SOCKET_FOLDER_OCTETS_MAX} octets")
+    return path
+
+
+_ADDRESSES_ALLOWED = (
+    'a list of 1 to 64 different IP addresses of this machine, such as ["192.0.2.1", "2001:db8::1"]; '
+    "0.0.0.0 or :: stands alone in its family"
+)
+_ADDRESSES_MAX = 64
+
+
+def _address(value: object) -> Address:
+    if not isinstance(value, str | IPv4Address | IPv6Address):
+        raise _not_allowed("one IP address as text")
+    try:
+        return ip_address(value)
+    except ValueError:
+        raise _not_allowed("one IP address as text") from None
+
+
+def _addresses(value: object) -> tuple[Address, ...]:
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= _ADDRESSES_MAX:
+        raise _not_allowed(_ADDRESSES_ALLOWED)
+    try:
+        addresses = tuple(_address(item) for item in value)
+    except PydanticCustomError:
+        raise _not_allowed(_ADDRESSES_ALLOWED) from None
+    if len(set(addresses)) != len(addresses):
+        raise _not_allowed(_ADDRESSES_ALLOWED)
+    for version in (4, 6):
+        family = [address for address in addresses if address.version == version]
+        if len(family) > 1 and any(address.is_unspecified for address in family):
+            raise _not_allowed(_ADDRESSES_ALLOWED)
+    return addresses
+
+
+_DSN_ALLOWED = (
+    "a PostgreSQL URI such as postgresql://aaad@db1,db2/aaad, here, in the environment variable "
+    f"{DSN_VARIABLE} or in the systemd credential {DSN_CREDENTIAL}"
+)
+
+
+def _dsn(value: SecretStr) -> SecretStr:
+    if not re.match(r"postgres(ql)?://", value.get_secret_value()):
+        raise _not_allowed(_DSN_ALLOWED)
+    return value
+
+
+def _node_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
+        raise _not_allowed("1 to 63 letters, digits, dots, hyphens and underscores, beginning with a letter or digit")
+    return value
+
+
+def _host_name() -> str:
+    return socket.gethostname()
+
+
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute_path)]
+
+
+def _whole(default: int, low: int, high: int, description: str, unit: str = "") -> Any:
+    return Field(default, ge=low, le=high, description=description, json_schema_extra={"unit": unit})
+
+
+def _number(default: float, low: float, high: float, description: str, unit: str = "") -> Any:
+    return Field(
+        default, ge=low, le=high, allow_inf_nan=False, description=description, json_schema_extra={"unit": unit}
+    )
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+
+class NodeConfig(_Section):
+    """This node: its name among the others and where its state lives."""
+
+    name: Annotated[str, Strict(), AfterValidator(_node_name)] = Field(
+        default_factory=_host_name,
+        description="Name of this node in net.node; one per node for ever. Default: the host's name.",
+    )
+    state_dir: AbsolutePath = Field(
+        default=Path("/var/lib/aaad"),
+        description="Folder of the replica, the spool (precious), the journal and the counters; mode 0700.",
+    )
+    run_dir: Annotated[Path, BeforeValidator(_socket_folder)] = Field(
+        default=Path("/run/aaad"), description="Folder of the unix sockets of this node."
+    )
+
+
+class DatabaseConfig(_Section):
+    """PostgreSQL, the only truth. Several hosts may stand in the URI; the primary is used."""
+
+    dsn: Annotated[SecretStr, AfterValidator(_dsn)] = Field(
+        description=f"Secret. Where PostgreSQL is. {DSN_VARIABLE} goes before the systemd credential "
+        f"{DSN_CREDENTIAL}, which goes before this key."
+    )
+    connect_timeout_s: Number = _number(5.0, 0.1, 60.0, "Longest wait for a connection.", "seconds")
+    statement_timeout_s: Number = _number(5.0, 0.1, 300.0, "Longest wait for one statement's answer.", "seconds")
+
+
+class RadiusConfig(_Section):
+    """The ports that the concentrators send to."""
+
+    addresses: Annotated[tuple[Address, ...], BeforeValidator(_addresses)] = Field(
+        default=(IPv4Address("0.0.0.0"), IPv6Address("::")),  # noqa: S104  a RADIUS server is there to be reached
+        description="Local addresses, one socket each. On a machine with several addresses name them: an answer "
+        "leaves from the address that was asked only if its socket is bound to it.",
+    )
+    auth_port: Whole = _whole(1812, 1, 65535, "UDP port for Access-Request and Status-Server.")
+    acct_port: Whole = _whole(1813, 1, 65535, "UDP port for Accounting-Request and Status-Server.")
+    processes: Whole = _whole(
+        1,
+        1,
+        64,
+        "Processes that answer, each on its own socket per address. One serves over 20,000 requests a second.",
+    )
+    receive_buffer_bytes: Whole = _whole(
+        8_388_608, 65_536, 1_073_741_824, "Kernel buffer asked for per socket; the log tells what was got.", "octets"
+    )
+    reply_ttl_s: Number = _number(
+        10.0, 5.0, 30.0, "How long an answer is kept for retransmissions (RFC 5080, 2.2.2).", "seconds"
+    )
+    peers_max: Whole = _whole(16_384, 16, 1_048_576, "Most routers remembered at once.", "routers")
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.auth_port == self.acct_port:
+            raise PydanticCustomError(
+                "not_allowed_at",
+                "",
+                {"key": "acct_port", "value": self.acct_port, "allowed": "a port other than radius.auth_port"},
+            )
+        return self
+
+
+class ReplicaConfig(_Section):
+    """The node's own copy of what authentication reads."""
+
+    map_size_bytes: Whole = _whole(
+        17_179_869_184, 67_108_864, 1_099_511_627_776, "Largest size of the store; a sparse file.", "octets"
+    )
+    poll_interval_s: Number = _number(
+        0.5, 0.05, 1.0, "Longest time between two looks at the change log; a notification shortens it.", "seconds"
+    )
+    brake_share: Number = _number(
+        0.05,
+        0.0,
+        1.0,
+        "Share of all logins that may lose access in one window before the rest is held back.",
+        "share",
+    )
+    brake_minimum: Whole = _whole(
+        50, 1, 10_000_000, "Fewer logins than this may always lose access in one window.", "logins"
+    )
+    brake_window_s: Number = _number(300.0, 1.0, 86_400.0, "Length of the brake's window.", "seconds")
+    checksum_interval_s: Number = _number(
+        3600.0, 60.0, 604_800.0, "Time between two comparisons of the whole replica with PostgreSQL.", "seconds"
+    )
+    change_log_keep_s: Number = _number(
+        86_400.0,
+        600.0,
+        2_592_000.0,
+        "Age at which the change log is pruned; an older node loads all anew.",
+        "seconds",
+    )
+
+
+class SpoolConfig(_Section):
+    """What the request path wants written, on disk before it is answered."""
+
+    segment_bytes: Whole = _whole(16_777_216, 65_536, 1_073_741_824, "Size of one segment file.", "octets")
+    keep_s: Number = _number(
+        172_800.0, 0.0, 2_592_000.0, "How long drained segments stay, for a failover that lost commits.", "seconds"
+    )
+    bytes_max: Whole = _whole(
+        8_589_934_592, 1_048_576, 1_099_511_627_776, "Most disk that one process's spool may take.", "octets"
+    )
+
+
+class JournalConfig(_Section):
+    """Every decision of the last days with its facts, for `aaad why`."""
+
+    bytes_max: Whole = _whole(
+        268_435_456, 1_048_576, 1_099_511_627_776, "Most disk that one process's journal may take.", "octets"
+    )
+    segment_bytes: Whole = _whole(16_777_216, 65_536, 1_073_741_824, "Size of one segment file.", "octets")
+
+
+class MetricsConfig(_Section):
+    """Where Prometheus and health checks ask."""
+
+    address: Annotated[Address, BeforeValidator(_address)] = Field(
+        default=IPv4Address("127.0.0.1"), description="Local address of the HTTP port for /metrics and /health."
+    )
+    port: Whole = _whole(9812, 1, 65535, "TCP port of /metrics and /health.")
+
+
+class LogConfig(_Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is written."
+    )
+    format: Literal["json", "console"] = Field(
+        default="json", description="One JSON object a line, or text for people."
+    )
+
+
+class SupervisorConfig(_Section):
+    """How the processes of this node are kept alive."""
+
+    backoff_initial_s: Number = _number(
+        0.1, 0.01, 10.0, "Wait before the second restart in a row; the first is at once.", "seconds"
+    )
+    backoff_max_s: Number = _number(30.0, 0.1, 600.0, "Longest wait before a restart.", "seconds")
+    drain_timeout_s: Number = _number(
+        5.0, 0.5, 80.0, "How long a stopping process may finish what it holds before it is killed.", "seconds"
+    )
+
+
+class CliConfig(_Section):
+    """What operators see at the command line."""
+
+    language: Literal["auto", "pt", "en"] = Field(
+        default="auto", description="Language; auto asks the environment (LANG)."
+    )
+
+
+class Config(_Section):
+    """The whole configuration of one node."""
+
+    node: NodeConfig = Field(default_factory=NodeConfig)
+    database: DatabaseConfig
+    radius: RadiusConfig = Field(default_factory=RadiusConfig)
+    replica: ReplicaConfig = Field(default_factory=ReplicaConfig)
+    spool: SpoolConfig = Field(default_factory=SpoolConfig)
+    journal: JournalConfig = Field(default_factory=JournalConfig)
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig)
+    log: LogConfig = Field(default_factory=LogConfig)
+    supervisor: SupervisorConfig = Field(default_factory=SupervisorConfig)
+    cli: CliConfig = Field(default_factory=CliConfig)
+
+
+def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Return the configuration in this file; ConfigError names the first key that is wrong."""
+    return parse_config(read_config_text(path), environ)
+
+
+def read_config_text(path: Path) -> str:
+    """Return the file's text; ConfigError if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(_WHOLE_FILE, str(path), f"a file that can be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(_WHOLE_FILE, str(path), "a text file in UTF-8") from None
+
+
+def parse_config(text: str, environ: Mapping[str, str]) -> Config:
+    """Return the configuration in this TOML text, completed with secrets from the environment."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # The text of the error tells line and column, never the value, which may be a secret.
+        raise ConfigError(_WHOLE_FILE, _HIDDEN, f"TOML: {error}") from None
+    _add_secrets(tree, environ)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    # Raised outside the handler: pydantic's own error holds the input, and so perhaps a secret.
+    raise _explained(details[0], tree)
+
+
+def _add_secrets(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
+    dsn = environ.get(DSN_VARIABLE) or _credential(environ, DSN_CREDENTIAL)
+    if dsn is None:
+        return
+    section = tree.setdefault("database", {})
+    if isinstance(section, dict):
+        section["dsn"] = dsn
+
+
+def _credential(environ: Mapping[str, str], name: str) -> str | None:
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return None
+    try:
+        return (Path(folder) / name).read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"credential {name}", _HIDDEN, "a UTF-8 text file that this account can read") from None
+
+
+def _explained(detail: ErrorDetails, tree: Mapping[str, Any]) -> ConfigError:
+    path = [str(part) for part in detail["loc"]]
+    context = detail.get("ctx", {})
+    if detail["type"] == "not_allowed_at":
+        return ConfigError(".".join([*path, context["key"]]), context["value"], context["allowed"])
+    if detail["type"] == "extra_forbidden":
+        return ConfigError(".".join(path), _shown(path, tree), _known_keys(path))
+    if detail["type"] == "missing" and path == ["database"]:
+        path = ["database", "dsn"]
+    section, field = _declaration(path)
+    if field is None:
+        return ConfigError(".".join(path), _shown(path, tree), f"a table [{section}] of keys")
+    return ConfigError(".".join(path[:2]), _shown(path[:2], tree), str(context.get("allowed") or _allowed(field)))
+
+
+def _declaration(path: list[str]) -> tuple[str, FieldInfo | None]:
+    section = _sections()[path[0]]
+    return path[0], section.model_fields[path[1]] if len(path) > 1 else None
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    return {
+        name: field.annotation
+        for name, field in Config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+
+
+def _shown(path: list[str], tree: Mapping[str, Any]) -> object:
+    value: object = tree
+    for part in path:
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    known = set(_sections()) if len(path) == 1 else set(_sections()[path[0]].model_fields)
+    secret_or_unknown = path[-1] not in known or path == ["database", "dsn"]
+    # An unknown key may be a misspelt secret, and a table that is no table may hold anything.
+    return _HIDDEN if secret_or_unknown or isinstance(value, dict) or path == ["database"] else value
+
+
+def _known_keys(path: list[str]) -> str:
+    known = list(_sections()) if len(path) == 1 else list(_sections()[path[0]].model_fields)
+    near = difflib.get_close_matches(path[-1], known, n=1)
+    hint = f"; {near[0]} is meant?" if near else ""
+    return f"unknown key, known here are {', '.join(known)}{hint}"
+
+
+def _limits(field: FieldInfo) -> tuple[Any, Any]:
+    low = next((item.ge for item in field.metadata if hasattr(item, "ge")), None)
+    high = next((item.le for item in field.metadata if hasattr(item, "le")), None)
+    return low, high
+
+
+def _unit(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _allowed(field: FieldInfo) -> str:
+    low, high = _limits(field)
+    if low is not None:
+        kind = "a whole number" if field.annotation is int else "a number"
+        unit = f" ({_unit(field)})" if _unit(field) else ""
+        return (
+            f"{kind} from {low:g} to {high:g}{unit}" if kind == "a number" else f"{kind} from {low} to {high}{unit}"
+        )
+    choices = getattr(field.annotation, "__args__", ())
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return f"one of {', '.join(choices)}"
+    return _DSN_ALLOWED if field.annotation is SecretStr else "text"
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
+
+
+def example_toml() -> str:
+    """Return the example file: every key with its meaning, unit and range, set to its default in a comment."""
+    lines = [
+        "# Configuration of aaad. Made from the declarations in aaad/config.py by `make example`: do not edit it in",
+        "# the source tree. A key that is not set has the value shown. Unknown keys are errors; try",
+        "# `aaad check --config FILE`. SIGHUP (systemctl reload aaad) reads it again; a bad file changes nothing.",
+    ]
+    for name, section in _sections().items():
+        lines += ["", f"# {section.__doc__}", f"[{name}]"]
+        for key, field in section.model_fields.items():
+            lines += _example_key(key, field)
+    return "\n".join(lines) + "\n"
+
+
+def _example_key(key: str, field: FieldInfo) -> Iterator[str]:
+    allowed = _allowed(field)
+    tells_more = _limits(field)[0] is not None or allowed.startswith("one of")
+    described = f"{field.description} {allowed[0].upper()}{allowed[1:]}." if tells_more else str(field.description)
+    for line in textwrap.wrap(described, 108):
+        yield f"# {line}"
+    yield f"#{key} = {_toml_value(field)}"
+
+
+def _toml_value(field: FieldInfo) -> str:
+    if field.annotation is SecretStr:
+        return '"postgresql://aaad@localhost/aaad"'
+    if field.default_factory is not None:
+        return '"node1"'
+    default = field.default
+    if isinstance(default, tuple):
+        return "[" + ", ".join(f'"{item}"' for item in default) + "]"
+    return f"{default}" if isinstance(default, int | float) else f'"{default}"'

@@ -1,0 +1,176 @@
+"""The configuration: what is allowed, what is said about what is not, and that no secret is ever shown."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from aaad.config import Config, example_toml, load_config, parse_config
+from aaad.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+DSN = "postgresql://aaad:secret-word@db.example/aaad"
+ENVIRON = {"AAAD_DATABASE_DSN": DSN}
+
+KNOWN_RADIUS = "addresses, auth_port, acct_port, processes, receive_buffer_bytes, reply_ttl_s, peers_max"
+ADDRESSES = (
+    'a list of 1 to 64 different IP addresses of this machine, such as ["192.0.2.1", "2001:db8::1"]; '
+    "0.0.0.0 or :: stands alone in its family"
+)
+
+BAD_FILES = [
+    ("[radius]\nauth_port = 0", "radius.auth_port: 0 is not valid: a whole number from 1 to 65535"),
+    ("[radius]\nauth_port = '1812'", "radius.auth_port: '1812' is not valid: a whole number from 1 to 65535"),
+    ("[radius]\nauth_port = true", "radius.auth_port: True is not valid: a whole number from 1 to 65535"),
+    ("[radius]\nauth_port = 1812.5", "radius.auth_port: 1812.5 is not valid: a whole number from 1 to 65535"),
+    ("[radius]\nauth_port = 1813", "radius.acct_port: 1813 is not valid: a port other than radius.auth_port"),
+    ("[radius]\nreply_ttl_s = 4", "radius.reply_ttl_s: 4 is not valid: a number from 5 to 30 (seconds)"),
+    ("[radius]\nreply_ttl_s = nan", "radius.reply_ttl_s: nan is not valid: a number from 5 to 30 (seconds)"),
+    ("[radius]\nreply_ttl_s = inf", "radius.reply_ttl_s: inf is not valid: a number from 5 to 30 (seconds)"),
+    (
+        "[radius]\nauth_prot = 1812",
+        f"radius.auth_prot: '(hidden)' is not valid: unknown key, known here are {KNOWN_RADIUS}; auth_port is meant?",
+    ),
+    ("[radius]\naddresses = []", f"radius.addresses: [] is not valid: {ADDRESSES}"),
+    ("[radius]\naddresses = ['nas']", f"radius.addresses: ['nas'] is not valid: {ADDRESSES}"),
+    ("[radius]\naddresses = '192.0.2.1'", f"radius.addresses: '192.0.2.1' is not valid: {ADDRESSES}"),
+    (
+        "[radius]\naddresses = ['192.0.2.1', '192.0.2.1']",
+        f"radius.addresses: ['192.0.2.1', '192.0.2.1'] is not valid: {ADDRESSES}",
+    ),
+    (
+        "[radius]\naddresses = ['0.0.0.0', '192.0.2.1']",
+        f"radius.addresses: ['0.0.0.0', '192.0.2.1'] is not valid: {ADDRESSES}",
+    ),
+    ("[metrics]\naddress = 'localhost'", "metrics.address: 'localhost' is not valid: one IP address as text"),
+    ("[log]\nlevel = 'loud'", "log.level: 'loud' is not valid: one of debug, info, warning, error"),
+    ("[log]\nformat = 3", "log.format: 3 is not valid: one of json, console"),
+    ("[node]\nstate_dir = 'var'", "node.state_dir: 'var' is not valid: an absolute path"),
+    (
+        f"[node]\nrun_dir = '/{'x' * 90}'",
+        f"node.run_dir: '/{'x' * 90}' is not valid: an absolute path of at most 90 octets",
+    ),
+    (
+        "[node]\nname = 'a b'",
+        (
+            "node.name: 'a b' is not valid: "
+            "1 to 63 letters, digits, dots, hyphens and underscores, beginning with a letter or digit"
+        ),
+    ),
+    ("node = 3", "node: 3 is not valid: a table [node] of keys"),
+    ("[replica]\nbrake_share = 1.5", "replica.brake_share: 1.5 is not valid: a number from 0 to 1 (share)"),
+    (
+        "[cache]\nsize = 1",
+        (
+            "cache: '(hidden)' is not valid: unknown key, known here are "
+            "node, database, radius, replica, spool, journal, metrics, log, supervisor, cli"
+        ),
+    ),
+    (
+        "[node]\nname = ",
+        "file: '(hidden)' is not valid: TOML: Invalid value (at end of document)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_FILES, ids=[message.split(":")[0] for _, message in BAD_FILES])
+def test_a_bad_file_is_told_by_key_value_and_what_is_allowed(text: str, message: str):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, ENVIRON)
+    assert str(caught.value) == message
+
+
+def test_a_missing_dsn_says_where_it_may_stand():
+    with pytest.raises(ConfigError) as caught:
+        parse_config("", {})
+    assert str(caught.value) == (
+        "database.dsn: None is not valid: a PostgreSQL URI such as postgresql://aaad@db1,db2/aaad, here, in the "
+        "environment variable AAAD_DATABASE_DSN or in the systemd credential database_dsn"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[database]\ndsn = 'mysql://{DSN}'",
+        f"[database]\ndsn = ['{DSN}']",
+        f"[database]\ndns = '{DSN}'",
+        f"database = '{DSN}'",
+        f"[database]\ndsn = '{DSN}'\n[node]\nnames = '{DSN}'",
+        f"dsn = '{DSN}'",
+        f"[database]\ndsn = {DSN}",
+    ],
+)
+def test_no_secret_is_shown_by_any_error(text: str):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, {})
+    chain = f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+    assert "secret-word" not in chain
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_the_secret_is_hidden_in_the_tree_and_given_on_demand():
+    config = parse_config("", ENVIRON)
+    assert "secret-word" not in f"{config} {config!r} {config.model_dump()} {config.model_dump_json()}"
+    assert config.database.dsn.get_secret_value() == DSN
+
+
+def test_environment_goes_before_credential_goes_before_file(tmp_path: Path):
+    (tmp_path / "database_dsn").write_text("postgresql://credential/x\n")
+    text = "[database]\ndsn = 'postgresql://file/x'"
+    credential = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+
+    def host(environ: dict[str, str]) -> str:
+        return parse_config(text, environ).database.dsn.get_secret_value().split("/")[2]
+
+    assert host({}) == "file"
+    assert host(credential) == "credential"
+    assert host(credential | {"AAAD_DATABASE_DSN": "postgresql://environment/x"}) == "environment"
+    assert host({"CREDENTIALS_DIRECTORY": str(tmp_path / "none")}) == "file"
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path):
+    with pytest.raises(ConfigError, match="a file that can be read \\(No such file or directory\\)"):
+        load_config(tmp_path / "none.toml", ENVIRON)
+    (tmp_path / "latin.toml").write_bytes(b"[node]\nname = '\xe9'")
+    with pytest.raises(ConfigError, match="a text file in UTF-8"):
+        load_config(tmp_path / "latin.toml", ENVIRON)
+
+
+def test_the_tree_is_frozen_and_holds_useful_values():
+    config = parse_config("[radius]\naddresses = ['192.0.2.1', '2001:db8::1']\nreply_ttl_s = 6", ENVIRON)
+    assert config.radius.addresses == (ip_address("192.0.2.1"), ip_address("2001:db8::1"))
+    assert config.radius.reply_ttl_s == 6.0
+    with pytest.raises(ValueError):
+        config.radius.auth_port = 1  # type: ignore[misc]
+    assert hash(config.radius) == hash(config.radius)
+
+
+def test_the_example_file_is_current():
+    """`make example` writes it; the declarations are the source."""
+    assert (ROOT / "config" / "aaad.example.toml").read_text() == example_toml()
+
+
+def test_the_example_with_its_comments_taken_off_is_the_default_configuration():
+    text = re.sub(r"^#(?=[a-z_]+ = )", "", example_toml(), flags=re.MULTILINE)
+    config = parse_config(text, {})
+    defaults = parse_config("[node]\nname = 'node1'\n[database]\ndsn = 'postgresql://aaad@localhost/aaad'", {})
+    assert config == defaults
+
+
+def _fields():
+    for section, declaration in Config.model_fields.items():
+        for key, field in declaration.annotation.model_fields.items():
+            yield f"{section}.{key}", field
+
+
+@pytest.mark.parametrize(("key", "field"), list(_fields()), ids=[key for key, _ in _fields()])
+def test_every_field_is_described_and_every_number_has_unit_and_range(key: str, field):
+    assert field.description
+    assert field.description.endswith(".")
+    if field.annotation in (int, float):
+        assert {"Ge", "Le"} <= {type(item).__name__ for item in field.metadata}
+        ends = key.rsplit("_", 1)[-1].rsplit(".", 1)[-1]
+        assert ends in {"s", "bytes", "max", "minimum", "share", "port", "processes"}
+        assert ends in {"port", "processes"} or field.json_schema_extra["unit"]
