@@ -1,0 +1,66 @@
+"""What all tests share: one real PostgreSQL of their own, and a fresh database for each test that asks."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+
+from aaad.db.embedded import EmbeddedPostgres
+
+T = TypeVar("T")
+_TEMPLATE = "aaad_template"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL for this run, started once; fsync is on, as in life."""
+    settings = {"max_connections": "100", "shared_buffers": "32MB", "autovacuum_naptime": "1h"}
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), settings=settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _template(postgres: EmbeddedPostgres) -> str:
+    from aaad.db.migrate import migrate
+
+    _run(_execute(postgres.dsn(), f"CREATE DATABASE {_TEMPLATE}"))
+    _run(migrate(postgres.dsn(_TEMPLATE)))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def dsn(postgres: EmbeddedPostgres, _template: str) -> Iterator[str]:
+    """A database with the current schema, for this test alone."""
+    yield from _database(postgres, _template)
+
+
+@pytest.fixture
+def empty_dsn(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database with nothing in it, for this test alone."""
+    yield from _database(postgres, "template1")
+
+
+def _database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    _run(_execute(postgres.dsn(), f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield postgres.dsn(name)
+    _run(_execute(postgres.dsn(), f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=30)
+    try:
+        await connection.execute(sql, timeout=60)
+    finally:
+        await connection.close(timeout=5)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run it in a thread: whether a test is sync or async, its own loop stays untouched."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
