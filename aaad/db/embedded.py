@@ -165,6 +165,8 @@ class EmbeddedPostgres:
     def _make_socket_folder(self, place: Place) -> Path:
         self._remove_distant_socket()  # of an earlier run that could not clean up
         folder = place.home / "socket"
+        # A predecessor's lock file names a process that may still be a zombie, which PostgreSQL takes for alive.
+        shutil.rmtree(folder, ignore_errors=True)
         if len(os.fsencode(folder / f".s.PGSQL.{self._port}.lock")) > _SOCKET_PATH_OCTETS_MAX:
             folder = Path(tempfile.mkdtemp(prefix="aaad-", dir="/tmp"))
             (self._directory / "socket").symlink_to(folder)
