@@ -1,0 +1,285 @@
+"""What people read about a decision: each reason with what to do about it, each silence, what a customer is told.
+
+The English text is the source and the key of the Portuguese of Brazil in `locale/pt_BR/LC_MESSAGES/aaad.po`, read by
+gettext; a text without a translation shows in English. Texts elsewhere in the program are marked by going through a
+function named `_` (see `Speaker`); a test holds that every one of them has its translation. Codes come in by their
+`label`, so this room knows no policy.
+
+What a customer is told (`customer_text`, the Reply-Message) is the same for every refusal that can happen before a
+password was proven: it never tells an unknown login from a wrong password (rule R3.5).
+"""
+
+import gettext
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+LOCALE_DIRECTORY = Path(__file__).parent / "locale"
+DOMAIN = "aaad"
+
+
+class Language(StrEnum):
+    """A language that people can choose."""
+
+    PORTUGUESE = "pt"
+    ENGLISH = "en"
+
+
+class Labelled(Protocol):
+    """A code of a closed set: a Reason or a Discard."""
+
+    @property
+    def label(self) -> str:
+        """The name in metrics, SQL and words."""
+
+
+def choose_language(option: str | None, configured: str, environ: Mapping[str, str]) -> Language:
+    """Return the language by command-line option, else by configuration, else by the environment's locale.
+
+    `auto` and None mean: ask the next one.
+    """
+    for wish in (option, configured):
+        if wish in tuple(Language):
+            return Language(wish)
+    # POSIX 8.2: LC_ALL goes before the category's variable, which goes before LANG; an empty one counts as not set.
+    for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if environ.get(variable):
+            return Language.PORTUGUESE if environ[variable].lower().startswith("pt") else Language.ENGLISH
+    return Language.ENGLISH
+
+
+@cache
+def _translations(language: Language) -> gettext.NullTranslations:
+    if language is Language.PORTUGUESE:
+        return gettext.translation(DOMAIN, LOCALE_DIRECTORY, languages=["pt_BR"], fallback=True)
+    return gettext.NullTranslations()
+
+
+def text(english: str, language: Language, **values: object) -> str:
+    """Return a text in a language with `{name}` fields filled in."""
+    translated = _translations(language).gettext(english)
+    return translated.format(**values) if values else translated
+
+
+class Speaker:
+    """Speaks one language. Name the instance `_`, so that its texts are found and translated."""
+
+    def __init__(self, language: Language) -> None:
+        """Speak this language from now on."""
+        self.language = language
+
+    def __call__(self, english: str, **values: object) -> str:
+        """Return the text in this language with `{name}` fields filled in."""
+        return text(english, self.language, **values)
+
+
+class Wording(NamedTuple):
+    """What a code means to an operator, and what to do."""
+
+    text: str
+    hint: str
+
+
+def _(english: str) -> str:
+    """Mark a text of the tables below for translation."""
+    return english
+
+
+REASONS: dict[str, Wording] = {
+    "granted": Wording(
+        _("Connected: everything is in order."),
+        _("Nothing to do. If the customer is still without internet, look at the router and at the cabling."),
+    ),
+    "unknown_login": Wording(
+        _("There is no login of this name."),
+        _("Compare the name in the customer's router with the one registered, letter by letter."),
+    ),
+    "wrong_password": Wording(
+        _("The password is wrong."),
+        _("Type the login's password into the customer's router again, or set a new one in both places."),
+    ),
+    "login_inactive": Wording(
+        _("The login is switched off."),
+        _("Activate the login if the customer should connect."),
+    ),
+    "login_deleted": Wording(
+        _("The login was deleted."),
+        _("Give the customer's router the login that replaced it, or register a new one."),
+    ),
+    "client_inactive": Wording(
+        _("The client is inactive."),
+        _("Activate the client if its contracts should work."),
+    ),
+    "name_invalid": Wording(
+        _("The name that the router sent cannot be the name of a login."),
+        _("Look at the user name in the customer's router: it is empty or has characters that are not allowed."),
+    ),
+    "password_missing": Wording(
+        _("The request carried no password."),
+        _("Look at the password in the customer's router and at the methods allowed in the concentrator."),
+    ),
+    "method_unsupported": Wording(
+        _("The request proves the password by a method that cannot be checked for this login."),
+        _("Allow PAP in the concentrator; CHAP and MS-CHAP cannot be checked against a password stored as MD5."),
+    ),
+    "contract_not_signed_yet": Wording(
+        _("The contract is still a pre-contract."),
+        _("Activate the contract when it is signed."),
+    ),
+    "contract_inactive": Wording(
+        _("The contract is inactive."),
+        _("If the customer came back, reactivate the contract or make a new one."),
+    ),
+    "contract_blacklisted": Wording(
+        _("The contract is blacklisted for debt."),
+        _("Settle the debt with the customer before reactivating the contract."),
+    ),
+    "contract_withdrawn": Wording(
+        _("The customer withdrew from the contract."),
+        _("Nothing to do on the network; a new sale needs a new contract."),
+    ),
+    "contract_suspended_voluntarily": Wording(
+        _("The contract is suspended at the customer's own wish."),
+        _("End the suspension if the customer wants to use the service again."),
+    ),
+    "access_disabled": Wording(
+        _("The access of this contract is disabled."),
+        _("Set the contract's access status to active if it should connect."),
+    ),
+    "blocked_manually": Wording(
+        _("The contract was blocked by an operator."),
+        _("See in the contract's history who blocked it and why, and unblock it there."),
+    ),
+    "blocked_automatically": Wording(
+        _("The contract is blocked for late payment."),
+        _("Unblock it when the payment is in, or give a trust unlock."),
+    ),
+    "awaiting_signature": Wording(
+        _("The contract waits for its signature."),
+        _("Have the customer sign the contract."),
+    ),
+    "plan_missing": Wording(
+        _("The login has no plan that exists."),
+        _("Give the contract a plan."),
+    ),
+    "record_damaged": Wording(
+        _("This login's data cannot be used by the server."),
+        _("Save the login again; if it stays so, look for replica errors in the log of the role sync."),
+    ),
+    "reply_too_long": Wording(
+        _("The answer for this login would be longer than RADIUS allows."),
+        _("Shorten what the plan and the login send to the concentrator."),
+    ),
+}
+
+DISCARDS: dict[str, Wording] = {
+    "malformed": Wording(
+        _("The datagram is no valid RADIUS packet."),
+        _("Look at who sends it; a scanner needs a firewall rule, a concentrator needs an update."),
+    ),
+    "unknown_nas": Wording(
+        _("The sender is no registered concentrator."),
+        _("Register the concentrator's source address in net.nas, or block the sender in the firewall."),
+    ),
+    "nas_disabled": Wording(
+        _("The concentrator is disabled."),
+        _("Enable it in net.nas if it should work."),
+    ),
+    "code_not_served": Wording(
+        _("This kind of packet is not served on this port."),
+        _("Look at the ports configured in the concentrator: authentication and accounting may be exchanged."),
+    ),
+    "bad_message_authenticator": Wording(
+        _("The packet's signature (Message-Authenticator) does not fit the secret."),
+        _("Set the same secret in the concentrator and in net.nas."),
+    ),
+    "message_authenticator_missing": Wording(
+        _("The router stopped sending Message-Authenticator: was it replaced or downgraded?"),
+        _("If it really was changed, reset its Message-Authenticator state; if not, somebody may forge packets."),
+    ),
+    "bad_request_authenticator": Wording(
+        _("The accounting packet's signature does not fit the secret."),
+        _("Set the same secret in the concentrator and in net.nas."),
+    ),
+    "duplicate_in_work": Wording(
+        _("A copy of a request that is being answered."),
+        _("Nothing to do; many of them mean a slow server or a short timeout in the concentrator."),
+    ),
+    "late": Wording(
+        _("The request was too old when its turn came: the concentrator no longer waits for the answer."),
+        _("Look at the load of the machine; raise the timeout of /radius in the concentrator."),
+    ),
+    "no_replica": Wording(
+        _("This node has no complete copy of the logins yet."),
+        _("Wait for the first load; if it does not end, see whether the node reaches PostgreSQL."),
+    ),
+    "overload": Wording(
+        _("More requests arrived than could be answered in time."),
+        _("Look at the load of the machine; more radius processes or another node share the work."),
+    ),
+    "status_not_served": Wording(
+        _("A status question while requests could not be answered."),
+        _("See why the node is not ready: aaad status."),
+    ),
+    "claim_impossible": Wording(
+        _("No address could be claimed at this moment; another server may have one."),
+        _("See whether the node reaches PostgreSQL, and how many addresses are free in the pool."),
+    ),
+    "secret_unproven": Wording(
+        _("Nothing in the request proves the secret, and none is known of this router."),
+        _("Let the concentrator send Message-Authenticator or accounting."),
+    ),
+    "bug": Wording(
+        _("An error of this program."),
+        _("Report it with the traceback in the log of the role radius."),
+    ),
+}
+
+_NOT_PROVEN = _("User name or password is wrong.")
+_BLOCKED = _("Access blocked. Please contact your provider.")
+_NOT_IN_ORDER = _("Access not available. Please contact your provider.")
+
+# Refusals that are decided before or by the check of the password: one text for all of them (rule R3.5).
+BEFORE_PROOF = frozenset(
+    {
+        "unknown_login",
+        "wrong_password",
+        "login_deleted",
+        "name_invalid",
+        "password_missing",
+        "method_unsupported",
+        "record_damaged",
+    }
+)
+_LATE_PAYMENT = frozenset({"blocked_automatically", "blocked_manually", "contract_blacklisted"})
+
+
+def reason_text(reason: Labelled, language: Language) -> str:
+    """Return what a decision's reason means, for an operator."""
+    return text(REASONS[reason.label].text, language)
+
+
+def reason_hint(reason: Labelled, language: Language) -> str:
+    """Return what an operator can do about a reason."""
+    return text(REASONS[reason.label].hint, language)
+
+
+def discard_text(discard: Labelled, language: Language) -> str:
+    """Return why a datagram got no answer, for an operator."""
+    return text(DISCARDS[discard.label].text, language)
+
+
+def discard_hint(discard: Labelled, language: Language) -> str:
+    """Return what an operator can do about a silence."""
+    return text(DISCARDS[discard.label].hint, language)
+
+
+def customer_text(reason: Labelled, language: Language) -> str:
+    """Return what a refused customer is told; empty for a grant."""
+    if reason.label == "granted":
+        return ""
+    if reason.label in BEFORE_PROOF:
+        return text(_NOT_PROVEN, language)
+    return text(_BLOCKED if reason.label in _LATE_PAYMENT else _NOT_IN_ORDER, language)
