@@ -6,13 +6,31 @@ state costs a third of a keyed start. CPython's own `_md5` is used where there i
 object costs a microsecond more for such short texts.
 """
 
+from collections.abc import Callable
 from hmac import compare_digest
 from struct import Struct
+from typing import Protocol
 
 try:
-    from _md5 import md5
+    from _md5 import md5 as _md5
 except ImportError:  # pragma: no cover  an interpreter built without its own MD5
-    from hashlib import md5
+    from hashlib import md5 as _md5
+
+
+class Digest(Protocol):
+    """A digest object of either library."""
+
+    def copy(self) -> "Digest":
+        """Return another with the same state."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take in more octets."""
+
+    def digest(self) -> bytes:
+        """Return the digest of all octets so far."""
+
+
+md5: Callable[[bytes], Digest] = _md5
 
 _BLOCK = 64
 _ZEROS = bytes(16)
@@ -38,9 +56,9 @@ class SecretKeys:
         """Say what it is and nothing of the secret."""
         return "SecretKeys()"
 
-    def holds(self, secret: bytes) -> bool:
-        """Tell whether these are the keys of `secret`."""
-        return compare_digest(self._secret, secret)
+    def same_secret(self, other: "SecretKeys") -> bool:
+        """Tell whether both were made from one secret."""
+        return compare_digest(self._secret, other._secret)
 
     def _hmac(self, text: bytes) -> bytes:
         inner = self._inner.copy()
@@ -66,8 +84,6 @@ class SecretKeys:
         3.2); the Response Authenticator after it (RFC 2865, 3).
         """
         header = _pack_header(code, identifier, _SIGNED_OVERHEAD + len(attributes))
-        signature = self._hmac(
-            header + request_authenticator + _MESSAGE_AUTHENTICATOR_HEADER + _ZEROS + attributes
-        )
+        signature = self._hmac(header + request_authenticator + _MESSAGE_AUTHENTICATOR_HEADER + _ZEROS + attributes)
         body = _MESSAGE_AUTHENTICATOR_HEADER + signature + attributes
         return header + md5(header + request_authenticator + body + self._secret).digest() + body

@@ -101,7 +101,7 @@ def walk(data: bytes, length: int) -> dict[int, int]:
     try:
         while at < length:
             size = data[at + 1]
-            if size < 2:  # noqa: PLR2004  type and length themselves
+            if size < 2:
                 raise MalformedPacket("attribute shorter than its own header")
             positions[data[at]] = at
             at += size

@@ -80,9 +80,7 @@ class ClassSigner:
     def class_attribute(self, login: int, contract: int, plan: int, fingerprint: int) -> bytes:
         """Return the Class attribute of the next grant."""
         self._serial = serial = self._serial + 1
-        body = _pack_class(
-            CLASS_VERSION, self._slot, self._node, serial, login, contract, plan, fingerprint, 0
-        )
+        body = _pack_class(CLASS_VERSION, self._slot, self._node, serial, login, contract, plan, fingerprint, 0)
         signature = self._keyed.copy()
         signature.update(body)
         return _CLASS_HEADER + body + signature.digest()

@@ -1,0 +1,448 @@
+"""The path of one datagram on the authentication port: from its octets to a reply, to silence, or to a wait.
+
+Pure: octets, arrival and `now` come in, a value goes out; what it learns goes into the journal and the spool's
+queue that it was given. The way of a packet is `answer` (who asks, is it whole and genuine, is it a copy) and
+`_access` (which login, is the password right, what does it get); `finish` makes the reply of both a decision
+taken at once and one that had to wait.
+
+Standards: RFC 2865, 2 to 5; RFC 3579, 3.2; RFC 5080, 2.2.2 (duplicates); RFC 5997 (Status-Server).
+Rules: R2.1 to R2.3, R3.1 to R3.6, R4.6.
+"""
+
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from typing import NamedTuple, Protocol
+
+from aaad.errors import MalformedPacket, ReplicaError
+from aaad.policy.codes import Credential, Discard, LoginFlag, Reason
+from aaad.policy.decide import decide
+from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.policy.grant import Decision, Grant
+from aaad.radius import explain
+from aaad.radius.integrity import SecretKeys
+from aaad.radius.learned import Learned
+from aaad.radius.packet import (
+    AUTHENTICATOR,
+    PACKET_SIZE_MAX,
+    Code,
+    attribute,
+    packet_length,
+    value_at,
+    values,
+    walk,
+)
+from aaad.radius.password import verify_pap
+from aaad.radius.reply import (
+    ClassSigner,
+    PlanReply,
+    accept_attributes,
+    compile_plan,
+    grant_fingerprint,
+    reject_attributes,
+)
+from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
+from aaad.replica.record import Tables, decode, fold_name
+
+REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
+_REPLY_OVERHEAD = 20 + 18
+_EMPTY = 2  # octets of an attribute without a value
+_DROPS_TO_JOURNAL_PER_S = 20
+# Plain integers: looking up a member of an enum costs more than the comparison.
+_USER_NAME, _USER_PASSWORD, _CHAP_PASSWORD = 1, 2, 3
+_FRAMED_PROTOCOL, _VENDOR_SPECIFIC, _CALLING_STATION_ID, _NAS_IDENTIFIER = 7, 26, 31, 32
+_PROXY_STATE, _EAP, _MESSAGE_AUTHENTICATOR = 33, 79, 80
+_ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
+_ACCEPT, _REJECT = int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT)
+
+
+class Logins(Protocol):
+    """Where compiled logins are found: the replica, within one wake-up's snapshot."""
+
+    complete: bool
+
+    def login(self, key: bytes) -> bytes | None:
+        """Return the record under a folded name."""
+
+
+class Recorder(Protocol):
+    """Where decisions are written down: the journal."""
+
+    def append(self, subject: int, at_s: float, body: bytes) -> None:
+        """Write one entry."""
+
+
+class Request(NamedTuple):
+    """One genuine, new Access-Request."""
+
+    data: bytes
+    length: int
+    positions: dict[int, int]
+    source: Source
+    peer: Peer
+    router: Router
+    keys: SecretKeys | None  # what a verified Message-Authenticator proved, None when there was none
+    arrived_s: float  # of its first copy, Unix seconds
+
+
+class Pending(NamedTuple):
+    """A decided request before its reply is made; as an answer: what it grants has yet to be claimed."""
+
+    request: Request
+    keys: SecretKeys  # which secret signs the reply
+    login: LoginFacts
+    record: bytes
+    credential: Credential
+    decision: Decision
+
+
+Answer = bytes | Discard | Pending
+
+
+class AccessPath:
+    """The request path of one radius process. One thread only."""
+
+    def __init__(
+        self,
+        *,
+        logins: Logins,
+        neighbourhood: Neighbourhood,
+        journal: Recorder,
+        learned: Learned,
+        cells: MutableSequence[int],
+        decided_at: Sequence[int],
+        slot: int,
+        first_serial: int,
+        reject_messages: Mapping[Reason, str],
+        must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
+    ) -> None:
+        """Wire the path.
+
+        Args:
+            logins: the replica.
+            neighbourhood: NASes, routers and peers.
+            journal: where every decision is written down.
+            learned: what is to be written to PostgreSQL.
+            cells: the process's counters.
+            decided_at: where the count of decisions for a reason lies in `cells`, by the reason's number.
+            slot: number of this process among the node's radius processes.
+            first_serial: where grants are counted from; never reused by this slot of this node.
+            reject_messages: what the customer's device is told, by reason (rule R3.5).
+            must_wait: tells which grants need something that is not in the replica.
+        """
+        self._logins = logins
+        self._hood = neighbourhood
+        self._peers = neighbourhood.peers
+        self._journal = journal
+        self._learned = learned
+        self._cells = cells
+        self._decided_at = decided_at
+        self._slot = slot
+        self._first_serial = first_serial
+        self._rejects = {reason: reject_attributes(reject_messages.get(reason, "")) for reason in Reason}
+        self._must_wait = must_wait
+        self._plans: dict[int, tuple[PlanFacts, PlanReply]] = {}
+        self._signer: ClassSigner | None = None
+        self._name_key = b""
+        self._drops_to_journal = _DROPS_TO_JOURNAL_PER_S
+
+    def load(self, tables: Tables, now_s: float) -> list[str]:
+        """Take over new tables. Returns what could not be taken over, in words."""
+        problems = []
+        plans: dict[int, tuple[PlanFacts, PlanReply]] = {}
+        for plan in tables.plans:
+            try:
+                plans[plan.plan_id] = (plan, compile_plan(plan))
+            except (ValueError, OverflowError) as error:
+                problems.append(f"plan {plan.plan_id}: {error}")
+        self._plans = plans
+        self._hood.load(tables.nases, tables.routers, now_s)
+        if self._signer is None or tables.class_key != self._name_key:
+            self._name_key = tables.class_key
+            self._signer = ClassSigner(
+                tables.class_key, node=tables.node_number, slot=self._slot, serial=self._first_serial
+            )
+        return problems
+
+    def answer(self, data: bytes, source: Source, arrived_s: float, now_s: float) -> Answer:
+        """Answer one datagram, or say why there is none."""
+        peer = self._peers.get(source)
+        if peer is None:
+            found = self._new_peer(source)
+            if isinstance(found, Discard):
+                return found
+            peer = found
+        try:
+            length = packet_length(data)
+            if data[0] != _ACCESS_REQUEST:
+                return self._status(data, length, peer, now_s)
+            positions = walk(data, length)
+        except MalformedPacket:
+            return Discard.MALFORMED
+        peer.heard_at_s = now_s
+        copy = peer.remembered[data[1]]
+        if copy is not None:
+            if copy.authenticator != data[AUTHENTICATOR] or now_s - copy.first_arrival_s > REPLY_TTL_S:
+                copy = None
+            else:
+                arrived_s = copy.first_arrival_s
+        if now_s - arrived_s > peer.nas.deadline_s and (copy is None or copy.reply is None):
+            return self._late(data, peer, arrived_s)
+
+        at = positions.get(_NAS_IDENTIFIER)
+        router = self._hood.router(peer, value_at(data, at) if at else b"")
+        router.statistics.requests += 1
+        keys = self._verify(data, length, positions, router, now_s)
+        if isinstance(keys, Discard):
+            return keys
+        if copy is not None:
+            return self._again(data, peer, router, copy, signed=keys is not None)
+        request = Request(data, length, positions, source, peer, router, keys, arrived_s)
+        return self._access(request, now_s)
+
+    def _access(self, request: Request, now_s: float) -> Answer:
+        """Find the login, verify the password, decide."""
+        data = request.data
+        at = request.positions.get(_USER_NAME)
+        name = value_at(data, at) if at else b""
+        if not name:
+            return self._refuse_name(request, name, Reason.NAME_INVALID, now_s)
+        record = self._logins.login(fold_name(name))
+        if record is None:
+            if not self._logins.complete:
+                return Discard.NO_REPLICA
+            return self._refuse_name(request, name, Reason.UNKNOWN_LOGIN, now_s)
+        try:
+            login = decode(record)
+        except ReplicaError:
+            return self._refuse_name(request, name, Reason.RECORD_DAMAGED, now_s)
+        credential, keys = self._credential(request, login, now_s)
+        plan = self._plans.get(login.plan_id)
+        decision = decide(login, plan[0] if plan else None, credential)
+        pending = Pending(request, keys, login, record, credential, decision)
+        if self._must_wait is not None and decision.grant and self._must_wait(login, decision.grant):
+            self._remember(request, None)
+            return pending
+        return self.finish(pending, now_s)
+
+    def finish(self, decided: Pending, now_s: float) -> bytes:
+        """Make, sign and remember the reply of a decision; write down what was decided and why."""
+        request, keys, login, record, credential, (reason, grant, _) = decided
+        router = request.router
+        if grant is None:
+            code, attributes = _REJECT, self._rejects[reason]
+        else:
+            code, attributes = _ACCEPT, self._grant_attributes(request, login, grant)
+        if _PROXY_STATE in request.positions:
+            attributes += _proxy_states(request)
+            if len(attributes) > PACKET_SIZE_MAX - _REPLY_OVERHEAD:
+                reason, grant = Reason.REPLY_TOO_LONG, None
+                code, attributes = _REJECT, self._rejects[reason]
+        data = request.data
+        reply = keys.signed_reply(code, data[1], data[AUTHENTICATOR], attributes)
+        self._remember(request, reply)
+        self._cells[self._decided_at[reason]] += 1
+        self._journal.append(
+            login.login_id,
+            now_s,
+            explain.encode(
+                reason,
+                credential,
+                request.keys is not None,
+                now_s - request.arrived_s,
+                router.journal_key,
+                record,
+                explain.public_attributes(data, request.length, request.positions),
+            ),
+        )
+        if grant is None:
+            router.statistics.refused += 1
+            self._learned.login_refused(login.login_id, reason, now_s)
+        else:
+            router.statistics.granted += 1
+            if login.flags & LoginFlag.LEARN_MAC and _CALLING_STATION_ID in request.positions:
+                calling = value_at(data, request.positions[_CALLING_STATION_ID])
+                self._learned.device_seen(login.login_id, calling, now_s)
+        return reply
+
+    # --- who asks -----------------------------------------------------------------------------------------------
+
+    def _new_peer(self, source: Source) -> Peer | Discard:
+        try:
+            peer = self._hood.new_peer(source)
+        except OverflowError:
+            return Discard.OVERLOAD
+        if peer is None:
+            return Discard.UNKNOWN_NAS if self._signer is not None else Discard.NO_REPLICA
+        return peer
+
+    def _status(self, data: bytes, length: int, peer: Peer, now_s: float) -> Answer:
+        """Answer Status-Server while Access-Requests would be answered (rule R3.2, RFC 5997)."""
+        if data[0] != _STATUS_SERVER:
+            return Discard.CODE_NOT_SERVED
+        if not peer.nas.enabled:
+            return Discard.NAS_DISABLED
+        at = walk(data, length).get(_MESSAGE_AUTHENTICATOR)
+        if not at:
+            return Discard.MESSAGE_AUTHENTICATOR_MISSING  # RFC 5997, 3: it must be there
+        for keys in peer.nas.keys:
+            if keys.message_authenticator_fits(data, length, at):
+                if not self._logins.complete:
+                    return Discard.NO_REPLICA
+                peer.heard_at_s = now_s
+                return keys.signed_reply(_ACCEPT, data[1], data[AUTHENTICATOR], b"")
+        return Discard.BAD_MESSAGE_AUTHENTICATOR
+
+    # --- whether it is genuine ----------------------------------------------------------------------------------
+
+    def _verify(
+        self, data: bytes, length: int, positions: dict[int, int], router: Router, now_s: float
+    ) -> SecretKeys | Discard | None:
+        """Return the secret that the Message-Authenticator proves, None if nothing is proven yet."""
+        nas = router.nas
+        if not nas.enabled:
+            return Discard.NAS_DISABLED
+        at = positions.get(_MESSAGE_AUTHENTICATOR)
+        if not at:
+            # A proxy's state in an unsigned request is how CVE-2024-3596 is carried out; a NAS sends none.
+            if nas.require_signature or router.armed or _PROXY_STATE in positions or _EAP in positions:
+                return self._unsigned(data, length, positions, router, now_s)
+            return None
+        for keys in nas.keys:
+            if keys.message_authenticator_fits(data, length, at):
+                self._proven(router, keys, now_s)
+                if nas.may_arm and not router.armed and _EAP not in positions:
+                    router.armed = True
+                    router.locally_armed_at_s = now_s
+                    self._learned.armed(router, now_s)
+                return keys
+        router.statistics.bad_authenticators += 1
+        return Discard.BAD_MESSAGE_AUTHENTICATOR
+
+    def _proven(self, router: Router, keys: SecretKeys, now_s: float) -> None:
+        router.proven = keys
+        self._learned.secret_proven(router, now_s)
+
+    def _unsigned(self, data: bytes, length: int, positions: dict[int, int], router: Router, now_s: float) -> Discard:
+        """Drop a request without the signature that this router owes, and let `why` know of it."""
+        router.statistics.unsigned_dropped += 1
+        at = positions.get(_USER_NAME)
+        record = self._logins.login(fold_name(value_at(data, at))) if at and data[at + 1] > _EMPTY else None
+        if record is not None and self._drops_to_journal > 0:
+            self._drops_to_journal -= 1
+            facts = decode(record)
+            self._journal.append(
+                facts.login_id,
+                now_s,
+                explain.encode(
+                    Discard.MESSAGE_AUTHENTICATOR_MISSING,
+                    0,
+                    explain.FLAG_DISCARDED,
+                    0.0,
+                    router.journal_key,
+                    record,
+                    explain.public_attributes(data, length, positions),
+                ),
+            )
+        return Discard.MESSAGE_AUTHENTICATOR_MISSING
+
+    def _credential(self, request: Request, login: LoginFacts, now_s: float) -> tuple[Credential, SecretKeys]:
+        """Verify the password. In an unsigned request a password that fits also proves which secret is right."""
+        data, positions, keys = request.data, request.positions, request.keys
+        at = positions.get(_USER_PASSWORD)
+        if not at:
+            proof = keys or request.router.proven
+            if _CHAP_PASSWORD in positions or _VENDOR_SPECIFIC in positions or _EAP in positions:
+                return Credential.UNSUPPORTED, proof
+            return Credential.MISSING, proof
+        hidden = value_at(data, at)
+        is_md5 = bool(login.flags & LoginFlag.PASSWORD_IS_MD5)
+        if keys is not None:
+            return verify_pap(keys, data[AUTHENTICATOR], hidden, login.password, is_md5=is_md5), keys
+        router = request.router
+        for candidate in (router.proven, *router.nas.keys):
+            credential = verify_pap(candidate, data[AUTHENTICATOR], hidden, login.password, is_md5=is_md5)
+            if credential is Credential.RIGHT:
+                self._proven(router, candidate, now_s)
+                return credential, candidate
+        return Credential.WRONG, router.proven
+
+    # --- copies -------------------------------------------------------------------------------------------------
+
+    def _remember(self, request: Request, reply: bytes | None) -> None:
+        data = request.data
+        request.peer.remembered[data[1]] = Remembered(data[AUTHENTICATOR], reply, request.arrived_s)
+
+    def _late(self, data: bytes, peer: Peer, first_arrival_s: float) -> Discard:
+        """Drop what its NAS no longer waits for; later copies of it are as late (rule R3.3)."""
+        peer.remembered[data[1]] = Remembered(data[AUTHENTICATOR], None, first_arrival_s)
+        if peer.router is not None:
+            peer.router.statistics.late += 1
+        return Discard.LATE
+
+    def _again(self, data: bytes, peer: Peer, router: Router, copy: Remembered, *, signed: bool) -> Answer:
+        """Answer a copy as before (RFC 5080, 2.2.2).
+
+        Where nothing proved a secret, the NAS may have thrown the first reply away because another one signed it:
+        the copy is answered with the next candidate (rule R2.2).
+        """
+        if copy.reply is None:
+            return Discard.DUPLICATE_IN_WORK
+        router.statistics.resent += 1
+        if signed or len(router.nas.keys) == 1:
+            return copy.reply
+        code, identifier = copy.reply[0], copy.reply[1]
+        versions = [
+            keys.signed_reply(code, identifier, copy.authenticator, copy.reply[_REPLY_OVERHEAD:])
+            for keys in router.nas.keys
+        ]
+        used = versions.index(copy.reply) if copy.reply in versions else -1
+        reply = versions[(used + 1) % len(versions)]
+        peer.remembered[data[1]] = copy._replace(reply=reply)
+        return reply
+
+    # --- what is said -------------------------------------------------------------------------------------------
+
+    def _grant_attributes(self, request: Request, login: LoginFacts, grant: Grant) -> bytes:
+        reply = self._plans[login.plan_id][1]
+        assert self._signer is not None  # there are no plans before the first tables
+        return self._signer.class_attribute(
+            login.login_id, login.contract_id, login.plan_id, grant_fingerprint(reply, grant)
+        ) + accept_attributes(reply, grant, ppp=_FRAMED_PROTOCOL in request.positions)
+
+    def _refuse_name(self, request: Request, name: bytes, reason: Reason, now_s: float) -> bytes:
+        """Refuse a request whose login is not known, or whose record cannot be read."""
+        data, router = request.data, request.router
+        attributes = self._rejects[reason]
+        if _PROXY_STATE in request.positions:
+            attributes = (attributes + _proxy_states(request))[: PACKET_SIZE_MAX - _REPLY_OVERHEAD]
+        keys = request.keys or router.proven
+        reply = keys.signed_reply(_REJECT, data[1], data[AUTHENTICATOR], attributes)
+        self._remember(request, reply)
+        self._cells[self._decided_at[reason]] += 1
+        router.statistics.refused += 1
+        self._learned.name_refused(router, reason, name, now_s)
+        self._journal.append(
+            explain.subject_of_name(fold_name(name), self._name_key),
+            now_s,
+            explain.encode(
+                reason,
+                0,
+                explain.FLAG_NAME_MASKED | (request.keys is not None),
+                now_s - request.arrived_s,
+                router.journal_key,
+                b"",
+                explain.masked_attributes(data, request.length, name),
+            ),
+        )
+        return reply
+
+    def tick(self, now_s: float) -> None:
+        """Once a second: forget what no NAS asks for any more, allow dropped requests in the journal again."""
+        self._hood.forget_idle(now_s - REPLY_TTL_S)
+        self._drops_to_journal = _DROPS_TO_JOURNAL_PER_S
+
+
+def _proxy_states(request: Request) -> bytes:
+    """Return every Proxy-State of a request, unchanged and in order (RFC 2865, 5.33)."""
+    return b"".join(
+        attribute(_PROXY_STATE, value) for value in values(request.data, request.length, _PROXY_STATE) if value
+    )

@@ -1,0 +1,51 @@
+"""What the radius process counts: the names in its counter file, and where each one lies."""
+
+from aaad.metrics import histogram
+from aaad.policy.codes import Discard, Reason
+
+RECEIVED = "aaad_radius_received_total"
+ANSWERED = "aaad_radius_answered_total"
+RESENT = "aaad_radius_resent_total"
+STATUS = "aaad_radius_status_answered_total"
+PENDING = "aaad_radius_pending_total"
+SEND_FAILED = "aaad_radius_send_failed_total"
+RECEIVE_FAILED = "aaad_radius_receive_failed_total"
+SPOOL_REFUSED = "aaad_radius_spool_refused_total"
+REFUSALS_UNCOUNTED = "aaad_radius_refusals_uncounted_total"
+BUGS = "aaad_bugs_total"
+ANSWER_SECONDS = "aaad_radius_answer_seconds"
+
+
+def decided(reason: Reason) -> str:
+    """Return the counter of decisions for this reason."""
+    return f"aaad_radius_decisions_total|reason={reason.label}"
+
+
+def discarded(cause: Discard) -> str:
+    """Return the counter of datagrams left without an answer for this cause."""
+    return f"aaad_radius_discarded_total|cause={cause.label}"
+
+
+RADIUS_COUNTERS: tuple[str, ...] = (
+    RECEIVED,
+    ANSWERED,
+    RESENT,
+    STATUS,
+    PENDING,
+    SEND_FAILED,
+    RECEIVE_FAILED,
+    SPOOL_REFUSED,
+    REFUSALS_UNCOUNTED,
+    BUGS,
+    *(decided(reason) for reason in Reason),
+    *(discarded(cause) for cause in Discard),
+    *histogram(ANSWER_SECONDS),
+)
+
+
+def positions_by_code(names: dict[str, int], codes: type[Reason] | type[Discard]) -> list[int]:
+    """Return a list that gives the position of a code's counter at the code's own number."""
+    found = [0] * (max(codes) + 1)
+    for code in codes:
+        found[code] = names[decided(code) if isinstance(code, Reason) else discarded(code)]
+    return found

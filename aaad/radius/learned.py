@@ -1,0 +1,118 @@
+"""What the request path learns and wants written to PostgreSQL: typed records for the spool.
+
+Pure: it gathers, and the service hands the records to the spool's writer thread. Refusals are counted per minute
+(rule R3.6), so a customer's device that redials for ever costs a row a minute and not a row a try. Everything is
+bounded; what finds no room is counted.
+"""
+
+from aaad.policy.codes import Reason
+from aaad.radius.explain import mask
+from aaad.radius.routers import Router
+from aaad.spool.records import (
+    BindingLearned,
+    LoginRefused,
+    MessageAuthenticatorArmed,
+    NameRefused,
+    Record,
+    RouterSeen,
+)
+
+ANNOUNCE_EVERY_S = 300.0  # how often a router that is heard is told again, to keep its "last seen" true
+RECORDS_MAX = 10_000
+REFUSALS_MAX = 100_000
+_SAMPLE_MAX = 5
+_MAC_DIGITS = 12
+_SEPARATORS = str.maketrans("", "", ":-. ")
+
+
+class _NameRefusals:
+    """Refusals of unknown names at one router, for one reason, in one minute."""
+
+    __slots__ = ("count", "sample")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sample: set[str] = set()
+
+
+class Learned:
+    """Gathers records until the service takes them."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.local_address = ""  # of the socket whose datagrams are being answered
+        self.uncounted = 0  # refusals that found no room
+        self.dropped = 0  # records that found no room
+        self._records: list[Record] = []
+        self._logins: dict[tuple[int, Reason, int], int] = {}
+        self._names: dict[tuple[Router, Reason, int], _NameRefusals] = {}
+
+    def _add(self, record: Record) -> None:
+        if len(self._records) < RECORDS_MAX:
+            self._records.append(record)
+        else:
+            self.dropped += 1
+
+    def secret_proven(self, router: Router, now_s: float) -> None:
+        """Tell of a router that proved its secret: at first, and every few minutes while it is heard."""
+        router.last_heard_s = now_s
+        if now_s - router.announced_at_s >= ANNOUNCE_EVERY_S:
+            router.announced_at_s = now_s
+            self._add(
+                RouterSeen(router.nas.nas_id, router.source_address, router.identifier, self.local_address, now_s)
+            )
+
+    def armed(self, router: Router, now_s: float) -> None:
+        """Tell all nodes that this router signs its requests (rule R2.3)."""
+        self._add(MessageAuthenticatorArmed(router.nas.nas_id, router.source_address, router.identifier, now_s))
+
+    def login_refused(self, login_id: int, reason: Reason, now_s: float) -> None:
+        """Count the refusal of a known login."""
+        key = (login_id, reason, int(now_s // 60))
+        if key in self._logins or len(self._logins) < REFUSALS_MAX:
+            self._logins[key] = self._logins.get(key, 0) + 1
+        else:
+            self.uncounted += 1
+
+    def name_refused(self, router: Router, reason: Reason, name: bytes, now_s: float) -> None:
+        """Count the refusal of an unknown name at a router, with a small masked sample."""
+        key = (router, reason, int(now_s // 60))
+        refusals = self._names.get(key)
+        if refusals is None:
+            if len(self._names) >= REFUSALS_MAX:
+                self.uncounted += 1
+                return
+            refusals = self._names[key] = _NameRefusals()
+        refusals.count += 1
+        if len(refusals.sample) < _SAMPLE_MAX:
+            refusals.sample.add(mask(name))
+
+    def device_seen(self, login_id: int, calling_station_id: bytes, now_s: float) -> None:
+        """Tell of the device of a login whose device is to be filled in automatically."""
+        digits = calling_station_id.decode("ascii", "replace").translate(_SEPARATORS).upper()
+        if len(digits) == _MAC_DIGITS and all(digit in "0123456789ABCDEF" for digit in digits):
+            mac = ":".join(digits[at : at + 2] for at in range(0, _MAC_DIGITS, 2))
+            self._add(BindingLearned(login_id, "mac", mac, now_s))
+
+    def take(self, now_s: float, *, everything: bool = False) -> list[Record]:
+        """Return what is to be written now: facts at once, counts when their minute is over (or `everything`)."""
+        records, self._records = self._records, []
+        minute = int(now_s // 60)
+        for key in [key for key in self._logins if everything or key[2] != minute]:
+            login_id, reason, of_minute = key
+            records.append(LoginRefused(login_id, reason.label, of_minute, self._logins.pop(key)))
+        for name_key in [name_key for name_key in self._names if everything or name_key[2] != minute]:
+            router, reason, of_minute = name_key
+            refusals = self._names.pop(name_key)
+            records.append(
+                NameRefused(
+                    router.nas.nas_id,
+                    router.source_address,
+                    router.identifier,
+                    reason.label,
+                    of_minute,
+                    refusals.count,
+                    tuple(sorted(refusals.sample)),
+                )
+            )
+        return records

@@ -1,0 +1,252 @@
+"""Who asks: NAS entries, the routers seen behind them, and what each has asked in the last seconds.
+
+Pure: no I/O and no clock. Rules R2.1 (a router is NAS entry, source address and NAS-Identifier), R2.2 (which
+secret signs), R2.3 (the Message-Authenticator ratchet); duplicates by RFC 5080, 2.2.2.
+
+These are the objects of the request path, so they are plain mutable slots: a Peer lives for one source address
+and port, a Router for as long as the process.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, NamedTuple
+
+from aaad.radius.integrity import SecretKeys
+from aaad.replica.record import NasRow, RouterRow
+
+Source = tuple[Any, ...]  # as the kernel gives it: (address, port) and for IPv6 flow and scope
+
+SECRETS_MAX = 4  # rule R2.2: at most 4 candidates a packet
+ROUTERS_MAX = 65_536  # a NAS entry may be a prefix, so its routers need a bound
+_IDENTIFIERS = 256
+
+
+class Remembered(NamedTuple):
+    """The last request on one Identifier of a peer."""
+
+    authenticator: bytes
+    reply: bytes | None  # None: in work, or dropped as late
+    first_arrival_s: float  # of the first copy: the deadline counts from here (rule R3.3)
+
+
+class Nas:
+    """One NAS entry, made ready: its keys in the order in which they are tried."""
+
+    __slots__ = ("deadline_s", "enabled", "is_prefix", "keys", "may_arm", "name", "nas_id", "require_signature")
+
+    def __init__(self, row: NasRow, now_s: float) -> None:
+        """Make the keys of a row; a previous secret counts while its time lasts."""
+        network = ip_network(row.address, strict=False)
+        secrets = [row.secret]
+        if row.secret_previous and now_s < row.secret_previous_until_s:
+            secrets.append(row.secret_previous)
+        self.nas_id = row.nas_id
+        self.name = row.name
+        self.enabled = row.enabled
+        self.is_prefix = network.prefixlen < network.max_prefixlen
+        self.keys = tuple(SecretKeys(secret) for secret in secrets[:SECRETS_MAX])
+        self.require_signature = row.message_authenticator == "yes"
+        self.may_arm = row.message_authenticator == "auto" and not self.is_prefix
+        self.deadline_s = row.deadline_ms / 1000
+
+    def keys_like(self, keys: SecretKeys) -> SecretKeys:
+        """Return the keys of this entry that hold the same secret, else the current ones."""
+        return next((own for own in self.keys if own.same_secret(keys)), self.keys[0])
+
+
+class Router:
+    """One device behind a NAS entry, with what has been learned about it."""
+
+    __slots__ = (
+        "announced_at_s",
+        "armed",
+        "identifier",
+        "journal_key",
+        "last_heard_s",
+        "locally_armed_at_s",
+        "nas",
+        "proven",
+        "reset_at_s",
+        "source_address",
+        "statistics",
+    )
+
+    def __init__(self, nas: Nas, source_address: str, identifier: bytes) -> None:
+        """Start with nothing proven."""
+        self.nas = nas
+        self.source_address = source_address
+        self.identifier = identifier
+        self.armed = False
+        self.locally_armed_at_s = 0.0
+        self.reset_at_s = 0.0
+        self.proven = nas.keys[0]  # the secret that signs where nothing proves one (rule R2.2)
+        self.announced_at_s = 0.0
+        self.last_heard_s = 0.0
+        self.statistics = RouterStatistics()
+        address = source_address.encode()
+        self.journal_key = nas.nas_id.to_bytes(4, "little") + bytes((len(address),)) + address
+
+    def apply(self, row: RouterRow) -> None:
+        """Take over what all nodes know; a reset by an operator also forgets what was armed here."""
+        if row.reset_at_s != self.reset_at_s:
+            self.reset_at_s = row.reset_at_s
+            self.locally_armed_at_s = 0.0
+        self.armed = row.armed_at_s > row.reset_at_s or self.locally_armed_at_s > 0.0
+
+
+class RouterStatistics:
+    """Counts of one router since the process began (rule R10)."""
+
+    __slots__ = ("bad_authenticators", "granted", "late", "refused", "requests", "resent", "unsigned_dropped")
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.requests = 0
+        self.granted = 0
+        self.refused = 0
+        self.resent = 0
+        self.late = 0
+        self.bad_authenticators = 0
+        self.unsigned_dropped = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Peer:
+    """One source address and port, and the last request on each of its 256 Identifiers."""
+
+    __slots__ = ("heard_at_s", "nas", "remembered", "router", "source_address")
+
+    def __init__(self, nas: Nas, source_address: str) -> None:
+        """Start with nothing remembered and no router known."""
+        self.nas = nas
+        self.source_address = source_address
+        self.router: Router | None = None
+        self.remembered: list[Remembered | None] = [None] * _IDENTIFIERS
+        self.heard_at_s = 0.0
+
+
+class Registry:
+    """Every NAS entry by address: hosts first, then the longest prefix. IPv4 and IPv6."""
+
+    def __init__(self, rows: Iterable[NasRow], now_s: float) -> None:
+        """Make every entry ready; a row with an empty secret is left out, since anybody could sign with it."""
+        self._hosts: dict[str, Nas] = {}
+        self._prefixes: dict[tuple[int, int], dict[int, Nas]] = {}
+        for row in rows:
+            if not row.secret:
+                continue
+            network = ip_network(row.address, strict=False)
+            nas = Nas(row, now_s)
+            if nas.is_prefix:
+                key = (network.version, network.prefixlen)
+                self._prefixes.setdefault(key, {})[int(network.network_address)] = nas
+            else:
+                self._hosts[str(network.network_address)] = nas
+        self._lengths = sorted(self._prefixes, reverse=True)
+
+    def __iter__(self) -> Iterator[Nas]:
+        """Go through all entries."""
+        yield from self._hosts.values()
+        for group in self._prefixes.values():
+            yield from group.values()
+
+    def find(self, source_address: str) -> Nas | None:
+        """Return the entry that a datagram from this address belongs to."""
+        nas = self._hosts.get(source_address)
+        if nas is not None or not self._prefixes:
+            return nas
+        address = ip_address(source_address.partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        number = int(address)
+        for version, length in self._lengths:
+            if version == address.version:
+                shift = address.max_prefixlen - length
+                nas = self._prefixes[version, length].get(number >> shift << shift)
+                if nas is not None:
+                    return nas
+        return None
+
+
+class Neighbourhood:
+    """All peers and routers of one process, under the entries of the replica's tables."""
+
+    def __init__(self, *, peers_max: int) -> None:
+        """Know nobody yet."""
+        self._peers_max = peers_max
+        self._registry = Registry((), 0.0)
+        self._pinned: dict[Source, Nas] = {}
+        self._rows: dict[tuple[int, str, bytes], RouterRow] = {}
+        self.peers: dict[Source, Peer] = {}
+        self.routers: dict[tuple[int, str, bytes], Router] = {}
+
+    def load(self, nases: Iterable[NasRow], routers: Iterable[RouterRow], now_s: float) -> None:
+        """Take over new tables; what was learned of routers whose entry stays is kept."""
+        self._registry = Registry(nases, now_s)
+        by_id = {nas.nas_id: nas for nas in self._registry}
+        self._rows = {(row.nas_id, row.source_address, row.nas_identifier): row for row in routers}
+        for key, router in list(self.routers.items()):
+            nas = by_id.get(key[0])
+            if nas is None:
+                del self.routers[key]
+                continue
+            router.nas = nas
+            router.proven = nas.keys_like(router.proven)
+            row = self._rows.get(key)
+            if row is not None:
+                router.apply(row)
+        for source, peer in list(self.peers.items()):
+            self._renew_peer(source, peer)
+
+    def pin(self, source: Source, nas: Nas) -> None:
+        """Let one source address and port be known whatever the tables say: the supervisor's watchdog."""
+        self._pinned[source] = nas
+
+    def _nas_of(self, source: Source) -> Nas | None:
+        return self._pinned.get(source) or self._registry.find(source[0])
+
+    def _renew_peer(self, source: Source, peer: Peer) -> None:
+        nas = self._nas_of(source)
+        if nas is None:
+            del self.peers[source]
+            return
+        if nas.nas_id != peer.nas.nas_id:
+            peer.router = None
+        peer.nas = nas
+
+    def new_peer(self, source: Source) -> Peer | None:
+        """Return the peer of a source not heard before, None for an unknown NAS; OverflowError when full."""
+        nas = self._nas_of(source)
+        if nas is None:
+            return None
+        if len(self.peers) >= self._peers_max:
+            raise OverflowError
+        peer = self.peers[source] = Peer(nas, source[0])
+        return peer
+
+    def router(self, peer: Peer, identifier: bytes) -> Router:
+        """Return the router that a peer's request comes from, by its NAS-Identifier (empty: none was sent)."""
+        router = peer.router
+        if router is not None and router.identifier == identifier:
+            return router
+        key = (peer.nas.nas_id, peer.source_address, identifier)
+        router = self.routers.get(key)
+        if router is None:
+            router = Router(peer.nas, peer.source_address, identifier)
+            row = self._rows.get(key)
+            if row is not None:
+                router.apply(row)
+            if len(self.routers) < ROUTERS_MAX:
+                self.routers[key] = router
+        peer.router = router
+        return router
+
+    def forget_idle(self, before_s: float) -> int:
+        """Forget the peers that were last heard before this instant. Returns how many."""
+        idle = [source for source, peer in self.peers.items() if peer.heard_at_s < before_s]
+        for source in idle:
+            del self.peers[source]
+        return len(idle)

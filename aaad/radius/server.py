@@ -1,0 +1,376 @@
+"""The radius role's service: sockets in, sockets out, and the once-a-second chores around the request path.
+
+This module owns the sockets and the clock of the path; what a datagram means is decided in `access`. One wake-up
+takes up to WAKE_UP_MAX datagrams under one snapshot of the replica, answers each, and then sends all replies, so
+that neither timers nor another socket wait long. A bug in one request is logged and costs that request only.
+
+RFC 2865, 3 (ports); datagrams on the accounting port get no answer before accounting is recorded (RFC 2866, 2: an
+answer says that the record is safe).
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import Any, Protocol
+
+import msgspec
+
+from aaad import clock
+from aaad.errors import ReplicaError
+from aaad.log import Log
+from aaad.metrics import LATENCY_BUCKETS, CounterFile
+from aaad.policy.codes import Discard, Reason
+from aaad.policy.facts import LoginFacts
+from aaad.policy.grant import Decision, Grant
+from aaad.radius import counters as names
+from aaad.radius.access import AccessPath, Pending, Recorder
+from aaad.radius.learned import Learned
+from aaad.radius.packet import PACKET_SIZE_MAX
+from aaad.radius.routers import Nas, Neighbourhood, Source
+from aaad.replica.record import NasRow
+from aaad.replica.store import ReplicaReader
+from aaad.spool.records import encode
+
+WAKE_UP_MAX = 32
+_RECEIVE_SIZE = PACKET_SIZE_MAX + 1  # so that a longer datagram shows
+_ANCILLARY_SIZE = socket.CMSG_SPACE(16)
+_unpack_timestamp = Struct("@qq").unpack  # struct timespec of SO_TIMESTAMPNS
+_TICK_S = 1.0
+_TABLES_EVERY_S = 60.0  # tables are loaded anew at least so often: a previous secret ends by the clock
+_STATISTICS_EVERY_S = 5.0
+_LOGGED_PER_S = 5  # discarded datagrams of one cause that are logged each second
+_CLAIMS_WAITING_MAX = 10_000
+
+Claim = Callable[[Sequence[tuple[LoginFacts, Grant]]], Awaitable[Sequence[Decision | None]]]
+
+
+class Spool(Protocol):
+    """Where records go that are to be written to PostgreSQL."""
+
+    def append(self, record: bytes) -> bool:
+        """Queue one record; False when there is no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One UDP socket: its local address, and whether it is for authentication or accounting."""
+
+    socket: socket.socket
+    address: str
+    is_accounting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Watchdog:
+    """Who may ask Status-Server with the supervisor's own secret: exact source addresses and ports."""
+
+    sources: tuple[tuple[str, int], ...]
+    secret: bytes
+
+    def __repr__(self) -> str:
+        """Show whom, never the secret."""
+        return f"Watchdog(sources={self.sources!r})"
+
+
+class RadiusService:
+    """Answers RADIUS on the sockets it is given, until told to stop."""
+
+    def __init__(
+        self,
+        *,
+        listeners: Sequence[Listener],
+        replica: ReplicaReader,
+        journal: Recorder,
+        spool: Spool,
+        counters: CounterFile,
+        log: Log,
+        slot: int,
+        peers_max: int,
+        reject_messages: Mapping[Reason, str],
+        watchdog: Watchdog | None = None,
+        statistics_path: Path | None = None,
+        claim: Claim | None = None,
+        must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
+    ) -> None:
+        """Wire the service; nothing is read before `run`.
+
+        Args:
+            listeners: sockets of the authentication and the accounting port, non-blocking, with SO_TIMESTAMPNS.
+            replica: opened by `run`, and again whenever it was not there.
+            journal: gets every decision.
+            spool: gets what is to be written to PostgreSQL.
+            counters: a file with RADIUS_COUNTERS.
+            log: where bugs, discarded datagrams and problems of the tables are told.
+            slot: number of this process among the node's radius processes.
+            peers_max: source addresses and ports remembered at a time.
+            reject_messages: what the customer's device is told, by reason.
+            watchdog: the supervisor's own probe.
+            statistics_path: where counts per router are written every few seconds.
+            claim: settles what `must_wait` holds back, a batch at a time; None in the result: no answer.
+            must_wait: which grants need something that is not in the replica.
+        """
+        self._listeners = listeners
+        self._replica = replica
+        self._spool = spool
+        self._counters = counters
+        self._cells = counters.cells
+        self._log = log
+        self._statistics_path = statistics_path
+        self._learned = Learned()
+        self._hood = Neighbourhood(peers_max=peers_max)
+        if watchdog is not None:
+            self._pin(watchdog)
+        self._path = AccessPath(
+            logins=replica,
+            neighbourhood=self._hood,
+            journal=journal,
+            learned=self._learned,
+            cells=self._cells,
+            decided_at=names.positions_by_code(counters.index, Reason),
+            slot=slot,
+            first_serial=clock.wall_ns() // 1000,
+            reject_messages=reject_messages,
+            must_wait=must_wait,
+        )
+        index = counters.index
+        self._discarded_at = names.positions_by_code(index, Discard)
+        self._received_at = index[names.RECEIVED]
+        self._answered_at = index[names.ANSWERED]
+        self._latency_at = index[f"{names.ANSWER_SECONDS}%0"]
+        self._log_allowance: dict[Discard, int] = {}
+        self._claim = claim
+        self._waiting: list[tuple[Pending, Listener]] = []
+        self._claim_wanted = asyncio.Event()
+        self._tables_loaded_s = 0.0
+        self._statistics_written_s = 0.0
+
+    def _pin(self, watchdog: Watchdog) -> None:
+        row = NasRow(0, "watchdog", "127.0.0.1/32", watchdog.secret, b"", 0.0, "aaad", True, "yes", 5000, 0)
+        for source in watchdog.sources:
+            self._hood.pin(source, Nas(row, 0.0))
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serve until `stopping` is set; then answer what is already in work and hand over what was learned."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            read = self._accounting_reader(listener) if listener.is_accounting else self._reader(listener)
+            loop.add_reader(listener.socket.fileno(), read)
+        try:
+            async with asyncio.TaskGroup() as group:
+                chores = group.create_task(self._chores())
+                claims = group.create_task(self._claims())
+                await stopping.wait()
+                for listener in self._listeners:
+                    loop.remove_reader(listener.socket.fileno())
+                chores.cancel()
+                while self._waiting:
+                    await asyncio.sleep(0.01)
+                claims.cancel()
+        finally:
+            for listener in self._listeners:
+                loop.remove_reader(listener.socket.fileno())
+            self._hand_over(everything=True)
+
+    # --- the wake-up --------------------------------------------------------------------------------------------
+
+    def _reader(self, listener: Listener) -> Callable[[], None]:
+        """Return what is called whenever an authentication socket has datagrams."""
+        receive = listener.socket.recvmsg
+        answer = self._path.answer
+        learned, replica, cells = self._learned, self._replica, self._cells
+        wall_s = clock.wall_s
+
+        def on_readable() -> None:
+            learned.local_address = listener.address
+            replies: list[tuple[bytes, Source, float]] = []
+            if replica.begin():
+                self._load_tables()
+            try:
+                for _ in range(WAKE_UP_MAX):
+                    try:
+                        data, ancillary, _, source = receive(_RECEIVE_SIZE, _ANCILLARY_SIZE)
+                    except BlockingIOError:
+                        break
+                    cells[self._received_at] += 1
+                    now_s = wall_s()
+                    arrived_s = now_s
+                    if ancillary:
+                        seconds, nanoseconds = _unpack_timestamp(ancillary[0][2])
+                        arrived_s = seconds + nanoseconds * 1e-9
+                    try:
+                        reply = answer(data, source, arrived_s, now_s)
+                    except Exception:
+                        self._bug(source)
+                        continue
+                    if reply.__class__ is bytes:
+                        replies.append((reply, source, arrived_s))  # type: ignore[arg-type]  # bytes, one line up
+                    else:
+                        self._not_answered(reply, source, listener)
+            except OSError as error:
+                self._counters.add(names.RECEIVE_FAILED)
+                self._log.warning("socket.receive_failed", address=listener.address, error=str(error))
+            finally:
+                replica.end()
+                self._send(listener, replies)
+
+        return on_readable
+
+    def _send(self, listener: Listener, replies: list[tuple[bytes, Source, float]]) -> None:
+        send = listener.socket.sendto
+        cells, latency_at = self._cells, self._latency_at
+        for reply, source, _ in replies:
+            try:
+                send(reply, source)
+            except OSError as error:  # the peer is out of reach, or the kernel has no room: the NAS asks again
+                self._counters.add(names.SEND_FAILED)
+                if self._may_log(Discard.OVERLOAD):
+                    self._log.warning("reply.not_sent", source=source[0], error=str(error))
+        now_s = clock.wall_s()
+        for _, _, arrived_s in replies:
+            bucket = int((now_s - arrived_s) * 1e6).bit_length()
+            cells[latency_at + (bucket if bucket < LATENCY_BUCKETS else LATENCY_BUCKETS - 1)] += 1
+        cells[self._answered_at] += len(replies)
+
+    def _not_answered(self, outcome: Discard | Pending | bytes, source: Source, listener: Listener) -> None:
+        if isinstance(outcome, Discard):
+            self._cells[self._discarded_at[outcome]] += 1
+            if self._may_log(outcome):
+                self._log.info("datagram.discarded", cause=outcome.label, source=source[0], port=source[1])
+        elif isinstance(outcome, Pending):
+            self._counters.add(names.PENDING)
+            if len(self._waiting) < _CLAIMS_WAITING_MAX:
+                self._waiting.append((outcome, listener))
+                self._claim_wanted.set()
+            else:
+                self._cells[self._discarded_at[Discard.OVERLOAD]] += 1
+
+    def _accounting_reader(self, listener: Listener) -> Callable[[], None]:
+        """Return what is called whenever an accounting socket has datagrams: they are read and counted."""
+
+        def on_readable() -> None:
+            for _ in range(WAKE_UP_MAX):
+                try:
+                    data, source = listener.socket.recvfrom(_RECEIVE_SIZE)
+                except OSError:
+                    return
+                self._cells[self._received_at] += 1
+                cause = Discard.CODE_NOT_SERVED if data else Discard.MALFORMED
+                self._not_answered(cause, source, listener)
+
+        return on_readable
+
+    def _may_log(self, cause: Discard) -> bool:
+        left = self._log_allowance.get(cause, _LOGGED_PER_S)
+        self._log_allowance[cause] = left - 1
+        return left > 0
+
+    def _bug(self, source: Source) -> None:
+        self._counters.add(names.BUGS)
+        self._cells[self._discarded_at[Discard.BUG]] += 1
+        if self._may_log(Discard.BUG):
+            self._log.exception("bug", while_="answering a datagram", source=source[0])
+
+    # --- what waits ---------------------------------------------------------------------------------------------
+
+    async def _claims(self) -> None:
+        """Settle what waits, a batch at a time: all that gathered while the batch before was under way."""
+        while True:
+            await self._claim_wanted.wait()
+            self._claim_wanted.clear()
+            batch, self._waiting = self._waiting, []
+            try:
+                await self._settle(batch)
+            except Exception:
+                self._counters.add(names.BUGS)
+                self._log.exception("bug", while_="settling claims")
+
+    async def _settle(self, batch: list[tuple[Pending, Listener]]) -> None:
+        now_s = clock.wall_s()
+        timely = []
+        for pending, listener in batch:
+            if now_s - pending.request.arrived_s > pending.request.peer.nas.deadline_s:
+                self._cells[self._discarded_at[Discard.LATE]] += 1
+            else:
+                timely.append((pending, listener))
+        wanted = [
+            (pending.login, pending.decision.grant) for pending, _ in timely if pending.decision.grant is not None
+        ]
+        if self._claim is None or not wanted:
+            return
+        decisions = await self._claim(wanted)
+        now_s = clock.wall_s()
+        for (pending, listener), decision in zip(timely, decisions, strict=True):
+            if decision is None:
+                self._cells[self._discarded_at[Discard.CLAIM_IMPOSSIBLE]] += 1
+                continue
+            request = pending.request
+            reply = self._path.finish(pending._replace(decision=decision), now_s)
+            self._send(listener, [(reply, request.source, request.arrived_s)])
+
+    # --- chores -------------------------------------------------------------------------------------------------
+
+    async def _chores(self) -> None:
+        while True:
+            try:
+                self._chore(clock.wall_s())
+            except Exception:
+                self._counters.add(names.BUGS)
+                self._log.exception("bug", while_="doing chores")
+            await asyncio.sleep(_TICK_S)
+
+    def _chore(self, now_s: float) -> None:
+        self._log_allowance.clear()
+        if self._replica.begin() or now_s - self._tables_loaded_s > _TABLES_EVERY_S:
+            self._load_tables()
+        self._replica.end()
+        self._path.tick(now_s)
+        self._hand_over()
+        if now_s - self._statistics_written_s > _STATISTICS_EVERY_S:
+            self._statistics_written_s = now_s
+            self._write_statistics()
+
+    def _load_tables(self) -> None:
+        self._tables_loaded_s = clock.wall_s()
+        try:
+            tables = self._replica.tables()
+            if tables is None:
+                return
+            problems = self._path.load(tables, self._tables_loaded_s)
+        except (ReplicaError, ValueError) as error:
+            problems = [str(error)]
+        for problem in problems:
+            self._log.error("tables.row_unusable", problem=problem)
+
+    def _hand_over(self, *, everything: bool = False) -> None:
+        """Give what was learned to the spool."""
+        for record in self._learned.take(clock.wall_s(), everything=everything):
+            if not self._spool.append(encode(record)):
+                self._counters.add(names.SPOOL_REFUSED)
+        if self._learned.uncounted:
+            self._counters.add(names.REFUSALS_UNCOUNTED, self._learned.uncounted)
+            self._learned.uncounted = 0
+        if self._learned.dropped:
+            self._counters.add(names.SPOOL_REFUSED, self._learned.dropped)
+            self._learned.dropped = 0
+
+    def _write_statistics(self) -> None:
+        if self._statistics_path is None:
+            return
+        rows: list[dict[str, Any]] = [
+            {
+                "nas_id": router.nas.nas_id,
+                "nas": router.nas.name,
+                "source_address": router.source_address,
+                "nas_identifier": router.identifier.decode("utf-8", "replace"),
+                "armed": router.armed,
+                "last_heard_s": router.last_heard_s,
+                **router.statistics.as_dict(),
+            }
+            for router in self._hood.routers.values()
+        ]
+        fresh = self._statistics_path.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(rows))
+        fresh.replace(self._statistics_path)
