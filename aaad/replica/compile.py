@@ -1,0 +1,223 @@
+"""From a row of PostgreSQL to a compiled record: what the request path must never compute again.
+
+Makes the NT hash (MS-CHAP's form of a password, RFC 2433 and 2759) when the row is read, so that no request pays
+for it; turns addresses into numbers and letters into codes. A row that cannot be compiled is marked: its login
+is refused with a reason of its own (rule R3.1) and never stops the feed. Never logs a value of a row.
+"""
+
+import ctypes
+import ctypes.util
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address
+from struct import unpack
+from typing import Any, NamedTuple
+
+from aaad.errors import AaadError, ReplicaError
+from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, LoginFlag
+from aaad.policy.facts import LoginFacts
+from aaad.replica import record
+
+_MASK = 0xFFFFFFFF
+_MD4_BLOCK_OCTETS = 64
+_MD4_DIGEST_OCTETS = 16
+_MD5_DIGEST_OCTETS = 16
+DIGEST_MASK = 0xFFFFFFFFFFFFFFFF  # PostgreSQL's bigint is signed, ours is not
+_DAMAGED_VERSION = 0  # no program reads it, so decode says that the record is damaged
+
+
+class CompiledLogin(NamedTuple):
+    """One row as the store takes it."""
+
+    login_id: int
+    digest: int
+    name: bytes  # folded; empty: the login cannot be served at all
+    record: bytes
+    problem: str  # empty: compiled; else which rule the row broke, without any value
+
+    def __repr__(self) -> str:
+        """Show which login it is, never the record with its password."""
+        return f"CompiledLogin(login_id={self.login_id}, problem={self.problem!r})"
+
+
+class RowUnusable(AaadError):  # noqa: N818  reads as the sentence it prints
+    """A row cannot be compiled. The text names the column and the rule, never the value."""
+
+
+def compile_login(row: Mapping[str, Any]) -> CompiledLogin:
+    """Compile one row of net.login_source; a row that cannot be is marked with the problem."""
+    login_id = int(row["login_id"])
+    digest = int(row["digest"]) & DIGEST_MASK
+    try:
+        name = _key(row["name"])
+    except RowUnusable as problem:
+        return CompiledLogin(login_id, digest, b"", b"", str(problem))
+    try:
+        return CompiledLogin(login_id, digest, name, record.encode(_facts(row), digest), "")
+    except RowUnusable as problem:
+        return CompiledLogin(login_id, digest, name, damaged(login_id), str(problem))
+    except Exception as bug:  # noqa: BLE001  one row must never stop the feed, whatever is in it
+        return CompiledLogin(login_id, digest, name, damaged(login_id), f"cannot be compiled ({type(bug).__name__})")
+
+
+def damaged(login_id: int) -> bytes:
+    """Return a record that says only that this login's row cannot be used."""
+    return bytes([_DAMAGED_VERSION]) + login_id.to_bytes(4, "little")
+
+
+def facts_of(data: bytes | None) -> LoginFacts | None:
+    """Return the facts in a record; None if there is no record or it marks a row that cannot be used."""
+    if data is None:
+        return None
+    try:
+        return record.decode(data)
+    except ReplicaError:
+        return None
+
+
+def nt_hash(password: str) -> bytes:
+    """Return MD4 of the password in UTF-16LE (RFC 2433, A.5: NtPasswordHash)."""
+    return _md4(password.encode("utf-16-le"))
+
+
+def _key(name: str | None) -> bytes:
+    try:
+        key = record.fold_name((name or "").encode())
+    except UnicodeEncodeError as error:
+        raise RowUnusable("name: not valid Unicode") from error
+    if not 0 < len(key) <= record.NAME_OCTETS_MAX:
+        raise RowUnusable(f"name: {len(key)} octets, allowed are 1 to {record.NAME_OCTETS_MAX}")
+    return key
+
+
+def _facts(row: Mapping[str, Any]) -> LoginFacts:
+    flags = _flags(row)
+    password, hashed = _password(row)
+    return LoginFacts(
+        login_id=row["login_id"],
+        contract_id=row["contract_id"],
+        client_id=row["client_id"],
+        plan_id=row["plan_id"] or 0,
+        branch_id=row["branch_id"] or 0,
+        flags=flags,
+        contract_status=_code(CONTRACT_STATUS_LETTERS, row["contract_status"], "contract status"),
+        access_status=_code(ACCESS_STATUS_LETTERS, row["access_status"], "access status"),
+        ipv4=_ipv4(row["ipv4"]),
+        nt_hash=hashed,
+        password=password,
+    )
+
+
+def _flags(row: Mapping[str, Any]) -> int:
+    flags = 0
+    if row["login_active"]:
+        flags |= LoginFlag.LOGIN_ACTIVE
+    if row["deleted_at"] is not None:
+        flags |= LoginFlag.LOGIN_DELETED
+    if row["client_active"]:
+        flags |= LoginFlag.CLIENT_ACTIVE
+    if row["suspended"]:
+        flags |= LoginFlag.CONTRACT_SUSPENDED
+    if row["password_md5"]:
+        flags |= LoginFlag.PASSWORD_IS_MD5
+    if row["auto_fill_mac"] and row["mac"] is None:
+        flags |= LoginFlag.LEARN_MAC
+    return flags
+
+
+def _password(row: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Return the stored form of the password and its NT hash, which MD5 cannot give."""
+    text = row["password"] or ""
+    if not row["password_md5"]:
+        try:
+            return text.encode(), nt_hash(text)
+        except UnicodeEncodeError as error:
+            raise RowUnusable("password: not valid Unicode") from error
+    try:
+        octets = bytes.fromhex(text)
+    except ValueError as error:
+        raise RowUnusable("password: not the hexadecimal form of an MD5 digest") from error
+    if len(octets) != _MD5_DIGEST_OCTETS:
+        raise RowUnusable("password: not the hexadecimal form of an MD5 digest")
+    return octets, b""
+
+
+def _code(letters: Mapping[str, int], value: str | None, column: str) -> int:
+    code = letters.get(value or "")
+    if code is None:
+        raise RowUnusable(f"{column}: not a known letter")
+    return code
+
+
+def _ipv4(value: object) -> int:
+    if value is None:
+        return 0
+    address = getattr(value, "ip", value)  # an inet with a prefix length comes as an interface
+    if isinstance(address, str):
+        try:
+            address = IPv4Address(address.partition("/")[0])
+        except ValueError as error:
+            raise RowUnusable("ipv4: not an IPv4 address") from error
+    if not isinstance(address, IPv4Address):
+        raise RowUnusable("ipv4: not an IPv4 address")
+    return int(address)
+
+
+def md4_pure(data: bytes) -> bytes:
+    """Return MD4 of some octets (RFC 1320), computed here: for systems whose libcrypto has none."""
+    state = (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476)
+    padding = b"\x80" + b"\0" * ((55 - len(data)) % _MD4_BLOCK_OCTETS)
+    message = data + padding + (8 * len(data)).to_bytes(8, "little")
+    for start in range(0, len(message), _MD4_BLOCK_OCTETS):
+        state = _md4_block(state, unpack("<16I", message[start : start + _MD4_BLOCK_OCTETS]))
+    return b"".join(word.to_bytes(4, "little") for word in state)
+
+
+_State = tuple[int, int, int, int]
+_IN_ORDER = tuple(range(16))
+_ROUND_2 = (0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+_ROUND_3 = (0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15)
+_ROUNDS: tuple[tuple[Callable[[int, int, int], int], int, tuple[int, ...], tuple[int, ...]], ...] = (
+    (lambda x, y, z: (x & y) | (~x & z), 0, _IN_ORDER, (3, 7, 11, 19)),
+    (lambda x, y, z: (x & y) | (x & z) | (y & z), 0x5A827999, _ROUND_2, (3, 5, 9, 13)),
+    (lambda x, y, z: x ^ y ^ z, 0x6ED9EBA1, _ROUND_3, (3, 9, 11, 15)),
+)
+
+
+def _md4_block(state: _State, words: tuple[int, ...]) -> _State:
+    a, b, c, d = state
+    for mix, constant, order, shifts in _ROUNDS:
+        for step, position in enumerate(order):
+            total = (a + mix(b, c, d) + words[position] + constant) & _MASK
+            shift = shifts[step % 4]
+            a, b, c, d = d, ((total << shift) | (total >> (32 - shift))) & _MASK, b, c
+    return (
+        (state[0] + a) & _MASK,
+        (state[1] + b) & _MASK,
+        (state[2] + c) & _MASK,
+        (state[3] + d) & _MASK,
+    )
+
+
+def _md4_of_libcrypto() -> Callable[[bytes], bytes] | None:
+    """Return libcrypto's own MD4, which needs no legacy provider; None where it is missing or wrong."""
+    for name in ("libcrypto.so.3", ctypes.util.find_library("crypto")):
+        if name is None:
+            continue
+        try:
+            function = ctypes.CDLL(name).MD4
+        except (OSError, AttributeError):
+            continue
+        function.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p)
+        function.restype = ctypes.c_void_p
+
+        def md4(data: bytes, function: Any = function) -> bytes:
+            digest = ctypes.create_string_buffer(_MD4_DIGEST_OCTETS)
+            function(data, len(data), digest)
+            return digest.raw
+
+        if md4(b"abc") == md4_pure(b"abc"):
+            return md4
+    return None
+
+
+_md4: Callable[[bytes], bytes] = _md4_of_libcrypto() or md4_pure
