@@ -39,6 +39,7 @@ _CPF = re.compile(r"\b\d{3}\.(\d{3})\.(\d{3})-\d{2}\b")
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
+Log = FilteringBoundLogger
 
 
 class RateLimit:
@@ -130,9 +131,9 @@ _level_least = _LEVELS["info"]
 _processors: list[Processor] = []
 
 
-def get_logger(room: str) -> FilteringBoundLogger:
+def get_logger(room: str) -> Log:
     """Return the logger of a room: `get_logger("radius")`. Nothing is imported or opened before its first event."""
-    logger: FilteringBoundLogger = structlog.get_logger(room=room)
+    logger: Log = structlog.get_logger(room=room)
     return logger
 
 
