@@ -1,0 +1,80 @@
+"""A throw-away aaad node for the bench: `aaad demo`, everything on, with a PostgreSQL of its own."""
+
+import json
+import select
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import processes
+from servers import START_TIMEOUT_S, ServerError, check_port_is_free, end
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The node's ports on 127.0.0.1."""
+
+    auth: int
+    acct: int
+    metrics: int
+
+
+class Node:
+    """`aaad demo` on a directory; `start` returns when it says that it is ready."""
+
+    def __init__(self, directory: Path, ports: Ports, logins: int) -> None:
+        self.directory = directory
+        self.ports = ports
+        self.logins = logins
+        self.process: subprocess.Popen | None = None
+        self.ready: dict[str, object] = {}
+
+    def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        for port in (self.ports.auth, self.ports.acct):
+            check_port_is_free(port)
+        command = [sys.executable, "-m", "aaad", "demo", "--dir", str(self.directory), "--logins", str(self.logins)]
+        command += ["--auth-port", str(self.ports.auth), "--acct-port", str(self.ports.acct)]
+        command += ["--metrics-port", str(self.ports.metrics)]
+        log_path = self.directory.with_suffix(".log")
+        with log_path.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=_ROOT)
+        self.ready = self._read_ready(timeout_s, log_path)
+
+    def stop(self) -> None:
+        end(self.process)
+
+    @property
+    def dsn(self) -> str:
+        return str(self.ready["dsn"])
+
+    def roots(self) -> dict[str, list[int]]:
+        """Return the node's process trees by name, disjoint when counted in this order."""
+        roots = {
+            "postgres": processes.find("postgres", f"-D {self.directory}")
+            or processes.find("postgres -D", str(self.directory)),
+            "radius": self.role("radius"),
+            "rest": [self.process.pid],
+        }
+        if not roots["postgres"]:
+            raise ServerError("the node's PostgreSQL is not to be found: its CPU would be missing")
+        return roots
+
+    def role(self, name: str) -> list[int]:
+        """Return the processes of one role."""
+        mine = processes.trees([self.process.pid])
+        return [pid for pid in mine if f"role {name}" in processes.command(pid)]
+
+    def _read_ready(self, timeout_s: float, log_path: Path) -> dict[str, object]:
+        """Wait for the one JSON line that says: ready."""
+        assert self.process.stdout is not None
+        readable, _, _ = select.select([self.process.stdout], [], [], timeout_s)
+        line = self.process.stdout.readline() if readable else b""
+        try:
+            return json.loads(line)
+        except ValueError:
+            end(self.process)
+            last = log_path.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing in its log"]
+            raise ServerError(f"aaad demo did not become ready: {last[0][:300]}") from None

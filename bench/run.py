@@ -1,0 +1,212 @@
+"""Measures in one run on one machine: the bare prototype, FreeRADIUS from memory and from PostgreSQL, and aaad.
+
+    bench/run.py [--logins N] [--rounds N] [--seconds S] [--fixed-rate R] [--legs A,B] [--port-base P] [--scratch DIR]
+
+All legs are up at once and only one is asked at a time; the rounds go A B C … A B C …, so that what drifts on the
+machine meets all alike. Writes bench/RESULTS.md and the raw rows below bench/results/. Loopback only.
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from importlib import metadata
+from pathlib import Path
+
+import generator
+import processes
+import report
+from client import ACCEPT, Answer, PapClient
+from generator import Load
+from legs import Leg, all_legs
+from servers import ServerError, wait_until
+
+_HERE = Path(__file__).resolve().parent
+_WINDOW = 64
+_OPEN_WINDOW = 4096  # an upper bound only: in open loop the rate rules
+_WARM_S = 2.0
+_QUIET_CPU = 0.05  # of one core, all legs together
+_QUIET_TIMEOUT_S = 60.0
+_SETUP = """\
+* Machine: {machine}; generator, servers and PostgreSQL share the cores, all on loopback.
+* Versions: {freeradius}; {postgres}; {python}; aaad at commit {commit}.
+* Commands: `bench/install.sh` once, then `{command}`: {logins} logins user%06d/pass%06d,
+  {rounds} rounds of {seconds} s in turn, fixed rate {fixed_rate}/s.
+* Window 64: 64 requests in flight, closed loop. Set rates: open loop, latency from the time a request was due.
+* CPU: user and system time of all processes of a leg, its PostgreSQL's too (for aaad: supervisor and every role); the
+  generator's is not in it.
+* FreeRADIUS is set up lean, which favours it: no request log, no proxying, SQL pool = threads; PostgreSQL for it
+  has 1 GB of shared buffers and a Unix socket. FreeRADIUS 3.2.1 puts no Message-Authenticator into its answers.
+* All legs are up at once; while one is asked the others wait, and what they use meanwhile counts as other programs'.
+"""
+
+
+def main() -> None:
+    """Run it all and write what was found; a leg that fails is reported and the others go on."""
+    arguments = _arguments()
+    generator.build()
+    legs = [leg for leg in all_legs(arguments.port_base) if not arguments.legs or leg.name in arguments.legs]
+    run = report.Run({leg.name: leg.about for leg in legs}, _setup(arguments))
+    rows_path = _HERE / "results" / f"{dt.datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    rows_path.parent.mkdir(exist_ok=True)
+    scratch = _scratch(arguments.scratch)
+    try:
+        with ExitStack() as stack, rows_path.open("w") as rows_file:
+            running = [leg for leg in legs if _start(leg, scratch, arguments.logins, run, stack)]
+            _wait_until_quiet(running)
+            bench = _Bench(arguments, run, running, rows_file)
+            bench.rounds(report.CLOSED, lambda _: Load(_WINDOW, None, arguments.seconds))
+            bench.rounds(report.HALF, lambda leg: _open(_top_rate(run, leg) / 2, arguments.seconds))
+            bench.rounds(report.FIXED, lambda _: _open(arguments.fixed_rate, arguments.seconds))
+    finally:
+        if run.rows:
+            arguments.results.write_text(report.markdown(run))
+        if arguments.scratch is None:
+            shutil.rmtree(scratch, ignore_errors=True)
+    print(report.markdown(run))
+    print(f"written: {arguments.results.name}, {rows_path.name}")
+    sys.exit(1 if run.failures else 0)
+
+
+class _Bench:
+    """The rounds: each leg in turn, again and again; a leg that fails is left out from then on."""
+
+    def __init__(self, arguments: argparse.Namespace, run: report.Run, legs: list[Leg], rows_file) -> None:
+        self._arguments = arguments
+        self._run = run
+        self._legs = legs
+        self._rows_file = rows_file
+
+    def rounds(self, phase: str, load_of) -> None:
+        loads = {leg.name: load_of(leg) for leg in self._legs if leg.name not in self._run.failures}
+        for number in range(self._arguments.rounds):
+            for leg in self._legs:
+                if leg.name not in self._run.failures:
+                    self._once(leg, phase, number, loads[leg.name])
+
+    def _once(self, leg: Leg, phase: str, number: int, load: Load) -> None:
+        try:
+            found = generator.run(leg.port, self._arguments.logins, load, leg.roots())
+        except (OSError, ValueError, subprocess.SubprocessError, ServerError) as error:
+            self._run.failures[leg.name] = f"{phase}, round {number + 1}: {error}"
+            print(f"{leg.name}: {self._run.failures[leg.name]}", flush=True)
+            return
+        row = {"leg": leg.name, "phase": phase, "round": number} | found
+        self._run.rows.append(row)
+        self._rows_file.write(json.dumps(row) + "\n")
+        self._rows_file.flush()
+        if not row["answered"]:
+            self._run.failures[leg.name] = f"{phase}, round {number + 1}: nothing was answered"
+        print(
+            f"{phase:21} {number + 1} {leg.name:24} {row['rate']:>9,.0f}/s {row['per_cpu'] or 0:>9,.0f} per CPU s  "
+            f"p50 {row['p50']:.2f} p99 {row['p99']:.2f} ms  lost {row['lost']} bad {row['bad']}",
+            flush=True,
+        )
+
+
+def _start(leg: Leg, scratch: Path, logins: int, run: report.Run, stack: ExitStack) -> bool:
+    """Start one leg, look at its answer, warm it up; False and a noted failure when it cannot be measured."""
+    print(f"{leg.name}: starting", flush=True)
+    stack.callback(leg.stop)
+    try:
+        leg.start(scratch, logins)
+        run.replies[leg.name] = _first_accept(leg.port).names()
+        generator.run(leg.port, logins, Load(_WINDOW, None, _WARM_S), leg.roots())
+    except (OSError, ServerError, subprocess.SubprocessError) as error:
+        run.failures[leg.name] = f"start: {error}"
+        print(f"{leg.name}: {error}", flush=True)
+        leg.stop()
+        return False
+    return True
+
+
+def _first_accept(port: int) -> Answer:
+    client = PapClient(port, timeout_s=0.2)
+    try:
+        answer = wait_until(lambda: client.ask("user000007", "pass000007"), "a first answer", timeout_s=20)
+    finally:
+        client.close()
+    if answer.code != ACCEPT:
+        raise ServerError(f"user000007 got code {answer.code}, not an Access-Accept")
+    return answer
+
+
+def _wait_until_quiet(legs: list[Leg]) -> None:
+    """Let what the loading of logins left behind (autovacuum, checkpoints) come to its end, within a limit."""
+    roots = [pid for leg in legs for pids in leg.roots().values() for pid in pids]
+    deadline = time.monotonic() + _QUIET_TIMEOUT_S
+    while time.monotonic() < deadline:
+        before = processes.cpu_s(roots)
+        time.sleep(2)
+        if (processes.cpu_s(roots) - before) / 2 < _QUIET_CPU:
+            return
+    print("the servers did not become quiet; measuring all the same", flush=True)
+
+
+def _open(rate_per_s: float, time_s: float) -> Load:
+    return Load(_OPEN_WINDOW, rate_per_s, time_s)
+
+
+def _top_rate(run: report.Run, leg: Leg) -> float:
+    return report.median(run.of(leg.name, report.CLOSED), "rate") or 0.0
+
+
+def _scratch(chosen: Path | None) -> Path:
+    """Return the scratch folder; PostgreSQL's user must reach what is below it."""
+    if chosen is None:
+        folder = Path(tempfile.mkdtemp(prefix="aaad-bench-"))
+    else:
+        folder = chosen.resolve()
+        folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    return folder
+
+
+def _first_line(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0].strip()
+    except (OSError, IndexError):
+        return f"{command[0]}: not here"
+
+
+def _setup(arguments: argparse.Namespace) -> str:
+    memory_octets = 1024 * int(Path("/proc/meminfo").read_text().split()[1])
+    cores = len(os.sched_getaffinity(0))
+    return _SETUP.format(
+        machine=f"{cores} cores {platform.machine()}, {memory_octets / 2**30:.0f} GiB, {platform.system()}",
+        freeradius=_first_line("freeradius", "-v").partition(",")[0].removeprefix("radiusd: "),
+        postgres=_first_line("psql", "--version"),
+        python=f"Python {platform.python_version()}, uvloop {metadata.version('uvloop')}",
+        commit=_first_line("git", "-C", str(_HERE), "rev-parse", "--short", "HEAD"),
+        command=" ".join(["bench/run.py", *sys.argv[1:]]),
+        logins=f"{arguments.logins:,}",
+        rounds=arguments.rounds,
+        seconds=f"{arguments.seconds:g}",
+        fixed_rate=f"{arguments.fixed_rate:g}",
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logins", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of one run")
+    parser.add_argument(
+        "--fixed-rate", type=float, default=1000.0, help="requests per second that every leg can bear"
+    )
+    parser.add_argument("--legs", type=lambda text: text.split(","), help="only these, by name")
+    parser.add_argument("--port-base", type=int, default=41800, help="50 ports of 127.0.0.1 from here on")
+    parser.add_argument("--scratch", type=Path, help="a new folder that is kept; default: a temporary one")
+    parser.add_argument("--results", type=Path, default=_HERE / "RESULTS.md")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

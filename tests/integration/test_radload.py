@@ -1,0 +1,209 @@
+"""The load generator of the bench tells the truth: a server misbehaves in known ways, the counts must show it."""
+
+import hashlib
+import hmac
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "bench" / "radload"
+SECRET = b"testing123"
+ACCEPT, REJECT, ACCOUNTING_RESPONSE, CHALLENGE = 2, 3, 5, 11
+USER_NAME, PASSWORD, FRAMED_ADDRESS, STATUS_TYPE, MESSAGE_AUTHENTICATOR = 1, 2, 8, 40, 80
+
+
+@pytest.fixture(scope="module")
+def radload(tmp_path_factory) -> Path:
+    """radload, freshly built."""
+    if not (shutil.which("gcc") and shutil.which("make") and Path("/usr/include/openssl/md5.h").exists()):
+        pytest.skip("gcc, make or libssl-dev is missing: bench/install.sh installs them")
+    folder = tmp_path_factory.mktemp("radload")
+    subprocess.run(["make", "-s", "-C", str(SOURCE), f"BUILD={folder}", "check"], check=True, timeout=60)
+    return folder / "radload"
+
+
+class Server(threading.Thread):
+    """behave(count so far, is it a first copy, datagram) -> [(code, attributes, what is false)]."""
+
+    def __init__(self, behave, *, signs=True):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(0.05)
+        self.port = self.socket.getsockname()[1]
+        self.behave, self.signs = behave, signs
+        self.seen, self.datagrams = {}, []
+        self.stopping, self.repeats_are_equal = False, True
+        self.start()
+
+    def run(self):
+        while not self.stopping:
+            try:
+                datagram, address = self.socket.recvfrom(4096)
+            except TimeoutError:
+                continue
+            key = (address, datagram[1], datagram[4:20])
+            first = key not in self.seen
+            self.repeats_are_equal &= self.seen.setdefault(key, datagram) == datagram
+            if first:
+                self.datagrams.append(datagram)
+            for code, attributes, false in self.behave(len(self.datagrams), first, datagram):
+                self.socket.sendto(self.reply(datagram, code, attributes, false), address)
+
+    def reply(self, request, code, attributes, false):
+        body = attributes
+        if self.signs:
+            body = b"\x50\x12" + bytes(16) + attributes
+            head = struct.pack("!BBH", code, request[1], 20 + len(body))
+            signature = hmac.digest(SECRET, head + request[4:20] + body, "md5")
+            body = b"\x50\x12" + (bytes(16) if false == "signature" else signature) + attributes
+        head = struct.pack("!BBH", code, request[1], 20 + len(body))
+        authenticator = hashlib.md5(head + request[4:20] + body + SECRET).digest()
+        return head + (bytes(16) if false == "authenticator" else authenticator) + body
+
+
+def accepting(count, first, datagram):
+    """A server without fault: each login gets an address of its own."""
+    return [
+        (
+            ACCEPT if datagram[0] == 1 else ACCOUNTING_RESPONSE,
+            b"\x08\x06" + struct.pack("!I", 0x0A000000 + count),
+            None,
+        )
+    ]
+
+
+def attributes_of(datagram):
+    position, found = 20, []
+    while position < len(datagram):
+        length = datagram[position + 1]
+        found.append((datagram[position], datagram[position + 2 : position + length]))
+        position += length
+    assert position == len(datagram)
+    return dict(found)
+
+
+@pytest.fixture
+def run(radload):
+    """Run radload against a server and return exit status and figures."""
+
+    def run_once(server, *arguments):
+        address = f"127.0.0.1:{server.port}"
+        command = [radload, "--json", "--quiet", "--auth", address, "--acct", address, *map(str, arguments)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=60)
+        server.stopping = True
+        server.join()
+        server.socket.close()
+        return done.returncode, json.loads(done.stdout)
+
+    return run_once
+
+
+def test_a_server_without_fault_gives_full_counts(run):
+    status, found = run(Server(accepting), "--count", 500, "--window", 8)
+    assert status == 0
+    assert found["accept"] == found["requests"] == 500
+    assert found["bad"] == found["lost"] == found["retransmits"] == 0
+
+
+def test_message_authenticator_is_not_asked_of_the_server(run):
+    status, found = run(Server(accepting, signs=False), "--count", 200, "--no-message-authenticator")
+    assert (status, found["accept"]) == (0, 200)
+
+
+def test_a_dropped_request_is_sent_again_unchanged_and_its_latency_counts_from_the_first_sending(run):
+    server = Server(
+        lambda count, first, datagram: [] if first and count % 10 == 0 else accepting(count, first, datagram)
+    )
+    _, found = run(server, "--count", 200, "--window", 16, "--timeout", 0.2)
+    assert (found["retransmits"], found["lost"], found["accept"]) == (20, 0, 200)
+    assert server.repeats_are_equal
+    assert len(server.datagrams) == 200
+    assert found["max"] >= 200
+
+
+def test_silence_is_lost_after_three_tries(run):
+    server = Server(lambda count, first, datagram: [] if count % 50 == 0 else accepting(count, first, datagram))
+    status, found = run(server, "--count", 200, "--window", 1, "--timeout", 0.1)
+    assert status == 1
+    assert (found["lost"], found["retransmits"], found["accept"]) == (4, 8, 196)
+
+
+@pytest.mark.parametrize("what", ["authenticator", "signature"])
+def test_a_false_answer_is_bad_and_no_answer(run, what):
+    server = Server(lambda count, first, _: [(ACCEPT, b"", what if count % 20 == 0 and first else None)])
+    _, found = run(server, "--count", 200, "--window", 4, "--timeout", 0.1)
+    assert (found["bad"], found["retransmits"], found["accept"]) == (10, 10, 200)
+
+
+def test_a_second_answer_is_a_stray(run):
+    _, found = run(Server(lambda *request: accepting(*request) * 2), "--count", 300, "--window", 4)
+    assert (found["accept"], found["bad"]) == (300, 0)
+    assert found["stray"] > 250
+
+
+def test_rejects_are_unexpected_and_challenges_counted(run):
+    status, found = run(Server(lambda *_: [(REJECT, b"", None)]), "--count", 50)
+    assert (status, found["reject"], found["unexpected"]) == (1, 50, 50)
+    _, found = run(Server(lambda *_: [(CHALLENGE, b"", None)]), "--count", 50)
+    assert found["challenge"] == 50
+
+
+def test_duplicate_addresses_are_found(run, tmp_path):
+    path = tmp_path / "addresses"
+    server = Server(lambda count, *_: [(ACCEPT, b"\x08\x06\x0a\0\0" + bytes([count % 100]), None)])
+    _, found = run(server, "--count", 150, "--users", 150, "--window", 4, "--collect-ip", path)
+    assert len({line.split()[0] for line in path.read_text().splitlines()}) == 150
+    assert found["ip_duplicates"] == 50
+
+
+def test_whole_logins_send_what_a_concentrator_would(run):
+    server = Server(accepting)
+    run(server, "--mode", "mixed", "--count", 40, "--users", 40, "--window", 4)
+    stages, addresses = {}, {}
+    for datagram in server.datagrams:
+        attributes = attributes_of(datagram)
+        assert {1, 4, 5, 6, 7, 30, 31, 32, 44, 61, 87} <= attributes.keys()
+        name = attributes[USER_NAME]
+        if datagram[0] == 1:
+            stages.setdefault(name, []).append("auth")
+            signature = attributes[MESSAGE_AUTHENTICATOR]
+            unsigned = datagram.replace(signature, bytes(16))
+            assert hmac.digest(SECRET, unsigned, "md5") == signature
+            mask = hashlib.md5(SECRET + datagram[4:20]).digest()
+            password = bytes(a ^ b for a, b in zip(attributes[PASSWORD], mask, strict=True)).rstrip(b"\0")
+            assert password == name.replace(b"user", b"pass")
+        else:
+            stages.setdefault(name, []).append({1: "start", 2: "stop", 3: "interim"}[attributes[STATUS_TYPE][3]])
+            addresses.setdefault(name, set()).add(attributes[FRAMED_ADDRESS])
+            assert hashlib.md5(datagram[:4] + bytes(16) + datagram[20:] + SECRET).digest() == datagram[4:20]
+            if attributes[STATUS_TYPE][3] == 2:
+                assert {41, 42, 43, 46, 47, 48, 49, 52, 53, 55} <= attributes.keys()
+    assert len(stages) == 40
+    assert all(order == ["auth", "start", "interim", "stop"] for order in stages.values())
+    assert len(set().union(*addresses.values())) == 40, "accounting carries the address of the Accept"
+
+
+def test_open_loop_keeps_its_rate_and_its_time(run):
+    begin = time.monotonic()
+    _, found = run(Server(accepting), "--rate", 300, "--time", 1, "--count", 100000)
+    assert 280 <= found["requests"] <= 301
+    assert time.monotonic() - begin < 3
+
+
+def test_open_loop_cannot_hide_a_stall_behind_a_small_window(run):
+    def stall(count, first, datagram):
+        if count == 100 and first:
+            time.sleep(0.5)
+        return accepting(count, first, datagram)
+
+    _, found = run(Server(stall), "--rate", 400, "--time", 2, "--window", 4, "--count", 100000)
+    assert found["p95"] > 250
+    assert found["max"] >= 490
