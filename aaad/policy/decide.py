@@ -27,10 +27,13 @@ _CREDENTIAL_REFUSALS: dict[int, Reason] = {
     Credential.MISSING: Reason.PASSWORD_MISSING,
     Credential.UNSUPPORTED: Reason.METHOD_UNSUPPORTED,
 }
-_FLAGS_CHECKED = (
+# Members of an enum are looked up once, here: on the request path each look-up would cost as much as a comparison.
+_FLAGS_CHECKED = int(
     LoginFlag.LOGIN_ACTIVE | LoginFlag.LOGIN_DELETED | LoginFlag.CLIENT_ACTIVE | LoginFlag.CONTRACT_SUSPENDED
 )
-_FLAGS_IN_ORDER = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
+_FLAGS_IN_ORDER = int(LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE)
+_RIGHT = Credential.RIGHT
+_GRANTED = Reason.GRANTED
 
 
 def _status_refusal(contract_status: int, access_status: int) -> Reason | None:
@@ -60,7 +63,7 @@ def standing(login: LoginFacts) -> Reason:
             return Reason.CLIENT_INACTIVE
         if login.contract_status == ContractStatus.ACTIVE:
             return Reason.CONTRACT_SUSPENDED_VOLUNTARILY
-    return STATUS_REFUSALS.get((login.contract_status, login.access_status), Reason.GRANTED)
+    return STATUS_REFUSALS.get((login.contract_status, login.access_status), _GRANTED)
 
 
 def decide(login: LoginFacts, plan: PlanFacts | None, credential: int) -> Decision:
@@ -69,11 +72,11 @@ def decide(login: LoginFacts, plan: PlanFacts | None, credential: int) -> Decisi
     A wrong password comes before every other reason: what stands in the contract is told to nobody who cannot
     prove who he is.
     """
-    if credential != Credential.RIGHT:
+    if credential != _RIGHT:
         return Decision(_CREDENTIAL_REFUSALS[credential], None, inf)
     reason = standing(login)
-    if reason is not Reason.GRANTED:
+    if reason is not _GRANTED:
         return Decision(reason, None, inf)
     if plan is None:
         return Decision(Reason.PLAN_MISSING, None, inf)
-    return Decision(Reason.GRANTED, Grant(plan, login.ipv4), inf)
+    return Decision(_GRANTED, Grant(plan, login.ipv4), inf)

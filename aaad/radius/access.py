@@ -9,7 +9,7 @@ Standards: RFC 2865, 2 to 5; RFC 3579, 3.2; RFC 5080, 2.2.2 (duplicates); RFC 59
 Rules: R2.1 to R2.3, R3.1 to R3.6, R4.6.
 """
 
-from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from aaad.errors import MalformedPacket, ReplicaError
@@ -19,7 +19,7 @@ from aaad.policy.facts import LoginFacts, PlanFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import explain
 from aaad.radius.integrity import SecretKeys
-from aaad.radius.learned import Learned
+from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
 from aaad.radius.packet import (
     AUTHENTICATOR,
     PACKET_SIZE_MAX,
@@ -50,6 +50,7 @@ _DROPS_TO_JOURNAL_PER_S = 20
 _USER_NAME, _USER_PASSWORD, _CHAP_PASSWORD = 1, 2, 3
 _FRAMED_PROTOCOL, _VENDOR_SPECIFIC, _CALLING_STATION_ID, _NAS_IDENTIFIER = 7, 26, 31, 32
 _PROXY_STATE, _EAP, _MESSAGE_AUTHENTICATOR = 33, 79, 80
+_PASSWORD_IS_MD5, _LEARN_MAC = int(LoginFlag.PASSWORD_IS_MD5), int(LoginFlag.LEARN_MAC)
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
 _ACCEPT, _REJECT = int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT)
 
@@ -57,7 +58,9 @@ _ACCEPT, _REJECT = int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT)
 class Logins(Protocol):
     """Where compiled logins are found: the replica, within one wake-up's snapshot."""
 
-    complete: bool
+    @property
+    def complete(self) -> bool:
+        """Whether every login of the database was loaded, so that an unknown one is really unknown."""
 
     def login(self, key: bytes) -> bytes | None:
         """Return the record under a folded name."""
@@ -70,11 +73,22 @@ class Recorder(Protocol):
         """Write one entry."""
 
 
+class Cells(Protocol):
+    """The process's counters, by position."""
+
+    def __getitem__(self, position: int, /) -> int:
+        """Return a count."""
+
+    def __setitem__(self, position: int, value: int, /) -> None:
+        """Set a count."""
+
+
 class Request(NamedTuple):
     """One genuine, new Access-Request."""
 
     data: bytes
     length: int
+    authenticator: bytes
     positions: dict[int, int]
     source: Source
     peer: Peer
@@ -107,7 +121,7 @@ class AccessPath:
         neighbourhood: Neighbourhood,
         journal: Recorder,
         learned: Learned,
-        cells: MutableSequence[int],
+        cells: Cells,
         decided_at: Sequence[int],
         slot: int,
         first_serial: int,
@@ -140,7 +154,8 @@ class AccessPath:
         self._rejects = {reason: reject_attributes(reject_messages.get(reason, "")) for reason in Reason}
         self._must_wait = must_wait
         self._plans: dict[int, tuple[PlanFacts, PlanReply]] = {}
-        self._signer: ClassSigner | None = None
+        self._signer = ClassSigner(b"", node=0, slot=slot, serial=first_serial)  # nothing is granted before load()
+        self._loaded = False
         self._name_key = b""
         self._drops_to_journal = _DROPS_TO_JOURNAL_PER_S
 
@@ -155,7 +170,8 @@ class AccessPath:
                 problems.append(f"plan {plan.plan_id}: {error}")
         self._plans = plans
         self._hood.load(tables.nases, tables.routers, now_s)
-        if self._signer is None or tables.class_key != self._name_key:
+        if not self._loaded or tables.class_key != self._name_key:
+            self._loaded = True
             self._name_key = tables.class_key
             self._signer = ClassSigner(
                 tables.class_key, node=tables.node_number, slot=self._slot, serial=self._first_serial
@@ -178,31 +194,35 @@ class AccessPath:
         except MalformedPacket:
             return Discard.MALFORMED
         peer.heard_at_s = now_s
+        authenticator = data[AUTHENTICATOR]
         copy = peer.remembered[data[1]]
         if copy is not None:
-            if copy.authenticator != data[AUTHENTICATOR] or now_s - copy.first_arrival_s > REPLY_TTL_S:
+            if copy.authenticator != authenticator or now_s - copy.first_arrival_s > REPLY_TTL_S:
                 copy = None
             else:
                 arrived_s = copy.first_arrival_s
         if now_s - arrived_s > peer.nas.deadline_s and (copy is None or copy.reply is None):
             return self._late(data, peer, arrived_s)
 
-        at = positions.get(_NAS_IDENTIFIER)
-        router = self._hood.router(peer, value_at(data, at) if at else b"")
+        at = positions.get(_NAS_IDENTIFIER, 0)
+        identifier = data[at + 2 : at + data[at + 1]] if at else b""
+        router = peer.router
+        if router is None or router.identifier != identifier:
+            router = self._hood.router(peer, identifier)
         router.statistics.requests += 1
         keys = self._verify(data, length, positions, router, now_s)
         if isinstance(keys, Discard):
             return keys
         if copy is not None:
             return self._again(data, peer, router, copy, signed=keys is not None)
-        request = Request(data, length, positions, source, peer, router, keys, arrived_s)
+        request = Request(data, length, authenticator, positions, source, peer, router, keys, arrived_s)
         return self._access(request, now_s)
 
     def _access(self, request: Request, now_s: float) -> Answer:
         """Find the login, verify the password, decide."""
         data = request.data
-        at = request.positions.get(_USER_NAME)
-        name = value_at(data, at) if at else b""
+        at = request.positions.get(_USER_NAME, 0)
+        name = data[at + 2 : at + data[at + 1]] if at else b""
         if not name:
             return self._refuse_name(request, name, Reason.NAME_INVALID, now_s)
         record = self._logins.login(fold_name(name))
@@ -217,15 +237,23 @@ class AccessPath:
         credential, keys = self._credential(request, login, now_s)
         plan = self._plans.get(login.plan_id)
         decision = decide(login, plan[0] if plan else None, credential)
-        pending = Pending(request, keys, login, record, credential, decision)
         if self._must_wait is not None and decision.grant and self._must_wait(login, decision.grant):
             self._remember(request, None)
-            return pending
-        return self.finish(pending, now_s)
+            return Pending(request, keys, login, record, credential, decision)
+        return self.finish(request, keys, login, record, credential, decision, now_s)
 
-    def finish(self, decided: Pending, now_s: float) -> bytes:
+    def finish(
+        self,
+        request: Request,
+        keys: SecretKeys,
+        login: LoginFacts,
+        record: bytes,
+        credential: Credential,
+        decision: Decision,
+        now_s: float,
+    ) -> bytes:
         """Make, sign and remember the reply of a decision; write down what was decided and why."""
-        request, keys, login, record, credential, (reason, grant, _) = decided
+        reason, grant, _ = decision
         router = request.router
         if grant is None:
             code, attributes = _REJECT, self._rejects[reason]
@@ -237,8 +265,8 @@ class AccessPath:
                 reason, grant = Reason.REPLY_TOO_LONG, None
                 code, attributes = _REJECT, self._rejects[reason]
         data = request.data
-        reply = keys.signed_reply(code, data[1], data[AUTHENTICATOR], attributes)
-        self._remember(request, reply)
+        reply = keys.signed_reply(code, data[1], request.authenticator, attributes)
+        request.peer.remembered[data[1]] = Remembered(request.authenticator, reply, request.arrived_s)
         self._cells[self._decided_at[reason]] += 1
         self._journal.append(
             login.login_id,
@@ -258,7 +286,7 @@ class AccessPath:
             self._learned.login_refused(login.login_id, reason, now_s)
         else:
             router.statistics.granted += 1
-            if login.flags & LoginFlag.LEARN_MAC and _CALLING_STATION_ID in request.positions:
+            if login.flags & _LEARN_MAC and _CALLING_STATION_ID in request.positions:
                 calling = value_at(data, request.positions[_CALLING_STATION_ID])
                 self._learned.device_seen(login.login_id, calling, now_s)
         return reply
@@ -271,7 +299,7 @@ class AccessPath:
         except OverflowError:
             return Discard.OVERLOAD
         if peer is None:
-            return Discard.UNKNOWN_NAS if self._signer is not None else Discard.NO_REPLICA
+            return Discard.UNKNOWN_NAS if self._loaded else Discard.NO_REPLICA
         return peer
 
     def _status(self, data: bytes, length: int, peer: Peer, now_s: float) -> Answer:
@@ -308,7 +336,9 @@ class AccessPath:
             return None
         for keys in nas.keys:
             if keys.message_authenticator_fits(data, length, at):
-                self._proven(router, keys, now_s)
+                if router.proven is not keys or now_s - router.announced_at_s >= ANNOUNCE_EVERY_S:
+                    self._proven(router, keys, now_s)
+                router.last_heard_s = now_s
                 if nas.may_arm and not router.armed and _EAP not in positions:
                     router.armed = True
                     router.locally_armed_at_s = now_s
@@ -353,13 +383,13 @@ class AccessPath:
             if _CHAP_PASSWORD in positions or _VENDOR_SPECIFIC in positions or _EAP in positions:
                 return Credential.UNSUPPORTED, proof
             return Credential.MISSING, proof
-        hidden = value_at(data, at)
-        is_md5 = bool(login.flags & LoginFlag.PASSWORD_IS_MD5)
+        hidden = data[at + 2 : at + data[at + 1]]
+        is_md5 = login.flags & _PASSWORD_IS_MD5
         if keys is not None:
-            return verify_pap(keys, data[AUTHENTICATOR], hidden, login.password, is_md5=is_md5), keys
+            return verify_pap(keys, request.authenticator, hidden, login.password, is_md5), keys
         router = request.router
         for candidate in (router.proven, *router.nas.keys):
-            credential = verify_pap(candidate, data[AUTHENTICATOR], hidden, login.password, is_md5=is_md5)
+            credential = verify_pap(candidate, request.authenticator, hidden, login.password, is_md5)
             if credential is Credential.RIGHT:
                 self._proven(router, candidate, now_s)
                 return credential, candidate
@@ -369,7 +399,7 @@ class AccessPath:
 
     def _remember(self, request: Request, reply: bytes | None) -> None:
         data = request.data
-        request.peer.remembered[data[1]] = Remembered(data[AUTHENTICATOR], reply, request.arrived_s)
+        request.peer.remembered[data[1]] = Remembered(request.authenticator, reply, request.arrived_s)
 
     def _late(self, data: bytes, peer: Peer, first_arrival_s: float) -> Discard:
         """Drop what its NAS no longer waits for; later copies of it are as late (rule R3.3)."""
@@ -402,11 +432,10 @@ class AccessPath:
     # --- what is said -------------------------------------------------------------------------------------------
 
     def _grant_attributes(self, request: Request, login: LoginFacts, grant: Grant) -> bytes:
-        reply = self._plans[login.plan_id][1]
-        assert self._signer is not None  # there are no plans before the first tables
+        compiled = self._plans[login.plan_id][1]
         return self._signer.class_attribute(
-            login.login_id, login.contract_id, login.plan_id, grant_fingerprint(reply, grant)
-        ) + accept_attributes(reply, grant, ppp=_FRAMED_PROTOCOL in request.positions)
+            login.login_id, login.contract_id, login.plan_id, grant_fingerprint(compiled, grant)
+        ) + accept_attributes(compiled, grant, _FRAMED_PROTOCOL in request.positions)
 
     def _refuse_name(self, request: Request, name: bytes, reason: Reason, now_s: float) -> bytes:
         """Refuse a request whose login is not known, or whose record cannot be read."""

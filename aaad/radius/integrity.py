@@ -60,17 +60,13 @@ class SecretKeys:
         """Tell whether both were made from one secret."""
         return compare_digest(self._secret, other._secret)
 
-    def _hmac(self, text: bytes) -> bytes:
-        inner = self._inner.copy()
-        inner.update(text)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()
-
     def message_authenticator_fits(self, data: bytes, length: int, at: int) -> bool:
         """Verify the Message-Authenticator that begins at `at` in a request (RFC 3579, 3.2)."""
-        expected = self._hmac(data[: at + 2] + _ZEROS + data[at + 18 : length])
-        return compare_digest(expected, data[at + 2 : at + 18])
+        inner = self._inner.copy()
+        inner.update(data[: at + 2] + _ZEROS + data[at + 18 : length])
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return compare_digest(outer.digest(), data[at + 2 : at + 18])
 
     def accounting_authenticator_fits(self, data: bytes, length: int) -> bool:
         """Verify the Request Authenticator of an Accounting-Request (RFC 2866, 3)."""
@@ -84,6 +80,9 @@ class SecretKeys:
         3.2); the Response Authenticator after it (RFC 2865, 3).
         """
         header = _pack_header(code, identifier, _SIGNED_OVERHEAD + len(attributes))
-        signature = self._hmac(header + request_authenticator + _MESSAGE_AUTHENTICATOR_HEADER + _ZEROS + attributes)
-        body = _MESSAGE_AUTHENTICATOR_HEADER + signature + attributes
+        inner = self._inner.copy()
+        inner.update(header + request_authenticator + _MESSAGE_AUTHENTICATOR_HEADER + _ZEROS + attributes)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        body = _MESSAGE_AUTHENTICATOR_HEADER + outer.digest() + attributes
         return header + md5(header + request_authenticator + body + self._secret).digest() + body

@@ -110,7 +110,7 @@ class ClassFacts(NamedTuple):
     leases: int
 
 
-def accept_attributes(reply: PlanReply, grant: Grant, *, ppp: bool) -> bytes:
+def accept_attributes(reply: PlanReply, grant: Grant, ppp: bool) -> bytes:
     """Return the attributes of an Accept, without Class and signatures."""
     compiled = reply.ppp if ppp else reply.other
     if grant.ipv4:

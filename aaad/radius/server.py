@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from aaad import clock
-from aaad.errors import ReplicaError
+from aaad.errors import ReplicaError, StoreError
 from aaad.log import Log
 from aaad.metrics import LATENCY_BUCKETS, CounterFile
 from aaad.policy.codes import Discard, Reason
@@ -43,6 +43,7 @@ _TABLES_EVERY_S = 60.0  # tables are loaded anew at least so often: a previous s
 _STATISTICS_EVERY_S = 5.0
 _LOGGED_PER_S = 5  # discarded datagrams of one cause that are logged each second
 _CLAIMS_WAITING_MAX = 10_000
+_CLAIM_LIMIT_S = 0.8  # below the 900 ms after which a NAS gives up
 
 Claim = Callable[[Sequence[tuple[LoginFacts, Grant]]], Awaitable[Sequence[Decision | None]]]
 
@@ -161,14 +162,12 @@ class RadiusService:
         try:
             async with asyncio.TaskGroup() as group:
                 chores = group.create_task(self._chores())
-                claims = group.create_task(self._claims())
+                group.create_task(self._claims(stopping))
                 await stopping.wait()
                 for listener in self._listeners:
                     loop.remove_reader(listener.socket.fileno())
                 chores.cancel()
-                while self._waiting:
-                    await asyncio.sleep(0.01)
-                claims.cancel()
+                self._claim_wanted.set()
         finally:
             for listener in self._listeners:
                 loop.remove_reader(listener.socket.fileno())
@@ -186,8 +185,7 @@ class RadiusService:
         def on_readable() -> None:
             learned.local_address = listener.address
             replies: list[tuple[bytes, Source, float]] = []
-            if replica.begin():
-                self._load_tables()
+            self._begin()
             try:
                 for _ in range(WAKE_UP_MAX):
                     try:
@@ -202,11 +200,11 @@ class RadiusService:
                         arrived_s = seconds + nanoseconds * 1e-9
                     try:
                         reply = answer(data, source, arrived_s, now_s)
-                    except Exception:
+                    except Exception:  # noqa: BLE001  our own bug costs this request only
                         self._bug(source)
                         continue
                     if reply.__class__ is bytes:
-                        replies.append((reply, source, arrived_s))  # type: ignore[arg-type]  # bytes, one line up
+                        replies.append((reply, source, arrived_s))
                     else:
                         self._not_answered(reply, source, listener)
             except OSError as error:
@@ -217,6 +215,14 @@ class RadiusService:
                 self._send(listener, replies)
 
         return on_readable
+
+    def _begin(self) -> None:
+        """Take a snapshot of the replica; one that cannot be read answers like one that is not there."""
+        try:
+            if self._replica.begin():
+                self._load_tables()
+        except ReplicaError as error:
+            self._log.error("replica.unreadable", error=str(error))
 
     def _send(self, listener: Listener, replies: list[tuple[bytes, Source, float]]) -> None:
         send = listener.socket.sendto
@@ -275,40 +281,49 @@ class RadiusService:
 
     # --- what waits ---------------------------------------------------------------------------------------------
 
-    async def _claims(self) -> None:
+    async def _claims(self, stopping: asyncio.Event) -> None:
         """Settle what waits, a batch at a time: all that gathered while the batch before was under way."""
         while True:
             await self._claim_wanted.wait()
             self._claim_wanted.clear()
             batch, self._waiting = self._waiting, []
+            if not batch and stopping.is_set():
+                return
             try:
                 await self._settle(batch)
-            except Exception:
+            except Exception:  # noqa: BLE001  our own bug costs this batch only
                 self._counters.add(names.BUGS)
                 self._log.exception("bug", while_="settling claims")
 
     async def _settle(self, batch: list[tuple[Pending, Listener]]) -> None:
-        now_s = clock.wall_s()
-        timely = []
-        for pending, listener in batch:
-            if now_s - pending.request.arrived_s > pending.request.peer.nas.deadline_s:
-                self._cells[self._discarded_at[Discard.LATE]] += 1
-            else:
-                timely.append((pending, listener))
-        wanted = [
-            (pending.login, pending.decision.grant) for pending, _ in timely if pending.decision.grant is not None
-        ]
-        if self._claim is None or not wanted:
-            return
-        decisions = await self._claim(wanted)
+        timely = [entry for entry in batch if not self._is_late(entry[0], clock.wall_s())]
+        decisions = await self._claimed([pending for pending, _ in timely])
         now_s = clock.wall_s()
         for (pending, listener), decision in zip(timely, decisions, strict=True):
             if decision is None:
                 self._cells[self._discarded_at[Discard.CLAIM_IMPOSSIBLE]] += 1
-                continue
-            request = pending.request
-            reply = self._path.finish(pending._replace(decision=decision), now_s)
-            self._send(listener, [(reply, request.source, request.arrived_s)])
+            elif not self._is_late(pending, now_s):
+                request = pending.request
+                reply = self._path.finish(*pending._replace(decision=decision), now_s)
+                self._send(listener, [(reply, request.source, request.arrived_s)])
+
+    def _is_late(self, pending: Pending, now_s: float) -> bool:
+        late = now_s - pending.request.arrived_s > pending.request.peer.nas.deadline_s
+        if late:
+            self._cells[self._discarded_at[Discard.LATE]] += 1
+        return late
+
+    async def _claimed(self, batch: list[Pending]) -> Sequence[Decision | None]:
+        """Ask for what the batch needs, within a bound: what cannot be had now gets no answer (rule R3.1)."""
+        wanted = [(pending.login, pending.decision.grant) for pending in batch if pending.decision.grant]
+        if self._claim is None or not wanted:
+            return [None] * len(batch)
+        try:
+            async with asyncio.timeout(_CLAIM_LIMIT_S):
+                return await self._claim(wanted)
+        except (TimeoutError, StoreError) as error:
+            self._log.warning("claims.impossible", waiting=len(batch), error=str(error))
+            return [None] * len(batch)
 
     # --- chores -------------------------------------------------------------------------------------------------
 
@@ -316,14 +331,15 @@ class RadiusService:
         while True:
             try:
                 self._chore(clock.wall_s())
-            except Exception:
+            except Exception:  # noqa: BLE001  the next second's chores are due all the same
                 self._counters.add(names.BUGS)
                 self._log.exception("bug", while_="doing chores")
             await asyncio.sleep(_TICK_S)
 
     def _chore(self, now_s: float) -> None:
         self._log_allowance.clear()
-        if self._replica.begin() or now_s - self._tables_loaded_s > _TABLES_EVERY_S:
+        self._begin()
+        if self._replica.complete and now_s - self._tables_loaded_s > _TABLES_EVERY_S:
             self._load_tables()
         self._replica.end()
         self._path.tick(now_s)
@@ -335,10 +351,7 @@ class RadiusService:
     def _load_tables(self) -> None:
         self._tables_loaded_s = clock.wall_s()
         try:
-            tables = self._replica.tables()
-            if tables is None:
-                return
-            problems = self._path.load(tables, self._tables_loaded_s)
+            problems = self._path.load(self._replica.tables(), self._tables_loaded_s)
         except (ReplicaError, ValueError) as error:
             problems = [str(error)]
         for problem in problems:

@@ -7,7 +7,6 @@ the program rebuilds the replica.
 
 import unicodedata
 from struct import Struct
-from struct import error as StructError  # noqa: N812  the library's own name says too little
 
 import msgspec
 
@@ -16,56 +15,46 @@ from aaad.policy.codes import LoginFlag
 from aaad.policy.facts import LoginFacts, PlanFacts
 
 VERSION = 1
-# version, contract status, access status, flags, login, contract, client, plan, branch, ipv4, digest;
-# x are spare octets
-_HEAD = Struct("<BBBxHxxIIIIIIQ")
-HEAD_SIZE = _HEAD.size
-_unpack = _HEAD.unpack_from
+# Behind the version stand the first fields of LoginFacts in their order, then the digest.
+_FACTS = Struct("<IIIIIHBBI")
+_DIGEST = Struct("<Q")
+_VERSION_SIZE = 1
+HEAD_SIZE = _VERSION_SIZE + _FACTS.size + _DIGEST.size
 _NT_HASH_SIZE = 16
+_PASSWORD_AT = HEAD_SIZE + _NT_HASH_SIZE
+_unpack_facts = _FACTS.unpack_from
+_new_tuple = tuple.__new__
+_MD5_FLAG = int(LoginFlag.PASSWORD_IS_MD5)
+_FLAGS = LoginFacts._fields.index("flags")
+_HEAD_FIELDS = LoginFacts._fields.index("nt_hash")
 NAME_OCTETS_MAX = 253  # RFC 2865, 5: an attribute's value has at most 253 octets
 
 
 def encode(login: LoginFacts, digest: int) -> bytes:
     """Compile a login. `digest` (unsigned, 64 bits) is PostgreSQL's checksum of the source row."""
-    head = _HEAD.pack(
-        VERSION,
-        login.contract_status,
-        login.access_status,
-        login.flags,
-        login.login_id,
-        login.contract_id,
-        login.client_id,
-        login.plan_id,
-        login.branch_id,
-        login.ipv4,
-        digest,
-    )
+    head = bytes((VERSION,)) + _FACTS.pack(*login[:_HEAD_FIELDS]) + _DIGEST.pack(digest)
     return head + login.nt_hash + login.password
 
 
 def decode(record: bytes) -> LoginFacts:
     """Return the facts in a record; ReplicaError if it is of another version or cut off."""
-    try:
-        version, contract_status, access_status, flags, login, contract, client, plan, branch, ipv4, _ = _unpack(
-            record
-        )
-    except StructError as error:
-        raise ReplicaError(f"a record of {len(record)} octets is too short") from error
-    if version != VERSION:
-        raise ReplicaError(f"a record of version {version} cannot be read by version {VERSION}")
-    if flags & LoginFlag.PASSWORD_IS_MD5:
-        nt_hash, password = b"", record[HEAD_SIZE:]
+    if len(record) < HEAD_SIZE:
+        raise ReplicaError(f"a record of {len(record)} octets is too short")
+    if record[0] != VERSION:
+        raise ReplicaError(f"a record of version {record[0]} cannot be read by version {VERSION}")
+    head = _unpack_facts(record, _VERSION_SIZE)
+    if head[_FLAGS] & _MD5_FLAG:
+        secrets = (b"", record[HEAD_SIZE:])
     else:
-        cut = HEAD_SIZE + _NT_HASH_SIZE
-        nt_hash, password = record[HEAD_SIZE:cut], record[cut:]
-    return LoginFacts(
-        login, contract, client, plan, branch, flags, contract_status, access_status, ipv4, nt_hash, password
-    )
+        secrets = (record[HEAD_SIZE:_PASSWORD_AT], record[_PASSWORD_AT:])
+    # The named way, LoginFacts(*head, *secrets), takes half a microsecond more on every request.
+    return _new_tuple(LoginFacts, head + secrets)
 
 
 def digest_of(record: bytes) -> int:
     """Return the checksum of the source row that a record was compiled from."""
-    return int(_unpack(record)[-1])
+    digest: int = _DIGEST.unpack_from(record, HEAD_SIZE - _DIGEST.size)[0]
+    return digest
 
 
 def fold_name(name: bytes) -> bytes:
