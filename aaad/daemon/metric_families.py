@@ -1,0 +1,105 @@
+"""Every metric this program has: its name and what it means, once. `docs/metrics.md` is made from this table.
+
+The kind follows from the name: `_total` counts, names in a counter file with `%` are histograms, all else are
+gauges. A test holds that every name in the source stands here and that the document is current.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from aaad.policy.codes import Discard, Reason
+
+
+class Kind(StrEnum):
+    """How Prometheus treats a family."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Family(NamedTuple):
+    """One metric family: its labels in order and its meaning."""
+
+    labels: tuple[str, ...]
+    meaning: str
+
+
+HISTOGRAMS = frozenset({"aaad_radius_answer_seconds"})
+SLOT = "slot"
+
+FAMILIES: dict[str, Family] = {
+    # the request path
+    "aaad_radius_received_total": Family((SLOT,), "Datagrams that arrived."),
+    "aaad_radius_answered_total": Family((SLOT,), "Datagrams that were answered for the first time."),
+    "aaad_radius_resent_total": Family((SLOT,), "Retransmissions answered from memory."),
+    "aaad_radius_status_answered_total": Family((SLOT,), "Status-Server questions that were answered."),
+    "aaad_radius_pending_total": Family((SLOT,), "Requests that had to wait for a statement."),
+    "aaad_radius_send_failed_total": Family((SLOT,), "Answers that the kernel did not take."),
+    "aaad_radius_receive_failed_total": Family((SLOT,), "Errors while receiving."),
+    "aaad_radius_spool_refused_total": Family((SLOT,), "Records that the spool had no room for."),
+    "aaad_radius_refusals_uncounted_total": Family((SLOT,), "Refusals that were not counted per login: table full."),
+    "aaad_radius_decisions_total": Family((SLOT, "reason"), "Decisions on Access-Requests by reason."),
+    "aaad_radius_discarded_total": Family((SLOT, "cause"), "Datagrams left without an answer, by cause."),
+    "aaad_radius_answer_seconds": Family(
+        (SLOT,), "Time from the kernel's receipt of a request to its answer. There is no sum: only buckets are kept."
+    ),
+    "aaad_bugs_total": Family((SLOT,), "Errors of this program that it survived; each is logged with its traceback."),
+    # the kernel
+    "aaad_udp_dropped_total": Family(
+        ("address", "port", "socket"), "Datagrams that the kernel dropped because the socket's buffer was full."
+    ),
+    "aaad_udp_queued_bytes": Family(("address", "port", "socket"), "Octets that wait in the socket's buffer now."),
+    # the node
+    "aaad_node_info": Family(("node", "version"), "Always 1: the node's name and version."),
+    "aaad_counters_readable": Family((SLOT,), "1 if this slot's counter file can be read, else 0."),
+    "aaad_control_turned_away_total": Family((), "Connections to /metrics and the control socket above their bound."),
+    "aaad_replica_complete": Family((), "1 once the node's replica was completely loaded, else 0."),
+    "aaad_replica_age_seconds": Family((), "Time since the feed last looked at the change log with success."),
+    "aaad_replica_logins": Family((), "Logins in the replica."),
+    "aaad_spool_undrained_records": Family((SLOT,), "Records on this node's disk alone, not yet in PostgreSQL."),
+    "aaad_spool_undrained_age_seconds": Family((SLOT,), "Age of the oldest segment that holds undrained records."),
+    "aaad_spool_bytes": Family((SLOT,), "Disk taken by the spool's segments, drained ones included."),
+    "aaad_heartbeat_at_seconds": Family(
+        (SLOT,), "When this node last wrote its heartbeat to PostgreSQL (Unix time)."
+    ),
+    "aaad_questions_answered_total": Family((SLOT,), "Questions of other nodes and operators that were answered."),
+}
+
+_LABEL_VALUES = {
+    "reason": [reason.label for reason in Reason],
+    "cause": [cause.label for cause in Discard],
+}
+
+
+def kind_of(name: str) -> Kind:
+    """Return the kind of a family by its name."""
+    if name in HISTOGRAMS:
+        return Kind.HISTOGRAM
+    return Kind.COUNTER if name.endswith("_total") else Kind.GAUGE
+
+
+def document() -> str:
+    """Return the text of docs/metrics.md."""
+    lines = [
+        "# Metrics",
+        "",
+        "Made from `aaad/daemon/metric_families.py` by `python -m aaad.daemon.metric_families`: do not edit it.",
+        "",
+        "One endpoint per node, `http://ADDRESS:PORT/metrics` (`[metrics]` in the configuration), in the text format",
+        "of Prometheus. `slot` is a process of the node, e.g. `radius-0`; sum over it. Sums survive a restart and a",
+        "crash. No label ever holds a login, a customer or an address of one.",
+        "",
+        "| name | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, family in FAMILIES.items():
+        labels = ", ".join(f"`{label}`" for label in family.labels) or "–"
+        lines.append(f"| `{name}` | {kind_of(name)} | {labels} | {family.meaning} |")
+    for label, values in _LABEL_VALUES.items():
+        lines += ["", f"Values of `{label}`: " + ", ".join(f"`{value}`" for value in values) + "."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(document(), end="")

@@ -1,0 +1,160 @@
+"""What this node knows of itself from its own files and kernel: for /metrics, for `aaad status`, for the heartbeat.
+
+Reads only; asks no database, so it tells the same with PostgreSQL dead. One object per process, because LMDB
+allows one open environment per path and process.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from aaad.daemon.kernel_sockets import KernelSocket, read_udp_sockets
+from aaad.errors import ReplicaError, SpoolError
+from aaad.metrics import read_counters
+from aaad.replica.store import ReplicaReader
+from aaad.spool.directory import occupied_octets, read_drained, read_tail
+
+POLLED_AT = "aaad_replica_polled_at_seconds"
+_MICROSECONDS = 1e6
+
+
+class ReplicaFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The replica of this node. `age_s` is None until the feed has looked at PostgreSQL once."""
+
+    is_complete: bool
+    logins_count: int
+    age_s: float | None
+    applied_at_s: float | None
+    hold_id: int  # 0: nothing is held
+
+
+class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot's spool: what lies on this disk alone."""
+
+    slot: str
+    records_undrained: int
+    disk_bytes: int
+
+
+class SocketFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One UDP socket as the kernel counts it."""
+
+    address: str
+    port: int
+    number: int
+    queued_bytes: int
+    dropped_count: int
+
+
+class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a node tells of itself without a database."""
+
+    node: str
+    version: str
+    at_s: float  # Unix seconds
+    replica: ReplicaFacts
+    spools: list[SpoolFacts]
+    sockets: list[SocketFacts]
+    counters: dict[str, dict[str, int] | None]  # by slot; None: the file cannot be read
+
+
+class Gauge(NamedTuple):
+    """One sample that does not come from a counter file."""
+
+    name: str
+    labels: tuple[str, ...]
+    value: float
+
+
+class NodeFiles:
+    """The files of one node, for reading."""
+
+    def __init__(self, state_dir: Path, *, node: str, version: str, ports: Collection[int]) -> None:
+        """Name the node's state; nothing is opened yet."""
+        self.replica = ReplicaReader(state_dir / "replica")
+        self._state_dir = state_dir
+        self._node = node
+        self._version = version
+        self._ports = ports
+
+    def facts(self, now_s: float) -> NodeFacts:
+        """Read everything there is to know now."""
+        counters = read_all_counters(self._state_dir / "counters")
+        return NodeFacts(
+            node=self._node,
+            version=self._version,
+            at_s=now_s,
+            replica=self._replica_facts(counters, now_s),
+            spools=list(_spool_facts(self._state_dir / "spool")),
+            sockets=[_socket_facts(found) for found in read_udp_sockets(self._ports)],
+            counters=counters,
+        )
+
+    def _replica_facts(self, counters: dict[str, dict[str, int] | None], now_s: float) -> ReplicaFacts:
+        polled_us = max((values.get(POLLED_AT, 0) for values in counters.values() if values), default=0)
+        age_s = max(0.0, now_s - polled_us / _MICROSECONDS) if polled_us else None
+        try:
+            self.replica.begin()
+            meta = self.replica.meta()
+        except ReplicaError:
+            return ReplicaFacts(is_complete=False, logins_count=0, age_s=age_s, applied_at_s=None, hold_id=0)
+        finally:
+            self.replica.end()
+        return ReplicaFacts(
+            is_complete=meta.complete,
+            logins_count=meta.count,
+            age_s=age_s,
+            applied_at_s=meta.applied_at_s,
+            hold_id=meta.hold_id,
+        )
+
+
+def read_all_counters(directory: Path) -> dict[str, dict[str, int] | None]:
+    """Return the counters of every slot, None for a file that cannot be read."""
+    return {path.stem: read_counters(path) for path in sorted(directory.glob("*.cnt"))}
+
+
+def gauges(facts: NodeFacts) -> Iterator[Gauge]:
+    """Yield a node's facts as metrics."""
+    replica = facts.replica
+    yield Gauge("aaad_node_info", (facts.node, facts.version), 1)
+    yield Gauge("aaad_replica_complete", (), replica.is_complete)
+    yield Gauge("aaad_replica_logins", (), replica.logins_count)
+    if replica.age_s is not None:
+        yield Gauge("aaad_replica_age_seconds", (), replica.age_s)
+    for spool in facts.spools:
+        yield Gauge("aaad_spool_undrained_records", (spool.slot,), spool.records_undrained)
+        yield Gauge("aaad_spool_bytes", (spool.slot,), spool.disk_bytes)
+    for found in facts.sockets:
+        labels = (found.address, str(found.port), str(found.number))
+        yield Gauge("aaad_udp_dropped_total", labels, found.dropped_count)
+        yield Gauge("aaad_udp_queued_bytes", labels, found.queued_bytes)
+    for slot, values in facts.counters.items():
+        yield Gauge("aaad_counters_readable", (slot,), values is not None)
+
+
+def _spool_facts(root: Path) -> Iterator[SpoolFacts]:
+    for directory in sorted(root.glob("*")):
+        try:
+            tail, drained = read_tail(directory), read_drained(directory)
+            written = tail.next_sequence if tail is not None else 0
+            applied = drained.next_sequence if drained is not None else 0
+            yield SpoolFacts(
+                slot=directory.name,
+                records_undrained=max(0, written - applied),
+                disk_bytes=occupied_octets(directory),
+            )
+        except (OSError, SpoolError):
+            continue  # no spool, or one that is just being made
+
+
+def _socket_facts(found: KernelSocket) -> SocketFacts:
+    return SocketFacts(
+        address=found.address,
+        port=found.port,
+        number=found.number,
+        queued_bytes=found.queued_octets,
+        dropped_count=found.dropped,
+    )
