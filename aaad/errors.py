@@ -28,7 +28,24 @@ class MalformedPacket(ProtocolError):  # noqa: N818  the protocol's own word
 
 
 class StoreError(AaadError):
-    """PostgreSQL is away, refuses, or did not answer in time."""
+    """PostgreSQL is away, refuses, or did not answer in time.
+
+    `may_have_committed`: the answer was lost, not the work. `sqlstate` and `constraint` say what PostgreSQL
+    refused, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        may_have_committed: bool = False,
+        sqlstate: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.may_have_committed = may_have_committed
+        self.sqlstate = sqlstate
+        self.constraint = constraint
 
 
 class SpoolError(AaadError):

@@ -1,0 +1,291 @@
+"""The one door to PostgreSQL: a held connection, every wait limited, reconnecting by itself.
+
+A `Database` holds one connection and lets one statement or transaction through at a time; a room that must not
+wait for another's has a Database of its own. A statement that is late, a lost connection or a server that became
+read-only ends the connection with terminate(): nothing gentler returns when the server is frozen. The next call
+connects again, with a back-off during which calls fail at once. Never retries by itself: whether a lost statement
+has committed is known to the caller only, whose writes are idempotent by key.
+
+Never shows the DSN, which holds a password.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from aaad import clock
+from aaad.errors import StoreError
+
+BACKOFF_INITIAL_S = 0.05
+BACKOFF_MAX_S = 1.0  # changes must flow again soon after PostgreSQL is back
+# The server gives up first, so that the answer tells for certain that nothing was committed.
+SERVER_SHARE_OF_TIMEOUT = 0.9
+
+_READ_ONLY = "25006"  # after a failover: this server is a standby now
+_CONNECTION_ENDED = ("57P01", "57P02", "57P03", "57P05")  # shut down, crashed, starting, idle too long
+
+_FAILURES = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_CONNECT_FAILURES = (*_FAILURES, asyncpg.PostgresError)
+
+Isolation = Literal["read_committed", "repeatable_read", "serializable"]
+
+
+class Row(Protocol):
+    """One row of a result: by column name or by position."""
+
+    def __getitem__(self, key: str | int) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """Return the column of that name, or the default if there is none."""
+
+    def keys(self) -> Iterator[str]:
+        """Return the column names."""
+
+    def values(self) -> Iterator[Any]:
+        """Return the values."""
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Return pairs of column name and value."""
+
+
+class Queries(Protocol):
+    """What a Database and an open Transaction both can do."""
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        """Run a statement and return all its rows."""
+
+    async def fetchrow(self, sql: str, *args: object) -> Row | None:
+        """Run a statement and return its first row, None if there is none."""
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Run a statement and return its command tag, such as `UPDATE 3`."""
+
+
+class Transaction:
+    """The statements of one open transaction. Made by `Database.transaction`."""
+
+    def __init__(self, database: "Database", connection: Any) -> None:
+        self._database = database
+        self._connection = connection
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        """Run a statement and return all its rows."""
+        rows: list[Row] = await self._run(self._connection.fetch, sql, *args)
+        return rows
+
+    async def fetchrow(self, sql: str, *args: object) -> Row | None:
+        """Run a statement and return its first row, None if there is none."""
+        row: Row | None = await self._run(self._connection.fetchrow, sql, *args)
+        return row
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Run a statement and return its command tag, such as `UPDATE 3`."""
+        return str(await self._run(self._connection.execute, sql, *args))
+
+    async def _run(self, call: Callable[..., Any], *args: object) -> Any:
+        return await self._database._limited(self._connection, False, call, *args)
+
+
+class Database:
+    """One held connection to PostgreSQL's primary.
+
+    `dsn` may name several hosts, separated by commas; each is tried for `connect_timeout_s`. Unless the DSN says
+    otherwise only a server that accepts writes is taken. Each statement, and each wait for the statement or
+    transaction before it, is limited by `statement_timeout_s`.
+    """
+
+    def __init__(
+        self, dsn: str, *, connect_timeout_s: float, statement_timeout_s: float, application_name: str
+    ) -> None:
+        self._hosts = split_hosts(dsn)
+        self._connect_timeout_s = connect_timeout_s
+        self._statement_timeout_s = statement_timeout_s
+        self._application_name = application_name
+        self._connection: Any = None
+        self._turn = asyncio.Lock()
+        self._listeners: list[tuple[str, Callable[[], None]]] = []
+        self._backoff_s = BACKOFF_INITIAL_S
+        self._retry_at_s = 0.0
+        self._last_failure = ""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open as far as is known without asking the server."""
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        """Run a statement in a transaction of its own and return all its rows."""
+        async with self._held() as connection:
+            rows: list[Row] = await self._limited(connection, True, connection.fetch, sql, *args)
+            return rows
+
+    async def fetchrow(self, sql: str, *args: object) -> Row | None:
+        """Run a statement in a transaction of its own and return its first row, None if there is none."""
+        async with self._held() as connection:
+            row: Row | None = await self._limited(connection, True, connection.fetchrow, sql, *args)
+            return row
+
+    async def execute(self, sql: str, *args: object) -> str:
+        """Run a statement in a transaction of its own and return its command tag, such as `UPDATE 3`."""
+        async with self._held() as connection:
+            return str(await self._limited(connection, True, connection.execute, sql, *args))
+
+    @asynccontextmanager
+    async def transaction(
+        self, isolation: Isolation = "repeatable_read", readonly: bool = False
+    ) -> AsyncIterator[Transaction]:
+        """Open a transaction; commit at the end of the block, roll back if an exception leaves it."""
+        begin = f"BEGIN ISOLATION LEVEL {isolation.replace('_', ' ').upper()}{' READ ONLY' if readonly else ''}"
+        async with self._held() as connection:
+            await self._limited(connection, False, connection.execute, begin)
+            try:
+                yield Transaction(self, connection)
+            except BaseException:
+                await self._roll_back(connection)
+                raise
+            tag = await self._limited(connection, not readonly, connection.execute, "COMMIT")
+            if tag == "ROLLBACK":  # a statement failed and the block went on as if it had not
+                raise StoreError("the transaction was rolled back, since one of its statements had failed")
+
+    async def listen(self, channel: str, callback: Callable[[], None]) -> None:
+        """Call back at each notification on a channel, on this connection and all that follow it.
+
+        Notifications are hints: those sent while there is no connection are lost, and nothing reconnects before
+        the next call. StoreError: not listening yet, but the next connection will.
+        """
+        known = self._connection
+        self._listeners.append((channel, callback))
+        async with self._held() as connection:
+            if connection is known:  # a new one listens to all channels from its start
+                await self._limited(connection, False, connection.add_listener, channel, _hint(callback))
+
+    async def close(self) -> None:
+        """End the connection. A later call would open it again."""
+        connection, self._connection = self._connection, None
+        if connection is None or connection.is_closed():
+            return
+        try:
+            async with asyncio.timeout(self._statement_timeout_s):
+                await connection.close()
+        except (TimeoutError, *_CONNECT_FAILURES):
+            pass
+        finally:
+            connection.terminate()
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[Any]:
+        try:
+            async with asyncio.timeout(self._statement_timeout_s):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise StoreError("the connection is in use by another statement for too long") from error
+        try:
+            if not self.is_connected:
+                await self._connect()
+            yield self._connection
+        finally:
+            self._turn.release()
+
+    async def _limited(self, connection: Any, alone: bool, call: Callable[..., Any], *args: object) -> Any:
+        """Await one call of asyncpg within the limit. `alone`: it commits by itself."""
+        try:
+            async with asyncio.timeout(self._statement_timeout_s):
+                return await call(*args)
+        except TimeoutError as error:
+            connection.terminate()
+            raise StoreError(
+                f"PostgreSQL did not answer within {self._statement_timeout_s:g} s", may_have_committed=alone
+            ) from error
+        except asyncpg.PostgresError as error:
+            raise self._refused(connection, error, alone) from error
+        except _FAILURES as error:
+            connection.terminate()
+            raise StoreError(f"the connection to PostgreSQL was lost: {error}", may_have_committed=alone) from error
+        except BaseException:  # cancelled: what the server does with the statement is not known
+            connection.terminate()
+            raise
+
+    def _refused(self, connection: Any, error: Any, alone: bool) -> StoreError:
+        sqlstate = str(error.sqlstate or "")
+        # Class 08 is asyncpg's name for a connection that vanished under the statement.
+        lost = sqlstate in _CONNECTION_ENDED or sqlstate.startswith("08")
+        if lost or sqlstate == _READ_ONLY:
+            connection.terminate()
+        return StoreError(
+            str(error), may_have_committed=alone and lost, sqlstate=sqlstate, constraint=error.constraint_name
+        )
+
+    async def _roll_back(self, connection: Any) -> None:
+        if connection.is_closed():
+            return
+        try:
+            await self._limited(connection, False, connection.execute, "ROLLBACK")
+        except StoreError:
+            connection.terminate()  # the server rolls back what it was not asked to commit
+
+    async def _connect(self) -> None:
+        now_s = clock.monotonic_s()
+        if now_s < self._retry_at_s:
+            raise StoreError(f"PostgreSQL is away: {self._last_failure}")
+        for _ in self._hosts:
+            try:
+                self._connection = await self._connect_to(self._hosts[0])
+            except StoreError as error:
+                self._last_failure = str(error)
+                self._hosts.append(self._hosts.pop(0))
+            else:
+                self._backoff_s = BACKOFF_INITIAL_S
+                return
+        self._retry_at_s = clock.monotonic_s() + self._backoff_s
+        self._backoff_s = min(self._backoff_s * 2, BACKOFF_MAX_S)
+        raise StoreError(f"PostgreSQL is away: {self._last_failure}")
+
+    async def _connect_to(self, dsn: str) -> Any:
+        connection: Any = None
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                connection = await asyncpg.connect(
+                    dsn,
+                    timeout=None,  # ours is the limit
+                    target_session_attrs=None if "target_session_attrs" in dsn else "read-write",
+                    server_settings=self._server_settings(),
+                )
+                for channel, callback in self._listeners:
+                    await connection.add_listener(channel, _hint(callback))
+        except BaseException as error:
+            if connection is not None:
+                connection.terminate()
+            if isinstance(error, TimeoutError):
+                raise StoreError(f"no connection within {self._connect_timeout_s:g} s") from error
+            if isinstance(error, _CONNECT_FAILURES):
+                raise StoreError(str(error)) from error
+            raise
+        return connection
+
+    def _server_settings(self) -> dict[str, str]:
+        return {
+            "application_name": self._application_name,
+            "statement_timeout": str(int(self._statement_timeout_s * 1000 * SERVER_SHARE_OF_TIMEOUT)),
+            "timezone": "UTC",
+        }
+
+
+def split_hosts(dsn: str) -> list[str]:
+    """Return one DSN for each host of a DSN, so that a frozen host costs its own time only."""
+    parts = urlsplit(dsn)
+    if "," not in parts.netloc:
+        return [dsn]
+    account, at, hosts = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{account}{at}{host}").geturl() for host in hosts.split(",")]
+
+
+def _hint(callback: Callable[[], None]) -> Callable[..., None]:
+    def on_notification(*_: object) -> None:
+        callback()
+
+    return on_notification
