@@ -59,7 +59,7 @@ class PapClient:
         self._identifier = (self._identifier + 1) % 256
         authenticator = os.urandom(16)
         try:
-            self._socket.send(_request(self._identifier, authenticator, name.encode(), password.encode()))
+            self._socket.send(access_request(self._identifier, authenticator, name.encode(), password.encode()))
             while True:
                 data = self._socket.recv(4096)
                 if data[1] == self._identifier and _is_authentic(data, authenticator):
@@ -68,25 +68,31 @@ class PapClient:
             return None
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return bytes((kind, len(value) + 2)) + value
-
-
-def _request(identifier: int, authenticator: bytes, name: bytes, password: bytes) -> bytes:
+def access_request(identifier: int, authenticator: bytes, name: bytes, password: bytes) -> bytes:
+    """Return a signed PAP Access-Request in the form in which a MikroTik's PPPoE server sends it."""
     mask = hashlib.md5(SECRET + authenticator).digest()
     hidden = bytes(a ^ b for a, b in zip(password.ljust(16, b"\0"), mask, strict=True))  # at most 16 octets here
     body = (
-        _attribute(1, name)
-        + _attribute(2, hidden)
-        + _attribute(4, bytes((10, 255, 0, 1)))
-        + _attribute(6, bytes((0, 0, 0, 2)))
-        + _attribute(7, bytes((0, 0, 0, 1)))
+        _attribute(6, b"\0\0\0\2")
+        + _attribute(7, b"\0\0\0\1")
+        + _attribute(5, b"\0\xf0\0\1")
+        + _attribute(61, b"\0\0\0\x0f")
+        + _attribute(1, name)
         + _attribute(31, b"E4:8D:00:00:00:01")
+        + _attribute(30, b"pppoe-in")
+        + _attribute(87, b"vlan100")
+        + _attribute(44, authenticator.hex()[:14].encode())
         + _attribute(32, b"bench")
+        + _attribute(4, b"\x0a\xff\0\1")
+        + _attribute(2, hidden)
     )
     head = struct.pack("!BBH", 1, identifier, 20 + 18 + len(body)) + authenticator
     signature = hmac.digest(SECRET, head + _attribute(80, bytes(16)) + body, "md5")
     return head + _attribute(80, signature) + body
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return bytes((kind, len(value) + 2)) + value
 
 
 def _is_authentic(data: bytes, authenticator: bytes) -> bool:

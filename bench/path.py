@@ -1,0 +1,282 @@
+"""Microseconds of each step of the request path, in process and without sockets; the sockets' cost apart.
+
+    bench/path.py [--logins N] [--requests N] [--repeats N]
+
+It fills a real replica and asks the real access path (journal, counters and replies remembered as in life) with many
+distinct, genuine requests, so that caches are as cold as they would be. Then each step runs alone over the same
+requests. CPU time of this thread, least of the repeats: others on the machine disturb it little.
+"""
+
+import argparse
+import gc
+import random
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from client import access_request
+
+from aaad.journal import Journal
+from aaad.metrics import CounterFile
+from aaad.policy.codes import AccessStatus, ContractStatus, Credential, LoginFlag, Reason
+from aaad.policy.decide import decide
+from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.radius import access, explain
+from aaad.radius import counters as names
+from aaad.radius.integrity import SecretKeys
+from aaad.radius.learned import Learned
+from aaad.radius.packet import AUTHENTICATOR, packet_length, value_at, walk
+from aaad.radius.password import verify_pap
+from aaad.radius.reply import ClassSigner, accept_attributes, compile_plan, grant_fingerprint
+from aaad.radius.routers import Neighbourhood, Remembered
+from aaad.replica.record import NasRow, Tables, decode, encode, fold_name
+from aaad.replica.store import ReplicaMeta, ReplicaReader, ReplicaWriter
+
+_SECRET = b"testing123"
+_NOW_S = 1_800_000_000.0
+_WAKE_UP = 32
+_SO_TIMESTAMPNS = 35
+_PLANS = 10
+_SOURCES = [("127.0.0.1", 50_000 + number) for number in range(8)]
+
+
+def main() -> None:
+    """Fill, ask, and print a table."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory(prefix="aaad-path-") as folder:
+        reader = _filled_replica(Path(folder) / "replica", arguments.logins)
+        requests = _requests(arguments.logins, arguments.requests)
+        path = _path(reader, Path(folder))
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        whole = _least(lambda: _answer_all(path, reader, requests), arguments)
+        print(f"{'the whole path, without sockets':44} {whole:7.2f} us")
+        for name, step in _steps(path, reader, requests):
+            print(f"  {name:42} {_least(step, arguments) - _least(_nothing(requests), arguments):7.2f}")
+        for name, spent_us in _socket_steps(requests[0], arguments.requests // _WAKE_UP):
+            print(f"  {name:42} {spent_us:7.2f}")
+
+
+def _least(step: Callable[[], None], arguments: argparse.Namespace) -> float:
+    """Return the least CPU time of the repeats, in microseconds per request."""
+    found = []
+    for _ in range(arguments.repeats):
+        start = time.thread_time_ns()
+        step()
+        found.append(time.thread_time_ns() - start)
+    return min(found) / arguments.requests / 1000
+
+
+def _answer_all(path: access.AccessPath, reader: ReplicaReader, requests: list[bytes]) -> None:
+    """Answer every request as the service does: 32 under one snapshot, from 8 source ports in turn."""
+    answer = path.answer
+    for start in range(0, len(requests), _WAKE_UP):
+        reader.begin()
+        source = _SOURCES[start // _WAKE_UP % len(_SOURCES)]
+        for data in requests[start : start + _WAKE_UP]:
+            reply = answer(data, source, _NOW_S, _NOW_S)
+            assert reply.__class__ is bytes
+            assert reply[0] == 2
+        reader.end()
+
+
+def _nothing(requests: list[bytes]) -> Callable[[], None]:
+    def step() -> None:
+        for _ in requests:
+            pass
+
+    return step
+
+
+def _each(function: Callable[..., object], *columns: Iterable[object]) -> Callable[[], None]:
+    """Return a step that calls `function` with the columns' values, row by row."""
+    rows = list(zip(*columns, strict=True))
+
+    def step() -> None:
+        for row in rows:
+            function(*row)
+
+    return step
+
+
+def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple[str, Callable[[], None]]]:
+    """Yield each step with what the steps before it have made of the requests."""
+    keys, plan = SecretKeys(_SECRET), _plans()[0]
+    lengths = [len(data) for data in requests]
+    positions = [walk(data, len(data)) for data in requests]
+    yield "length and walk", _each(lambda data: walk(data, packet_length(data)), requests)
+    signed_at = [found[80] for found in positions]
+    yield "Message-Authenticator in", _each(keys.message_authenticator_fits, requests, lengths, signed_at)
+    reader.begin()
+    stored = [value_at(data, found[1]) for data, found in zip(requests, positions, strict=True)]
+    yield "name folded, record from LMDB", _each(lambda name: reader.login(fold_name(name)), stored)
+    records = [reader.login(fold_name(name)) for name in stored]
+    reader.end()
+    yield "record to facts", _each(decode, records)
+    logins = [decode(record) for record in records]
+    yield (
+        "PAP",
+        _each(
+            lambda data, found, login: verify_pap(
+                keys, data[AUTHENTICATOR], value_at(data, found[2]), login.password, is_md5=False
+            ),
+            requests,
+            positions,
+            logins,
+        ),
+    )
+    yield "decide", _each(lambda login: decide(login, plan, Credential.RIGHT), logins)
+    decisions = [decide(login, plan, Credential.RIGHT) for login in logins]
+    grants = [decision.grant for decision in decisions]
+    reply, signer = compile_plan(plan), ClassSigner(bytes(16), node=1, slot=0, serial=1)
+    yield (
+        "Class and reply attributes",
+        _each(
+            lambda login, grant: (
+                signer.class_attribute(1, 2, 3, grant_fingerprint(reply, grant))
+                + accept_attributes(reply, grant, ppp=True)
+            ),
+            logins,
+            grants,
+        ),
+    )
+    attributes = [
+        signer.class_attribute(1, 2, 3, grant_fingerprint(reply, grant)) + accept_attributes(reply, grant, ppp=True)
+        for grant in grants
+    ]
+    yield (
+        "reply signed",
+        _each(lambda data, body: keys.signed_reply(2, data[1], data[AUTHENTICATOR], body), requests, attributes),
+    )
+    yield "reply remembered", _each(lambda data: Remembered(data[AUTHENTICATOR], data, _NOW_S), requests)
+    source, peer = _SOURCES[0], None
+    yield (
+        "request and pending as values",
+        _each(
+            lambda data, found, login, record, decision: access.Pending(
+                access.Request(data, len(data), data[4:20], found, source, peer, peer, keys, _NOW_S),
+                keys,
+                login,
+                record,
+                1,
+                decision,
+            ),
+            requests,
+            positions,
+            logins,
+            records,
+            decisions,
+        ),
+    )
+    entry_key = b"\1\0\0\0\x09127.0.0.1"
+
+    def entry(data: bytes, found: dict[int, int], record: bytes) -> bytes:
+        public = explain.public_attributes(data, len(data), found)
+        return explain.encode(Reason.GRANTED, Credential.RIGHT, explain.FLAG_SIGNED, 0.0, entry_key, record, public)
+
+    yield "journal's entry made", _each(entry, requests, positions, records)
+    entries = [entry(*row) for row in zip(requests, positions, records, strict=True)]
+    journal = path._journal
+    yield "journal's entry written", _each(lambda body: journal.append(1, _NOW_S, body), entries)
+
+
+def _socket_steps(request: bytes, rounds: int) -> Iterable[tuple[str, float]]:
+    """Yield what the kernel costs in microseconds per datagram, 32 at a time as in life."""
+    receiver, sender = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    receiver.bind(("127.0.0.1", 0))
+    receiver.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    address = receiver.getsockname()
+    size = socket.CMSG_SPACE(16)
+    sent = {"recvfrom": 0, "recvmsg with the arrival time": 0}
+    received = dict(sent)
+    for _ in range(rounds):
+        for name, receive in zip(
+            sent, (lambda: receiver.recvfrom(4097), lambda: receiver.recvmsg(4097, size)), strict=True
+        ):
+            start = time.thread_time_ns()
+            for _ in range(_WAKE_UP):
+                sender.sendto(request, address)
+            middle = time.thread_time_ns()
+            for _ in range(_WAKE_UP):
+                receive()
+            sent[name] += middle - start
+            received[name] += time.thread_time_ns() - middle
+    receiver.close()
+    sender.close()
+    for name, spent_ns in received.items():
+        yield f"socket: {name}", spent_ns / rounds / _WAKE_UP / 1000
+    yield "socket: sendto", sent["recvfrom"] / rounds / _WAKE_UP / 1000
+
+
+def _plans() -> list[PlanFacts]:
+    return [PlanFacts(n + 1, f"plan {n}", f"{10 * n + 10}M", f"{50 * n + 50}M", 0, 0, 300) for n in range(_PLANS)]
+
+
+def _filled_replica(folder: Path, logins: int) -> ReplicaReader:
+    writer = ReplicaWriter(folder, 1 << 34)
+    writer.open()
+    generation = writer.build()
+    flags = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
+    nas = NasRow(1, "bench", "127.0.0.0/8", _SECRET, b"", 0.0, "mikrotik", True, "auto", 900, 1)
+    with generation.write() as transaction:
+        for i in range(logins):
+            facts = LoginFacts(
+                i + 1, i + 1, i + 1, i % _PLANS + 1, 1, flags, ContractStatus.ACTIVE, AccessStatus.ACTIVE,
+                0x64400000 + i, bytes(16), b"pass%06d" % i,
+            )  # fmt: skip
+            transaction.put_record(b"user%06d" % i, encode(facts, i))
+        transaction.put_tables(Tables(1, [nas], [], _plans(), [], bytes(16), 1))
+        transaction.put_meta(ReplicaMeta("1:1:", "bench", "1", logins, 0, _NOW_S, 1))
+    writer.swap(generation)
+    writer.close()
+    reader = ReplicaReader(folder)
+    assert reader.open()
+    return reader
+
+
+def _path(reader: ReplicaReader, folder: Path) -> access.AccessPath:
+    counters = CounterFile(folder / "radius-0.cnt", names.RADIUS_COUNTERS)
+    path = access.AccessPath(
+        logins=reader,
+        neighbourhood=Neighbourhood(peers_max=1000),
+        journal=Journal(folder / "journal", segment_bytes=1 << 24, bytes_max=1 << 28),
+        learned=Learned(),
+        cells=counters.cells,
+        decided_at=names.positions_by_code(counters.index, Reason),
+        slot=0,
+        first_serial=1,
+        reject_messages={},
+    )
+    reader.begin()
+    problems = path.load(reader.tables(), _NOW_S)
+    reader.end()
+    assert not problems, problems
+    return path
+
+
+def _requests(logins: int, count: int) -> list[bytes]:
+    """Return distinct requests of random logins, in the form in which a MikroTik sends them."""
+    chosen = random.Random(1)
+    numbers = [chosen.randrange(logins) for _ in range(count)]
+    return [
+        access_request(position % 256, chosen.randbytes(16), b"user%06d" % number, b"pass%06d" % number)
+        for position, number in enumerate(numbers)
+    ]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logins", type=int, default=100_000)
+    parser.add_argument("--requests", type=int, default=20_480)
+    parser.add_argument("--repeats", type=int, default=5)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
