@@ -45,6 +45,8 @@ from aaad.replica.record import Tables, decode, fold_name
 REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
 _REPLY_OVERHEAD = 20 + 18
 _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name, for the two made per request
+_BACKLOG_S = 0.1  # older than this on receipt, requests are piling up
+_BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what one process can answer
 _EMPTY = 2  # octets of an attribute without a value
 _DROPS_TO_JOURNAL_PER_S = 20
 # Plain integers: looking up a member of an enum costs more than the comparison.
@@ -159,6 +161,7 @@ class AccessPath:
         self._loaded = False
         self._name_key = b""
         self._drops_to_journal = _DROPS_TO_JOURNAL_PER_S
+        self._asked_in_backlog: dict[str, int] = {}
 
     def load(self, tables: Tables, now_s: float) -> list[str]:
         """Take over new tables. Returns what could not be taken over, in words."""
@@ -202,8 +205,10 @@ class AccessPath:
                 copy = None
             else:
                 arrived_s = copy.first_arrival_s
-        if now_s - arrived_s > peer.nas.deadline_s and (copy is None or copy.reply is None):
-            return self._late(data, peer, arrived_s)
+        if now_s - arrived_s > _BACKLOG_S and (copy is None or copy.reply is None):
+            dropped = self._backlogged(data, peer, arrived_s, now_s)
+            if dropped is not None:
+                return dropped
 
         at = positions.get(_NAS_IDENTIFIER, 0)
         identifier = data[at + 2 : at + data[at + 1]] if at else b""
@@ -402,12 +407,20 @@ class AccessPath:
         data = request.data
         request.peer.remembered[data[1]] = Remembered(request.authenticator, reply, request.arrived_s)
 
-    def _late(self, data: bytes, peer: Peer, first_arrival_s: float) -> Discard:
-        """Drop what its NAS no longer waits for; later copies of it are as late (rule R3.3)."""
-        peer.remembered[data[1]] = Remembered(data[AUTHENTICATOR], None, first_arrival_s)
-        if peer.router is not None:
-            peer.router.statistics.late += 1
-        return Discard.LATE
+    def _backlogged(self, data: bytes, peer: Peer, first_arrival_s: float, now_s: float) -> Discard | None:
+        """Drop what its NAS no longer waits for, and in a backlog what is over one source's share (rule R3.3).
+
+        Copies of a late request are as late; a source alone may have everything.
+        """
+        if now_s - first_arrival_s > peer.nas.deadline_s:
+            peer.remembered[data[1]] = Remembered(data[AUTHENTICATOR], None, first_arrival_s)
+            if peer.router is not None:
+                peer.router.statistics.late += 1
+            return Discard.LATE
+        asked = self._asked_in_backlog.get(peer.source_address, 0) + 1
+        self._asked_in_backlog[peer.source_address] = asked
+        sources = len(self._asked_in_backlog)
+        return Discard.OVERLOAD if sources > 1 and asked > _BACKLOG_ANSWERS_PER_S // sources else None
 
     def _again(self, data: bytes, peer: Peer, router: Router, copy: Remembered, *, signed: bool) -> Answer:
         """Answer a copy as before (RFC 5080, 2.2.2).
@@ -466,9 +479,10 @@ class AccessPath:
         return reply
 
     def tick(self, now_s: float) -> None:
-        """Once a second: forget what no NAS asks for any more, allow dropped requests in the journal again."""
+        """Once a second: forget what no NAS asks for any more, and begin the second's allowances anew."""
         self._hood.forget_idle(now_s - REPLY_TTL_S)
         self._drops_to_journal = _DROPS_TO_JOURNAL_PER_S
+        self._asked_in_backlog.clear()
 
 
 def _proxy_states(request: Request) -> bytes:
