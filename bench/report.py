@@ -1,4 +1,4 @@
-"""From the rows of a run to bench/RESULTS.md: medians with their range, ratios against the targets, failures."""
+"""From the rows of a run to its section of bench/RESULTS.md: medians with range, ratios and targets, failures."""
 
 import statistics
 from collections.abc import Callable
@@ -123,27 +123,27 @@ def _cores(rows: list[Row]) -> str:
 
 
 def markdown(run: Run) -> str:
-    """Return the whole of RESULTS.md."""
+    """Return the section on speed."""
     lines = [
-        "# Measured",
+        "## Speed",
         "",
         "Written by `make bench`; every figure is a median with [least–most] over the rounds.",
         "",
     ]
     lines += [
-        "## Ratios",
+        "### Ratios",
         "",
         "Answers per CPU second of all server processes and PostgreSQL together, window 64.",
         "",
     ]
     lines += _ratio_table(run)
     for phase in (CLOSED, HALF, FIXED):
-        lines += ["", f"## At {phase}", "", *_phase_table(run, phase)]
+        lines += ["", f"### At {phase}", "", *_phase_table(run, phase)]
     if run.failures:
-        lines += ["", "## What failed", ""]
+        lines += ["", "### What failed", ""]
         lines += [f"* {leg}: {reason}" for leg, reason in run.failures.items()]
     others = _spread([row["foreign_share"] for row in run.rows], lambda share: f"{share:.1%}")
-    lines += ["", "## How it was made", "", run.setup.rstrip()]
+    lines += ["", "### How it was made", "", run.setup.rstrip()]
     lines += [f"* Used by other programs during the runs: {others} of the machine."]
     lines += ["", "| leg | what | attributes of its Accept |", "|---|---|---|"]
     lines += [f"| {leg} | {what} | {', '.join(run.replies.get(leg, ['–']))} |" for leg, what in run.about.items()]

@@ -9,7 +9,6 @@ machine meets all alike. Writes bench/RESULTS.md and the raw rows below bench/re
 import argparse
 import datetime as dt
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -23,12 +22,12 @@ from pathlib import Path
 import generator
 import processes
 import report
+import sections
 from client import ACCEPT, Answer, PapClient
 from generator import Load
 from legs import Leg, all_legs
 from servers import ServerError, wait_until
 
-_HERE = Path(__file__).resolve().parent
 _WINDOW = 64
 _OPEN_WINDOW = 4096  # an upper bound only: in open loop the rate rules
 _WARM_S = 2.0
@@ -54,7 +53,7 @@ def main() -> None:
     generator.build()
     legs = [leg for leg in all_legs(arguments.port_base) if not arguments.legs or leg.name in arguments.legs]
     run = report.Run({leg.name: leg.about for leg in legs}, _setup(arguments))
-    rows_path = _HERE / "results" / f"{dt.datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    rows_path = sections.HERE / "results" / f"{dt.datetime.now():%Y%m%d-%H%M%S}.jsonl"
     rows_path.parent.mkdir(exist_ok=True)
     scratch = _scratch(arguments.scratch)
     try:
@@ -67,7 +66,7 @@ def main() -> None:
             bench.rounds(report.FIXED, lambda _: _open(arguments.fixed_rate, arguments.seconds))
     finally:
         if run.rows:
-            arguments.results.write_text(report.markdown(run))
+            sections.write(sections.SPEED, report.markdown(run), arguments.results)
         if arguments.scratch is None:
             shutil.rmtree(scratch, ignore_errors=True)
     print(report.markdown(run))
@@ -169,22 +168,13 @@ def _scratch(chosen: Path | None) -> Path:
     return folder
 
 
-def _first_line(*command: str) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0].strip()
-    except (OSError, IndexError):
-        return f"{command[0]}: not here"
-
-
 def _setup(arguments: argparse.Namespace) -> str:
-    memory_octets = 1024 * int(Path("/proc/meminfo").read_text().split()[1])
-    cores = len(os.sched_getaffinity(0))
     return _SETUP.format(
-        machine=f"{cores} cores {platform.machine()}, {memory_octets / 2**30:.0f} GiB, {platform.system()}",
-        freeradius=_first_line("freeradius", "-v").partition(",")[0].removeprefix("radiusd: "),
-        postgres=_first_line("psql", "--version"),
+        machine=sections.machine(),
+        freeradius=sections.first_line("freeradius", "-v").partition(",")[0].removeprefix("radiusd: "),
+        postgres=sections.first_line("psql", "--version"),
         python=f"Python {platform.python_version()}, uvloop {metadata.version('uvloop')}",
-        commit=_first_line("git", "-C", str(_HERE), "rev-parse", "--short", "HEAD"),
+        commit=sections.commit(),
         command=" ".join(["bench/run.py", *sys.argv[1:]]),
         logins=f"{arguments.logins:,}",
         rounds=arguments.rounds,
@@ -204,7 +194,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--legs", type=lambda text: text.split(","), help="only these, by name")
     parser.add_argument("--port-base", type=int, default=41800, help="50 ports of 127.0.0.1 from here on")
     parser.add_argument("--scratch", type=Path, help="a new folder that is kept; default: a temporary one")
-    parser.add_argument("--results", type=Path, default=_HERE / "RESULTS.md")
+    parser.add_argument("--results", type=Path, default=sections.RESULTS)
     return parser.parse_args()
 
 

@@ -1,0 +1,39 @@
+"""bench/RESULTS.md is made of sections, one per tool; each keeps its last one below bench/results/."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "RESULTS.md"
+SPEED, CHANGES, SIZE = "1-speed", "2-changes", "3-size"
+
+
+def write(name: str, text: str, results: Path = RESULTS) -> None:
+    """Keep this section and write RESULTS.md anew from all that are kept."""
+    folder = HERE / "results"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.section.md").write_text(text.strip() + "\n")
+    parts = [path.read_text() for path in sorted(folder.glob("*.section.md"))]
+    results.write_text("# Measured\n\n" + "\n".join(parts))
+
+
+def machine() -> str:
+    """Say in general words on what machine this runs."""
+    memory_octets = 1024 * int(Path("/proc/meminfo").read_text().split()[1])
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} cores {platform.machine()}, {memory_octets / 2**30:.0f} GiB, {platform.system()}"
+
+
+def first_line(*command: str) -> str:
+    """Return the first line that a program prints."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0].strip()
+    except (OSError, IndexError):
+        return f"{command[0]}: not here"
+
+
+def commit() -> str:
+    """Return the commit that is measured."""
+    return first_line("git", "-C", str(HERE), "describe", "--always", "--dirty")
