@@ -217,7 +217,7 @@ class Database:
         if lost or sqlstate == _READ_ONLY:
             connection.terminate()
         return StoreError(
-            str(error), may_have_committed=alone and lost, sqlstate=sqlstate, constraint=error.constraint_name
+            _message(error), may_have_committed=alone and lost, sqlstate=sqlstate, constraint=error.constraint_name
         )
 
     async def _roll_back(self, connection: Any) -> None:
@@ -263,7 +263,7 @@ class Database:
             if isinstance(error, TimeoutError):
                 raise StoreError(f"no connection within {self._connect_timeout_s:g} s") from error
             if isinstance(error, _CONNECT_FAILURES):
-                raise StoreError(str(error)) from error
+                raise StoreError(_message(error)) from error
             raise
         return connection
 
@@ -289,3 +289,11 @@ def _hint(callback: Callable[[], None]) -> Callable[..., None]:
         callback()
 
     return on_notification
+
+
+def _message(error: BaseException) -> str:
+    """Return an error's text without PostgreSQL's DETAIL, which shows the row with its passwords."""
+    if not isinstance(error, asyncpg.PostgresError):
+        return str(error)
+    message, hint = error.args[0] if error.args else "", error.hint
+    return f"{message}. {hint}" if hint else str(message)
