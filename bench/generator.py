@@ -39,10 +39,10 @@ def run(port: int, logins: int, load: Load, roots: dict[str, list[int]]) -> dict
     arguments += ["--count", str(_UNBOUNDED), "--time", str(load.time_s), "--json", "--quiet"]
     if load.rate_per_s is not None:
         arguments += ["--rate", str(round(load.rate_per_s))]
-    before, machine_before, start = _used(roots), processes.machine(), time.monotonic()
+    before, machine_before, start = used_s(roots), processes.machine(), time.monotonic()
     done = subprocess.run([RADLOAD, *arguments], capture_output=True, text=True, timeout=load.time_s + 60)
     wall_s = time.monotonic() - start
-    machine_after, after = processes.machine(), _used(roots)
+    machine_after, after = processes.machine(), used_s(roots)
     row = json.loads(done.stdout)
     used = {name: round(after[name] - before[name], 3) for name in roots}
     server_s = sum(used.values())
@@ -58,7 +58,8 @@ def run(port: int, logins: int, load: Load, roots: dict[str, list[int]]) -> dict
     }
 
 
-def _used(roots: dict[str, list[int]]) -> dict[str, float]:
+def used_s(roots: dict[str, list[int]]) -> dict[str, float]:
+    """Return the CPU seconds of each group so far; a process below several roots counts for the first."""
     counted: set[int] = set()
     used = {}
     for name, pids in roots.items():

@@ -52,15 +52,12 @@ class Node:
 
     def roots(self) -> dict[str, list[int]]:
         """Return the node's process trees by name, disjoint when counted in this order."""
-        roots = {
-            "postgres": processes.find("postgres", f"-D {self.directory}")
-            or processes.find("postgres -D", str(self.directory)),
-            "radius": self.role("radius"),
-            "rest": [self.process.pid],
-        }
-        if not roots["postgres"]:
-            raise ServerError("the node's PostgreSQL is not to be found: its CPU would be missing")
-        return roots
+        pids = self.ready["pids"]
+        return {"postgres": [pids["postgres"]], "radius": self.role("radius"), "rest": [self.process.pid]}
+
+    @property
+    def config(self) -> Path:
+        return Path(str(self.ready["config"]))
 
     def role(self, name: str) -> list[int]:
         """Return the processes of one role."""

@@ -83,9 +83,3 @@ def command(pid: int) -> str:
         return (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-
-
-def find(*parts: str) -> list[int]:
-    """Return the processes whose command line has all these parts, without those whose parent is among them."""
-    found = {pid: parent for pid, parent, _ in _all() if all(part in command(pid) for part in parts)}
-    return [pid for pid, parent in found.items() if parent not in found]

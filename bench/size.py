@@ -61,10 +61,9 @@ def _disk_octets(directory: Path) -> int:
 
 def _start_without_database(node: Node, number: int) -> float:
     """Start the node's daemon alone and return the seconds to the first Accept."""
-    (config,) = node.directory.glob("*.toml")
     with (node.directory.with_suffix(".run.log")).open("ab") as log:
         start = time.monotonic()
-        command = [sys.executable, "-m", "aaad", "run", "--config", str(config)]
+        command = [sys.executable, "-m", "aaad", "run", "--config", str(node.config)]
         daemon = subprocess.Popen(command, stdout=log, stderr=log, cwd=sections.HERE.parent)
     client = PapClient(node.ports.auth, timeout_s=0.02)
     try:

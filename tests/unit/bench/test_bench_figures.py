@@ -1,0 +1,121 @@
+"""The bench tells the truth: ratios are of neighbours in time, misses and failures show, all CPU is counted."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[3] / "bench"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bench_on_path():
+    sys.path.insert(0, str(BENCH))
+    yield
+    sys.path.remove(str(BENCH))
+
+
+def row(leg, phase, per_cpu, **more):
+    return {
+        "leg": leg,
+        "phase": phase,
+        "per_cpu": per_cpu,
+        "rate": per_cpu,
+        "p50": 1.0,
+        "p99": 2.0,
+        "cpu_s": {leg: 1.0},
+        "wall_s": 1.0,
+        "foreign_share": 0.0,
+        **dict.fromkeys(("retransmits", "lost", "bad", "unexpected"), 0),
+        **more,
+    }
+
+
+def measured(ours, prototype, files=(), single=()):
+    import report
+
+    names = ("prototype", "freeradius-files", "freeradius-files-single", "freeradius-sql", "aaad")
+    run = report.Run(dict.fromkeys(names, "what it is"), "* setup")
+    for leg, figures in (
+        ("aaad", ours),
+        ("prototype", prototype),
+        ("freeradius-files", files),
+        ("freeradius-files-single", single),
+    ):
+        run.rows += [row(leg, report.CLOSED, figure) for figure in figures]
+    return run
+
+
+def test_a_ratio_compares_runs_of_one_round():
+    import report
+
+    run = measured([10, 20, 30], [20, 20, 120])
+    assert report.ratios(run, report.TARGETS[0]) == ("prototype", [0.5, 1.0, 0.25])
+
+
+def test_of_the_variants_of_a_peer_the_best_counts():
+    import report
+
+    run = measured([120], [100], files=[50], single=[60])
+    assert report.ratios(run, report.TARGETS[1]) == ("freeradius-files-single", [2.0])
+
+
+def test_a_missed_target_and_a_failed_leg_show():
+    import report
+
+    run = measured([40], [100], files=[10])
+    run.failures["freeradius-sql"] = "no PostgreSQL here"
+    text = report.markdown(run)
+    assert "| bare prototype (`prototype`) | 0.40 [0.40–0.40] | ≥ 0.5, wish 0.6 | **missed** |" in text
+    assert "| FreeRADIUS from memory (`freeradius-files`) | 4.00 [4.00–4.00] | ≥ 1.2 | met |" in text
+    assert "* freeradius-sql: no PostgreSQL here" in text
+    assert "| freeradius-sql | 0 | not measured: no PostgreSQL here |" in text
+
+
+def test_wrong_answers_show_in_the_table():
+    import report
+
+    run = measured([], [100])
+    run.rows.append(row("aaad", report.CLOSED, 90, lost=3, unexpected=2))
+    assert "| 0, 3, 0, 2 |" in report.markdown(run)
+
+
+def test_cpu_of_children_counts_while_they_live_and_after_they_are_reaped():
+    import processes
+
+    burn = "import time; t=time.process_time\nwhile t() < 0.2: pass\n"
+    script = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}])\nprint(flush=True)\ninput()"
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        child.stdout.readline()
+        assert processes.cpu_s([child.pid]) >= 0.2
+    finally:
+        child.communicate(b"\n", timeout=10)
+
+
+def test_a_process_below_two_roots_counts_once():
+    import generator
+
+    burn = "import time; t=time.process_time\nwhile t() < 0.3: pass\nprint(flush=True)\ninput()"
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
+    parent = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        import processes
+
+        parent.stdout.readline()
+        (child,) = processes.trees([parent.pid]).keys() - {parent.pid}
+        together = generator.used_s({"child": [child], "rest": [parent.pid]})
+        assert together["child"] >= 0.3
+        assert sum(together.values()) == pytest.approx(processes.cpu_s([parent.pid]), abs=0.05)
+    finally:
+        parent.communicate(b"\n", timeout=10)
+
+
+def test_a_root_that_is_gone_is_an_error_and_not_a_zero():
+    import processes
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with pytest.raises(ProcessLookupError):
+        processes.cpu_s([gone.pid])
