@@ -96,6 +96,11 @@ class EmbeddedPostgres:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     @property
+    def has_crashed(self) -> bool:
+        """Whether it ran and ended otherwise than by an orderly stop, ours or somebody's."""
+        return self._process is not None and self._process.poll() not in (None, 0)
+
+    @property
     def description(self) -> str:
         """Whose programs run, and as whom. Known after the first start."""
         assert self._place is not None, "not started yet"
