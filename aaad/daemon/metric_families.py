@@ -27,6 +27,7 @@ class Family(NamedTuple):
 
 HISTOGRAMS = frozenset({"aaad_radius_answer_seconds"})
 SLOT = "slot"
+_ROUTER = (SLOT, "nas", "source_address", "nas_identifier")
 
 FAMILIES: dict[str, Family] = {
     # the request path
@@ -45,6 +46,17 @@ FAMILIES: dict[str, Family] = {
         (SLOT,), "Time from the kernel's receipt of a request to its answer. There is no sum: only buckets are kept."
     ),
     "aaad_bugs_total": Family((SLOT,), "Errors of this program that it survived; each is logged with its traceback."),
+    # routers, since the radius process began: the last heard of each process
+    "aaad_router_requests_total": Family(_ROUTER, "Access-Requests of this router."),
+    "aaad_router_granted_total": Family(_ROUTER, "Accepts to this router."),
+    "aaad_router_refused_total": Family(_ROUTER, "Rejects to this router."),
+    "aaad_router_resent_total": Family(_ROUTER, "Retransmissions of this router answered from memory."),
+    "aaad_router_late_total": Family(_ROUTER, "Requests of this router dropped as too late."),
+    "aaad_router_bad_authenticators_total": Family(_ROUTER, "Packets whose signature did not fit the secret."),
+    "aaad_router_unsigned_dropped_total": Family(
+        _ROUTER, "Requests dropped because the router no longer sends Message-Authenticator: replaced or downgraded."
+    ),
+    "aaad_router_last_heard_at_seconds": Family(_ROUTER, "When this router was last heard (Unix time)."),
     # the kernel
     "aaad_udp_dropped_total": Family(
         ("address", "port", "socket"), "Datagrams that the kernel dropped because the socket's buffer was full."
@@ -53,12 +65,14 @@ FAMILIES: dict[str, Family] = {
     # the node
     "aaad_node_info": Family(("node", "version"), "Always 1: the node's name and version."),
     "aaad_counters_readable": Family((SLOT,), "1 if this slot's counter file can be read, else 0."),
-    "aaad_control_turned_away_total": Family((), "Connections to /metrics and the control socket above their bound."),
+    "aaad_control_turned_away_total": Family(
+        (SLOT,), "Connections to /metrics and the control socket above their bound."
+    ),
     "aaad_replica_complete": Family((), "1 once the node's replica was completely loaded, else 0."),
+    "aaad_replica_polled_at_seconds": Family((SLOT,), "When the feed last looked at the change log (Unix time)."),
     "aaad_replica_age_seconds": Family((), "Time since the feed last looked at the change log with success."),
     "aaad_replica_logins": Family((), "Logins in the replica."),
     "aaad_spool_undrained_records": Family((SLOT,), "Records on this node's disk alone, not yet in PostgreSQL."),
-    "aaad_spool_undrained_age_seconds": Family((SLOT,), "Age of the oldest segment that holds undrained records."),
     "aaad_spool_bytes": Family((SLOT,), "Disk taken by the spool's segments, drained ones included."),
     "aaad_heartbeat_at_seconds": Family(
         (SLOT,), "When this node last wrote its heartbeat to PostgreSQL (Unix time)."

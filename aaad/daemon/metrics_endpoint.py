@@ -5,7 +5,7 @@ never a second thread. Rendering reads files and /proc only; it waits for no dat
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from aaad.daemon.metric_families import FAMILIES, SLOT, Family, Kind, kind_of
-from aaad.daemon.node_facts import Gauge, NodeFacts, gauges
+from aaad.daemon.node_facts import NodeFacts, gauges
 from aaad.metrics import LATENCY_BUCKETS
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,10 +24,9 @@ _MICROSECONDS = 1e6
 class NodeCollector(Collector):
     """Turns a node's counter files and facts into metric families."""
 
-    def __init__(self, facts: Callable[[], NodeFacts], more: Callable[[], Iterable[Gauge]] = tuple) -> None:
-        """Ask `facts` at each scrape, and `more` for what only this process knows."""
+    def __init__(self, facts: Callable[[], NodeFacts]) -> None:
+        """Ask `facts` at each scrape."""
         self._facts = facts
-        self._more = more
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once."""
@@ -38,7 +37,7 @@ class NodeCollector(Collector):
                 _add(families, family, labels, value)
             for family, labels, buckets in _histograms(slot, values or {}):
                 _add_histogram(families, family, labels, buckets)
-        for gauge in [*gauges(facts), *self._more()]:
+        for gauge in gauges(facts):
             labels = dict(zip(FAMILIES[gauge.name].labels, gauge.labels, strict=True))
             _add(families, gauge.name, labels, gauge.value)
         yield from families.values()

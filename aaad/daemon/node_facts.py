@@ -17,6 +17,17 @@ from aaad.replica.store import ReplicaReader
 from aaad.spool.directory import occupied_octets, read_drained, read_tail
 
 POLLED_AT = "aaad_replica_polled_at_seconds"
+ROUTER_COUNTERS = {
+    "aaad_router_requests_total": "requests",
+    "aaad_router_granted_total": "granted",
+    "aaad_router_refused_total": "refused",
+    "aaad_router_resent_total": "resent",
+    "aaad_router_late_total": "late",
+    "aaad_router_bad_authenticators_total": "bad_authenticators",
+    "aaad_router_unsigned_dropped_total": "unsigned_dropped",
+}
+ROUTERS_MAX = 2_000  # of one process, the last heard; more series than this help nobody
+_ROUTERS_SUFFIX = ".routers.json"  # written by aaad.radius.server beside the counters
 _MICROSECONDS = 1e6
 
 
@@ -48,6 +59,25 @@ class SocketFacts(msgspec.Struct, frozen=True, kw_only=True):
     dropped_count: int
 
 
+class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One router as one radius process has met it since that process began (rule R10)."""
+
+    slot: str = ""
+    nas_id: int
+    nas: str
+    source_address: str
+    nas_identifier: str
+    armed: bool  # Message-Authenticator is demanded of it
+    last_heard_s: float  # Unix seconds
+    requests: int = 0
+    granted: int = 0
+    refused: int = 0
+    resent: int = 0
+    late: int = 0
+    bad_authenticators: int = 0
+    unsigned_dropped: int = 0
+
+
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a node tells of itself without a database."""
 
@@ -57,6 +87,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     replica: ReplicaFacts
     spools: list[SpoolFacts]
     sockets: list[SocketFacts]
+    routers: list[RouterFacts]
     counters: dict[str, dict[str, int] | None]  # by slot; None: the file cannot be read
 
 
@@ -74,27 +105,32 @@ class NodeFiles:
     def __init__(self, state_dir: Path, *, node: str, version: str, ports: Collection[int]) -> None:
         """Name the node's state; nothing is opened yet."""
         self.replica = ReplicaReader(state_dir / "replica")
-        self._state_dir = state_dir
+        self._counters = state_dir / "counters"
+        self._spool = state_dir / "spool"
         self._node = node
         self._version = version
         self._ports = ports
 
     def facts(self, now_s: float) -> NodeFacts:
         """Read everything there is to know now."""
-        counters = read_all_counters(self._state_dir / "counters")
+        counters = read_all_counters(self._counters)
         return NodeFacts(
             node=self._node,
             version=self._version,
             at_s=now_s,
             replica=self._replica_facts(counters, now_s),
-            spools=list(_spool_facts(self._state_dir / "spool")),
+            spools=list(_spool_facts(self._spool)),
             sockets=[_socket_facts(found) for found in read_udp_sockets(self._ports)],
+            routers=list(_router_facts(self._counters)),
             counters=counters,
         )
 
+    def replica_age_s(self, now_s: float) -> float | None:
+        """Return how long ago the feed last looked at PostgreSQL with success, None if it never did."""
+        return _age_s(read_all_counters(self._counters), now_s)
+
     def _replica_facts(self, counters: dict[str, dict[str, int] | None], now_s: float) -> ReplicaFacts:
-        polled_us = max((values.get(POLLED_AT, 0) for values in counters.values() if values), default=0)
-        age_s = max(0.0, now_s - polled_us / _MICROSECONDS) if polled_us else None
+        age_s = _age_s(counters, now_s)
         try:
             self.replica.begin()
             meta = self.replica.meta()
@@ -116,6 +152,11 @@ def read_all_counters(directory: Path) -> dict[str, dict[str, int] | None]:
     return {path.stem: read_counters(path) for path in sorted(directory.glob("*.cnt"))}
 
 
+def _age_s(counters: dict[str, dict[str, int] | None], now_s: float) -> float | None:
+    polled_us = max((values.get(POLLED_AT, 0) for values in counters.values() if values), default=0)
+    return max(0.0, now_s - polled_us / _MICROSECONDS) if polled_us else None
+
+
 def gauges(facts: NodeFacts) -> Iterator[Gauge]:
     """Yield a node's facts as metrics."""
     replica = facts.replica
@@ -131,6 +172,11 @@ def gauges(facts: NodeFacts) -> Iterator[Gauge]:
         labels = (found.address, str(found.port), str(found.number))
         yield Gauge("aaad_udp_dropped_total", labels, found.dropped_count)
         yield Gauge("aaad_udp_queued_bytes", labels, found.queued_bytes)
+    for router in facts.routers:
+        of_router = (router.slot, router.nas, router.source_address, router.nas_identifier)
+        for name, field in ROUTER_COUNTERS.items():
+            yield Gauge(name, of_router, getattr(router, field))
+        yield Gauge("aaad_router_last_heard_at_seconds", of_router, router.last_heard_s)
     for slot, values in facts.counters.items():
         yield Gauge("aaad_counters_readable", (slot,), values is not None)
 
@@ -158,3 +204,14 @@ def _socket_facts(found: KernelSocket) -> SocketFacts:
         queued_bytes=found.queued_octets,
         dropped_count=found.dropped,
     )
+
+
+def _router_facts(directory: Path) -> Iterator[RouterFacts]:
+    for path in sorted(directory.glob(f"*{_ROUTERS_SUFFIX}")):
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=list[RouterFacts])
+        except (OSError, msgspec.MsgspecError):
+            continue  # just being replaced, or of another version
+        found.sort(key=lambda router: -router.last_heard_s)
+        slot = path.name.removesuffix(_ROUTERS_SUFFIX)
+        yield from (msgspec.structs.replace(router, slot=slot) for router in found[:ROUTERS_MAX])

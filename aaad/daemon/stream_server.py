@@ -27,9 +27,10 @@ class StreamServer:
         log: FilteringBoundLogger,
         connections_max: int,
         timeout_s: float,
+        turned_away: Callable[[], None],
     ) -> None:
         """Take over the socket; `converse` reads one request and writes its answer."""
-        self.turned_away = 0
+        self._turned_away = turned_away
         self._listener = listener
         self._converse = converse
         self._log = log
@@ -43,7 +44,7 @@ class StreamServer:
 
             def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 if len(self._open) >= self._connections_max:
-                    self.turned_away += 1
+                    self._turned_away()
                     writer.transport.abort()
                     return
                 task = group.create_task(self._guarded(reader, writer))

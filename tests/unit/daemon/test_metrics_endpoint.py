@@ -1,6 +1,5 @@
 """What a scraper gets: valid text, right names and suffixes, cumulative histograms, every slot."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aaad.daemon.metric_families import FAMILIES
 from aaad.daemon.metrics_endpoint import HttpAnswer, NodeCollector
-from aaad.daemon.node_facts import Gauge, NodeFacts, NodeFiles, ReplicaFacts, SocketFacts, SpoolFacts
+from aaad.daemon.node_facts import NodeFacts, NodeFiles, ReplicaFacts, RouterFacts, SocketFacts, SpoolFacts
 from aaad.metrics import CounterFile, histogram
 from aaad.policy.codes import Reason
 from aaad.radius.counters import ANSWER_SECONDS, RADIUS_COUNTERS, RECEIVED, decided
@@ -34,12 +33,24 @@ def facts(counters: dict[str, dict[str, int] | None]) -> NodeFacts:
         replica=ReplicaFacts(is_complete=True, logins_count=12, age_s=0.25, applied_at_s=999.0, hold_id=0),
         spools=[SpoolFacts(slot="radius-0", records_undrained=3, disk_bytes=65536)],
         sockets=[SocketFacts(address="127.0.0.1", port=1812, number=0, queued_bytes=0, dropped_count=5)],
+        routers=[
+            RouterFacts(
+                slot="radius-0",
+                nas_id=1,
+                nas="bras",
+                source_address="192.0.2.1",
+                nas_identifier="id",
+                armed=True,
+                last_heard_s=990.0,
+                unsigned_dropped=4,
+            )
+        ],
         counters=counters,
     )
 
 
-def render(counters: dict[str, dict[str, int] | None], more: Callable[[], list[Gauge]] = list) -> bytes:
-    return NodeCollector(lambda: facts(counters), more).render()
+def render(counters: dict[str, dict[str, int] | None]) -> bytes:
+    return NodeCollector(lambda: facts(counters)).render()
 
 
 def test_counters_of_all_slots_with_their_labels(tmp_path: Path) -> None:
@@ -81,13 +92,15 @@ def test_gauges_of_seconds_are_kept_as_microseconds_and_shown_as_seconds() -> No
 
 
 def test_facts_of_the_node_and_of_the_kernel() -> None:
-    samples = parse(render({"radius-0": None}, lambda: [Gauge("aaad_control_turned_away_total", (), 2)]))
+    samples = parse(render({"radius-0": None}))
     assert samples["aaad_node_info", (("node", "bras-1"), ("version", "0.1.0"))] == 1
     assert samples["aaad_replica_age_seconds", ()] == 0.25
     assert samples["aaad_spool_undrained_records", (("slot", "radius-0"),)] == 3
     assert samples["aaad_udp_dropped_total", (("address", "127.0.0.1"), ("port", "1812"), ("socket", "0"))] == 5
     assert samples["aaad_counters_readable", (("slot", "radius-0"),)] == 0
-    assert samples["aaad_control_turned_away_total", ()] == 2
+    of_router = (("nas", "bras"), ("nas_identifier", "id"), ("slot", "radius-0"), ("source_address", "192.0.2.1"))
+    assert samples["aaad_router_unsigned_dropped_total", of_router] == 4
+    assert samples["aaad_router_last_heard_at_seconds", of_router] == 990.0
 
 
 def test_every_family_has_its_own_help_and_type() -> None:

@@ -26,15 +26,21 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @asynccontextmanager
 async def serving(
     converse: Converse = echo, connections_max: int = 4, timeout_s: float = 5.0
-) -> AsyncIterator[tuple[StreamServer, int]]:
+) -> AsyncIterator[tuple[list[str], int]]:
     listener = socket.create_server(("127.0.0.1", 0))
+    turned_away: list[str] = []
     server = StreamServer(
-        listener, converse, log=structlog.get_logger(), connections_max=connections_max, timeout_s=timeout_s
+        listener,
+        converse,
+        log=structlog.get_logger(),
+        connections_max=connections_max,
+        timeout_s=timeout_s,
+        turned_away=lambda: turned_away.append("one"),
     )
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve(stopping))
-        yield server, listener.getsockname()[1]
+        yield turned_away, listener.getsockname()[1]
         stopping.set()
 
 
@@ -66,11 +72,11 @@ async def test_too_long_a_request_is_cut_off() -> None:
 
 
 async def test_above_the_bound_connections_are_turned_away_and_counted() -> None:
-    async with serving(connections_max=2) as (server, port), asyncio.timeout(5):
+    async with serving(connections_max=2) as (turned_away, port), asyncio.timeout(5):
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
         await asyncio.sleep(0.05)
         assert await ask(port, b"hello\n") in (b"", b"reset")
-        assert server.turned_away == 1
+        assert len(turned_away) == 1
         for _, writer in held:
             writer.close()
         await asyncio.sleep(0.05)
@@ -89,7 +95,9 @@ async def test_a_unix_socket_is_served_too(tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(tmp_path / "s"))
     listener.listen()
-    server = StreamServer(listener, echo, log=structlog.get_logger(), connections_max=2, timeout_s=1)
+    server = StreamServer(
+        listener, echo, log=structlog.get_logger(), connections_max=2, timeout_s=1, turned_away=lambda: None
+    )
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve(stopping))
