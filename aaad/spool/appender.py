@@ -1,0 +1,229 @@
+"""Puts batches of records on disk: opens, rotates and condemns segments. For one thread, which it may block.
+
+Rules R6.2 and R6.3: a batch is durable when `append` returns; when it raises OSError nothing of the batch counts.
+A segment on which anything failed is never written or synced again (after a failed fsync the kernel may have
+thrown the pages away and call the next one a success): the next segment's header says how far it is valid.
+Nothing is ever appended to a segment that an earlier life of the process opened.
+"""
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from aaad.clock import wall_ns
+from aaad.spool.directory import (
+    lock_directory,
+    occupied_octets,
+    recover,
+    segment_numbers,
+    segment_path,
+    sync_directory,
+)
+from aaad.spool.segment import (
+    HEADER_OCTETS,
+    START,
+    Cut,
+    Header,
+    Position,
+    Tail,
+    checksum_seed,
+    encode_frame,
+    encode_header,
+    encode_tail,
+    frame_octets,
+)
+
+Write = Callable[[int, bytes, int], int]  # os.pwrite
+Sync = Callable[[int], None]  # os.fdatasync
+
+_LOCK_TRIES = 20  # the drain holds the lock for a moment when it looks at a spool without a writer
+_LOCK_PAUSE_S = 0.05
+
+
+class Stored(NamedTuple):
+    """A record and the Unix second at which it was appended."""
+
+    record: bytes
+    at_s: int
+
+
+class _Segment:
+    """One open segment: its descriptor and how far it is durable."""
+
+    def __init__(self, descriptor: int, number: int, seed: int) -> None:
+        self.descriptor = descriptor
+        self.number = number
+        self.seed = seed
+        self.end = HEADER_OCTETS
+
+
+class Appender:
+    """The segments of one spool, written in order."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        slot: str,
+        life: UUID,
+        segment_bytes: int,
+        bytes_max: int,
+        write: Write = os.pwrite,
+        sync: Sync = os.fdatasync,
+    ) -> None:
+        """Touch nothing yet: the disk may be the very thing that is broken."""
+        self._directory = directory
+        self._slot = slot
+        self._life = life
+        self._segment_bytes = segment_bytes
+        self._bytes_max = bytes_max
+        self._write = write
+        self._sync = sync
+        self._lock: int | None = None
+        self._tail_descriptor: int | None = None
+        self._segment: _Segment | None = None
+        self._last_number = 0
+        self.condemned = 0
+        self.spool_id: UUID | None = None
+        self.tail = Tail(START, 0)
+
+    @property
+    def cut(self) -> Cut:
+        """Behind what, and up to which segment, nothing of this life counts so far."""
+        return Cut(self._life, self.tail.position, self._last_number)
+
+    def load(self) -> None:
+        """Take the directory and find the end of what lies there; OSError if the disk does not let us."""
+        if self.spool_id is not None:
+            return
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._lock is None:
+            self._lock = _lock_patiently(self._directory)
+        recovered = recover(self._directory)
+        if self._tail_descriptor is None:
+            self._tail_descriptor = os.open(self._directory / "tail", os.O_WRONLY | os.O_CREAT, 0o600)
+        self.tail = recovered.tail
+        self._last_number = recovered.tail.position.segment
+        self.spool_id = recovered.spool_id
+        self._release_unused(recovered.tail.position)
+
+    def append(self, batch: Sequence[Stored]) -> None:
+        """Make these records durable and publish them; OSError if that is not so, and then none of them counts."""
+        needed = sum(frame_octets(len(stored.record)) for stored in batch)
+        segment = self._segment
+        if segment is None or segment.end + needed > self._segment_bytes:
+            segment = self.open_segment()
+        try:
+            self._append_to(segment, batch)
+        except OSError:
+            self._condemn(segment)
+            raise
+
+    def _append_to(self, segment: _Segment, batch: Sequence[Stored]) -> None:
+        offset, sequence, frames = segment.end, self.tail.next_sequence, []
+        for stored in batch:
+            frame = encode_frame(stored.record, offset=offset, sequence=sequence, at_s=stored.at_s, seed=segment.seed)
+            frames.append(frame)
+            offset += len(frame)
+            sequence += 1
+        self._write_all(segment.descriptor, b"".join(frames), segment.end)
+        self._sync(segment.descriptor)
+        # The tail is written and not mapped: on a file system that turned read-only a store would be a SIGBUS.
+        tail = Tail(Position(segment.number, offset), sequence)
+        assert self._tail_descriptor is not None
+        self._write_all(self._tail_descriptor, encode_tail(tail), 0)
+        segment.end, self.tail = offset, tail
+
+    def _write_all(self, descriptor: int, data: bytes, offset: int) -> None:
+        written = self._write(descriptor, data, offset)
+        while written < len(data):  # a disk that runs full takes a part; the next try says why
+            more = self._write(descriptor, data[written:], offset + written)
+            if more == 0:
+                raise OSError(errno.EIO, "the disk takes nothing")
+            written += more
+
+    def open_segment(self) -> _Segment:
+        """Begin a fresh segment; OSError if the disk or the spool's bound does not let us."""
+        self.load()
+        assert self.spool_id is not None
+        self._close_segment()
+        if occupied_octets(self._directory) + self._segment_bytes > self._bytes_max:
+            raise OSError(errno.EDQUOT, f"the spool's own bound of {self._bytes_max} octets is reached")
+        self._last_number = max([self._last_number, *segment_numbers(self._directory)]) + 1
+        number = self._last_number  # spent even if opening fails: a life never uses a number twice
+        header = Header(
+            spool_id=self.spool_id,
+            life=self._life,
+            slot=self._slot,
+            number=number,
+            created_us=wall_ns() // 1000,
+            previous=self.tail.position,
+            first_sequence=self.tail.next_sequence,
+        )
+        descriptor = self._create(number, encode_header(header))
+        self._segment = _Segment(descriptor, number, checksum_seed(self.spool_id, number))
+        return self._segment
+
+    def _create(self, number: int, header: bytes) -> int:
+        """Make the file under another name and rename it: under its own name its header is always whole."""
+        fresh, path = self._directory / "fresh", segment_path(self._directory, number)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, self._segment_bytes)
+            self._write_all(descriptor, header, 0)
+            self._sync(descriptor)
+            fresh.rename(path)
+            sync_directory(self._directory, self._sync)
+        except BaseException:
+            os.close(descriptor)
+            for leftover in (fresh, path):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
+            raise
+        return descriptor
+
+    def _condemn(self, segment: _Segment) -> None:
+        """Leave a segment on which something failed; what was durable before stays valid."""
+        self._segment = None
+        self.condemned += 1
+        with contextlib.suppress(OSError):
+            os.close(segment.descriptor)
+        if segment.end == HEADER_OCTETS:
+            # Nothing in it counts. If it cannot be removed it is passed over: no later header names it.
+            with contextlib.suppress(OSError):
+                segment_path(self._directory, segment.number).unlink()
+        else:
+            self._release_unused(Position(segment.number, segment.end))
+
+    def _release_unused(self, end: Position) -> None:
+        """Give back what was preallocated behind the valid end. Only tidiness: the next header says it too."""
+        with contextlib.suppress(OSError):
+            os.truncate(segment_path(self._directory, end.segment), end.offset)
+
+    def _close_segment(self) -> None:
+        if self._segment is not None:
+            os.close(self._segment.descriptor)
+            self._release_unused(Position(self._segment.number, self._segment.end))
+            self._segment = None
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._close_segment()
+        for descriptor in (self._tail_descriptor, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._tail_descriptor = self._lock = self.spool_id = None
+
+
+def _lock_patiently(directory: Path) -> int:
+    for _ in range(_LOCK_TRIES - 1):
+        try:
+            return lock_directory(directory)
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE_S)
+    return lock_directory(directory)

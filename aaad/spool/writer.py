@@ -1,0 +1,305 @@
+"""The spool as the request path sees it: append, and be told once the record is safe.
+
+One thread gathers everything that waits, writes it, syncs once and only then says so; the caller's own thread
+never touches the disk. When the disk fails (or is full) the batch goes to `sync`, which commits it to PostgreSQL;
+when that fails too the record is refused and said to be (rule R6.3). The disk is tried again with back-off.
+Never keeps more waiting than its bounds, never says that a record is safe before it is.
+"""
+
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from aaad.clock import monotonic_s, wall_s
+from aaad.errors import SpoolError
+from aaad.log import get_logger
+from aaad.metrics import CounterFile
+from aaad.spool.appender import Appender, Stored, Sync, Write
+from aaad.spool.directory import read_drained
+from aaad.spool.handoff import Handoff, HandoffClient
+from aaad.spool.segment import (
+    HEADER_OCTETS,
+    RECORD_OCTETS_MAX,
+    SEGMENT_OCTETS_MAX,
+    SEGMENT_OCTETS_MIN,
+    frame_octets,
+)
+
+SPOOL_COUNTERS = [
+    "aaad_spool_records_appended_total",
+    "aaad_spool_syncs_total",
+    "aaad_spool_disk_failures_total",
+    "aaad_spool_segments_condemned_total",
+    "aaad_spool_records_refused_total|reason=full",
+    "aaad_spool_records_refused_total|reason=failed",
+    "aaad_spool_handoffs_total|outcome=committed",
+    "aaad_spool_handoffs_total|outcome=failed",
+    "aaad_spool_records_at_risk",
+]
+
+PENDING_RECORDS_MAX = 16384
+PENDING_OCTETS_MAX = 8 << 20
+BATCH_RECORDS_MAX = 4096
+BATCH_OCTETS_MAX = 1 << 20
+LINGER_S = 0.02  # records for which nobody waits are gathered this long: fewer syncs in a storm of refusals
+IDLE_S = 1.0  # an idle thread looks this often after its gauge and a broken disk
+RETRY_INITIAL_S = 0.1
+RETRY_MAX_S = 5.0
+REFUSE_S = 1.0  # with disk and PostgreSQL both full or away, appends are refused at once for this long
+
+Done = Callable[[bool], None]
+_log = get_logger("spool")
+
+
+class _Waiting(NamedTuple):
+    record: bytes
+    at_s: int
+    done: Done | None
+
+
+class SpoolWriter:
+    """The one writer of one slot's spool. `append` may be called from any thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        segment_bytes: int,
+        bytes_max: int,
+        handoff: Path | None = None,
+        handoff_timeout_s: float = 1.0,
+        counters: CounterFile | None = None,
+        write: Write = os.pwrite,
+        sync: Sync = os.fdatasync,
+    ) -> None:
+        """Nothing is touched before `start`. The directory's name is the slot's."""
+        if not SEGMENT_OCTETS_MIN <= segment_bytes <= SEGMENT_OCTETS_MAX:
+            raise SpoolError(f"segment_bytes must lie in {SEGMENT_OCTETS_MIN}..{SEGMENT_OCTETS_MAX}")
+        self._directory = directory
+        self._life = uuid4()
+        self._appender = Appender(
+            directory,
+            slot=directory.name,
+            life=self._life,
+            segment_bytes=segment_bytes,
+            bytes_max=bytes_max,
+            write=write,
+            sync=sync,
+        )
+        self._batch_octets_max = min(BATCH_OCTETS_MAX, segment_bytes - HEADER_OCTETS)
+        self._client = HandoffClient(handoff, timeout_s=handoff_timeout_s) if handoff is not None else None
+        self._handoffs = 0
+        self._counters = counters
+        self._wake = threading.Condition()
+        self._pending: list[_Waiting] = []
+        self._pending_octets = 0
+        self._waited_for = 0  # how many of the pending have somebody waiting
+        self._is_idle = False
+        self._is_stopping = False
+        self._refuse_until_s = 0.0
+        self._is_broken = False
+        self._is_full = False
+        self._risk_at_s = 0.0
+        self._retry_at_s = 0.0
+        self._retry_after_s = RETRY_INITIAL_S
+        self._thread = threading.Thread(target=self._run, name=f"spool-{directory.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. A broken disk is no error here: it is tried again and again."""
+        self._thread.start()
+
+    def append(self, record: bytes, done: Done | None = None) -> bool:
+        """Take a record; False if there is no room, and then `done` is never called.
+
+        `done` is called in the writer's thread: True once the record is durable, False if it will never be.
+        """
+        octets = frame_octets(len(record))
+        if len(record) > RECORD_OCTETS_MAX:
+            raise SpoolError(f"a record of {len(record)} octets is longer than {RECORD_OCTETS_MAX}")
+        with self._wake:
+            if (
+                len(self._pending) >= PENDING_RECORDS_MAX
+                or self._pending_octets + octets > PENDING_OCTETS_MAX
+                or self._is_stopping
+                or (self._refuse_until_s and monotonic_s() < self._refuse_until_s)
+            ):
+                self._count("aaad_spool_records_refused_total|reason=full")
+                return False
+            self._pending.append(_Waiting(record, int(wall_s()), done))
+            self._pending_octets += octets
+            if done is not None:
+                self._waited_for += 1
+                if self._is_idle:
+                    self._wake.notify()
+            elif self._is_idle and len(self._pending) == 1:
+                self._wake.notify()
+        return True
+
+    def stop(self, timeout_s: float) -> bool:
+        """Write what waits, then end; False if that took longer than allowed."""
+        with self._wake:
+            self._is_stopping = True
+            self._wake.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        self._guard(self._take_directory)
+        while (batch := self._gather()) is not None:
+            if batch:
+                self._finish(batch, self._guard(lambda batch=batch: self._store(batch)))  # type: ignore[misc]
+            self._guard(self._look_after)
+        self._guard(self._end)
+
+    def _end(self) -> bool:
+        self._appender.close()
+        if self._client is not None:
+            self._client.close()
+        return True
+
+    def _guard(self, step: Callable[[], bool]) -> bool:
+        """Our own bug must not end the thread: everybody would wait for ever."""
+        try:
+            return step()
+        except Exception:  # noqa: BLE001
+            _log.exception("spool.bug", slot=self._directory.name)
+            return False
+
+    def _gather(self) -> list[_Waiting] | None:
+        """Wait for records and take a batch; empty after an idle while, None when stopped and all is written."""
+        with self._wake:
+            if not self._pending and not self._is_stopping:
+                self._wait(IDLE_S)
+            if self._pending and not self._waited_for and not self._is_stopping:
+                self._wait(LINGER_S)
+            if not self._pending:
+                return None if self._is_stopping else []
+            return self._take()
+
+    def _wait(self, timeout_s: float) -> None:
+        self._is_idle = True
+        self._wake.wait(timeout_s)
+        self._is_idle = False
+
+    def _take(self) -> list[_Waiting]:
+        octets = count = 0
+        for waiting in self._pending[:BATCH_RECORDS_MAX]:
+            needed = frame_octets(len(waiting.record))
+            if octets + needed > self._batch_octets_max:
+                break
+            octets += needed
+            count += 1
+        batch = self._pending[:count]
+        del self._pending[:count]
+        self._pending_octets -= octets
+        self._waited_for -= sum(waiting.done is not None for waiting in batch)
+        return batch
+
+    def _finish(self, batch: list[_Waiting], is_stored: bool) -> None:
+        if not is_stored:
+            self._count("aaad_spool_records_refused_total|reason=failed", len(batch))
+        for waiting in batch:
+            if waiting.done is not None:
+                try:
+                    waiting.done(is_stored)
+                except Exception:  # noqa: BLE001  the caller's loop may be closed already
+                    _log.exception("spool.bug", slot=self._directory.name)
+
+    def _store(self, batch: list[_Waiting]) -> bool:
+        """Put a batch on disk, else hand it over."""
+        stored = [Stored(waiting.record, waiting.at_s) for waiting in batch]
+        # The segment at hand may turn out broken: one fresh one is tried before the disk counts as broken.
+        for _ in range(int(self._may_try()) if self._is_broken else 2):
+            condemned = self._appender.condemned
+            try:
+                self._appender.append(stored)
+            except OSError as error:
+                self._count("aaad_spool_segments_condemned_total", self._appender.condemned - condemned)
+                self._note_broken(error)
+            else:
+                self._note_whole()
+                self._count("aaad_spool_records_appended_total", len(stored))
+                self._count("aaad_spool_syncs_total")
+                return True
+        return self._hand_over(stored)
+
+    def _may_try(self) -> bool:
+        return monotonic_s() >= self._retry_at_s
+
+    def _note_broken(self, error: OSError) -> None:
+        self._count("aaad_spool_disk_failures_total")
+        self._is_broken = True
+        self._retry_at_s = monotonic_s() + self._retry_after_s
+        self._retry_after_s = min(2 * self._retry_after_s, RETRY_MAX_S)
+        self._is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        _log.error("spool.condemned", slot=self._directory.name, error=str(error), tail=self._appender.tail.position)
+
+    def _note_whole(self) -> None:
+        if self._is_broken:
+            _log.warning("spool.recovered", slot=self._directory.name, tail=self._appender.tail.position)
+        self._is_broken = False
+        self._retry_after_s = RETRY_INITIAL_S
+        self._refuse_until_s = 0.0
+
+    def _hand_over(self, stored: list[Stored]) -> bool:
+        is_committed = self._client is not None and self._client.send(self._handoff(stored))
+        if self._client is not None:
+            self._count(f"aaad_spool_handoffs_total|outcome={'committed' if is_committed else 'failed'}")
+        if not is_committed and self._is_full:
+            self._refuse_until_s = monotonic_s() + REFUSE_S
+        return is_committed
+
+    def _handoff(self, stored: list[Stored]) -> Handoff:
+        self._handoffs += 1
+        cut = self._appender.cut
+        return Handoff(
+            # A spool whose very id cannot be read has written nothing in this life: any id does.
+            spool_id=self._appender.spool_id or self._life,
+            life=self._life,
+            slot=self._directory.name,
+            number=self._handoffs,
+            segment=cut.position.segment,
+            offset=cut.position.offset,
+            last_segment=cut.last_segment,
+            records=[item.record for item in stored],
+        )
+
+    def _take_directory(self) -> bool:
+        """Find the end of what lies there at the start, so that the drain may read it and trouble is told early."""
+        try:
+            self._appender.load()
+        except OSError as error:
+            self._note_broken(error)
+        return True
+
+    def _look_after(self) -> bool:
+        """Try a broken disk although nothing is to be written, and publish the gauge: at most each second."""
+        if self._is_broken and self._may_try():
+            try:
+                self._appender.open_segment()
+            except OSError as error:
+                self._note_broken(error)
+            else:
+                self._note_whole()
+        if self._counters is not None and monotonic_s() >= self._risk_at_s:
+            self._risk_at_s = monotonic_s() + IDLE_S
+            with contextlib.suppress(OSError):  # the number is only a gauge
+                self._set("aaad_spool_records_at_risk", self._records_at_risk())
+        return True
+
+    def _records_at_risk(self) -> int:
+        drained = read_drained(self._directory)
+        return max(0, self._appender.tail.next_sequence - (drained.next_sequence if drained is not None else 0))
+
+    def _count(self, name: str, amount: int = 1) -> None:
+        if self._counters is not None:
+            self._counters.add(name, amount)
+
+    def _set(self, name: str, value: int) -> None:
+        if self._counters is not None:
+            self._counters.set(name, value)

@@ -1,0 +1,429 @@
+"""The writer: rule R6. Nothing is said to be safe that is not; a broken disk is left and taken up again."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from aaad.errors import SpoolError
+from aaad.metrics import CounterFile
+from aaad.spool import writer as writer_module
+from aaad.spool.directory import has_writer, read_header, read_tail, segment_numbers, segment_path
+from aaad.spool.reader import SpoolReader
+from aaad.spool.segment import HEADER_OCTETS, RECORD_OCTETS_MAX, frame_octets
+from aaad.spool.writer import SPOOL_COUNTERS, SpoolWriter
+from spool_disk import SEGMENT_BYTES, Answers, Disk, drained, newest, put, segments, writer
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path / "radius-0"
+
+
+@pytest.fixture
+def disk():
+    return Disk()
+
+
+def names(start: int, end: int) -> list[bytes]:
+    return [b"record %d" % number for number in range(start, end)]
+
+
+def test_an_acknowledged_record_can_be_read(directory):
+    spool = writer(directory)
+    assert put(spool, names(0, 5)) == dict.fromkeys(names(0, 5), True)
+    assert drained(directory)[0] == names(0, 5)
+    assert spool.stop(5)
+
+
+def test_records_come_in_order_over_many_segments(directory):
+    spool = writer(directory)
+    records = [b"%06d" % number + b"x" * 9_000 for number in range(40)]
+    put(spool, records)
+    spool.stop(5)
+    assert len(segments(directory)) > 4
+    assert drained(directory)[0] == records
+
+
+def test_all_that_wait_share_one_sync(directory, disk):
+    spool, answers = writer(directory, disk), Answers()
+    put(spool, [b"first"])
+    disk.gate.clear()
+    spool.append(b"holds the disk", answers.of(b"holds the disk"))
+    time.sleep(0.05)
+    before = disk.syncs
+    for record in names(0, 500):
+        assert spool.append(record, answers.of(record))
+    disk.gate.set()
+    answers.wait(501)
+    assert disk.syncs - before <= 2
+    spool.stop(5)
+
+
+def test_nothing_is_acknowledged_before_the_sync(directory, disk):
+    spool, answers = writer(directory, disk), Answers()
+    put(spool, [b"first"])
+    disk.gate.clear()
+    spool.append(b"waits", answers.of(b"waits"))
+    time.sleep(0.1)
+    assert answers.said == {}
+    assert drained(directory)[0] == [b"first"]  # nor may it be drained
+    disk.gate.set()
+    assert answers.wait(1) == {b"waits": True}
+    spool.stop(5)
+
+
+def test_records_that_nobody_waits_for_are_gathered(directory, disk):
+    spool = writer(directory, disk)
+    put(spool, [b"first"])
+    before = disk.syncs
+    for record in names(0, 50):
+        spool.append(record)
+    spool.stop(5)
+    assert drained(directory)[0] == [b"first", *names(0, 50)]
+    assert disk.syncs - before <= 3
+
+
+def test_r6_2_a_failed_sync_condemns_its_segment(directory, disk):
+    """The batch is not retried on the same file; a fresh segment cuts off what stands there."""
+    spool = writer(directory, disk)
+    put(spool, names(0, 3))
+    condemned = segment_path(directory, 1)
+    end = read_tail(directory).position.offset
+    disk.sync_error, disk.sync_errors_left = errno.EIO, 1
+    put(spool, [b"after the failure"])
+    assert segment_numbers(directory) == [1, 2]
+    assert read_header(directory, 2).previous == (1, end)
+    assert condemned.stat().st_size == end
+    put(spool, names(3, 5))
+    assert segment_numbers(directory) == [1, 2]
+    assert drained(directory)[0] == [*names(0, 3), b"after the failure", *names(3, 5)]
+    spool.stop(5)
+
+
+def test_r6_2_octets_of_a_condemned_batch_never_come_out(directory, disk, monkeypatch):
+    monkeypatch.setattr("aaad.spool.appender.Appender._release_unused", lambda *_: None)  # the tidying fails too
+    spool = writer(directory, disk)
+    put(spool, names(0, 3))
+    disk.sync_error, disk.sync_errors_left = errno.EIO, 1
+    put(spool, [b"once"])
+    spool.stop(5)
+    assert b"once" in segment_path(directory, 1).read_bytes()
+    assert drained(directory)[0] == [*names(0, 3), b"once"]
+
+
+def test_a_partly_written_batch_is_cut_off(directory, disk):
+    spool = writer(directory, disk)
+    put(spool, names(0, 3))
+    disk.part_octets = 20
+    answers = Answers()
+    spool.append(b"torn", answers.of(b"torn"))
+    assert answers.wait(1) == {b"torn": False}  # the fresh segment fails as well, nobody to hand over to
+    disk.write_error = None
+    time.sleep(writer_module.RETRY_INITIAL_S * 2.5)
+    put(spool, [b"whole"])
+    payloads, batches = drained(directory)
+    assert payloads == [*names(0, 3), b"whole"]
+    assert not any(batch.damages for batch in batches)
+    spool.stop(5)
+
+
+def test_a_broken_disk_refuses_and_is_taken_up_again(directory, disk):
+    counters = CounterFile(directory.parent / "slot.cnt", SPOOL_COUNTERS)
+    spool = writer(directory, disk, counters=counters)
+    put(spool, [b"before"])
+    disk.sync_error = errno.EIO
+    assert put(spool, [b"lost"]) == {b"lost": False}
+    disk.sync_error = None
+    time.sleep(writer_module.RETRY_INITIAL_S * 2.5)
+    assert put(spool, [b"after"]) == {b"after": True}
+    spool.stop(5)
+    assert drained(directory)[0] == [b"before", b"after"]
+    assert counters.cells[counters.index["aaad_spool_records_refused_total|reason=failed"]] == 1
+    assert counters.cells[counters.index["aaad_spool_records_appended_total"]] == 2
+    assert counters.cells[counters.index["aaad_spool_segments_condemned_total"]] >= 1
+
+
+def test_a_broken_disk_is_taken_up_without_traffic(directory, disk, monkeypatch):
+    monkeypatch.setattr(writer_module, "IDLE_S", 0.05)
+    spool = writer(directory, disk)
+    put(spool, [b"before"])
+    disk.sync_error = errno.EIO
+    put(spool, [b"lost"])
+    disk.sync_error = None
+    deadline = time.monotonic() + 5
+    while segment_numbers(directory) == [1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    spool.stop(5)
+
+
+def test_a_directory_that_cannot_be_made_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "IDLE_S", 0.05)
+    (tmp_path / "spool").write_text("in the way")
+    spool = writer(tmp_path / "spool" / "radius-0")
+    assert put(spool, [b"lost"]) == {b"lost": False}
+    (tmp_path / "spool").unlink()
+    time.sleep(0.5)
+    assert put(spool, [b"stored"]) == {b"stored": True}
+    spool.stop(5)
+
+
+def test_the_retries_of_a_broken_disk_leave_no_files_behind(directory, disk, monkeypatch):
+    monkeypatch.setattr(writer_module, "RETRY_INITIAL_S", 0.0)
+    monkeypatch.setattr(writer_module, "RETRY_MAX_S", 0.0)
+    spool = writer(directory, disk)
+    spool._retry_after_s = 0.0
+    put(spool, [b"before"])
+    disk.sync_error = errno.EIO
+    put(spool, names(0, 20))
+    assert segments(directory) == ["0000000001.segment"]
+    assert not (directory / "fresh").exists()
+    disk.sync_error = None
+    put(spool, [b"after"])
+    spool.stop(5)
+    assert drained(directory)[0] == [b"before", b"after"]
+
+
+def test_a_full_directory_refuses_and_counts(directory):
+    counters = CounterFile(directory.parent / "slot.cnt", SPOOL_COUNTERS)
+    spool = writer(directory, bytes_max=2 * SEGMENT_BYTES, counters=counters)
+    answers, record = Answers(), b"x" * 8_000
+    for number in range(40):
+        key = record + b"%d" % number
+        if spool.append(key, answers.of(key)):
+            answers.wait(len(answers.said) + 1)
+    stored = [key for key, is_stored in answers.said.items() if is_stored]
+    assert 10 < len(stored) < 20
+    assert not spool.append(b"no room")
+    assert drained(directory)[0] == stored
+    assert sum(path.stat().st_size for path in directory.glob("*.segment")) <= 2 * SEGMENT_BYTES
+    assert counters.cells[counters.index["aaad_spool_records_refused_total|reason=full"]] >= 20
+    segment_path(directory, 1).unlink()  # the drain makes room
+    time.sleep(writer_module.REFUSE_S * 1.3)
+    assert put(spool, [b"room again"]) == {b"room again": True}
+    spool.stop(5)
+
+
+def test_the_waiting_records_are_bounded(directory, disk):
+    spool, answers = writer(directory, disk), Answers()
+    put(spool, [b"first"])
+    disk.gate.clear()
+    taken = sum(spool.append(b"x" * 1000) for _ in range(writer_module.PENDING_RECORDS_MAX + 100))
+    assert taken < writer_module.PENDING_RECORDS_MAX
+    assert taken * 1000 <= writer_module.PENDING_OCTETS_MAX + 2 * writer_module.BATCH_OCTETS_MAX
+    disk.gate.set()
+    assert spool.stop(20)
+    assert len(drained(directory, records_max=1000)[0]) == taken + 1
+    assert answers.said == {}
+
+
+def test_a_record_that_is_too_long_is_refused_at_once(directory):
+    spool = writer(directory)
+    with pytest.raises(SpoolError, match="longer"):
+        spool.append(b"x" * (RECORD_OCTETS_MAX + 1))
+    assert put(spool, [b"x" * RECORD_OCTETS_MAX])
+    spool.stop(5)
+
+
+@pytest.mark.parametrize("segment_bytes", [HEADER_OCTETS, 1 << 33])
+def test_a_segment_size_that_cannot_work_is_refused(directory, segment_bytes):
+    with pytest.raises(SpoolError, match="segment_bytes"):
+        SpoolWriter(directory, segment_bytes=segment_bytes, bytes_max=1 << 30)
+
+
+def test_stop_writes_what_waits(directory):
+    spool = writer(directory)
+    for record in names(0, 1000):
+        spool.append(record)
+    assert spool.stop(5)
+    assert drained(directory, records_max=100)[0] == names(0, 1000)
+    assert not spool.append(b"too late")
+    assert not has_writer(directory)
+
+
+def test_a_callers_bug_does_not_end_the_thread(directory):
+    spool, answers = writer(directory), Answers()
+
+    def bug(_: bool) -> None:
+        raise RuntimeError("the caller's loop is closed")
+
+    spool.append(b"one", bug)
+    assert put(spool, [b"two"], answers) == {b"two": True}
+    spool.stop(5)
+
+
+def test_a_new_life_never_appends_to_an_old_segment(directory):
+    first = writer(directory)
+    put(first, names(0, 3))
+    first.stop(5)
+    before = segment_path(directory, 1).read_bytes()
+    second = writer(directory)
+    put(second, names(3, 6))
+    second.stop(5)
+    assert segment_path(directory, 1).read_bytes() == before
+    assert segment_numbers(directory) == [1, 2]
+    assert read_header(directory, 1).life != read_header(directory, 2).life
+    assert drained(directory)[0] == names(0, 6)
+
+
+def test_the_sequence_goes_on_over_lives(directory):
+    for start in (0, 3, 6):
+        spool = writer(directory)
+        put(spool, names(start, start + 3))
+        spool.stop(5)
+    _, batches = drained(directory)
+    assert [frame.sequence for batch in batches for frame in batch.frames] == list(range(9))
+
+
+def test_the_spools_id_stays(directory):
+    ids = set()
+    for _ in range(3):
+        spool = writer(directory)
+        put(spool, [b"x"])
+        spool.stop(5)
+        ids.add(SpoolReader(directory).spool_id)
+    assert len(ids) == 1
+
+
+def test_a_lost_id_file_is_made_again_from_a_header(directory):
+    spool = writer(directory)
+    put(spool, names(0, 2))
+    spool.stop(5)
+    spool_id = SpoolReader(directory).spool_id
+    (directory / "spool_id").unlink()
+    assert SpoolReader(directory).spool_id == spool_id
+    spool = writer(directory)
+    put(spool, names(2, 3))
+    spool.stop(5)
+    assert (directory / "spool_id").read_text().strip() == str(spool_id)
+    assert drained(directory)[0] == names(0, 3)
+
+
+def test_two_writers_of_one_directory_never_write_both(directory):
+    first = writer(directory)
+    put(first, [b"first"])
+    second = writer(directory)
+    assert put(second, [b"second"]) == {b"second": False}
+    first.stop(5)
+    second.stop(5)
+    assert drained(directory)[0] == [b"first"]
+
+
+def test_the_gauge_of_records_at_risk_counts_what_is_undrained(directory, monkeypatch):
+    monkeypatch.setattr(writer_module, "IDLE_S", 0.02)
+    counters = CounterFile(directory.parent / "slot.cnt", SPOOL_COUNTERS)
+    spool = writer(directory, counters=counters)
+    put(spool, names(0, 7))
+    time.sleep(0.2)
+    assert counters.cells[counters.index["aaad_spool_records_at_risk"]] == 7
+    spool.stop(5)
+
+
+def power_cut(directory, durable_end: int, *, torn: bool) -> None:
+    """What a power cut may leave of the newest segment: nothing, or anything, behind the last sync."""
+    path = newest(directory)
+    data = bytearray(path.read_bytes())
+    for block in range(durable_end // 512 * 512, len(data), 512):
+        if not torn or block // 512 % 2:
+            data[max(block, durable_end) : block + 512] = bytes(len(data[max(block, durable_end) : block + 512]))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.parametrize("stale_tail", [False, True])
+def test_after_a_power_cut_every_acknowledged_record_is_there(directory, disk, torn, stale_tail):
+    """Nothing behind the last sync is promised, and the tail file may be as old as it likes."""
+    spool, answers = writer(directory, disk), Answers()
+    put(spool, names(0, 4))
+    old_tail = (directory / "tail").read_bytes()
+    put(spool, names(4, 8))
+    durable = read_tail(directory).position.offset
+    disk.gate.clear()
+    for record in names(100, 140):
+        spool.append(record, answers.of(record))
+    time.sleep(0.1)
+    assert answers.said == {}
+    snapshot = directory.parent / "after" / "radius-0"
+    shutil.copytree(directory, snapshot)
+    if stale_tail:
+        (snapshot / "tail").write_bytes(old_tail)
+    power_cut(snapshot, durable, torn=torn)
+    second = writer(snapshot)
+    put(second, [b"new life"])
+    second.stop(5)
+    payloads, _ = drained(snapshot)
+    assert [payload for payload in payloads if payload not in names(100, 140)] == [*names(0, 8), b"new life"]
+    assert len(set(payloads)) == len(payloads)
+    disk.gate.set()
+    spool.stop(5)
+
+
+_FULL_DISK = """
+import sys, time
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from spool_disk import Answers, drained, put, writer
+from aaad.spool.directory import segment_path
+directory = Path(sys.argv[1]) / "radius-0"
+spool, answers, stored = writer(directory), Answers(), []
+filler = (directory.parent / "filler").open("wb")
+put(spool, [b"before"], answers)
+try:
+    while True:
+        filler.write(bytes(4096)); filler.flush()
+except OSError:
+    pass
+for number in range(20):
+    record = b"%d" % number + bytes(8000)
+    if spool.append(record, answers.of(record)):
+        answers.wait(len(answers.said) + 1)
+assert not all(answers.said.values()), "a full disk takes everything"
+filler.truncate(0); filler.close()
+time.sleep(1.5)
+put(spool, [b"after"], answers)
+assert answers.said[b"after"], "the disk has room again"
+spool.stop(5)
+assert drained(directory)[0] == [record for record, is_stored in answers.said.items() if is_stored]
+print("ok", sum(answers.said.values()), "of", len(answers.said))
+"""
+
+
+def test_a_full_file_system_refuses_and_recovers(tmp_path):
+    """A real file system of 400 KiB, in a mount namespace of its own."""
+    command = f'mount -t tmpfs -o size=400k none "{tmp_path}" && exec "$@"'
+    here = os.path.dirname(__file__)
+    flags = ["-m"] if os.getuid() == 0 else ["-r", "-m"]
+    mounted = subprocess.run(["unshare", *flags, "sh", "-c", command, "sh", "true"], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no mount namespace of our own here, a full file system is NOT tested: {mounted.stderr!r}")
+    result = subprocess.run(
+        ["unshare", *flags, "sh", "-c", command, "sh", sys.executable, "-c", _FULL_DISK, str(tmp_path), here],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("ok")
+
+
+def test_append_is_cheap(directory):
+    """The request path's own share: no disk, no sleep."""
+    spool = writer(directory)
+    start = time.perf_counter()
+    for _ in range(5000):
+        spool.append(b"x" * 60)
+    took_us = (time.perf_counter() - start) / 5000 * 1e6
+    spool.stop(5)
+    assert took_us < 100  # 2 as a rule; a busy machine must not fail this test
+    assert threading.active_count() < 50
+
+
+def test_frames_take_little_room():
+    assert frame_octets(60) == 88
