@@ -1,0 +1,102 @@
+"""What a node does when what it stands on breaks: PostgreSQL killed, frozen, absent; each role killed."""
+
+import os
+import signal
+import time
+
+import pytest
+from conftest import Node, eventually
+from subscribers import ACCEPT, REJECT, Load, dial, longest_pause_s
+
+
+def _block(node: Node, login: str, access_status: str) -> None:
+    node.sql(
+        "UPDATE erp.contract SET access_status = $2 WHERE id = (SELECT contract_id FROM erp.login WHERE name = $1)",
+        login,
+        access_status,
+    )
+
+
+def _code(node: Node, login: str) -> int | None:
+    return dial(node.auth_port, login, login.replace("user", "pass"), timeout_s=0.3).code
+
+
+def _changes_flow(node: Node, login: str) -> None:
+    _block(node, login, "CM")
+    eventually(lambda: _code(node, login) == REJECT, within_s=10, what="a block arrives")
+    _block(node, login, "A")
+    eventually(lambda: _code(node, login) == ACCEPT, within_s=10, what="an unblock arrives")
+
+
+def test_postgresql_killed_under_load_refuses_nobody_and_pauses_nothing(node: Node) -> None:
+    with Load(node.auth_port, rate=300) as load:
+        time.sleep(1)
+        for pid in node.postgres_pids()[:1]:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(3)
+    assert len(load.done) > 800
+    assert not [d for d in load.done if d.code != ACCEPT or d.forged]
+    assert longest_pause_s(load.done) < 1
+    node.postgres.start()
+    _changes_flow(node, "user000010")
+
+
+def test_a_node_restarted_without_postgresql_answers(node: Node) -> None:
+    node.stop()
+    node.postgres.stop()
+    node.start(wait=False)
+    assert node.wait_answering() < 5
+    assert _code(node, "user000011") == ACCEPT
+    assert dial(node.auth_port, "user000011", "wrong").code == REJECT
+    assert "granted" in node.aaad("--json", "why", "user000011").stdout
+    node.postgres.start()
+    _changes_flow(node, "user000011")
+
+
+def test_a_frozen_postgresql_hangs_nothing(node: Node) -> None:
+    pids = node.postgres_pids()
+    with Load(node.auth_port, rate=200) as load:
+        time.sleep(0.5)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(6)  # longer than every limit on a statement
+            status = node.aaad("--json", "status")
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+    assert not [d for d in load.done if d.code != ACCEPT]
+    assert longest_pause_s(load.done) < 1
+    assert status.returncode in (0, 1), status.stderr
+    _changes_flow(node, "user000012")
+
+
+@pytest.mark.parametrize("slot", ["radius-0", "sync-0", "control-0"])
+def test_a_killed_role_is_back_within_a_second_and_nothing_queued_is_lost(node: Node, slot: str) -> None:
+    eventually(lambda: slot in node.roles(), within_s=10, what=f"{slot} runs")
+    before = node.roles()[slot]
+    with Load(node.auth_port, rate=300) as load:
+        time.sleep(1)
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: node.roles().get(slot, before) != before, within_s=5, what=f"{slot} is back")
+        time.sleep(2)
+    assert not [d for d in load.done if d.code != ACCEPT]
+    assert longest_pause_s(load.done) < 1
+    assert node.process is not None and node.process.poll() is None
+    log = node.log.read_text()
+    assert '"role.' in log and "SIGKILL" in log and "lost" in log
+    _changes_flow(node, "user000013")
+
+
+def test_the_whole_node_killed_goes_on_with_what_is_there(node: Node) -> None:
+    node.kill()
+    node.start()
+    assert _code(node, "user000014") == ACCEPT
+    _changes_flow(node, "user000014")
+
+
+def test_sigterm_ends_a_node_in_order(node: Node) -> None:
+    with Load(node.auth_port, rate=100):
+        time.sleep(0.5)
+        assert node.stop() == 0
+    assert "Traceback" not in node.log.read_text()
