@@ -6,7 +6,7 @@ import time
 
 import asyncpg
 import pytest
-from conftest import Node, eventually
+from nodes import Node, eventually
 from subscribers import ACCEPT, REJECT, dial
 
 CHANGES = 60

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from conftest import Node, eventually
+from nodes import Node, eventually
 from subscribers import ACCEPT, REJECT, Load, dial, longest_pause_s
 
 

@@ -1,0 +1,160 @@
+"""A whole node: the daemon as it is run in life, on a PostgreSQL that a test may kill and freeze."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
+from subscribers import ACCEPT, dial
+
+from aaad.daemon.demo_data import DATABASE, prepare_database
+from aaad.db.embedded import EmbeddedPostgres
+
+LOGINS = 400
+_ANSWER_S = 30.0
+
+
+class Node:
+    """One node below one folder, with its own PostgreSQL; each part can be started and killed alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.postgres = EmbeddedPostgres(folder / "postgresql", settings={"shared_buffers": "32MB"})
+        self.config = folder / "aaad.toml"
+        self.log = folder / "aaad.log"
+        self.auth_port, self.acct_port = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_DGRAM)
+        self.metrics_port = _free_port(socket.SOCK_STREAM)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def dsn(self) -> str:
+        return self.postgres.dsn(DATABASE)
+
+    def prepare(self) -> None:
+        self.postgres.start()
+        _in_thread(prepare_database(self.postgres.dsn("postgres"), self.dsn, LOGINS, "testing123"))
+        run = Path(tempfile.mkdtemp(prefix="aaad-", dir="/tmp"))
+        self.config.write_text(
+            f'[node]\nname = "tested"\nstate_dir = "{self.folder / "state"}"\nrun_dir = "{run}"\n'
+            f'[database]\ndsn = "{self.dsn}"\n'
+            f'[radius]\naddresses = ["127.0.0.1"]\nauth_port = {self.auth_port}\nacct_port = {self.acct_port}\n'
+            f"[metrics]\nport = {self.metrics_port}\n"
+        )
+
+    def start(self, *, wait: bool = True) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "aaad", "--config", str(self.config), "run"], stdout=log, stderr=log
+            )
+        if wait:
+            self.wait_answering()
+
+    def wait_answering(self) -> float:
+        """Wait until a login is accepted; return how long that took in seconds."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < _ANSWER_S:
+            if dial(self.auth_port, "user000000", "pass000000", timeout_s=0.1).code == ACCEPT:
+                return time.monotonic() - begun
+            time.sleep(0.02)
+        raise AssertionError("the node does not answer:\n" + self.log.read_text()[-3000:])
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(20)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(20)
+        self.process = None
+
+    def roles(self) -> dict[str, int]:
+        """Return the pids of the roles by slot."""
+        assert self.process is not None
+        found = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                if not entry.name.isdigit():
+                    continue
+                parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+                words = (entry / "cmdline").read_text().split("\0")
+            except OSError:
+                continue
+            if parent == str(self.process.pid) and "role" in words:
+                slot = words[words.index("--slot") + 1]
+                found[f"{words[words.index('role') + 1]}-{slot}"] = int(entry.name)
+        return found
+
+    def sql(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        async def run() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.dsn, timeout=10)
+            try:
+                return await connection.fetch(statement, *arguments, timeout=30)
+            finally:
+                await connection.close(timeout=5)
+
+        return _in_thread(run())
+
+    def aaad(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the CLI."""
+        return subprocess.run(
+            [sys.executable, "-m", "aaad", "--config", str(self.config), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env={**os.environ, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"},
+        )
+
+    def postgres_pids(self) -> list[int]:
+        """Return PostgreSQL's processes, the postmaster first."""
+        postmaster = self.postgres.pid
+        assert postmaster is not None
+        children = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and (entry / "stat").read_text().rsplit(")", 1)[1].split()[1] == str(
+                    postmaster
+                ):
+                    children.append(int(entry.name))
+            except OSError:
+                continue
+        return [postmaster, *children]
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(20)
+        self.postgres.stop()
+
+
+def eventually(check: Callable[[], bool], *, within_s: float, what: str) -> float:
+    """Wait until `check` holds; return how long it took in seconds."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < within_s:
+        if check():
+            return time.monotonic() - begun
+        time.sleep(0.01)
+    raise AssertionError(f"not within {within_s} s: {what}")
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _in_thread(work):
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
