@@ -1,0 +1,238 @@
+"""`aaad demo`: a whole node from nothing, ended in order, gone on with, and after kill -9 of everything."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from aaad.daemon.demo_probe import is_answering
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 60
+PASSWORD = "demo1234"
+
+
+class Demo:
+    """One run of the command."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "aaad", "demo", "--dir", directory, *options],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_ready(self) -> dict:
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read()
+        return json.loads(line)
+
+    def end(self) -> str:
+        """Ask it to end; return all that it said."""
+        self.process.send_signal(signal.SIGTERM)
+        rest, said = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, said
+        assert rest == "", "one line on standard output, no more"
+        return said
+
+
+FREE_PORTS = ("--auth-port", "0", "--acct-port", "0", "--metrics-port", "0")
+
+
+@contextmanager
+def running(directory: Path, *options: str) -> Iterator[tuple[Demo, dict]]:
+    demo = Demo(directory, *FREE_PORTS, *options)
+    try:
+        yield demo, demo.wait_ready()
+    finally:
+        demo.process.kill()
+        demo.process.wait()
+        demo.process.stdout.close()
+        demo.process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "node"
+
+
+@pytest.fixture
+def node(directory: Path) -> Iterator[dict]:
+    """A node below the module's folder: each test goes on with what the one before left."""
+    with running(directory, "--logins", "20") as (demo, ready):
+        yield ready
+        demo.end()
+
+
+def wait_until(condition, timeout_s: float = 20, what: str = "") -> None:
+    give_up_at = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up_at, f"not in time: {what}"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def all_gone(pids: dict[str, int]) -> bool:
+    return not any(is_alive(pid) for pid in pids.values())
+
+
+def radclient(ready: dict, name: str, password: str, code: str = "auth") -> str:
+    done = subprocess.run(
+        ["radclient", "-x", "-r", "1", "-t", "3", f"127.0.0.1:{ready['auth_port']}", code, "testing123"],
+        input=f'User-Name = "{name}"\nUser-Password = "{password}"\nMessage-Authenticator = 0x00\n',
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    return done.stdout + done.stderr
+
+
+needs_radclient = pytest.mark.skipif(not shutil.which("radclient"), reason="no radclient (Debian: freeradius-utils)")
+
+
+async def execute(dsn: str, sql: str, *arguments: object) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql, *arguments)
+    finally:
+        await connection.close()
+
+
+def test_says_what_is_ready(node: dict):
+    assert node["ready"] is True
+    assert set(node) == {"ready", "auth_port", "acct_port", "metrics_port", "dsn", "config", "pids"}
+    assert {"demo", "postgres", "supervisor", "radius-0", "sync-0", "control-0"} <= set(node["pids"])
+    assert all(is_alive(pid) for pid in node["pids"].values())
+    assert is_answering("127.0.0.1", node["auth_port"], b"testing123")
+    with urllib.request.urlopen(f"http://127.0.0.1:{node['metrics_port']}/metrics", timeout=5) as answer:
+        assert b"aaad_" in answer.read()
+
+
+@needs_radclient
+def test_a_real_client_is_accepted_with_the_right_attributes(node: dict):
+    said = radclient(node, "user000001", "pass000001")
+    assert "Received Access-Accept" in said
+    assert "Framed-IP-Address = 100.64.1.1" in said
+    assert re.search(r'Mikrotik-Rate-Limit = "100M/200M', said)
+    assert "Acct-Interim-Interval = 300" in said
+    assert "Message-Authenticator" in said
+
+
+@needs_radclient
+@pytest.mark.parametrize(
+    ("name", "password", "answer"),
+    [
+        ("user000001", "wrong", "Access-Reject"),
+        ("nobody.here", PASSWORD, "Access-Reject"),
+        ("ana.pereira", PASSWORD, "Access-Accept"),
+        ("ANA.PEREIRA", PASSWORD, "Access-Accept"),
+        ("bruno.costa", PASSWORD, "Access-Reject"),
+        ("carla.dias", PASSWORD, "Access-Reject"),
+        ("daniel.rocha", PASSWORD, "Access-Accept"),
+        ("elisa.nunes", PASSWORD, "Access-Reject"),
+        ("leandro.moura", PASSWORD, "Access-Reject"),
+        ("nelson.cardoso", PASSWORD, "Access-Reject"),
+        ("prefeitura-01", PASSWORD, "Access-Accept"),
+        ("josé.conceição", PASSWORD, "Access-Accept"),
+    ],
+)
+@pytest.mark.usefixtures("_shared")
+def test_each_state_gets_its_answer(name: str, password: str, answer: str, _shared: dict):
+    assert f"Received {answer}" in radclient(_shared, name, password)
+
+
+@pytest.fixture(scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
+    """One node for the many small questions."""
+    with running(tmp_path_factory.mktemp("shared"), "--logins", "2") as (demo, ready):
+        yield ready
+        demo.end()
+
+
+@needs_radclient
+async def test_a_change_is_obeyed_and_outlives_a_restart(directory: Path):
+    with running(directory, "--logins", "20") as (demo, ready):
+        await execute(ready["dsn"], "UPDATE erp.contract SET access_status = 'CM' WHERE id = 1002")
+        wait_until(lambda: "Access-Reject" in radclient(ready, "user000001", "pass000001"), 5, "the block")
+        demo.end()
+        assert all_gone(ready["pids"])
+    with running(directory, "--logins", "999") as (demo, ready):
+        assert "Access-Reject" in radclient(ready, "user000001", "pass000001")
+        await execute(ready["dsn"], "UPDATE erp.contract SET access_status = 'A' WHERE id = 1002")
+        wait_until(lambda: "Access-Accept" in radclient(ready, "user000001", "pass000001"), 5, "the release")
+        assert "going on with the data that is there" in demo.end()
+
+
+def test_goes_on_after_everything_was_killed(directory: Path):
+    with running(directory, "--logins", "20") as (_, ready):
+        for pid in ready["pids"].values():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: all_gone(ready["pids"]), what="what was killed is gone")
+    with running(directory) as (demo, again):
+        assert is_answering("127.0.0.1", again["auth_port"], b"testing123")
+        demo.end()
+
+
+def test_everything_ends_when_it_alone_is_killed(directory: Path):
+    with running(directory, "--logins", "20") as (demo, ready):
+        demo.process.kill()
+        # At once, while the old node still drains: the next run waits for it.
+        with running(directory) as (next_demo, again):
+            assert all_gone(ready["pids"])
+            assert is_answering("127.0.0.1", again["auth_port"], b"testing123")
+            next_demo.end()
+
+
+@needs_radclient
+def test_postgresql_killed_logins_go_on_and_it_comes_back(node: dict):
+    os.kill(node["pids"]["postgres"], signal.SIGKILL)
+    assert "Access-Accept" in radclient(node, "user000002", "pass000002")
+
+    def is_back() -> bool:
+        import asyncio
+
+        try:
+            asyncio.run(execute(node["dsn"], "SELECT 1"))
+        except (OSError, asyncpg.PostgresError):
+            return False
+        return True
+
+    wait_until(is_back, what="PostgreSQL")
+
+
+def test_a_port_in_use_is_named(tmp_path: Path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+        demo = Demo(tmp_path, "--auth-port", port, "--acct-port", "0", "--metrics-port", "0")
+        said = demo.process.communicate(timeout=30)
+    assert demo.process.returncode != 0
+    assert port in said[1] and "--auth-port" in said[1]
+
+
+@needs_radclient
+def test_a_deep_folder_with_spaces_and_quotes(tmp_path: Path):
+    deep = tmp_path / ("x" * 100) / 'a "strange" näme'
+    with running(deep, "--logins", "1") as (demo, ready):
+        assert "Access-Accept" in radclient(ready, "user000000", "pass000000")
+        demo.end()
