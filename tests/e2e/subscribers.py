@@ -4,8 +4,10 @@ It sends Access-Requests as a MikroTik does (PAP, Message-Authenticator, resent 
 tries), verifies every reply, and keeps what it saw of each request.
 """
 
+import contextlib
 import hashlib
 import hmac
+import itertools
 import os
 import socket
 import struct
@@ -163,16 +165,14 @@ class Load:
 
 
 def _send(sender: socket.socket, datagram: bytes) -> None:
-    try:
+    with contextlib.suppress(OSError):  # nobody there for the moment: as on a wire, it is lost
         sender.send(datagram)
-    except OSError:
-        pass  # nobody there for the moment: as on a wire, it is lost
 
 
 def longest_pause_s(dialled: list[Dialled]) -> float:
     """Return the longest time between two answers that followed each other."""
     moments = sorted(d.answered_at for d in dialled if d.answered_at is not None)
-    return max((b - a for a, b in zip(moments, moments[1:], strict=False)), default=float("inf"))
+    return max((b - a for a, b in itertools.pairwise(moments)), default=float("inf"))
 
 
 def dial(

@@ -1,4 +1,4 @@
-"""From an SQL COMMIT to the next request that obeys it: always within a second, also behind a stranger's transaction."""
+"""From an SQL COMMIT to the next request that obeys it: always within a second, also behind an open one."""
 
 import asyncio
 import statistics
