@@ -64,6 +64,13 @@ FAMILIES: dict[str, Family] = {
     "aaad_udp_queued_bytes": Family(("address", "port", "socket"), "Octets that wait in the socket's buffer now."),
     # the node
     "aaad_node_info": Family(("node", "version"), "Always 1: the node's name and version."),
+    "aaad_role_up": Family((SLOT,), "1 if this role's loop has turned within the last seconds, else 0."),
+    "aaad_role_age_seconds": Family((SLOT,), "Time since this role's loop last showed that it turns."),
+    "aaad_role_heartbeat_seconds": Family((SLOT,), "When this role's loop last showed that it turns (Unix time)."),
+    "aaad_role_restarts_total": Family((SLOT, "role"), "Starts of a role's process after its first."),
+    "aaad_role_lost_requests_total": Family(
+        (SLOT, "role"), "Requests that a role had taken from the kernel and not dealt with when it died."
+    ),
     "aaad_counters_readable": Family((SLOT,), "1 if this slot's counter file can be read, else 0."),
     "aaad_control_turned_away_total": Family(
         (SLOT,), "Connections to /metrics and the control socket above their bound."
@@ -73,6 +80,14 @@ FAMILIES: dict[str, Family] = {
     "aaad_replica_age_seconds": Family((), "Time since the feed last looked at the change log with success."),
     "aaad_replica_logins": Family((), "Logins in the replica."),
     "aaad_spool_undrained_records": Family((SLOT,), "Records on this node's disk alone, not yet in PostgreSQL."),
+    "aaad_spool_records_at_risk": Family(
+        (SLOT,), "What the writer knows of the same: records that the loss of this disk would lose."
+    ),
+    "aaad_spool_records_appended_total": Family((SLOT,), "Records that are durable on this disk."),
+    "aaad_spool_records_refused_total": Family((SLOT, "reason"), "Records that were not taken: full or failed."),
+    "aaad_spool_syncs_total": Family((SLOT,), "Times that the disk confirmed a batch."),
+    "aaad_spool_segments_condemned_total": Family((SLOT,), "Segments given up after a failed write or sync."),
+    "aaad_spool_handoffs_total": Family((SLOT, "outcome"), "Batches given to the role sync since the disk failed."),
     "aaad_spool_bytes": Family((SLOT,), "Disk taken by the spool's segments, drained ones included."),
     "aaad_heartbeat_at_seconds": Family(
         (SLOT,), "When this node last wrote its heartbeat to PostgreSQL (Unix time)."

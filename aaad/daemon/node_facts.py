@@ -17,6 +17,8 @@ from aaad.replica.store import ReplicaReader
 from aaad.spool.directory import occupied_octets, read_drained, read_tail
 
 POLLED_AT = "aaad_replica_polled_at_seconds"
+ROLE_HEARTBEAT = "aaad_role_heartbeat_seconds"
+ROLE_SILENT_S = 5.0  # a role shows twice a second that its loop turns
 ROUTER_COUNTERS = {
     "aaad_router_requests_total": "requests",
     "aaad_router_granted_total": "granted",
@@ -27,7 +29,7 @@ ROUTER_COUNTERS = {
     "aaad_router_unsigned_dropped_total": "unsigned_dropped",
 }
 ROUTERS_MAX = 2_000  # of one process, the last heard; more series than this help nobody
-_ROUTERS_SUFFIX = ".routers.json"  # written by aaad.radius.server beside the counters
+_ROUTERS_SUFFIX = ".routers"  # written by aaad.radius.server beside the counters
 _MICROSECONDS = 1e6
 
 
@@ -89,6 +91,15 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     sockets: list[SocketFacts]
     routers: list[RouterFacts]
     counters: dict[str, dict[str, int] | None]  # by slot; None: the file cannot be read
+
+
+def role_ages_s(facts: NodeFacts) -> dict[str, float]:
+    """Return how long ago each role's loop last showed that it turns, by slot."""
+    return {
+        slot: max(0.0, facts.at_s - values[ROLE_HEARTBEAT] / _MICROSECONDS)
+        for slot, values in facts.counters.items()
+        if values and values.get(ROLE_HEARTBEAT)
+    }
 
 
 class Gauge(NamedTuple):
@@ -177,6 +188,9 @@ def gauges(facts: NodeFacts) -> Iterator[Gauge]:
         for name, field in ROUTER_COUNTERS.items():
             yield Gauge(name, of_router, getattr(router, field))
         yield Gauge("aaad_router_last_heard_at_seconds", of_router, router.last_heard_s)
+    for slot, role_age_s in role_ages_s(facts).items():
+        yield Gauge("aaad_role_up", (slot,), role_age_s < ROLE_SILENT_S)
+        yield Gauge("aaad_role_age_seconds", (slot,), role_age_s)
     for slot, values in facts.counters.items():
         yield Gauge("aaad_counters_readable", (slot,), values is not None)
 
