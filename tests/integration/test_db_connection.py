@@ -316,7 +316,8 @@ async def test_a_terminated_backend_is_replaced_at_the_next_call(postgres: Embed
 
 async def test_settings_of_the_session(database: Database):
     row = await database.fetchrow(
-        "SELECT current_setting('application_name'), current_setting('timezone'), current_setting('statement_timeout')"
+        "SELECT current_setting('application_name'), current_setting('timezone'), "
+        "current_setting('statement_timeout')"
     )
     assert list(row) == ["aaad test", "UTC", "4500ms"]
 
@@ -330,7 +331,7 @@ async def test_a_frozen_first_host_costs_its_own_time_only(own: OwnServer):
     await closed.wait_closed()
     database = door(f"postgresql://postgres@127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/postgres")
     started = time.monotonic()
-    with pytest.raises(StoreError, match="refused|Connect call failed"):  # the second was asked, and its answer told
+    with pytest.raises(StoreError, match=r"refused|Connect call failed"):  # the second was asked, and its answer told
         await database.execute("SELECT 1")
     assert LIMIT_S * 0.9 < time.monotonic() - started < LIMIT_S + SLACK_S
     silent.close()

@@ -10,7 +10,7 @@ CREATE SCHEMA erp;
 -- Characters --------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION erp.is_trimmed(value text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN value = btrim(value, E' \t\n\r\f\v\u00a0');
+    RETURN value = btrim(value, E' \t\n\r\f\x0b\u00a0');
 COMMENT ON FUNCTION erp.is_trimmed IS 'No white space at either end.';
 
 CREATE FUNCTION erp.fold_login(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
