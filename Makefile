@@ -44,6 +44,9 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt scripts/make-venv
 	@touch $(VENV)/.installed-demo
 
 clean:
+	@# Where nothing else serves, root's PostgreSQL lives below /var/tmp, and a link in its folder tells where.
+	@case "$$(readlink $(DIR)/postgresql/data)" in /var/tmp/aaad-*/data) \
+		rm -rf "$$(dirname "$$(readlink $(DIR)/postgresql/data)")" ;; esac
 	rm -rf $(VENV) $(DIR) build dist *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
