@@ -1,0 +1,104 @@
+"""One role's process: started with its descriptors in place, watched through a pidfd.
+
+posix_spawn, never fork: the supervisor runs an event loop. The child gets nothing but what is named: descriptors
+from 3 on in the order given (LISTEN_FDS, LISTEN_FDNAMES), /dev/null as standard input, our standard error, and the
+read end of a pipe named `parent` whose other end only we hold, so that the child notices our end however it comes.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import aaad
+from aaad.daemon.sockets import FIRST_INHERITED
+
+PARENT = "parent"
+_SCRATCH = 512  # descriptors are copied above this first, so that placing one cannot overwrite another
+_NOT_PASSED_ON = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+def role_command(role: str, number: int, config_path: Path) -> list[str]:
+    """Return the command line of a role: this program, by this interpreter, never a module of the current folder."""
+    program = [sys.executable, "-P", "-m", "aaad", "role", role]
+    return [*program, "--slot", str(number), "--config", str(config_path)]
+
+
+class RoleProcess:
+    """A running role. Must be made, and lives, within the event loop."""
+
+    def __init__(
+        self, command: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[tuple[str, int]]
+    ) -> None:
+        """Start the command; OSError if that cannot be done."""
+        read_end, self._parent_pipe = os.pipe2(os.O_CLOEXEC)
+        try:
+            self.pid = _spawn(command, environ, [(PARENT, read_end), *descriptors])
+        except OSError:
+            os.close(self._parent_pipe)
+            raise
+        finally:
+            os.close(read_end)
+        self._pidfd = os.pidfd_open(self.pid)
+        self._ended = asyncio.Event()
+        self._wait_status = 0
+        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+
+    def _reap(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        _, self._wait_status = os.waitpid(self.pid, 0)
+        os.close(self._pidfd)
+        os.close(self._parent_pipe)
+        self._ended.set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self._ended.is_set()
+
+    async def wait_ended(self) -> int:
+        """Wait for its end; return the exit code, or the negative number of the signal that ended it."""
+        await self._ended.wait()
+        return os.waitstatus_to_exitcode(self._wait_status)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended: the pidfd cannot hit a stranger with the same number."""
+        if self.is_running:
+            signal.pidfd_send_signal(self._pidfd, number)
+
+
+def _spawn(command: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[tuple[str, int]]) -> int:
+    own = {key: value for key, value in environ.items() if key not in _NOT_PASSED_ON}
+    # The same code as ours, from wherever it was started.
+    own["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(aaad.__file__).parents[1]), environ.get("PYTHONPATH")])
+    )
+    own["LISTEN_FDS"] = str(len(descriptors))
+    own["LISTEN_FDNAMES"] = ":".join(name for name, _ in descriptors)
+    scratch: list[int] = []
+    try:
+        scratch += [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _SCRATCH) for _, descriptor in descriptors]
+        places: list[tuple[int, int, int]] = [
+            (os.POSIX_SPAWN_DUP2, copy, place) for place, copy in enumerate(scratch, FIRST_INHERITED)
+        ]
+        quiet = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        # A process group of its own: Ctrl-C at a terminal reaches the supervisor, which ends the roles in order.
+        return os.posix_spawn(
+            command[0],
+            list(command),
+            own,
+            file_actions=[quiet, *places],
+            setpgroup=0,
+            setsigmask=[],
+            setsigdef=_defaults(),
+        )
+    finally:
+        for copy in scratch:
+            os.close(copy)
+
+
+def _defaults() -> list[signal.Signals]:
+    return [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]

@@ -1,0 +1,127 @@
+"""The node's own question to its own ports: Status-Server with a secret that only this node's processes know.
+
+A few lines of RADIUS of its own, so that an error of the server's codec cannot prove itself right. The secret is
+random, lives as long as the supervisor and is handed to the radius role in memory, together with the exact source
+addresses that may use it; it is never in an argument, a file or the environment.
+
+RFC 5997 (Status-Server), RFC 2865, 3 (Response Authenticator), RFC 3579, 3.2 (Message-Authenticator).
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+_STATUS_SERVER = 12
+_ACCESS_ACCEPT = 2
+_HEADER = 20
+_MESSAGE_AUTHENTICATOR_HEAD = bytes([80, 18])
+_REPLY_SIZE_MAX = 4096
+_REPLIES_READ_MAX = 64  # a round's replies, late ones of earlier rounds included
+_SECRET_OCTETS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogKey:
+    """Who may ask with the internal secret: exact source addresses and ports."""
+
+    sources: tuple[tuple[str, int], ...]
+    secret: bytes
+
+    def __repr__(self) -> str:
+        """Show whom, never the secret."""
+        return f"WatchdogKey(sources={self.sources!r})"
+
+    def encode(self) -> bytes:
+        """Return the octets that a role inherits in memory."""
+        return json.dumps({"sources": self.sources, "secret": self.secret.hex()}).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "WatchdogKey":
+        """Return the key in these octets of the supervisor's."""
+        fields = json.loads(data)
+        sources = tuple((str(address), int(port)) for address, port in fields["sources"])
+        return cls(sources, bytes.fromhex(fields["secret"]))
+
+
+def status_server(identifier: int, authenticator: bytes, secret: bytes) -> bytes:
+    """Return a Status-Server packet with its Message-Authenticator."""
+    length = _HEADER + 18
+    head = bytes([_STATUS_SERVER, identifier]) + length.to_bytes(2, "big") + authenticator
+    unsigned = head + _MESSAGE_AUTHENTICATOR_HEAD + bytes(16)
+    return unsigned[:-16] + hmac.digest(secret, unsigned, "md5")
+
+
+def is_answer(reply: bytes, identifier: int, authenticator: bytes, secret: bytes) -> bool:
+    """Whether these octets are the genuine answer to a Status-Server with this identifier and authenticator."""
+    if len(reply) < _HEADER or reply[0] != _ACCESS_ACCEPT or reply[1] != identifier:
+        return False
+    length = int.from_bytes(reply[2:4], "big")
+    if not _HEADER <= length <= len(reply):
+        return False
+    signed = reply[:4] + authenticator + reply[_HEADER:length] + secret
+    return hmac.compare_digest(reply[4:_HEADER], hashlib.md5(signed, usedforsecurity=False).digest())
+
+
+class Prober:
+    """Asks every authentication socket once a round, and knows which ones answered the round before."""
+
+    def __init__(self) -> None:
+        """Open one socket per family at the loopback address; a machine without IPv6 has one less."""
+        self._sockets: dict[int, socket.socket] = {}
+        for version, family, address in ((4, socket.AF_INET, "127.0.0.1"), (6, socket.AF_INET6, "::1")):
+            with suppress(OSError):
+                opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+                opened.bind((address, 0))
+                self._sockets[version] = opened
+        sources = tuple(opened.getsockname()[:2] for opened in self._sockets.values())
+        self.key = WatchdogKey(sources, secrets.token_bytes(_SECRET_OCTETS))
+        self._identifier = 0
+        self._waiting: dict[tuple[str, int], bytes] = {}  # target -> authenticator of this round's question
+        self.asked = 0  # questions of this round
+
+    def finish_round(self) -> list[str]:
+        """Read what came; return the targets that did not answer the last questions."""
+        for opened in self._sockets.values():
+            with suppress(OSError):
+                for _ in range(_REPLIES_READ_MAX):
+                    reply, source = opened.recvfrom(_REPLY_SIZE_MAX)
+                    target = source[:2]
+                    authenticator = self._waiting.get(target)
+                    if authenticator and is_answer(reply, self._identifier, authenticator, self.key.secret):
+                        del self._waiting[target]
+        return [f"{address} port {port}" for address, port in self._waiting]
+
+    def begin_round(self, targets: Iterable[tuple[str, int]]) -> None:
+        """Ask each address and port; what was not answered before is forgotten."""
+        self._identifier = (self._identifier + 1) % 256
+        self._waiting = {}
+        for address, port in targets:
+            target = (_reachable(address), port)
+            opened = self._sockets.get(ip_address(address).version)
+            if opened is None:
+                continue
+            authenticator = os.urandom(16)
+            self._waiting[target] = authenticator
+            with suppress(OSError):  # then it counts as not answered
+                opened.sendto(status_server(self._identifier, authenticator, self.key.secret), target)
+        self.asked = len(self._waiting)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for opened in self._sockets.values():
+            opened.close()
+
+
+def _reachable(address: str) -> str:
+    """Return where a wildcard socket is asked: at its family's loopback address."""
+    parsed = ip_address(address)
+    if not parsed.is_unspecified:
+        return address
+    return "127.0.0.1" if parsed.version == 4 else "::1"
