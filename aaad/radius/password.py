@@ -46,7 +46,8 @@ def verify_pap(
         return _WRONG
     shown = pap_plaintext(keys, request_authenticator, hidden)
     if is_md5:
-        right = compare_digest(md5(shown.rstrip(b"\0")).digest(), password)
+        plain = shown.rstrip(b"\0")
+        right = bool(plain) and compare_digest(md5(plain).digest(), password)
     else:
         right = bool(password) and compare_digest(shown, password.ljust(len(shown), b"\0"))
     return _RIGHT if right else _WRONG
