@@ -10,7 +10,7 @@ import ctypes.util
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 from struct import unpack
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from aaad.errors import AaadError, ReplicaError
 from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, LoginFlag
@@ -22,7 +22,12 @@ _MD4_BLOCK_OCTETS = 64
 _MD4_DIGEST_OCTETS = 16
 _MD5_DIGEST_OCTETS = 16
 DIGEST_MASK = 0xFFFFFFFFFFFFFFFF  # PostgreSQL's bigint is signed, ours is not
-_DAMAGED_VERSION = 0  # no program reads it, so decode says that the record is damaged
+
+
+class Columns(Protocol):
+    """A row of PostgreSQL, by column name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class CompiledLogin(NamedTuple):
@@ -39,11 +44,19 @@ class CompiledLogin(NamedTuple):
         return f"CompiledLogin(login_id={self.login_id}, problem={self.problem!r})"
 
 
+class LoginChange(NamedTuple):
+    """One login to be brought up to date. `row` None: PostgreSQL has no such row any more."""
+
+    login_id: int
+    row: CompiledLogin | None
+    is_exempt: bool
+
+
 class RowUnusable(AaadError):  # noqa: N818  reads as the sentence it prints
     """A row cannot be compiled. The text names the column and the rule, never the value."""
 
 
-def compile_login(row: Mapping[str, Any]) -> CompiledLogin:
+def compile_login(row: Columns) -> CompiledLogin:
     """Compile one row of net.login_source; a row that cannot be is marked with the problem."""
     login_id = int(row["login_id"])
     digest = int(row["digest"]) & DIGEST_MASK
@@ -54,14 +67,11 @@ def compile_login(row: Mapping[str, Any]) -> CompiledLogin:
     try:
         return CompiledLogin(login_id, digest, name, record.encode(_facts(row), digest), "")
     except RowUnusable as problem:
-        return CompiledLogin(login_id, digest, name, damaged(login_id), str(problem))
+        return CompiledLogin(login_id, digest, name, record.encode_damaged(login_id), str(problem))
     except Exception as bug:  # noqa: BLE001  one row must never stop the feed, whatever is in it
-        return CompiledLogin(login_id, digest, name, damaged(login_id), f"cannot be compiled ({type(bug).__name__})")
-
-
-def damaged(login_id: int) -> bytes:
-    """Return a record that says only that this login's row cannot be used."""
-    return bytes([_DAMAGED_VERSION]) + login_id.to_bytes(4, "little")
+        return CompiledLogin(
+            login_id, digest, name, record.encode_damaged(login_id), f"cannot be compiled ({type(bug).__name__})"
+        )
 
 
 def facts_of(data: bytes | None) -> LoginFacts | None:
@@ -89,7 +99,7 @@ def _key(name: str | None) -> bytes:
     return key
 
 
-def _facts(row: Mapping[str, Any]) -> LoginFacts:
+def _facts(row: Columns) -> LoginFacts:
     flags = _flags(row)
     password, hashed = _password(row)
     return LoginFacts(
@@ -107,11 +117,11 @@ def _facts(row: Mapping[str, Any]) -> LoginFacts:
     )
 
 
-def _flags(row: Mapping[str, Any]) -> int:
+def _flags(row: Columns) -> int:
     flags = 0
     if row["login_active"]:
         flags |= LoginFlag.LOGIN_ACTIVE
-    if row["deleted_at"] is not None:
+    if row["deleted"]:
         flags |= LoginFlag.LOGIN_DELETED
     if row["client_active"]:
         flags |= LoginFlag.CLIENT_ACTIVE
@@ -124,7 +134,7 @@ def _flags(row: Mapping[str, Any]) -> int:
     return flags
 
 
-def _password(row: Mapping[str, Any]) -> tuple[bytes, bytes]:
+def _password(row: Columns) -> tuple[bytes, bytes]:
     """Return the stored form of the password and its NT hash, which MD5 cannot give."""
     text = row["password"] or ""
     if not row["password_md5"]:

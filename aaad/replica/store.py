@@ -56,7 +56,7 @@ class ReplicaMeta(msgspec.Struct, frozen=True, array_like=True):
     node_number: int
     complete: bool = True
     hold_id: int = 0  # the row of net.hold that the held rows wait for; 0: not told yet
-    held_nases: tuple[int, ...] = ()  # NAS entries that are served although the database lost them
+    held_nases: tuple[str, ...] = ()  # addresses of NAS entries that are served although the database lost them
     held_plans: tuple[int, ...] = ()
 
 
@@ -89,7 +89,7 @@ class _Databases(NamedTuple):
     meta: "_Database"
     held: "_Database"  # login id -> Pending
     cut_off: "_Database"  # login id -> when its access was last taken by an applied change, Unix seconds
-    left_out: "_Database"  # login id -> the name it would have; rows that cannot be served
+    problem: "_Database"  # login id -> the name it would have; rows that cannot be served as they are
 
 
 def _open_databases(environment: lmdb.Environment, *, create: bool) -> _Databases:
@@ -265,6 +265,14 @@ def _open_store(directory: Path, name: str) -> _OpenStore | None:
     return None
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (lmdb.Error, OSError) as error:
+        raise ReplicaError(f"the replica's store: {error}") from error
+
+
 class WriteTransaction:
     """One write transaction on a generation: everything in it is seen at once, or never."""
 
@@ -348,22 +356,22 @@ class WriteTransaction:
         """Take a login out of the brake's window."""
         self._transaction.delete(_LOGIN_ID.pack(login_id), db=self._databases.cut_off)
 
-    def left_out(self) -> dict[int, bytes]:
-        """Return the rows that cannot be served, with the names they would have."""
-        with self._transaction.cursor(db=self._databases.left_out) as cursor:
+    def problems(self) -> dict[int, bytes]:
+        """Return the rows that cannot be served as they are, with the names they would have."""
+        with self._transaction.cursor(db=self._databases.problem) as cursor:
             return {_LOGIN_ID.unpack(key)[0]: data for key, data in cursor}
 
-    def put_left_out(self, login_id: int, name: bytes) -> None:
-        """Note a row that cannot be served."""
-        self._transaction.put(_LOGIN_ID.pack(login_id), name, db=self._databases.left_out)
+    def put_problem(self, login_id: int, name: bytes) -> None:
+        """Note a row that cannot be served as it is."""
+        self._transaction.put(_LOGIN_ID.pack(login_id), name, db=self._databases.problem)
 
-    def delete_left_out(self, login_id: int) -> bool:
-        """Forget that a row could not be served; return whether it was noted."""
-        return self._transaction.delete(_LOGIN_ID.pack(login_id), db=self._databases.left_out)
+    def delete_problem(self, login_id: int) -> None:
+        """Forget that a row could not be served."""
+        self._transaction.delete(_LOGIN_ID.pack(login_id), db=self._databases.problem)
 
-    def left_out_count(self) -> int:
-        """Return how many rows cannot be served."""
-        return int(self._transaction.stat(self._databases.left_out)["entries"])
+    def problem_count(self) -> int:
+        """Return how many rows cannot be served as they are."""
+        return int(self._transaction.stat(self._databases.problem)["entries"])
 
     def meta(self) -> ReplicaMeta:
         """Return what the generation holds."""
@@ -414,28 +422,29 @@ class Generation:
     def __init__(self, folder: Path, map_size_bytes: int, *, is_durable: bool = True) -> None:
         """Open or make the store; without `is_durable` a crash may damage it, which suits one being built."""
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._environment = lmdb.open(
-            str(folder),
-            map_size=map_size_bytes,
-            max_dbs=_DATABASES_MAX,
-            max_readers=READERS_MAX,
-            metasync=False,
-            sync=is_durable,
-            mode=0o600,
-        )
-        self._databases = _open_databases(self._environment, create=True)
+        with _translated():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._environment = lmdb.open(
+                str(folder),
+                map_size=map_size_bytes,
+                max_dbs=_DATABASES_MAX,
+                max_readers=READERS_MAX,
+                metasync=False,
+                sync=is_durable,
+                mode=0o600,
+            )
+            self._databases = _open_databases(self._environment, create=True)
 
     @contextmanager
     def write(self) -> Iterator[WriteTransaction]:
         """Write in one transaction: committed at the end, dropped whole by an exception."""
-        with self._environment.begin(write=True) as transaction:
+        with _translated(), self._environment.begin(write=True) as transaction:
             yield WriteTransaction(transaction, self._databases)
 
     @contextmanager
     def read(self) -> Iterator[WriteTransaction]:
         """Look at one snapshot; the methods that write fail."""
-        with self._environment.begin() as transaction:
+        with _translated(), self._environment.begin() as transaction:
             yield WriteTransaction(transaction, self._databases)
 
     def reap_readers(self) -> int:
@@ -485,10 +494,11 @@ class ReplicaWriter:
 
     def swap(self, built: Generation) -> None:
         """Put a built generation in force; readers of the old one move at their next transaction."""
-        built.close(flush=True)
         old = self.current
-        self._name_current(built.folder.name)
-        self.current = Generation(built.folder, self._map_size_bytes)
+        with _translated():
+            built.close(flush=True)
+            self._name_current(built.folder.name)
+            self.current = Generation(built.folder, self._map_size_bytes)
         if old is not None:
             with old.write() as transaction:
                 transaction.supersede()
@@ -539,6 +549,6 @@ class ReplicaWriter:
             with left_over.write() as transaction:
                 transaction.supersede()
             left_over.close()
-        except lmdb.Error:
+        except ReplicaError:
             pass  # a damaged one has no readers worth telling
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,301 @@
+"""How a batch of changes becomes the replica's next state: what is applied, what the brake sets aside.
+
+Works on one write transaction of the store, so a batch is seen at once or never. A held login goes on being served
+as it was, while `Pending` remembers what PostgreSQL says. Two rows never share a name: of two that fold to one, the
+second is left out, counted and told. Asks no clock and no database.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.replica.brake import BrakeLimits, are_nases_over, cuts_off, gives_access, is_over, lost_nases
+from aaad.replica.compile import CompiledLogin, LoginChange, facts_of
+from aaad.replica.record import NasRow, Tables, login_id_of
+from aaad.replica.store import Pending, Source, WriteTransaction
+
+PROBLEMS_TOLD_MAX = 20  # of one batch: an operator needs a few to see what is wrong
+
+
+class Served(NamedTuple):
+    """How a login is answered for now."""
+
+    name: bytes
+    record: bytes
+    facts: LoginFacts | None
+
+
+_NOT_SERVED = Served(b"", b"", None)
+
+
+def is_cut_off(served: Served, row: CompiledLogin | None) -> bool:
+    """Whether who gets in now would not get in with this row."""
+    if not gives_access(served.facts):
+        return False
+    if row is None:
+        return True
+    return cuts_off(served.name, served.facts, row.name, facts_of(row.record))
+
+
+class LoginBook:
+    """The logins of one generation within one write transaction, with the sums over PostgreSQL's rows."""
+
+    def __init__(self, write: WriteTransaction, count: int, digest: int) -> None:
+        """Begin with the sums as they stand."""
+        self._write = write
+        self.count = count
+        self.digest = digest
+        self.problems: list[tuple[int, str]] = []
+        self.freed: set[bytes] = set()
+
+    def served(self, login_id: int) -> Served:
+        """Return how a login is answered for now."""
+        source = self._write.source(login_id)
+        record = self._write.record(source.name) if source is not None and source.name else None
+        if source is None or record is None or login_id_of(record) != login_id:
+            return _NOT_SERVED
+        return Served(source.name, record, facts_of(record))
+
+    def apply(self, changes: Sequence[tuple[int, CompiledLogin | None]]) -> None:
+        """Serve these logins as PostgreSQL says; what was held of them is forgotten.
+
+        All old names are freed before any new one is taken, since names may change hands within one batch.
+        """
+        for login_id, row in changes:
+            self._account(login_id, row)
+            self._take_away(login_id)
+        for login_id, row in changes:
+            if row is None:
+                self._forget(login_id)
+            else:
+                self._serve(row)
+
+    def hold(self, login_id: int, row: CompiledLogin | None) -> None:
+        """Go on serving what is served, and remember what PostgreSQL says."""
+        self._account(login_id, row)
+        pending = Pending(0, False, b"", b"") if row is None else Pending(row.digest, True, row.name, row.record)
+        self._write.put_pending(login_id, pending)
+
+    def keep(self, login_id: int, served: Served, row: CompiledLogin | None) -> None:
+        """Hold a change in a new generation: serve what the old one served."""
+        self.hold(login_id, row)
+        is_free = self._write.record(served.name) is None
+        self._write.put_source(login_id, Source(0, served.name if is_free else b""))
+        if is_free:
+            self._write.put_record(served.name, served.record)
+
+    def _account(self, login_id: int, row: CompiledLogin | None) -> None:
+        old = self._digest_seen(login_id)
+        if old is not None:
+            self.count -= 1
+            self.digest ^= old
+        if row is not None:
+            self.count += 1
+            self.digest ^= row.digest
+
+    def _digest_seen(self, login_id: int) -> int | None:
+        pending = self._write.pending(login_id)
+        if pending is not None:
+            return pending.digest if pending.is_present else None
+        source = self._write.source(login_id)
+        return None if source is None else source.digest
+
+    def _take_away(self, login_id: int) -> None:
+        served = self.served(login_id)
+        if served.name:
+            self._write.delete_record(served.name)
+            self.freed.add(served.name)
+        self._write.delete_pending(login_id)
+
+    def _forget(self, login_id: int) -> None:
+        self._write.delete_source(login_id)
+        self._write.delete_problem(login_id)
+
+    def _serve(self, row: CompiledLogin) -> None:
+        problem = row.problem
+        name = row.name
+        occupant = self._write.record(name) if name else None
+        if occupant is not None and not self._give_way(login_id_of(occupant), name):
+            problem, name = f"name: folds to that of login {login_id_of(occupant)}", b""
+        self._write.put_source(row.login_id, Source(row.digest, name))
+        if name:
+            self._write.put_record(name, row.record)
+            self.freed.discard(name)
+        if problem:
+            self._write.put_problem(row.login_id, row.name)
+            self.problems.append((row.login_id, problem))
+        else:
+            self._write.delete_problem(row.login_id)
+
+    def _give_way(self, occupant_id: int, name: bytes) -> bool:
+        """Free a name that a held login is still served under although PostgreSQL has given it to another."""
+        pending = self._write.pending(occupant_id)
+        if pending is None or pending.name == name:
+            return False
+        source = self._write.source(occupant_id)
+        self._write.put_source(occupant_id, Source(source.digest if source else 0, b""))
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What became of a batch."""
+
+    count: int  # of PostgreSQL's rows as they are known now
+    digest: int
+    applied_count: int
+    newly_held_count: int
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    retry_ids: tuple[int, ...] = ()  # left out until now, because another had their name
+
+
+def apply_logins(
+    write: WriteTransaction,
+    changes: Iterable[LoginChange],
+    *,
+    count: int,
+    digest: int,
+    limits: BrakeLimits,
+    now_s: float,
+) -> Applied:
+    """Apply a batch of changed logins; what would cut off too many is held."""
+    book = LoginBook(write, count, digest)
+    passed: list[tuple[int, CompiledLogin | None]] = []
+    fresh: list[tuple[int, CompiledLogin | None]] = []
+    for change in changes:
+        if not is_cut_off(book.served(change.login_id), change.row):
+            passed.append((change.login_id, change.row))
+            write.delete_cut_off(change.login_id)  # who has access counts in no window
+        elif _stays_held(write, change):
+            book.hold(change.login_id, change.row)
+        elif change.is_exempt:
+            passed.append((change.login_id, change.row))
+        else:
+            fresh.append((change.login_id, change.row))
+    is_held = bool(fresh) and is_over(
+        recent_count=recent_cut_offs(write, limits, now_s),
+        cut_off_count=len(fresh),
+        logins_count=count,
+        limits=limits,
+    )
+    if is_held:
+        for login_id, row in fresh:
+            book.hold(login_id, row)
+    else:
+        for login_id, _ in fresh:
+            write.put_cut_off(login_id, now_s)
+        passed += fresh
+    book.apply(passed)
+    return Applied(
+        count=book.count,
+        digest=book.digest,
+        applied_count=len(passed),
+        newly_held_count=len(fresh) if is_held else 0,
+        problems=book.problems[:PROBLEMS_TOLD_MAX],
+        retry_ids=_retry_ids(write, book),
+    )
+
+
+def _stays_held(write: WriteTransaction, change: LoginChange) -> bool:
+    """Whether a login is held already and goes on having no access: then its fate is the hold's, even in a run."""
+    if write.pending(change.login_id) is None:
+        return False
+    return change.row is None or not gives_access(facts_of(change.row.record))
+
+
+def _retry_ids(write: WriteTransaction, book: LoginBook) -> tuple[int, ...]:
+    if not book.freed or not write.problem_count():
+        return ()
+    return tuple(login_id for login_id, name in write.problems().items() if name in book.freed)
+
+
+def recent_cut_offs(write: WriteTransaction, limits: BrakeLimits, now_s: float) -> int:
+    """Return how many logins applied changes cut off in the window; forget those before it."""
+    recent_count = 0
+    for login_id, at_s in write.cut_offs().items():
+        if limits.is_recent(at_s, now_s):
+            recent_count += 1
+        else:
+            write.delete_cut_off(login_id)
+    return recent_count
+
+
+def release(write: WriteTransaction, login_ids: Sequence[int], *, count: int, digest: int) -> Applied:
+    """Apply what is held of these logins."""
+    book = LoginBook(write, count, digest)
+    rows = [(login_id, _pending_row(write, login_id)) for login_id in login_ids]
+    book.apply(rows)
+    return Applied(
+        count=book.count,
+        digest=book.digest,
+        applied_count=len(rows),
+        newly_held_count=0,
+        problems=book.problems[:PROBLEMS_TOLD_MAX],
+        retry_ids=_retry_ids(write, book),
+    )
+
+
+def _pending_row(write: WriteTransaction, login_id: int) -> CompiledLogin | None:
+    pending = write.pending(login_id)
+    if pending is None or not pending.is_present:
+        return None
+    problem = "" if facts_of(pending.record) is not None else "cannot be compiled"
+    return CompiledLogin(login_id, pending.digest, pending.name, pending.record, problem)
+
+
+class MergedTables(NamedTuple):
+    """The small tables to serve, and which of their rows PostgreSQL has lost but the brake keeps."""
+
+    tables: Tables
+    held_nases: tuple[str, ...]
+    held_plans: tuple[int, ...]
+
+
+def merge_tables(
+    served: Tables,
+    fresh: Tables,
+    *,
+    held_nases: Iterable[str],
+    held_plans: Iterable[int],
+    keeps_lost: bool,
+) -> MergedTables:
+    """Take over what PostgreSQL says, but for losses that the brake holds.
+
+    Args:
+        served: what is served now.
+        fresh: what PostgreSQL says.
+        held_nases: addresses of entries that are held already.
+        held_plans: numbers of plans that are held already.
+        keeps_lost: hold every loss, because the logins' brake holds this resync.
+    """
+    lost = lost_nases(served.nases, fresh.nases)
+    already = lost.intersection(held_nases)
+    is_held = keeps_lost or are_nases_over(served.nases, fresh.nases, lost - already)
+    kept_nases = lost if is_held else already
+    lost_plans = {plan.plan_id for plan in served.plans} - {plan.plan_id for plan in fresh.plans}
+    kept_plans = lost_plans if keeps_lost else lost_plans.intersection(held_plans)
+    return MergedTables(
+        msgspec.structs.replace(
+            fresh,
+            nases=_merge_nases(served.nases, fresh.nases, kept_nases),
+            plans=sorted(
+                [*fresh.plans, *(plan for plan in served.plans if plan.plan_id in kept_plans)], key=_plan_id
+            ),
+        ),
+        tuple(sorted(kept_nases)),
+        tuple(sorted(kept_plans)),
+    )
+
+
+def _plan_id(plan: PlanFacts) -> int:
+    return plan.plan_id
+
+
+def _merge_nases(served: list[NasRow], fresh: list[NasRow], kept: frozenset[str]) -> list[NasRow]:
+    """Put the kept entries beside the new ones; a new one of the same address or number has to wait."""
+    keeping = [nas for nas in served if nas.address in kept]
+    kept_ids = {nas.nas_id for nas in keeping}
+    return [*keeping, *(nas for nas in fresh if nas.address not in kept and nas.nas_id not in kept_ids)]

@@ -1,0 +1,381 @@
+"""The change feed (rule R1): keeps the replica true to PostgreSQL, or builds it anew.
+
+A poll is one read-only transaction on the primary: where it stands, what changed since the last poll, those rows
+again; then one write transaction of the store with rows, tables and snapshot together. Notifications only say when
+to poll; a poll follows in any case. What cannot be followed change by change is a resync (aaad/replica/resync.py),
+while the old generation goes on serving.
+
+Survives whatever PostgreSQL does. Writes only the replica, this node's snapshot in net.node, and the brake's hold.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from aaad import clock
+from aaad.db.connection import Database, Queries
+from aaad.errors import AaadError, StoreError
+from aaad.log import get_logger
+from aaad.metrics import CounterFile
+from aaad.replica import holds, source
+from aaad.replica.batch import Batch, Written, held_sample, write_batch, write_meta
+from aaad.replica.brake import BrakeLimits
+from aaad.replica.checksum import Checksum
+from aaad.replica.resync import TOO_MANY_CHANGES, resync
+from aaad.replica.store import Generation, ReplicaMeta, ReplicaWriter
+
+FEED_COUNTERS = (
+    "aaad_replica_polls_total",
+    "aaad_replica_poll_failures_total",
+    "aaad_replica_changes_applied_total",
+    "aaad_replica_resyncs_total",
+    "aaad_replica_checksums_total",
+    "aaad_replica_holds_total",
+    "aaad_replica_held_logins",
+    "aaad_replica_unusable_logins",
+    "aaad_replica_polled_at_seconds",
+    "aaad_replica_lag_seconds",
+)
+CHANNEL = "aaad_change"
+CHANGES_MAX = 100_000  # in one poll; more is read faster as a whole, in memory that does not grow
+CHANGES_DIVISOR = 5  # a replica of millions follows up to a fifth of its logins one by one
+COALESCE_S = 0.01  # a storm of commits becomes 100 polls a second
+BACKOFF_INITIAL_S = 0.05
+BACKOFF_MAX_S = 1.0
+STORE_BACKOFF_MAX_S = 30.0  # a full disk stays full, and each try of a resync reads the whole database
+LISTEN_CHECK_S = 1.0
+TELL_EVERY_S = 5.0  # other nodes wait for our snapshot (R8.2), so it moves on a quiet day, too
+PERSIST_EVERY_S = 30.0  # the snapshot of a quiet day: else a restart would read the log of that day
+REAP_READERS_EVERY_S = 10.0
+BULK_TIMEOUT_S = 300.0  # of one statement over all logins: the digest of millions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedSettings:
+    """What the configuration says about the feed."""
+
+    map_size_bytes: int
+    poll_interval_s: float
+    checksum_interval_s: float
+    change_log_keep_s: float
+    brake: BrakeLimits
+    connect_timeout_s: float
+    statement_timeout_s: float
+
+
+class Feed:
+    """Follows one PostgreSQL into one replica directory. One per node: it is the store's only writer."""
+
+    def __init__(
+        self, dsn: str, directory: Path, *, node_name: str, counters: CounterFile, settings: FeedSettings
+    ) -> None:
+        """Connect to nothing and open nothing yet; `counters` holds at least FEED_COUNTERS."""
+        self._dsn = dsn
+        self._node_name = node_name
+        self._counters = counters
+        self._settings = settings
+        self._log = get_logger("replica")
+        self._writer = ReplicaWriter(directory, settings.map_size_bytes)
+        self._thread = ThreadPoolExecutor(1, "replica")  # a write transaction of LMDB belongs to one thread
+        self._database = self._connect("feed", settings.statement_timeout_s)
+        self._listening = self._connect("feed notifications", settings.statement_timeout_s)
+        self._checksum = Checksum(
+            lambda: self._connect("feed checksum", BULK_TIMEOUT_S),
+            interval_s=settings.checksum_interval_s,
+            change_log_keep_s=settings.change_log_keep_s,
+        )
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._is_open = False
+        self._meta: ReplicaMeta | None = None
+        self._node_number = 0
+        self._rereads_tables = True  # at the start: this node's number may be new
+        self._retry_ids: tuple[int, ...] = ()
+        self._resync_reason = ""
+        self._held_count = 0
+        self._is_hold_told = False
+        self._told_snapshot = ""
+        self._told_at_s = self._persisted_at_s = self._reaped_at_s = 0.0
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Follow until `stopping` is set."""
+        self._stopping = stopping
+        try:
+            async with asyncio.TaskGroup() as group:
+                helpers = [group.create_task(self._listen()), group.create_task(self._wake_at_end())]
+                await self._follow(group)
+                self._checksum.cancel()
+                for helper in helpers:
+                    helper.cancel()
+        finally:
+            await self._in_thread(self._writer.close)
+            self._thread.shutdown()
+            await self._database.close()
+            await self._listening.close()
+
+    # --- the loop -----------------------------------------------------------------------------------------------
+
+    async def _follow(self, group: asyncio.TaskGroup) -> None:
+        backoff_s = BACKOFF_INITIAL_S
+        while not self._stopping.is_set():
+            began_s = clock.monotonic_s()
+            self._wake.clear()
+            try:
+                await self._step(group)
+            except Exception as error:  # noqa: BLE001  whatever it was, the next poll is due
+                most_s = BACKOFF_MAX_S if isinstance(error, StoreError) else STORE_BACKOFF_MAX_S
+                self._note_failure(error)
+                await _pause(self._stopping, min(backoff_s, most_s))
+                backoff_s = min(2 * backoff_s, most_s)
+            else:
+                backoff_s = BACKOFF_INITIAL_S
+                await _pause(self._wake, self._settings.poll_interval_s)
+                await asyncio.sleep(max(0.0, began_s + COALESCE_S - clock.monotonic_s()))
+
+    async def _step(self, group: asyncio.TaskGroup) -> None:
+        if not self._is_open:
+            self._meta = await self._in_thread(self._writer.open)
+            self._is_open = True
+        meta, reason = self._meta, self._resync_reason
+        if meta is None:
+            reason = "there is no replica"
+        elif not self._writer.is_intact():
+            reason = "the replica's files are gone"
+        elif self._checksum.has_difference:
+            reason = "the checksum differs"
+        if reason or not self._node_number:
+            self._node_number = await self._register()
+        if meta is None or reason:
+            await self._resync(meta, reason)
+        elif not await self._poll(group, meta):
+            return  # a resync follows at once
+        await self._tell()
+        await self._keep_house()
+
+    def _note_failure(self, error: Exception) -> None:
+        self._counters.add("aaad_replica_poll_failures_total")
+        self._checksum.cancel()
+        if isinstance(error, StoreError):
+            self._checksum.hasten()
+            self._log.warning("replica.poll_failed", error=str(error))
+        elif isinstance(error, AaadError):
+            self._log.error("replica.write_failed", error=str(error))
+        else:
+            self._log.exception("bug", while_="following PostgreSQL")
+
+    async def _listen(self) -> None:
+        """Be woken by notifications; they are hints, so whatever fails here only costs time."""
+        is_listening = False
+        while True:
+            try:
+                if is_listening:
+                    await self._listening.fetchrow(source.STATEMENTS["keep_listening"])
+                else:
+                    is_listening = True  # from now on each new connection listens by itself
+                    await self._listening.listen(CHANNEL, self._wake.set)
+            except StoreError:
+                pass  # the poll tells it
+            await asyncio.sleep(LISTEN_CHECK_S)
+
+    async def _wake_at_end(self) -> None:
+        await self._stopping.wait()
+        self._wake.set()
+
+    # --- one poll -----------------------------------------------------------------------------------------------
+
+    async def _poll(self, group: asyncio.TaskGroup, meta: ReplicaMeta) -> bool:
+        """Read what changed and apply it; False, with the reason noted, if only a resync helps."""
+        async with self._database.transaction("repeatable_read", readonly=True) as queries:
+            head = await source.read_head(queries, meta.snapshot, meta.hold_id)
+            head_read_at_s = clock.monotonic_s()
+            self._resync_reason = _reason_to_resync(head, meta)
+            if self._resync_reason:
+                self._wake.set()
+                return False
+            limit = max(CHANGES_MAX, meta.count // CHANGES_DIVISOR)
+            changes = await source.read_changes(queries, meta.snapshot, limit)
+            if "truncate" in changes.kinds or changes.is_too_many:
+                self._resync_reason = TOO_MANY_CHANGES if changes.is_too_many else "a table was truncated"
+                self._wake.set()
+                return False
+            batch = await self._read_batch(queries, head, changes)
+            if self._checksum.is_due:
+                await self._checksum.begin(group, queries)
+        await self._apply(meta, batch, head)
+        if self._meta is not None:
+            self._checksum.expect(self._meta.count, self._meta.digest)
+        if changes.newest_at_s is not None:
+            passed_s = head.at_s - changes.newest_at_s + clock.monotonic_s() - head_read_at_s
+            self._counters.set_seconds("aaad_replica_lag_seconds", max(0.0, passed_s))
+        self._counters.add("aaad_replica_polls_total")
+        self._counters.set_seconds("aaad_replica_polled_at_seconds", clock.wall_s())
+        return True
+
+    async def _read_batch(self, queries: Queries, head: source.Head, changes: source.Changes) -> Batch:
+        is_accepted = head.hold_state == holds.ACCEPTED
+        needs_tables = self._rereads_tables or is_accepted or bool(changes.kinds & source.TABLE_KINDS)
+        logins = dict.fromkeys(self._retry_ids, False) | changes.logins
+        return Batch(
+            snapshot=head.snapshot,
+            changes=await source.read_logins(queries, logins) if logins else [],
+            tables=await source.read_tables(queries, self._node_number) if needs_tables else None,
+            is_hold_accepted=is_accepted,
+        )
+
+    async def _apply(self, meta: ReplicaMeta, batch: Batch, head: source.Head) -> None:
+        if meta.hold_id and head.hold_state not in (holds.OPEN, holds.ACCEPTED):
+            meta = replace(meta, hold_id=0)  # somebody closed it: what is held here is told anew
+            self._is_hold_told = False
+        if batch.changes or batch.tables is not None:
+            written = await self._in_thread(
+                write_batch, self._generation(), meta, batch, self._settings.brake, clock.wall_s()
+            )
+            self._take_over(written)
+            self._rereads_tables = False
+            self._retry_ids = written.retry_ids
+            if self._retry_ids:
+                self._wake.set()
+        else:
+            # Written now and then only: to read the log of a quiet minute again is harmless.
+            self._meta = replace(meta, snapshot=batch.snapshot, applied_at_s=clock.wall_s())
+
+    async def _resync(self, meta: ReplicaMeta | None, reason: str) -> None:
+        self._log.warning("replica.resync_started", reason=reason)
+        began_s = clock.monotonic_s()
+        database = self._connect("feed resync", BULK_TIMEOUT_S)
+        try:
+            written: Written = await resync(
+                database,
+                self._writer,
+                self._in_thread,
+                meta=meta,
+                reason=reason,
+                node_number=self._node_number,
+                limits=self._settings.brake,
+                stopping=self._stopping,
+            )
+        finally:
+            await database.close()
+        self._checksum.forget()
+        self._resync_reason = ""
+        self._rereads_tables = False
+        self._is_hold_told = False
+        self._take_over(written)
+        self._counters.add("aaad_replica_resyncs_total")
+        self._counters.set_seconds("aaad_replica_polled_at_seconds", clock.wall_s())
+        self._wake.set()  # what was committed meanwhile
+        self._log.info(
+            "replica.resync_finished", logins=written.meta.count, seconds=round(clock.monotonic_s() - began_s, 3)
+        )
+
+    def _take_over(self, written: Written) -> None:
+        """Note what a write came to."""
+        self._meta = written.meta
+        self._persisted_at_s = clock.monotonic_s()
+        if written.held_count != self._held_count:
+            self._is_hold_told = False
+        self._held_count = written.held_count
+        self._counters.add("aaad_replica_changes_applied_total", written.applied_count + written.released_count)
+        self._counters.set("aaad_replica_held_logins", written.held_count)
+        self._counters.set("aaad_replica_unusable_logins", written.unusable_count)
+        if written.newly_held_count:
+            self._counters.add("aaad_replica_holds_total")
+            self._log.error("replica.changes_held", held=written.held_count, remedy="aaad replica accept")
+        if written.released_count:
+            self._log.warning("replica.hold_released", released=written.released_count)
+        for login_id, problem in written.problems:
+            self._log.error("replica.row_unusable", login_id=login_id, problem=problem)
+
+    # --- what PostgreSQL is told --------------------------------------------------------------------------------
+
+    async def _register(self) -> int:
+        row = await self._database.fetchrow(source.STATEMENTS["register_node"], self._node_name)
+        if row is None:
+            raise StoreError("this node could not be registered in net.node")
+        return int(row["id"])
+
+    async def _tell(self) -> None:
+        """Tell the cluster which snapshot is applied here, and what is held."""
+        meta = self._meta
+        if meta is None:
+            return
+        if not self._is_hold_told:
+            await self._tell_hold(meta)
+        now_s = clock.monotonic_s()
+        if self._persisted_at_s > self._told_at_s or now_s - self._told_at_s > TELL_EVERY_S:
+            tag = await self._database.execute(source.STATEMENTS["tell_snapshot"], meta.node_number, meta.snapshot)
+            self._told_at_s = now_s
+            if tag != "UPDATE 1":  # an operator removed this node, and here it is again
+                self._node_number = 0
+                self._rereads_tables = True
+
+    async def _tell_hold(self, meta: ReplicaMeta) -> None:
+        generation = self._generation()
+        if self._held_count:
+            hold_id = await holds.open_hold(
+                self._database,
+                node_number=meta.node_number,
+                kind="changes",
+                cut_off_count=self._held_count,
+                logins_count=meta.count,
+                sample=await self._in_thread(held_sample, generation, meta, holds.SAMPLE_MAX),
+            )
+        else:
+            hold_id = 0
+            if meta.hold_id:
+                await holds.close_hold(self._database, meta.hold_id)
+        if hold_id != meta.hold_id:
+            self._take_over(await self._in_thread(write_meta, generation, replace(meta, hold_id=hold_id)))
+        self._is_hold_told = True
+
+    async def _keep_house(self) -> None:
+        now_s = clock.monotonic_s()
+        meta = self._meta
+        if meta is not None and now_s - self._persisted_at_s > PERSIST_EVERY_S:
+            self._take_over(await self._in_thread(write_meta, self._generation(), meta))
+        if now_s - self._reaped_at_s > REAP_READERS_EVERY_S:
+            self._reaped_at_s = now_s
+            await self._in_thread(self._generation().reap_readers)
+
+    # --- small things -------------------------------------------------------------------------------------------
+
+    def _generation(self) -> Generation:
+        assert self._writer.current is not None  # there is one once there is a meta
+        return self._writer.current
+
+    def _connect(self, purpose: str, statement_timeout_s: float) -> Database:
+        return Database(
+            self._dsn,
+            connect_timeout_s=self._settings.connect_timeout_s,
+            statement_timeout_s=statement_timeout_s,
+            application_name=f"aaad {purpose}",
+        )
+
+    async def _in_thread(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+
+async def _pause(event: asyncio.Event, limit_s: float) -> None:
+    try:
+        async with asyncio.timeout(limit_s):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+def _reason_to_resync(head: source.Head, meta: ReplicaMeta) -> str:
+    """Return why changes cannot be followed from where the replica stands; empty if they can."""
+    if head.system_identifier != meta.system_identifier:
+        return "this is another database"
+    if head.timeline != meta.timeline:
+        return "PostgreSQL is on another timeline"
+    if head.is_from_the_future:
+        return "PostgreSQL is older than the replica"
+    if head.is_pruned:
+        return "changes since the last poll were pruned from the log"
+    return ""

@@ -1,0 +1,165 @@
+-- What the feed asks and tells PostgreSQL (rule R1).
+
+-- name: read_head
+-- Where this transaction's snapshot stands, and whether every change since the snapshot $1 is still in the log.
+-- A pruned transaction is missed if it lies beyond $1, or if it was open then and has ended since. A snapshot from
+-- the future was taken of a cluster that has lost it: restored, or crashed with asynchronous commits.
+SELECT
+    pg_is_in_recovery() AS is_standby,
+    pg_current_snapshot()::text AS snapshot,
+    (SELECT system_identifier::text FROM pg_control_system())
+        || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS system_identifier,
+    CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline,
+    extract(epoch FROM clock_timestamp())::float8 AS at_s,
+    pg_snapshot_xmax($1::text::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) AS is_from_the_future,
+    pg_snapshot_xmax($1::text::pg_snapshot) < horizon.pruned_below
+        OR EXISTS (SELECT FROM pg_snapshot_xip($1::text::pg_snapshot) AS open (xid)
+            WHERE open.xid < horizon.pruned_below AND pg_visible_in_snapshot(open.xid, pg_current_snapshot()))
+        AS is_pruned,
+    (SELECT state FROM net.hold WHERE id = $2::integer) AS hold_state
+FROM net.change_horizon AS horizon;
+
+-- name: find_changes
+-- The rows changed by transactions that the snapshot $1 did not see and this one sees, at most $2 log rows. To be
+-- invisible in $1 (pg_visible_in_snapshot) is to lie beyond it or to have been open in it: written so, an index finds
+-- them, and a stranger's open transaction does not make each poll read all that was committed since it began.
+WITH unseen AS (
+    (SELECT kind, key, run_id, at FROM net.change
+        WHERE xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+        ORDER BY xid LIMIT $2::integer)
+    UNION ALL
+    (SELECT kind, key, run_id, at FROM net.change
+        WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot)))
+        ORDER BY xid LIMIT $2::integer)
+)
+SELECT
+    unseen.kind,
+    unseen.key,
+    bool_and(coalesce(run.brake_passed, false)) AS is_exempt,
+    count(*) AS rows_count,
+    extract(epoch FROM max(unseen.at))::float8 AS newest_at_s
+FROM unseen
+LEFT JOIN net.run ON run.id = unseen.run_id
+GROUP BY unseen.kind, unseen.key;
+
+-- name: find_exempt_logins
+-- The logins changed since the snapshot $1 by runs that passed their own brake, and by nothing else.
+WITH unseen AS (
+    SELECT change.kind, change.key, coalesce(run.brake_passed, false) AS is_exempt
+    FROM net.change
+    LEFT JOIN net.run ON run.id = change.run_id
+    WHERE (change.xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+            OR change.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
+        AND EXISTS (SELECT FROM net.run WHERE brake_passed)
+), changed AS (
+    SELECT key AS login_id, is_exempt FROM unseen WHERE kind = 'login'
+    UNION ALL
+    SELECT login.id, is_exempt FROM unseen
+        JOIN erp.login ON login.contract_id = unseen.key WHERE kind = 'contract'
+    UNION ALL
+    SELECT login.id, is_exempt FROM unseen
+        JOIN erp.contract ON contract.client_id = unseen.key
+        JOIN erp.login ON login.contract_id = contract.id WHERE unseen.kind = 'client'
+)
+SELECT login_id FROM changed GROUP BY login_id HAVING bool_and(is_exempt);
+
+-- name: find_logins_of
+-- The logins of some contracts and clients.
+SELECT login.id AS login_id, contract.id AS contract_id, contract.client_id
+FROM erp.contract
+JOIN erp.login ON login.contract_id = contract.id
+WHERE contract.id = ANY ($1::integer[])
+UNION
+SELECT login.id, contract.id, contract.client_id
+FROM erp.contract
+JOIN erp.login ON login.contract_id = contract.id
+WHERE contract.client_id = ANY ($2::integer[]);
+
+-- name: find_logins
+SELECT * FROM net.login_source WHERE login_id = ANY ($1::integer[]);
+
+-- name: find_logins_after
+-- The next so many logins in order of their ids, for a resync in one snapshot.
+SELECT * FROM net.login_source WHERE login_id > $1::integer ORDER BY login_id LIMIT $2::integer;
+
+-- name: digest_logins
+-- What every replica must come to at this snapshot.
+SELECT count(*)::bigint AS count, coalesce(bit_xor(digest), 0)::bigint AS digest FROM net.login_source;
+
+-- name: export_snapshot
+SELECT pg_export_snapshot() AS name;
+
+-- name: find_nases
+SELECT
+    id, name, address::text AS address, secret, coalesce(secret_previous, '') AS secret_previous,
+    coalesce(extract(epoch FROM secret_previous_until), 0)::float8 AS secret_previous_until_s,
+    kind, enabled, message_authenticator, timeout_ms * tries AS deadline_ms, coalesce(branch_id, 0) AS branch_id
+FROM net.nas
+ORDER BY id;
+
+-- name: find_routers
+SELECT
+    nas_id, host(source_address) AS source_address, nas_identifier,
+    coalesce(extract(epoch FROM armed_at), 0)::float8 AS armed_at_s,
+    coalesce(extract(epoch FROM reset_at), 0)::float8 AS reset_at_s
+FROM net.router
+ORDER BY id;
+
+-- name: find_plans
+SELECT id, name, upload, download, session_timeout_s, idle_timeout_s, interim_interval_s FROM erp.plan ORDER BY id;
+
+-- name: find_parameters
+SELECT name, coalesce(branch_id, 0) AS branch_id, value FROM erp.parameter ORDER BY id;
+
+-- name: find_class_key
+SELECT value FROM net.setting WHERE key = 'class_key';
+
+-- name: register_node
+-- This node's number, made at its first start. No insert for a node that is known: it would use up a number.
+WITH known AS (
+    SELECT id FROM net.node WHERE name = $1::text
+), made AS (
+    INSERT INTO net.node (name) SELECT $1::text WHERE NOT EXISTS (SELECT FROM known)
+    ON CONFLICT (name) DO UPDATE SET name = excluded.name
+    RETURNING id
+)
+SELECT id FROM known UNION ALL SELECT id FROM made;
+
+-- name: tell_snapshot
+-- All nodes learn what this one has applied (rules R7.2 and R8.2).
+UPDATE net.node SET snapshot = $2::text::pg_snapshot, applied_at = now() WHERE id = $1::integer;
+
+-- name: open_hold
+-- The one open hold of the cluster: opened by the first node, joined by all others.
+INSERT INTO net.hold (node_id, kind, cut_off_count, logins_count, sample)
+VALUES ($1::integer, $2::text, $3::integer, $4::integer, $5::text[])
+ON CONFLICT (state) WHERE state = 'open'
+DO UPDATE SET
+    cut_off_count = excluded.cut_off_count,
+    logins_count = excluded.logins_count,
+    sample = excluded.sample
+RETURNING id;
+
+-- name: close_hold
+-- Nothing waits any more: every held login was given its access back.
+UPDATE net.hold SET state = 'superseded', decided_at = now() WHERE id = $1::integer AND state = 'open';
+
+-- name: accept_hold
+-- An operator lets through what is held, on all nodes.
+UPDATE net.hold SET state = 'accepted', decided_at = now(), decided_by = $1::text
+WHERE state = 'open'
+RETURNING id, kind, opened_at, cut_off_count, logins_count, sample, state, decided_at, decided_by;
+
+-- name: find_hold
+-- The open hold, else the last one.
+SELECT id, kind, opened_at, cut_off_count, logins_count, sample, state, decided_at, decided_by
+FROM net.hold
+ORDER BY state = 'open' DESC, id DESC
+LIMIT 1;
+
+-- name: keep_listening
+-- Asked of the connection that listens: a dead one is noticed and made anew.
+SELECT 1;
+
+-- name: prune_changes
+SELECT net.prune_changes(make_interval(secs => $1::float8)) AS pruned;

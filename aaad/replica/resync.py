@@ -1,0 +1,118 @@
+"""The resync (rule R1.2): the whole database read in one snapshot into a new generation, then swapped in.
+
+The old generation serves meanwhile, on a connection of its own the primary is read in chunks, so neither memory nor
+a statement grows with the number of logins. If anything fails the half-built generation is dropped.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Set
+from typing import Any, NamedTuple, Protocol
+
+from aaad import clock
+from aaad.db.connection import Database
+from aaad.errors import StoreError
+from aaad.replica import holds, source
+from aaad.replica.batch import Written
+from aaad.replica.brake import BrakeLimits
+from aaad.replica.rebuild import Exemptions, Rebuild
+from aaad.replica.record import Tables
+from aaad.replica.store import Generation, ReplicaMeta, ReplicaWriter
+
+TOO_MANY_CHANGES = "too many changes to follow one by one"
+
+
+class InThread(Protocol):
+    """Runs a function in the store's thread."""
+
+    def __call__(self, function: Callable[..., Any], /, *args: Any) -> Awaitable[Any]: ...
+
+
+async def resync(
+    database: Database,
+    writer: ReplicaWriter,
+    in_thread: InThread,
+    *,
+    meta: ReplicaMeta | None,
+    reason: str,
+    node_number: int,
+    limits: BrakeLimits,
+    stopping: asyncio.Event,
+) -> Written:
+    """Build a new generation and put it in force.
+
+    Args:
+        database: a connection that nobody else waits for.
+        writer: the store; its current generation, if any, is compared with what PostgreSQL says.
+        in_thread: runs a function in the store's thread.
+        meta: what the current generation is a copy of, None if there is none.
+        reason: why; after too many changes the log still tells which of them passed a brake of their own.
+        node_number: this node's number in net.node.
+        limits: the brake's.
+        stopping: ends it early, with StoreError.
+    """
+    built: Generation = await in_thread(writer.build)
+    try:
+        async with database.transaction("repeatable_read", readonly=True) as queries:
+            head = await source.read_head(queries, meta.snapshot if meta else None, meta.hold_id if meta else 0)
+            # Of another database neither the hold's number nor the snapshot means anything.
+            is_same = meta is not None and meta.system_identifier == head.system_identifier
+            exempt: Set[int] = frozenset()
+            if meta is not None and reason == TOO_MANY_CHANGES:
+                exempt = await source.read_exempt_logins(queries, meta.snapshot)
+            tables = await source.read_tables(queries, node_number)
+            exemptions = Exemptions(login_ids=exempt, is_hold_accepted=is_same and head.hold_state == holds.ACCEPTED)
+            rebuild = Rebuild(writer.current if meta is not None else None, built, exemptions)
+            async for rows in source.iterate_logins(queries):
+                await in_thread(rebuild.add, rows)
+                _check_not(stopping)
+        hold_id = meta.hold_id if meta is not None and is_same and head.hold_state == holds.OPEN else 0
+        written: Written = await in_thread(_finish, writer, rebuild, built, _Target(head, tables, hold_id), limits)
+    except BaseException:
+        await in_thread(writer.discard, built)
+        raise
+    return written
+
+
+def _check_not(stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        raise StoreError("the resync was stopped, since this process ends")
+
+
+class _Target(NamedTuple):
+    head: source.Head
+    tables: Tables
+    hold_id: int
+
+
+def _finish(
+    writer: ReplicaWriter, rebuild: Rebuild, built: Generation, target: _Target, limits: BrakeLimits
+) -> Written:
+    """Decide what stays held, describe the generation, put it in force."""
+    now_s = clock.wall_s()
+    applied = rebuild.finish(limits, now_s)
+    merged = rebuild.tables(target.tables, keeps_lost=applied.newly_held_count > 0)
+    meta = ReplicaMeta(
+        snapshot=target.head.snapshot,
+        system_identifier=target.head.system_identifier,
+        timeline=target.head.timeline,
+        count=applied.count,
+        digest=applied.digest,
+        applied_at_s=now_s,
+        node_number=target.tables.node_number,
+        hold_id=target.hold_id,
+        held_nases=merged.held_nases,
+        held_plans=merged.held_plans,
+    )
+    with built.write() as write:
+        write.put_tables(merged.tables)
+        write.put_meta(meta)
+        written = Written(
+            meta=meta,
+            applied_count=applied.applied_count,
+            newly_held_count=applied.newly_held_count,
+            held_count=write.pending_count() + len(merged.held_nases),
+            unusable_count=write.problem_count(),
+            problems=applied.problems,
+        )
+    writer.swap(built)
+    return written

@@ -1,0 +1,155 @@
+"""What the feed reads of PostgreSQL, as values: where it stands, what changed, the rows themselves.
+
+Every function reads within the caller's one transaction, so all that it returns belongs to one snapshot. Decides
+nothing, writes nothing.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aaad.db.connection import Queries, Row
+from aaad.db.statements import load_statements
+from aaad.errors import StoreError
+from aaad.policy.facts import PlanFacts
+from aaad.replica.compile import DIGEST_MASK, CompiledLogin, LoginChange, compile_login
+from aaad.replica.record import NasRow, ParameterRow, RouterRow, Tables
+
+STATEMENTS = load_statements(Path(__file__).with_name("queries.sql"))
+ROWS_PER_READ = 2000  # of logins at a time: some 15 ms of work between two looks at the loop
+TABLE_KINDS = frozenset({"nas", "router", "plan", "parameter", "branch", "setting"})
+LOGIN_KINDS = frozenset({"login", "contract", "client"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where PostgreSQL stands in this transaction."""
+
+    snapshot: str
+    system_identifier: str
+    timeline: str
+    at_s: float  # PostgreSQL's clock
+    is_from_the_future: bool  # the snapshot asked about is newer than PostgreSQL itself
+    is_pruned: bool  # changes since the snapshot asked about are not in the log any more
+    hold_state: str  # of the hold asked about; empty: there is no such row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What changed since a snapshot, before any row is read again."""
+
+    kinds: frozenset[str]
+    logins: dict[int, bool]  # login id -> whether every change of it comes of runs that passed a brake
+    is_too_many: bool
+    newest_at_s: float | None  # when the newest change's transaction began, by PostgreSQL's clock
+
+
+async def read_head(queries: Queries, snapshot: str | None, hold_id: int) -> Head:
+    """Return where PostgreSQL stands; StoreError if it is a standby, whose snapshots would lose changes."""
+    row = await queries.fetchrow(STATEMENTS["read_head"], snapshot, hold_id)
+    if row is None:
+        raise StoreError("net.change_horizon is empty")
+    if row["is_standby"]:
+        raise StoreError("this server is a standby: only the primary is followed")
+    return Head(
+        snapshot=row["snapshot"],
+        system_identifier=row["system_identifier"],
+        timeline=row["timeline"],
+        at_s=row["at_s"],
+        is_from_the_future=bool(row["is_from_the_future"]),
+        is_pruned=bool(row["is_pruned"]),
+        hold_state=row["hold_state"] or "",
+    )
+
+
+async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:
+    """Return what changed since a snapshot; more than `limit` rows of the log are too many to follow one by one."""
+    rows = await queries.fetch(STATEMENTS["find_changes"], snapshot, limit)
+    logins: dict[int, bool] = {}
+    if sum(row["rows_count"] for row in rows) < limit:
+        await _resolve_logins(queries, rows, logins)
+    return Changes(
+        kinds=frozenset(row["kind"] for row in rows),
+        logins=logins,
+        is_too_many=sum(row["rows_count"] for row in rows) >= limit or len(logins) >= limit,
+        newest_at_s=max((row["newest_at_s"] for row in rows), default=None),
+    )
+
+
+async def _resolve_logins(queries: Queries, rows: Iterable[Row], logins: dict[int, bool]) -> None:
+    """Fill in the logins of changed logins, contracts and clients."""
+    changed: dict[str, dict[int, bool]] = {kind: {} for kind in LOGIN_KINDS}
+    for row in rows:
+        if row["kind"] in LOGIN_KINDS:
+            changed[row["kind"]][row["key"]] = row["is_exempt"]
+    logins.update(changed["login"])
+    contracts, clients = changed["contract"], changed["client"]
+    if not contracts and not clients:
+        return
+    for row in await queries.fetch(STATEMENTS["find_logins_of"], list(contracts), list(clients)):
+        login_id = row["login_id"]
+        is_exempt = contracts.get(row["contract_id"], True) and clients.get(row["client_id"], True)
+        logins[login_id] = logins.get(login_id, True) and is_exempt
+
+
+async def read_logins(queries: Queries, logins: dict[int, bool]) -> list[LoginChange]:
+    """Read these logins again, by key."""
+    login_ids = sorted(logins)
+    changes: list[LoginChange] = []
+    for start in range(0, len(login_ids), ROWS_PER_READ):
+        chunk = login_ids[start : start + ROWS_PER_READ]
+        rows = await queries.fetch(STATEMENTS["find_logins"], chunk)
+        compiled = {row["login_id"]: compile_login(row) for row in rows}
+        changes += (LoginChange(login_id, compiled.get(login_id), logins[login_id]) for login_id in chunk)
+    return changes
+
+
+async def read_exempt_logins(queries: Queries, snapshot: str) -> frozenset[int]:
+    """Return the logins that only runs with a brake of their own have changed since a snapshot."""
+    rows = await queries.fetch(STATEMENTS["find_exempt_logins"], snapshot)
+    return frozenset(row["login_id"] for row in rows)
+
+
+async def iterate_logins(queries: Queries) -> AsyncIterator[list[CompiledLogin]]:
+    """Read every login in order of ids, so many at a time: memory does not grow with their number."""
+    after = 0
+    while rows := await queries.fetch(STATEMENTS["find_logins_after"], after, ROWS_PER_READ):
+        after = rows[-1]["login_id"]
+        yield [compile_login(row) for row in rows]
+
+
+async def read_tables(queries: Queries, node_number: int) -> Tables:
+    """Read the small tables whole. Their generation is 0: the store numbers them."""
+    class_key = await queries.fetchrow(STATEMENTS["find_class_key"])
+    return Tables(
+        generation=0,
+        nases=[_nas(row) for row in await queries.fetch(STATEMENTS["find_nases"])],
+        routers=[RouterRow(*row) for row in await queries.fetch(STATEMENTS["find_routers"])],
+        plans=[PlanFacts(*row) for row in await queries.fetch(STATEMENTS["find_plans"])],
+        parameters=[ParameterRow(*row) for row in await queries.fetch(STATEMENTS["find_parameters"])],
+        class_key=bytes(class_key["value"]) if class_key is not None else b"",
+        node_number=node_number,
+    )
+
+
+def _nas(row: Row) -> NasRow:
+    return NasRow(
+        nas_id=row["id"],
+        name=row["name"],
+        address=row["address"],
+        secret=row["secret"].encode(),
+        secret_previous=row["secret_previous"].encode(),
+        secret_previous_until_s=row["secret_previous_until_s"],
+        kind=row["kind"],
+        enabled=row["enabled"],
+        message_authenticator=row["message_authenticator"],
+        deadline_ms=row["deadline_ms"],
+        branch_id=row["branch_id"],
+    )
+
+
+async def digest_logins(queries: Queries) -> tuple[int, int]:
+    """Return the count and the digest that every replica must come to at this snapshot."""
+    row = await queries.fetchrow(STATEMENTS["digest_logins"])
+    assert row is not None  # an aggregate without groups always has one row
+    return int(row["count"]), int(row["digest"]) & DIGEST_MASK
