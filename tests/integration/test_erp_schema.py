@@ -1,0 +1,347 @@
+"""Schema erp: each constraint by its name, and what keeps clients, contracts and logins consistent."""
+
+import asyncio
+
+import pytest
+
+from aaad.db.connection import Database
+from aaad.errors import StoreError
+
+PROVIDER = """
+INSERT INTO erp.branch (name) VALUES ('Matriz'), ('Filial');
+INSERT INTO erp.plan (name, upload, download) VALUES ('Fibra 100', '50M', '100M'), ('Fibra 200', '100M', '200M');
+INSERT INTO erp.client (branch_id, kind, name, document) VALUES (1, 'F', 'Ana', '52998224725');
+INSERT INTO erp.contract (client_id, branch_id, plan_id, status) VALUES (1, 1, 1, 'A'), (1, 2, 2, 'A');
+"""
+
+
+@pytest.fixture
+async def database(dsn):
+    database = Database(dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
+    await database.execute(PROVIDER)
+    yield database
+    await database.close()
+
+
+async def refusal(database: Database, sql: str, *args: object) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        await database.execute(sql, *args)
+    return caught.value
+
+
+async def insert(database: Database, table: str, defaults: dict[str, object], **values: object) -> None:
+    row = defaults | values
+    columns = ", ".join(row)
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    await database.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", *row.values())
+
+
+BRANCH = {"name": "Norte"}
+CLIENT = {"branch_id": 1, "kind": "F", "name": "Bia"}
+PLAN = {"name": "P", "upload": "1M", "download": "1M"}
+CONTRACT = {"client_id": 1, "branch_id": 1}
+LOGIN = {"contract_id": 1, "name": "bia", "password": "secret"}
+NAS = {"name": "bras-1", "address": "192.0.2.1/32", "secret": "testing123"}
+PARAMETER = {"name": "document_required", "value": "S"}
+HISTORY = {"kind": "note", "text": "called"}
+
+REFUSED = [
+    ("erp.branch", BRANCH, {"name": " Norte"}, "branch_name_no_outer_space"),
+    ("erp.branch", BRANCH, {"name": ""}, "branch_name_no_outer_space"),
+    ("erp.branch", BRANCH, {"time_zone": "America/Nowhere"}, "branch_time_zone_known"),
+    ("erp.client", CLIENT, {"kind": "X"}, "client_kind_known"),
+    ("erp.client", CLIENT, {"name": "Bia "}, "client_name_no_outer_space"),
+    ("erp.client", CLIENT, {"name": "Bia\u00a0"}, "client_name_no_outer_space"),
+    ("erp.client", CLIENT, {"document": "52998224726"}, "client_document_check_digits"),
+    ("erp.client", CLIENT, {"document": "529.982.247-25"}, "client_document_check_digits"),
+    ("erp.client", CLIENT, {"document": "11222333000181"}, "client_document_check_digits"),
+    ("erp.client", CLIENT, {"kind": "J", "document": "52998224725"}, "client_document_check_digits"),
+    ("erp.client", CLIENT, {"kind": "J", "document": "12abc34501de35"}, "client_document_check_digits"),
+    ("erp.client", CLIENT, {"kind": "E", "document": "52998224725"}, "client_document_check_digits"),
+    ("erp.client", CLIENT, {"email": "a@b.co; c@d.co"}, "client_email_list"),
+    ("erp.client", CLIENT, {"phone": "(49) 3322-1100"}, "client_phone_brazilian"),
+    ("erp.client", CLIENT, {"mobile_phone": "2099999999"}, "client_mobile_phone_brazilian"),
+    ("erp.client", CLIENT, {"postal_code": "00000000"}, "client_postal_code_eight_digits"),
+    ("erp.client", CLIENT, {"street": " Rua"}, "client_street_no_outer_space"),
+    ("erp.client", CLIENT, {"street_number": "1 "}, "client_street_number_no_outer_space"),
+    ("erp.client", CLIENT, {"complement": "\tA"}, "client_complement_no_outer_space"),
+    ("erp.client", CLIENT, {"district": "Centro\n"}, "client_district_no_outer_space"),
+    ("erp.client", CLIENT, {"city": " "}, "client_city_no_outer_space"),
+    ("erp.client", CLIENT, {"state": "XX"}, "client_state_known"),
+    ("erp.client", CLIENT, {"branch_id": 99}, "client_branch_id_fkey"),
+    ("erp.plan", PLAN, {"name": ""}, "plan_name_no_outer_space"),
+    ("erp.plan", PLAN, {"upload": "1m"}, "plan_upload_form"),
+    ("erp.plan", PLAN, {"download": "100"}, "plan_download_form"),
+    ("erp.plan", PLAN, {"session_timeout_s": -1}, "plan_session_timeout_range"),
+    ("erp.plan", PLAN, {"idle_timeout_s": -1}, "plan_idle_timeout_range"),
+    ("erp.plan", PLAN, {"interim_interval_s": 59}, "plan_interim_interval_range"),
+    ("erp.contract", CONTRACT, {"kind": "X"}, "contract_kind_known"),
+    ("erp.contract", CONTRACT, {"status": "X"}, "contract_status_known"),
+    ("erp.contract", CONTRACT, {"access_status": "X"}, "contract_access_status_known"),
+    ("erp.contract", CONTRACT, {"circuit": " C"}, "contract_circuit_no_outer_space"),
+    ("erp.contract", CONTRACT, {"client_id": 99}, "contract_client_id_fkey"),
+    ("erp.contract", CONTRACT, {"plan_id": 99}, "contract_plan_id_fkey"),
+    ("erp.login", LOGIN, {"name": "a b"}, "login_name_form"),
+    ("erp.login", LOGIN, {"name": "a@b@c"}, "login_name_form"),
+    ("erp.login", LOGIN, {"password": " x"}, "login_password_form"),
+    ("erp.login", LOGIN, {"password": "ç"}, "login_password_form"),
+    ("erp.login", LOGIN, {"password_md5": True}, "login_password_form"),
+    ("erp.login", LOGIN, {"password": None}, "login_password_required"),
+    ("erp.login", LOGIN, {"authentication": "X"}, "login_authentication_known"),
+    ("erp.login", LOGIN, {"connection_type": "5.8"}, "login_connection_type_known"),
+    ("erp.login", LOGIN, {"ipv4": "10.0.0.0/24"}, "login_ipv4_host"),
+    ("erp.login", LOGIN, {"ipv4": "127.0.0.1"}, "login_ipv4_host"),
+    ("erp.login", LOGIN, {"ipv4": "2001:db8::1"}, "login_ipv4_host"),
+    ("erp.login", LOGIN, {"mac": "G0:1A:2B:3C:4D:5E"}, "login_mac_canonical"),
+    ("erp.login", LOGIN, {"mac": "01:1A:2B:3C:4D:5E"}, "login_mac_canonical"),
+    ("erp.login", LOGIN, {"mac": "00:00:00:00:00:00"}, "login_mac_canonical"),
+    ("erp.login", LOGIN, {"mac": ""}, "login_mac_canonical"),
+    ("erp.login", LOGIN, {"contract_id": 99}, "login_contract_is_internet"),
+    ("erp.login", LOGIN, {"plan_id": 2}, "login_plan_is_contracts_plan"),
+    ("erp.parameter", PARAMETER, {"name": "Document"}, "parameter_name_form"),
+    ("erp.parameter", PARAMETER, {"value": "yes"}, "parameter_value_yes_no_default"),
+    ("erp.parameter", PARAMETER, {"value": "P"}, "parameter_value_yes_no_default"),
+    ("erp.parameter", PARAMETER, {"name": "other", "value": " "}, "parameter_value_no_outer_space"),
+    ("erp.history", HISTORY, {"kind": "A note"}, "history_kind_form"),
+    ("erp.history", HISTORY, {"text": " x"}, "history_text_no_outer_space"),
+    ("erp.history", HISTORY, {"source": "robot"}, "history_source_known"),
+    ("net.nas", NAS, {"name": ""}, "nas_name_no_outer_space"),
+    ("net.nas", NAS, {"secret": ""}, "nas_secret_form"),
+    ("net.nas", NAS, {"secret": "testing123\n"}, "nas_secret_form"),
+    ("net.nas", NAS, {"secret_previous": ""}, "nas_secret_previous_form"),
+    ("net.nas", NAS, {"kind": "Mikrotik"}, "nas_kind_form"),
+    ("net.nas", NAS, {"message_authenticator": "maybe"}, "nas_message_authenticator_known"),
+    ("net.nas", NAS, {"timeout_ms": 0}, "nas_timeout_range"),
+    ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
+    ("net.nas", NAS, {"address_space": 0}, "nas_address_space_range"),
+    ("net.nas", NAS, {"coa_port": 0}, "nas_coa_port_range"),
+]
+
+
+async def test_every_rule_refuses_by_its_name(database: Database):
+    """One database for all: a refused row leaves nothing behind."""
+    for table, defaults, values, constraint in REFUSED:
+        with pytest.raises(StoreError) as caught:
+            await insert(database, table, defaults, **values)
+        assert caught.value.constraint == constraint, (values, str(caught.value))
+
+
+async def test_every_check_of_the_schema_is_tried_here(database: Database):
+    rows = await database.fetch(
+        "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conname <> 'change_horizon_single_check' "
+        "AND connamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
+    )
+    elsewhere = {"contract_suspended_in_order", "hold_state_known"}
+    assert {row["conname"] for row in rows} - {constraint for *_, constraint in REFUSED} == elsewhere
+
+
+async def test_the_defaults_of_these_tests_are_accepted(database: Database):
+    for table, defaults in {"erp.branch": BRANCH, "erp.client": CLIENT, "erp.plan": PLAN, "erp.contract": CONTRACT,
+                            "erp.login": LOGIN, "net.nas": NAS, "erp.parameter": PARAMETER, "erp.history": HISTORY,
+                            }.items():  # fmt: skip
+        if table == "erp.parameter":
+            await database.execute("UPDATE erp.client SET document = '52998224725' WHERE document IS NULL")
+        await insert(database, table, defaults)
+
+
+async def test_a_suspension_ends_after_it_began(database: Database):
+    error = await refusal(
+        database, "UPDATE erp.contract SET suspended_from = '2026-02-02', suspended_until = '2026-02-01' WHERE id = 1"
+    )
+    assert error.constraint == "contract_suspended_in_order"
+    await database.execute("UPDATE erp.contract SET suspended_from = '2026-02-02', suspended_until = '2026-02-02'")
+
+
+async def test_a_name_is_unique_in_any_case_and_composition_and_also_after_deletion(database: Database):
+    await insert(database, "erp.login", LOGIN, name="João@X")
+    for name in ("joão@x", "JOÃO@X", "joa\u0303o@X"):
+        with pytest.raises(StoreError) as caught:
+            await insert(database, "erp.login", LOGIN, name=name)
+        assert (caught.value.sqlstate, caught.value.constraint) == ("23505", "login_name_unique")
+    await database.execute("UPDATE erp.login SET deleted_at = now()")
+    with pytest.raises(StoreError) as caught:
+        await insert(database, "erp.login", LOGIN, name="joão@x")
+    assert caught.value.constraint == "login_name_unique"
+
+
+async def test_a_fixed_address_is_free_again_after_deletion(database: Database):
+    await insert(database, "erp.login", LOGIN, name="one", ipv4="100.64.0.1")
+    with pytest.raises(StoreError) as caught:
+        await insert(database, "erp.login", LOGIN, name="two", ipv4="100.64.0.1")
+    assert caught.value.constraint == "login_ipv4_unique"
+    await database.execute("UPDATE erp.login SET deleted_at = now()")
+    await insert(database, "erp.login", LOGIN, name="two", ipv4="100.64.0.1")
+
+
+async def test_a_mac_is_stored_as_routeros_writes_it_and_refused_in_known_words(database: Database):
+    await insert(database, "erp.login", LOGIN, mac="001a.2b3c.4d5e")
+    assert (await database.fetchrow("SELECT mac FROM erp.login"))["mac"] == "00:1A:2B:3C:4D:5E"
+    await database.execute("UPDATE erp.login SET mac = '00-1a-2b-3c-4d-5f'")
+    assert (await database.fetchrow("SELECT mac FROM erp.login"))["mac"] == "00:1A:2B:3C:4D:5F"
+    error = await refusal(database, "UPDATE erp.login SET mac = 'G0:1A:2B:3C:4D:5E'")
+    assert str(error).startswith("Formato do MAC é Inválido")
+    assert error.sqlstate == "23514"
+    await database.execute("UPDATE erp.login SET mac = NULL")
+
+
+async def plans(database: Database) -> list:
+    rows = await database.fetch(
+        "SELECT login.plan_id AS own, source.plan_id AS resolved FROM erp.login JOIN net.login_source AS source "
+        "ON source.login_id = login.id ORDER BY login.id"
+    )
+    return [(row["own"], row["resolved"]) for row in rows]
+
+
+async def test_logins_follow_their_contracts_plan(database: Database):
+    await insert(database, "erp.login", LOGIN, name="named", plan_id=1)
+    await insert(database, "erp.login", LOGIN, name="unnamed")
+    await insert(database, "erp.login", LOGIN, name="elsewhere", contract_id=2)
+    await database.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = 1")
+    assert await plans(database) == [(2, 2), (None, 2), (None, 2)]
+    assert (await refusal(database, "UPDATE erp.login SET plan_id = 1")).constraint == "login_plan_is_contracts_plan"
+    await database.execute("UPDATE erp.contract SET plan_id = NULL WHERE id = 1")
+    assert await plans(database) == [(None, None), (None, None), (None, 2)]
+
+
+async def test_only_internet_contracts_have_logins(database: Database):
+    await database.execute("UPDATE erp.contract SET kind = 'T' WHERE id = 2")
+    with pytest.raises(StoreError) as caught:
+        await insert(database, "erp.login", LOGIN, contract_id=2)
+    assert caught.value.constraint == "login_contract_is_internet"
+    await insert(database, "erp.login", LOGIN)
+    error = await refusal(database, "UPDATE erp.contract SET kind = 'T' WHERE id = 1")
+    assert error.constraint == "login_contract_is_internet"
+
+
+async def test_what_is_in_use_cannot_be_deleted(database: Database):
+    await insert(database, "erp.login", LOGIN)
+    assert (await refusal(database, "DELETE FROM erp.plan WHERE id = 1")).constraint == "contract_plan_id_fkey"
+    assert (await refusal(database, "DELETE FROM erp.contract WHERE id = 1")).sqlstate == "23503"
+    assert (await refusal(database, "DELETE FROM erp.client")).constraint == "contract_client_id_fkey"
+
+
+async def test_accents_are_refused_where_a_parameter_says_so(database: Database):
+    await insert(database, "erp.parameter", {}, name="block_accents_in_logins", value="S")
+    await insert(database, "erp.parameter", {}, name="block_accents_in_logins", value="N", branch_id=2)
+    with pytest.raises(StoreError) as caught:
+        await insert(database, "erp.login", LOGIN, name="joão")
+    assert caught.value.constraint == "login_name_without_accents"
+    await insert(database, "erp.login", LOGIN, name="joão", contract_id=2)
+    await database.execute("UPDATE erp.parameter SET value = 'P' WHERE branch_id = 2")  # as the general value says
+    error = await refusal(database, "UPDATE erp.login SET name = 'joões'")
+    assert error.constraint == "login_name_without_accents"
+    await database.execute("UPDATE erp.parameter SET value = 'N' WHERE branch_id IS NULL")
+    await insert(database, "erp.login", LOGIN, name="maçã")
+
+
+async def test_an_old_login_with_an_accent_can_still_be_edited(database: Database):
+    await insert(database, "erp.login", LOGIN, name="joão")
+    await insert(database, "erp.parameter", {}, name="block_accents_in_logins", value="S")
+    await database.execute("UPDATE erp.login SET active = false, name = name")
+
+
+async def test_documents_are_required_where_a_parameter_says_so(database: Database):
+    await insert(database, "erp.parameter", {}, name="document_required", value="S", branch_id=1)
+    with pytest.raises(StoreError) as caught:
+        await insert(database, "erp.client", CLIENT)
+    assert caught.value.constraint == "client_document_required"
+    await insert(database, "erp.client", CLIENT, kind="E")
+    await insert(database, "erp.client", CLIENT, branch_id=2)
+    await insert(database, "erp.client", CLIENT, kind="J", document="12ABC34501DE35")
+
+
+async def test_a_parameter_has_one_value_for_each_branch_and_one_general(database: Database):
+    await insert(database, "erp.parameter", {}, name="x", value="1")
+    await insert(database, "erp.parameter", {}, name="x", value="2", branch_id=1)
+    for branch_id in (None, 1):
+        with pytest.raises(StoreError) as caught:
+            await insert(database, "erp.parameter", {}, name="x", value="3", branch_id=branch_id)
+        assert caught.value.constraint == "parameter_unique"
+    row = await database.fetchrow(
+        "SELECT erp.parameter_value('x', 1), erp.parameter_value('x', 2), erp.parameter_value('y', 1)"
+    )
+    assert list(row) == ["2", "1", None]
+
+
+async def test_at_most_one_hold_is_open(database: Database):
+    hold = {"kind": "block", "cut_off_count": 60, "logins_count": 100}
+    await insert(database, "net.hold", hold)
+    with pytest.raises(StoreError) as caught:
+        await insert(database, "net.hold", hold)
+    assert caught.value.constraint == "hold_one_open"
+    await database.execute("UPDATE net.hold SET state = 'accepted'")
+    await insert(database, "net.hold", hold)
+    assert (await refusal(database, "UPDATE net.hold SET state = 'lost' WHERE state = 'open'")).constraint == (
+        "hold_state_known"
+    )
+
+
+async def test_the_login_source_holds_all_that_decides_and_its_digest_tells_every_difference(database: Database):
+    await insert(database, "erp.login", LOGIN, ipv4="100.64.0.1")
+    seen = set()
+    changes = [
+        "UPDATE erp.login SET name = 'bia2'", "UPDATE erp.login SET active = false",
+        "UPDATE erp.login SET password = 'p'",
+        "UPDATE erp.login SET ipv4 = NULL", "UPDATE erp.login SET mac = '00:1A:2B:3C:4D:5E'",
+        "UPDATE erp.login SET auto_fill_mac = true", "UPDATE erp.login SET deleted_at = now()",
+        "UPDATE erp.login SET authentication = 'H'", "UPDATE erp.client SET active = false",
+        "UPDATE erp.contract SET status = 'I' WHERE id = 1",
+        "UPDATE erp.contract SET access_status = 'CA' WHERE id = 1",
+        "UPDATE erp.contract SET suspended = true WHERE id = 1", "UPDATE erp.contract SET plan_id = 2 WHERE id = 1",
+        "UPDATE erp.contract SET branch_id = 2 WHERE id = 1",
+        "UPDATE erp.login SET password_md5 = true, password = repeat('0', 32)",
+    ]  # fmt: skip
+    for change in ["SELECT 1", *changes]:
+        await database.execute(change)
+        row = await database.fetchrow("SELECT * FROM net.login_source WHERE login_id = ANY($1)", [1])
+        seen.add(row["digest"])
+    assert len(seen) == len(changes) + 1
+    assert dict(row.items()) | {"digest": 0} == {
+        "login_id": 1, "name": "bia2", "contract_id": 1, "client_id": 1, "plan_id": 2, "branch_id": 2,
+        "login_active": False, "deleted": True, "client_active": False, "contract_status": "I", "access_status": "CA",
+        "suspended": True, "authentication": "H", "password": "0" * 32, "password_md5": True, "ipv4": None,
+        "mac": "00:1A:2B:3C:4D:5E", "auto_fill_mac": True, "digest": 0,
+    }  # fmt: skip
+    await database.execute("UPDATE erp.login SET connection_type = 'F'")  # for information only
+    assert (await database.fetchrow("SELECT digest FROM net.login_source"))["digest"] == row["digest"]
+
+
+async def test_a_few_logins_among_many_are_read_through_indexes(database: Database):
+    await load_logins(database, 5_000)
+    await database.execute("ANALYZE")
+    for plan_cache_mode in ("force_generic_plan", "force_custom_plan"):
+        await database.execute(f"SET plan_cache_mode = {plan_cache_mode}")
+        rows = await database.fetch("EXPLAIN SELECT * FROM net.login_source WHERE login_id = ANY(ARRAY[1, 5, 77])")
+        assert not [row[0] for row in rows if "Seq Scan" in row[0]]
+    await database.execute("PREPARE few (int[]) AS SELECT * FROM net.login_source WHERE login_id = ANY($1)")
+    await database.execute("SET plan_cache_mode = force_generic_plan")
+    rows = await database.fetch("EXPLAIN EXECUTE few (ARRAY[1, 5, 77])")
+    assert not [row[0] for row in rows if "Seq Scan" in row[0]]
+
+
+async def test_a_load_and_a_block_of_many_rows_take_seconds_also_after_small_ones(database: Database):
+    """A trigger whose plan was made for one row must not meet 20,000 with it."""
+    for count in range(8):  # enough for PostgreSQL to settle on a kept plan
+        await database.execute("UPDATE erp.contract SET access_status = $1 WHERE id = 1", "CA" if count % 2 else "A")
+    async with asyncio.timeout(20):
+        await load_logins(database, 20_000)
+        await database.execute("UPDATE erp.contract SET access_status = 'CA'")
+        await database.execute("UPDATE erp.login SET password = 'new'")
+    row = await database.fetchrow("SELECT count(*) FROM erp.history")
+    assert row["count"] > 40_000
+
+
+async def load_logins(database: Database, count: int) -> None:
+    await database.execute(
+        "INSERT INTO erp.client (id, branch_id, kind, name) SELECT n, 1, 'E', 'Ana' FROM generate_series(3, $1::int) n",
+        count,
+    )
+    await database.execute(
+        "INSERT INTO erp.contract (client_id, branch_id, plan_id, status) SELECT n, 1, 1, 'A' "
+        "FROM generate_series(3, $1::int) AS n", count
+    )  # fmt: skip
+    await database.execute(
+        "INSERT INTO erp.login (contract_id, name, password, ipv4, mac) SELECT n, 'user' || n, 'pass' || n, "
+        "'10.0.0.0'::inet + n, '0200' || lpad(to_hex(n), 8, '0') "
+        "FROM generate_series(1, $1::int) AS n", count
+    )  # fmt: skip
