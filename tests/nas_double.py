@@ -1,7 +1,7 @@
 """What a concentrator does: makes requests, checks replies. Written apart from the server's own code on purpose.
 
-It shares nothing with `aaad.radius`, so an error there cannot cancel itself out here. Every reply that a test looks at
-went through `checked`, which verifies it twice: with hashlib here, and with pyrad.
+It shares nothing with `aaad.radius`, so an error there cannot cancel itself out here. Every reply that a test looks
+at went through `checked`, which verifies it twice: with hashlib here, and with pyrad.
 """
 
 import hashlib

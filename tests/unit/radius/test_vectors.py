@@ -1,7 +1,7 @@
 """Packets of the RFCs and of RouterOS, in words and in octets: both ways, and their signatures.
 
-Form of tests/vectors/radius/*.txt: `packet NAME` begins one; then `secret`, `code`, `identifier`, `authenticator`, one
-line for each attribute (number, name, value as "text" or in hex), and the same whole packet as `octets`.
+Form of tests/vectors/radius/*.txt: `packet NAME` begins one; then `secret`, `code`, `identifier`, `authenticator`,
+one line for each attribute (number, name, value as "text" or in hex), and the same whole packet as `octets`.
 """
 
 from dataclasses import dataclass, field

@@ -1,0 +1,81 @@
+"""Codes are closed sets whose numbers never change: journals and records keep them."""
+
+from enum import IntEnum
+
+import pytest
+
+from aaad.policy.codes import (
+    ACCESS_STATUS_LETTERS,
+    CONTRACT_STATUS_LETTERS,
+    AccessStatus,
+    ContractStatus,
+    Credential,
+    Discard,
+    LoginFlag,
+    Reason,
+)
+
+# What older journals hold. A line is never changed; new members are added at the end.
+STORED_NUMBERS = {
+    Reason: {
+        "granted": 1,
+        "unknown_login": 10,
+        "wrong_password": 11,
+        "login_inactive": 12,
+        "login_deleted": 13,
+        "client_inactive": 14,
+        "name_invalid": 15,
+        "password_missing": 16,
+        "method_unsupported": 17,
+        "contract_not_signed_yet": 20,
+        "contract_inactive": 21,
+        "contract_blacklisted": 22,
+        "contract_withdrawn": 23,
+        "contract_suspended_voluntarily": 24,
+        "access_disabled": 25,
+        "blocked_manually": 26,
+        "blocked_automatically": 27,
+        "awaiting_signature": 28,
+        "plan_missing": 40,
+        "record_damaged": 41,
+        "reply_too_long": 42,
+    },
+    Discard: {
+        "malformed": 1,
+        "unknown_nas": 2,
+        "nas_disabled": 3,
+        "code_not_served": 4,
+        "bad_message_authenticator": 5,
+        "message_authenticator_missing": 6,
+        "bad_request_authenticator": 7,
+        "duplicate_in_work": 8,
+        "late": 9,
+        "no_replica": 10,
+        "overload": 11,
+        "status_not_served": 12,
+        "claim_impossible": 13,
+        "secret_unproven": 14,
+        "bug": 15,
+    },
+}
+
+
+@pytest.mark.parametrize(("codes", "numbers"), STORED_NUMBERS.items())
+def test_stored_numbers_mean_what_they_meant(codes: type[Reason] | type[Discard], numbers: dict[str, int]) -> None:
+    assert {member.label: member.value for member in codes}.items() >= numbers.items()
+
+
+@pytest.mark.parametrize("codes", [Reason, Discard, Credential, ContractStatus, AccessStatus])
+def test_every_number_fits_the_octet_that_it_is_stored_in(codes: type[IntEnum]) -> None:
+    assert all(0 < member <= 255 for member in codes)
+
+
+def test_flags_are_single_bits_of_sixteen() -> None:
+    assert all(flag.bit_count() == 1 and flag < 1 << 16 for flag in LoginFlag)
+
+
+def test_every_status_has_one_letter() -> None:
+    assert sorted(CONTRACT_STATUS_LETTERS.values()) == sorted(ContractStatus)
+    assert sorted(ACCESS_STATUS_LETTERS.values()) == sorted(AccessStatus)
+    assert list(CONTRACT_STATUS_LETTERS) == ["P", "A", "I", "N", "D"]
+    assert list(ACCESS_STATUS_LETTERS) == ["A", "D", "CM", "CA", "FA", "AA", "CE"]
