@@ -34,20 +34,18 @@ _FLAGS_CHECKED = int(
 _FLAGS_IN_ORDER = int(LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE)
 _RIGHT = Credential.RIGHT
 _GRANTED = Reason.GRANTED
+_DAMAGED = Reason.RECORD_DAMAGED
 
 
-def _status_refusal(contract_status: int, access_status: int) -> Reason | None:
+def _by_status(contract_status: int, access_status: int) -> Reason:
     if contract_status != ContractStatus.ACTIVE:
         return _CONTRACT_REFUSALS[contract_status]
-    return _ACCESS_REFUSALS.get(access_status)
+    return _ACCESS_REFUSALS.get(access_status, _GRANTED)
 
 
-# (contract status, access status) -> why not; a pair that connects is absent.
-STATUS_REFUSALS: dict[tuple[int, int], Reason] = {
-    (contract, access): reason
-    for contract in ContractStatus
-    for access in AccessStatus
-    if (reason := _status_refusal(contract, access)) is not None
+# (contract status, access status) -> GRANTED or why not. Whole, so that a pair that does not exist connects nobody.
+_STANDING_BY_STATUS: dict[tuple[int, int], Reason] = {
+    (contract, access): _by_status(contract, access) for contract in ContractStatus for access in AccessStatus
 }
 
 
@@ -63,7 +61,7 @@ def standing(login: LoginFacts) -> Reason:
             return Reason.CLIENT_INACTIVE
         if login.contract_status == ContractStatus.ACTIVE:
             return Reason.CONTRACT_SUSPENDED_VOLUNTARILY
-    return STATUS_REFUSALS.get((login.contract_status, login.access_status), _GRANTED)
+    return _STANDING_BY_STATUS.get((login.contract_status, login.access_status), _DAMAGED)
 
 
 def decide(login: LoginFacts, plan: PlanFacts | None, credential: int) -> Decision:
