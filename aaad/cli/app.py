@@ -1,0 +1,172 @@
+"""The command line for people: every command with its options and help, in the language that was chosen.
+
+A command's code is imported when the command runs. Expected errors end here, in one line that says what is wrong and
+what is allowed; our own bugs show their traceback.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aaad.cli.main import EXIT_NEGATIVE, EXIT_USAGE
+from aaad.cli.options import Options
+from aaad.cli.terminal import NegativeAnswerError, Terminal
+from aaad.errors import AaadError, ConfigError
+from aaad.words import Speaker
+
+_LIMIT_DEFAULT, _LIMIT_MAX = 10, 100
+_PORT_MAX = 65_535
+_DEMO_LOGINS = 1_000
+_KNOWN_SECRET = "testing123"  # noqa: S105  of the throw-away node, and of every tutorial
+
+
+def run_command(options: Options, words: Sequence[str]) -> int:
+    """Run a command; return its exit code."""
+    terminal = Terminal(options)
+    try:
+        build_app(terminal)(args=list(words) or ["--help"], prog_name="aaad")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXIT_NEGATIVE
+    return 0
+
+
+def build_app(terminal: Terminal) -> typer.Typer:
+    """Return the command line as it is for these surroundings."""
+    _ = terminal.speak
+    app = typer.Typer(
+        help=_("aaad: the network side of an internet provider."),
+        epilog=_("For every command: --config FILE, --language auto|pt|en, --json."),
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    _add_processes(app, terminal, _)
+    _add_operations(app, terminal, _)
+    _add_questions(app, terminal, _)
+    return app
+
+
+def _end(terminal: Terminal, act: Callable[[], None]) -> None:
+    """Run a command's code and turn what it came to into an exit code."""
+    _ = terminal.speak
+    try:
+        act()
+    except NegativeAnswerError:
+        raise typer.Exit(EXIT_NEGATIVE) from None
+    except ConfigError as error:
+        terminal.complain(
+            _(
+                "{path}: {key}: {value} is not valid. Allowed: {allowed}",
+                path=terminal.options.config_path(terminal.environ),
+                key=error.key,
+                value=repr(error.value),
+                allowed=error.allowed,
+            )
+        )
+        raise typer.Exit(EXIT_USAGE) from None
+    except AaadError as error:
+        terminal.complain(str(error))
+        raise typer.Exit(EXIT_NEGATIVE) from None
+
+
+def _add_processes(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    @app.command(help=_("Run this node: the supervisor and its roles, until told to stop."))
+    def run() -> None:
+        from aaad.daemon.supervisor import run_supervisor
+
+        raise typer.Exit(run_supervisor(terminal.options.config_path(terminal.environ)))
+
+    @app.command(help=_("Run one role's process; the supervisor does this."))
+    def role(
+        name: Annotated[str, typer.Argument(help=_("radius, sync or control"))],
+        slot: Annotated[int, typer.Option(min=0, help=_("number among the processes of this role"))] = 0,
+    ) -> None:
+        from aaad.daemon.roles import run_role
+
+        raise typer.Exit(run_role(name, slot, terminal.options.config_path(terminal.environ)))
+
+    @app.command(help=_("Run a throw-away node below a folder, with a PostgreSQL and logins of its own."))
+    def demo(
+        directory: Annotated[Path, typer.Option("--dir", help=_("folder of everything; made if it is not there"))],
+        auth_port: Annotated[int, typer.Option(min=0, max=_PORT_MAX, help=_("0: any free one"))] = 1812,
+        acct_port: Annotated[int, typer.Option(min=0, max=_PORT_MAX, help=_("0: any free one"))] = 1813,
+        metrics_port: Annotated[int, typer.Option(min=0, max=_PORT_MAX, help=_("0: any free one"))] = 9812,
+        logins: Annotated[
+            int, typer.Option(min=0, help=_("how many logins user000000, user000001, …"))
+        ] = _DEMO_LOGINS,
+    ) -> None:
+        from aaad.daemon.demo import run_demo
+
+        raise typer.Exit(run_demo(directory, auth_port, acct_port, metrics_port, logins))
+
+
+def _add_operations(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    @app.command(help=_("Read the configuration and say what is wrong with it first."))
+    def check() -> None:
+        from aaad.cli import operate
+
+        _end(terminal, lambda: operate.check(terminal))
+
+    @app.command(help=_("Bring the database up to this version's schema."))
+    def migrate(
+        dry: Annotated[bool, typer.Option("--dry-run", help=_("only say what is missing"))] = False,
+    ) -> None:
+        from aaad.cli import operate
+
+        _end(terminal, lambda: operate.migrate(terminal, is_dry=dry))
+
+    replica = typer.Typer(help=_("The copy of the logins, and the brake that protects it."), no_args_is_help=True)
+    app.add_typer(replica, name="replica")
+
+    @replica.command("status", help=_("Show what the brake holds back. Exit code 1 if something is held."))
+    def replica_status() -> None:
+        from aaad.cli import operate
+
+        _end(terminal, lambda: operate.replica_status(terminal))
+
+    @replica.command("accept", help=_("Let through what the brake holds back, on all nodes."))
+    def replica_accept() -> None:
+        from aaad.cli import operate
+
+        _end(terminal, lambda: operate.replica_accept(terminal))
+
+
+def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    @app.command(help=_("Show this node, the others, and what wants attention. Exit code 1 if it does not serve."))
+    def status() -> None:
+        from aaad.cli.status import status as show
+
+        _end(terminal, lambda: show(terminal))
+
+    @app.command(help=_("Tell why a login connects or not. Exit code 1 if it would not be let in now."))
+    def why(
+        login: Annotated[str, typer.Argument(help=_("the login's name"))],
+        limit: Annotated[
+            int, typer.Option(min=1, max=_LIMIT_MAX, help=_("how many of the last decisions"))
+        ] = _LIMIT_DEFAULT,
+    ) -> None:
+        from aaad.cli.why import why as tell
+
+        _end(terminal, lambda: tell(terminal, login, limit))
+
+    @app.command(help=_("Send a real Access-Request (PAP) and verify the answer. Exit code 1 unless accepted."))
+    def radtest(
+        login: Annotated[str, typer.Argument(help=_("the login's name"))],
+        password: Annotated[str, typer.Argument(help=_("its password"))],
+        server: Annotated[str, typer.Option(help=_("address; default: this node's"))] = "",
+        port: Annotated[int, typer.Option(min=0, max=_PORT_MAX, help=_("UDP port; default: this node's"))] = 0,
+        secret: Annotated[str, typer.Option(envvar="AAAD_RADTEST_SECRET", help=_("shared secret"))] = _KNOWN_SECRET,
+        is_unsigned: Annotated[
+            bool, typer.Option("--no-message-authenticator", help=_("send the request without Message-Authenticator"))
+        ] = False,
+    ) -> None:
+        from aaad.cli import radtest as room
+
+        def act() -> None:
+            target = room.make_target(terminal.maybe_config, server, port, secret, is_signed=not is_unsigned)
+            room.radtest(terminal, login, password, target)
+
+        _end(terminal, act)

@@ -1,0 +1,115 @@
+"""`aaad check`, `aaad migrate` and `aaad replica …`: what an operator does to a node or to the cluster."""
+
+import asyncio
+import getpass
+from dataclasses import asdict
+
+from aaad.cli.cluster import opened
+from aaad.cli.terminal import Terminal
+from aaad.config import Config
+from aaad.db.migrate import migrate as apply_migrations
+from aaad.db.migrate import pending
+from aaad.errors import ConfigError
+from aaad.replica.holds import OPEN, Hold, accept_hold, hold_status
+
+
+def check(terminal: Terminal) -> None:
+    """Say that the configuration is good; ConfigError says what is not."""
+    path = terminal.options.config_path(terminal.environ)
+    try:
+        _read(terminal)
+    except ConfigError as error:
+        if terminal.options.is_json:
+            terminal.json({"path": path, "key": error.key, "value": error.value, "allowed": error.allowed})
+        raise
+    if terminal.options.is_json:
+        terminal.json({"path": path, "key": None})
+    else:
+        _ = terminal.speak
+        terminal.line(_("{path}: the configuration is good.", path=path))
+
+
+def _read(terminal: Terminal) -> Config:
+    return terminal.config
+
+
+def migrate(terminal: Terminal, *, is_dry: bool) -> None:
+    """Bring the database up to this program's schema, or with `is_dry` say what is missing."""
+    _ = terminal.speak
+    dsn = terminal.config.database.dsn.get_secret_value()
+    missing = asyncio.run(pending(dsn))
+    applied = 0 if is_dry else asyncio.run(apply_migrations(dsn))
+    if terminal.options.is_json:
+        terminal.json({"pending": missing if is_dry else [], "applied_count": applied})
+    elif is_dry:
+        for name in missing:
+            terminal.line(name)
+        terminal.line(_("{count} migrations are missing.", count=len(missing)))
+    else:
+        terminal.line(_("{count} migrations applied; the database is up to date.", count=applied))
+    if is_dry and missing:
+        terminal.refuse()
+
+
+def replica_status(terminal: Terminal) -> None:
+    """Show what the brake holds; end with 1 if something is held."""
+    hold = asyncio.run(_find_hold(terminal.config))
+    _ = terminal.speak
+    is_open = hold is not None and hold.state == OPEN
+    if terminal.options.is_json:
+        terminal.json({"is_held": is_open, "hold": asdict(hold) if hold else None})
+    elif hold is None:
+        terminal.line(_("Nothing is held, and nothing ever was."))
+    elif is_open:
+        _show(terminal, hold)
+        terminal.line(_("`aaad replica accept` lets it through on all nodes."))
+        terminal.line(_("To undo it, put the data in PostgreSQL right; the hold then ends by itself."))
+    else:
+        terminal.line(_("Nothing is held now. The last hold:"))
+        _show(terminal, hold)
+    if is_open:
+        terminal.refuse()
+
+
+def replica_accept(terminal: Terminal) -> None:
+    """Let through what is held; end with 1 if nothing is."""
+    hold = asyncio.run(_accept_hold(terminal.config, getpass.getuser()))
+    _ = terminal.speak
+    if terminal.options.is_json:
+        terminal.json({"accepted": asdict(hold) if hold else None})
+    elif hold is None:
+        terminal.line(_("Nothing is held."))
+    else:
+        _show(terminal, hold)
+    if hold is None:
+        terminal.refuse()
+
+
+async def _find_hold(config: Config) -> Hold | None:
+    async with opened(config) as database:
+        return await hold_status(database)
+
+
+async def _accept_hold(config: Config, operator: str) -> Hold | None:
+    async with opened(config) as database:
+        return await accept_hold(database, operator)
+
+
+def _show(terminal: Terminal, hold: Hold) -> None:
+    _ = terminal.speak
+    states = {"open": _("held"), "accepted": _("accepted"), "superseded": _("no longer needed")}
+    terminal.line(
+        _(
+            "Hold {number}, {state}: would cut off {count} of {total} logins; opened {opened}.",
+            number=hold.hold_id,
+            state=states.get(hold.state, hold.state),
+            count=hold.cut_off_count,
+            total=hold.logins_count,
+            opened=terminal.clock(hold.opened_at.timestamp())[:-4],
+        ),
+        "bold",
+    )
+    if hold.sample:
+        terminal.line("  " + _("for example: {names}", names=", ".join(hold.sample)))
+    if hold.decided_by:
+        terminal.line("  " + _("accepted by {operator}", operator=hold.decided_by))

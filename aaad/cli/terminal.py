@@ -1,0 +1,126 @@
+"""What a command has in its hands: the options, the configuration, the language, and where to write.
+
+Answers go to standard output, complaints to standard error. With --json the answer is one JSON document and nothing
+else. No secret passes through here: the configuration's are never written.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import NoReturn
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from aaad.cli.options import Options
+from aaad.config import Config, load_config
+from aaad.errors import AaadError, ConfigError
+from aaad.words import Language, Speaker, choose_language
+
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+_PLAIN_WIDTH = 160  # of output that goes into a file or a pipe
+
+
+class NegativeAnswerError(AaadError):
+    """The command did its work and the answer is no. Nothing more is written."""
+
+
+class Terminal:
+    """The surroundings of one command."""
+
+    def __init__(self, options: Options, environ: Mapping[str, str] | None = None) -> None:
+        """Look at nothing yet: the configuration is read when a command asks."""
+        self.options = options
+        self.environ = os.environ if environ is None else environ
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration; ConfigError if it is wrong or not there."""
+        return load_config(self.options.config_path(self.environ), self.environ)
+
+    @property
+    def maybe_config(self) -> Config | None:
+        """The configuration, or None if nobody named one and there is none in the usual place."""
+        is_there = self.options.config_path(self.environ).exists()
+        return self.config if is_there or self.options.has_own_config(self.environ) else None
+
+    @cached_property
+    def speak(self) -> Speaker:
+        """The language, by option, configuration or locale."""
+        try:
+            config = self.maybe_config
+        except ConfigError:
+            config = None  # it will be told by whoever needs it
+        return Speaker(
+            choose_language(self.options.language, config.cli.language if config else "auto", self.environ)
+        )
+
+    @property
+    def language(self) -> Language:
+        """The language of the texts."""
+        return self.speak.language
+
+    @cached_property
+    def _console(self) -> Console:
+        width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+        return Console(file=sys.stdout, highlight=False, width=width, soft_wrap=False)
+
+    def json(self, value: object) -> None:
+        """Write one JSON document."""
+        encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
+        sys.stdout.write(encoded.decode() + "\n")
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Write a line of text; nothing in it is taken for markup."""
+        self._console.print(escape(text), style=style or None)
+
+    def table(self, *columns: str) -> "Lines":
+        """Return an empty table with these column titles."""
+        return Lines(self._console, columns)
+
+    def complain(self, text: str) -> None:
+        """Write to standard error."""
+        sys.stderr.write(f"aaad: {text}\n")
+
+    def refuse(self) -> NoReturn:
+        """End with exit code 1."""
+        raise NegativeAnswerError
+
+    def age(self, seconds: float | None) -> str:
+        """Return a duration as people say it."""
+        _ = self.speak
+        if seconds is None:
+            return _("never")
+        for unit_s, unit in ((_DAY_S, _("{n} d")), (_HOUR_S, _("{n} h")), (_MINUTE_S, _("{n} min"))):
+            if seconds >= 2 * unit_s:
+                return unit.format(n=int(seconds // unit_s))
+        return _("{n} s").format(n=f"{max(0.0, seconds):.1f}")
+
+    def clock(self, at_s: float) -> str:
+        """Return an instant in this machine's zone."""
+        moment = datetime.fromtimestamp(at_s, UTC).astimezone()
+        pattern = "%d/%m/%Y %H:%M:%S" if self.language is Language.PORTUGUESE else "%Y-%m-%d %H:%M:%S"
+        return moment.strftime(pattern) + f".{moment.microsecond // 1000:03d}"
+
+
+class Lines:
+    """A table being filled."""
+
+    def __init__(self, console: Console, columns: tuple[str, ...]) -> None:
+        """Begin with titles only."""
+        self._console = console
+        self._table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            self._table.add_column(escape(column), overflow="fold")
+
+    def add(self, *cells: object) -> None:
+        """Add a row; nothing in it is taken for markup."""
+        self._table.add_row(*(escape(str(cell)) for cell in cells))
+
+    def print(self) -> None:
+        """Write the table."""
+        self._console.print(self._table)

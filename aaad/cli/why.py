@@ -1,0 +1,266 @@
+"""`aaad why LOGIN`: what was decided about a login, why, and what would be decided now (rule R9.3).
+
+Asks the journal of every node, names those that could not be asked, and never says "no request arrived" of nodes
+that were not heard. Past decisions are shown with the facts that they were made from; what would be decided now
+stands apart.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from aaad.cli.cluster import Unheard, hear
+from aaad.cli.local_node import LocalNode
+from aaad.cli.terminal import Terminal
+from aaad.daemon.testimony import Account, PastDecision, Testimony
+from aaad.errors import StoreError
+from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, Discard, Reason
+from aaad.words import discard_hint, discard_text, reason_hint, reason_text
+
+_CONTRACT_LETTERS = {int(status): letter for letter, status in CONTRACT_STATUS_LETTERS.items()}
+_ACCESS_LETTERS = {int(status): letter for letter, status in ACCESS_STATUS_LETTERS.items()}
+
+
+class Past(NamedTuple):
+    """One past decision and the node that made it."""
+
+    node: str
+    decision: PastDecision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that could be found out about a login."""
+
+    login: str
+    testimonies: list[Testimony]
+    unheard: list[Unheard]
+    database_problem: str | None  # None: PostgreSQL was asked
+    refusals: list[dict[str, Any]] = field(default_factory=list)
+    unknown_names: list[dict[str, Any]] = field(default_factory=list)
+    is_in_database: bool = False
+
+    @property
+    def past(self) -> list[Past]:
+        """Every node's past decisions, newest first."""
+        found = [Past(heard.node, decision) for heard in self.testimonies for decision in heard.past]
+        return sorted(found, key=lambda past: -past.decision.at_s)
+
+    @property
+    def is_let_in(self) -> bool:
+        """Whether every node that was heard would let it in now."""
+        return bool(self.testimonies) and all(
+            heard.now is not None and heard.now.reason == Reason.GRANTED.label for heard in self.testimonies
+        )
+
+
+def why(terminal: Terminal, login: str, limit: int) -> None:
+    """Answer and end with 1 unless the login would be let in now."""
+    evidence = gather(terminal, login, limit)
+    if terminal.options.is_json:
+        terminal.json(_document(evidence, limit))
+    else:
+        _Report(terminal, evidence, limit).print()
+    if not evidence.is_let_in:
+        terminal.refuse()
+
+
+def gather(terminal: Terminal, login: str, limit: int) -> Evidence:
+    """Ask all nodes through PostgreSQL; with that away, this machine's node alone."""
+    config = terminal.config
+    try:
+        hearing = asyncio.run(hear(config, login, limit))
+    except StoreError as error:
+        alone = LocalNode(config).testimony(login, limit)
+        return Evidence(login=login, testimonies=[alone], unheard=[], database_problem=str(error))
+    return Evidence(
+        login=login,
+        testimonies=sorted(hearing.testimonies, key=lambda heard: heard.node),
+        unheard=hearing.unheard,
+        database_problem=None,
+        refusals=hearing.refusals,
+        unknown_names=hearing.unknown_names,
+        is_in_database=hearing.login_id != 0,
+    )
+
+
+def _document(evidence: Evidence, limit: int) -> dict[str, Any]:
+    return {
+        "login": evidence.login,
+        "is_let_in": evidence.is_let_in,
+        "now": {heard.node: msgspec.to_builtins(heard.now) for heard in evidence.testimonies},
+        "past": [
+            {"node": past.node, **msgspec.to_builtins(past.decision)}  # newest first
+            for past in evidence.past[:limit]
+        ],
+        "nodes": [
+            {
+                "node": heard.node,
+                "is_complete": heard.is_complete,
+                "replica_age_s": heard.replica_age_s,
+                "journal_since_s": heard.journal_since_s,
+            }
+            for heard in evidence.testimonies
+        ],
+        "unheard": [{"node": unheard.node, "silent_s": unheard.silent_s} for unheard in evidence.unheard],
+        "database_problem": evidence.database_problem,
+        "refusals": evidence.refusals,
+        "unknown_names": evidence.unknown_names,
+    }
+
+
+class _Report:
+    """Writes the evidence for people."""
+
+    def __init__(self, terminal: Terminal, evidence: Evidence, limit: int) -> None:
+        self._terminal = terminal
+        self._evidence = evidence
+        self._limit = limit
+
+    def print(self) -> None:
+        """Write what would be decided now, what was decided, what was counted, and who was not asked."""
+        self._now()
+        self._past()
+        self._counts()
+        self._gaps()
+
+    def _now(self) -> None:
+        _, line, language = self._terminal.speak, self._terminal.line, self._terminal.language
+        line(_("Login {login}", login=self._evidence.login), "bold")
+        for heard in self._evidence.testimonies:
+            if not heard.is_complete:
+                line(_("Now, {node}: no complete copy of the logins, so it answers nobody.", node=heard.node), "red")
+            elif heard.now is None:
+                line(
+                    _("Now, {node}: {text}", node=heard.node, text=reason_text(Reason.UNKNOWN_LOGIN, language)), "red"
+                )
+                line("  " + reason_hint(Reason.UNKNOWN_LOGIN, language))
+            else:
+                reason = Reason[heard.now.reason.upper()]
+                good = reason is Reason.GRANTED
+                wording = _("would be let in with the right password") if good else reason_text(reason, language)
+                line(_("Now, {node}: {text}", node=heard.node, text=wording), "green" if good else "red")
+                plan = f"{heard.now.plan} {heard.now.rate}".strip()
+                line(
+                    f"  {self._account(heard.now.account)}; {plan}"
+                    if plan
+                    else f"  {self._account(heard.now.account)}"
+                )
+                if not good:
+                    line("  " + reason_hint(reason, language))
+        if self._evidence.is_in_database and all(heard.now is None for heard in self._evidence.testimonies):
+            line(_("The login is in PostgreSQL but in no copy of the nodes that were heard."), "red")
+
+    def _past(self) -> None:
+        _, line = self._terminal.speak, self._terminal.line
+        past = self._evidence.past[: self._limit]
+        line()
+        if not past:
+            self._no_request()
+            return
+        line(_("Last decisions, newest first"), "bold")
+        table = self._terminal.table(
+            _("when"), _("node"), _("decision"), _("concentrator"), _("device"), _("facts of the decision")
+        )
+        for node, decision in past:
+            table.add(
+                self._terminal.clock(decision.at_s),
+                node,
+                self._wording(decision)[0],
+                _place(decision),
+                _device(decision),
+                self._account(decision.account) if decision.account else "",
+            )
+        table.print()
+        self._hints(past)
+
+    def _hints(self, past: list[Past]) -> None:
+        wordings = dict.fromkeys(self._wording(decision) for _, decision in past if decision.reason != "granted")
+        for text, hint in wordings:
+            if hint:
+                self._terminal.line(f"{text} → {hint}")
+
+    def _wording(self, decision: PastDecision) -> tuple[str, str]:
+        """Return what a decision means and what to do; codes of a newer version stand for themselves."""
+        _, language = self._terminal.speak, self._terminal.language
+        if decision.problem:
+            return _("Not readable: {problem}", problem=decision.problem), ""
+        try:
+            if decision.reason:
+                reason = Reason[decision.reason.upper()]
+                return reason_text(reason, language), reason_hint(reason, language)
+            discard = Discard[decision.discard.upper()]
+            return discard_text(discard, language), discard_hint(discard, language)
+        except KeyError:
+            return decision.reason or decision.discard, ""
+
+    def _no_request(self) -> None:
+        _, line = self._terminal.speak, self._terminal.line
+        heard = [testimony.node for testimony in self._evidence.testimonies]
+        if not heard:
+            line(_("No node could be asked."), "red")
+            return
+        line(_("No request of this login arrived at {nodes}.", nodes=", ".join(heard)), "yellow")
+        since = max((heard.journal_since_s or 0 for heard in self._evidence.testimonies), default=0)
+        if since:
+            line("  " + _("Their journals reach back to {since}.", since=self._terminal.clock(since)))
+        line("  " + _("Look at the line, the customer's router, and whether the concentrator asks this server."))
+
+    def _counts(self) -> None:
+        _, line = self._terminal.speak, self._terminal.line
+        if self._evidence.refusals:
+            line()
+            line(_("Refusals counted in the last 30 days"), "bold")
+            table = self._terminal.table(_("reason"), _("count"), _("first"), _("last"))
+            for row in self._evidence.refusals:
+                reason = self._wording(PastDecision(at_s=0, slot="", reason=row["reason"]))[0]
+                first, last = (self._terminal.clock(row[key])[:-7] for key in ("first_s", "last_s"))
+                table.add(reason, row["count"], first, last)
+            table.print()
+        if self._evidence.unknown_names:
+            line()
+            line(_("Unknown names refused in the last 30 days, of all customers"), "bold")
+            table = self._terminal.table(_("concentrator"), _("reason"), _("count"), _("last"))
+            for row in self._evidence.unknown_names:
+                reason = self._wording(PastDecision(at_s=0, slot="", reason=row["reason"]))[0]
+                last = self._terminal.clock(row["last_s"])[:-7]
+                table.add(f"{row['nas']} {row['source_address']}", reason, row["count"], last)
+            table.print()
+
+    def _gaps(self) -> None:
+        _, line = self._terminal.speak, self._terminal.line
+        if self._evidence.database_problem is not None:
+            line()
+            line(_("PostgreSQL could not be asked: {problem}", problem=self._evidence.database_problem), "yellow")
+            line("  " + _("Only this machine's node was asked; other nodes may know more."))
+        for unheard in self._evidence.unheard:
+            age = self._terminal.age(unheard.silent_s)
+            line(
+                _("Node {node} could not be asked; it last showed itself: {age}.", node=unheard.node, age=age),
+                "yellow",
+            )
+
+    def _account(self, account: Account) -> str:
+        _ = self._terminal.speak
+        statuses = (
+            f"{_CONTRACT_LETTERS.get(account.contract_status, '?')}/{_ACCESS_LETTERS.get(account.access_status, '?')}"
+        )
+        text = _(
+            "login {login}, contract {contract} {statuses}, plan {plan}",
+            login=account.login_id,
+            contract=account.contract_id,
+            statuses=statuses,
+            plan=account.plan_id or "–",
+        )
+        return f"{text}, {account.ipv4}" if account.ipv4 else text
+
+
+def _place(decision: PastDecision) -> str:
+    nas = decision.nas or (f"#{decision.nas_id}" if decision.nas_id else "")
+    return " ".join(part for part in (nas, decision.source_address, decision.nas_identifier) if part)
+
+
+def _device(decision: PastDecision) -> str:
+    return " ".join(part for part in (decision.calling_station_id, decision.nas_port_id) if part)
