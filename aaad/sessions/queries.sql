@@ -1,0 +1,117 @@
+-- Statements of aaad/sessions/store.py. Arrays come sorted by key: two drains lock rows in one order.
+
+-- name: make_cursor
+-- A spool that is met for the first time begins before its first segment.
+INSERT INTO net.spool_cursor (spool_id, node, slot) VALUES ($1, $2, $3) ON CONFLICT (spool_id) DO NOTHING;
+
+-- name: find_cursor
+SELECT segment, position FROM net.spool_cursor WHERE spool_id = $1;
+
+-- name: lock_cursor
+SELECT segment, position FROM net.spool_cursor WHERE spool_id = $1 FOR UPDATE;
+
+-- name: load_cursors
+SELECT spool_id, segment, position FROM net.spool_cursor WHERE spool_id = ANY($1::uuid[]);
+
+-- name: move_cursor
+-- Compare and set: whoever finds another position than he read from applies nothing (rule R6.1).
+UPDATE net.spool_cursor SET segment = $4, position = $5, updated_at = now()
+WHERE spool_id = $1 AND segment = $2 AND position = $3;
+
+-- name: load_cuts
+SELECT life, segment, position, last_segment FROM net.spool_handoff WHERE spool_id = $1 ORDER BY life;
+
+-- name: note_handoff
+-- Touches a row only if this batch was not applied before.
+INSERT INTO net.spool_handoff AS known (spool_id, life, number, segment, position, last_segment)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (spool_id, life) DO UPDATE SET
+    number = excluded.number,
+    segment = excluded.segment,
+    position = excluded.position,
+    last_segment = excluded.last_segment,
+    updated_at = now()
+WHERE known.number < excluded.number;
+
+-- name: find_handoff
+SELECT number FROM net.spool_handoff WHERE spool_id = $1 AND life = $2;
+
+-- name: forget_handoffs
+-- Of lives that ended so long ago that their segments are gone.
+DELETE FROM net.spool_handoff WHERE updated_at < now() - $1::double precision * interval '1 second';
+
+-- name: upsert_routers
+-- A router is made on the first proof of its secret (rule R2.1); of a NAS that was deleted meanwhile nothing is kept.
+INSERT INTO net.router AS known (nas_id, source_address, nas_identifier, first_seen, last_seen)
+SELECT seen.nas_id, seen.source_address::inet, seen.nas_identifier, to_timestamp(seen.at_s), to_timestamp(seen.at_s)
+FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::double precision[])
+    WITH ORDINALITY AS seen (nas_id, source_address, nas_identifier, at_s, ordinal)
+JOIN net.nas ON nas.id = seen.nas_id
+ORDER BY seen.ordinal
+ON CONFLICT (nas_id, source_address, nas_identifier) DO UPDATE SET
+    first_seen = least(known.first_seen, excluded.first_seen),
+    last_seen = greatest(known.last_seen, excluded.last_seen);
+
+-- name: upsert_servers
+-- Which of this node's addresses a router speaks to (rule R2.6).
+INSERT INTO net.nas_server AS known (router_id, node_id, local_address, last_heard)
+SELECT router.id, node.id, heard.local_address::inet, to_timestamp(heard.at_s)
+FROM unnest($2::integer[], $3::text[], $4::bytea[], $5::text[], $6::double precision[])
+    WITH ORDINALITY AS heard (nas_id, source_address, nas_identifier, local_address, at_s, ordinal)
+JOIN net.router ON router.nas_id = heard.nas_id AND router.source_address = heard.source_address::inet
+    AND router.nas_identifier = heard.nas_identifier
+JOIN net.node ON node.name = $1
+ORDER BY heard.ordinal
+ON CONFLICT (router_id, node_id, local_address) DO UPDATE SET
+    last_heard = greatest(known.last_heard, excluded.last_heard);
+
+-- name: arm_routers
+-- The ratchet of rule R2.3. What was verified before an operator's reset arms nothing.
+UPDATE net.router SET armed_at = to_timestamp(armed.at_s)
+FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::double precision[])
+    AS armed (nas_id, source_address, nas_identifier, at_s)
+WHERE router.nas_id = armed.nas_id AND router.source_address = armed.source_address::inet
+    AND router.nas_identifier = armed.nas_identifier
+    AND (router.reset_at IS NULL OR router.reset_at < to_timestamp(armed.at_s))
+    AND (router.armed_at IS NULL OR router.armed_at <= router.reset_at);
+
+-- name: add_refusals
+INSERT INTO net.refusal AS known (login_id, reason, minute, count)
+SELECT refused.login_id, refused.reason, to_timestamp(refused.minute * 60.0), refused.count
+FROM unnest($1::integer[], $2::text[], $3::bigint[], $4::bigint[])
+    WITH ORDINALITY AS refused (login_id, reason, minute, count, ordinal)
+ORDER BY refused.ordinal
+ON CONFLICT (login_id, reason, minute) DO UPDATE SET count = known.count + excluded.count;
+
+-- name: add_refusals_unknown
+-- At a router that has proved its secret: others could be invented without end. $7 holds each row's sample joined by
+-- U+001F, since arrays of arrays must be of one length; $8 is how many names are kept.
+INSERT INTO net.refusal_unknown AS known (router_id, reason, minute, count, sample)
+SELECT router.id, refused.reason, to_timestamp(refused.minute * 60.0), refused.count,
+    string_to_array(refused.sample, E'\x1f')
+FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])
+    WITH ORDINALITY AS refused (nas_id, source_address, nas_identifier, reason, minute, count, sample, ordinal)
+JOIN net.router ON router.nas_id = refused.nas_id AND router.source_address = refused.source_address::inet
+    AND router.nas_identifier = refused.nas_identifier
+ORDER BY refused.ordinal
+ON CONFLICT (router_id, reason, minute) DO UPDATE SET
+    count = known.count + excluded.count,
+    sample = ARRAY(
+        SELECT DISTINCT name FROM unnest(known.sample || excluded.sample) AS name ORDER BY name LIMIT $8);
+
+-- name: bind_macs
+-- The first device binds the login; a later one, and a login whose filling was switched off, changes nothing.
+UPDATE erp.login SET mac = learned.mac
+FROM (
+    SELECT login.id, wanted.mac
+    FROM unnest($1::integer[], $2::text[]) AS wanted (login_id, mac)
+    JOIN erp.login ON login.id = wanted.login_id
+    WHERE login.auto_fill_mac AND login.mac IS NULL AND login.deleted_at IS NULL
+    ORDER BY login.id
+    FOR UPDATE OF login
+) AS learned
+WHERE login.id = learned.id;
+
+-- name: save_watermark
+-- Ages of sessions count up to here (rule R5.3).
+UPDATE net.node SET drain_watermark = to_timestamp($2), records_undrained = $3 WHERE name = $1;

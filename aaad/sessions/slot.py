@@ -1,0 +1,212 @@
+"""One slot's spool on its way into PostgreSQL: read a batch, fold it, commit rows and cursor together.
+
+A record that nobody can read, or that PostgreSQL refuses for itself alone, is counted and set aside in a bounded
+file; it never stops the drain. Damage on disk is counted and told.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from aaad.clock import wall_s
+from aaad.errors import SpoolError, StoreError
+from aaad.log import get_logger
+from aaad.metrics import CounterFile
+from aaad.sessions.changes import KINDS, Changes, check, fold
+from aaad.sessions.store import CursorLost, DrainStore, Skipped
+from aaad.spool.directory import read_drained, write_drained
+from aaad.spool.reader import Batch, SpoolReader
+from aaad.spool.records import Record, decode
+from aaad.spool.retention import Removed, mark_drained, remove_drained
+from aaad.spool.segment import START, Cut, Frame, Position, Tail
+
+BATCH_RECORDS_MAX = 1000
+SET_ASIDE_OCTETS_MAX = 16 << 20
+_SHRINK = 10  # a refused batch is tried again in tenths, until the one record that is refused stands alone
+# Classes of SQLSTATE that speak of a value in the batch, not of PostgreSQL's own state: 22 data, 23 constraint,
+# 21 one row twice, P0 what a trigger of the ERP raises.
+_VALUE_CLASSES = ("21", "22", "23", "P0")
+
+_log = get_logger("drain")
+
+
+class _SetAside(NamedTuple):
+    frame: Frame
+    cause: str  # undecodable, unfit, refused
+    why: str
+
+
+class _Parsed(NamedTuple):
+    records: list[Record]
+    set_aside: list[_SetAside]
+
+
+class Oldest(NamedTuple):
+    """The first record of a spool that is not in PostgreSQL yet, and how many there are from it on."""
+
+    at_s: int
+    records: int
+
+
+class Slot:
+    """Drains one spool. Every method raises StoreError when PostgreSQL does not answer, and may be called again."""
+
+    def __init__(self, directory: Path, store: DrainStore, counters: CounterFile) -> None:
+        """SpoolError if the directory holds no spool yet."""
+        self._directory = directory
+        self._store = store
+        self._counters = counters
+        self._reader = SpoolReader(directory)
+        self.spool_id = self._reader.spool_id
+        self._cursor: Position | None = None  # None: ask PostgreSQL
+        copy = read_drained(directory)
+        self._place = copy.position if copy is not None else START  # the cursor as last known
+        self._cuts: list[Cut] = []
+        self._records_max = BATCH_RECORDS_MAX
+        self._tail_seen: Tail | None = None
+
+    def recover(self) -> None:
+        """If no process writes this spool, find its end on disk: after a power cut the published one may be old."""
+        self._reader.recover_abandoned()
+
+    def forget_cursor(self) -> None:
+        """Ask PostgreSQL where the cursor is before anything else is read."""
+        self._cursor, self._tail_seen = None, None
+
+    def check_cursor(self, cursor: Position | None) -> None:
+        """Compare with what PostgreSQL says now: after a failover that lost commits it is older."""
+        if self._cursor is not None and cursor != self._cursor:
+            _log.warning("drain.cursor_moved", slot=self._directory.name, was=self._cursor, now=cursor)
+            self.forget_cursor()
+
+    async def advance(self) -> bool:
+        """Apply one batch; False if there was nothing to apply."""
+        try:
+            return await self._advance()
+        except CursorLost as error:
+            self._counters.add("aaad_drain_cursor_lost_total")
+            _log.warning("drain.cursor_lost", slot=self._directory.name, error=str(error))
+            self.forget_cursor()
+            return True
+        except StoreError:
+            self.forget_cursor()  # whether it committed is known to PostgreSQL alone
+            raise
+
+    async def _advance(self) -> bool:
+        if self._cursor is None:
+            cursor = await self._store.load_cursor(self.spool_id, self._directory.name)
+            self._cuts = await self._store.load_cuts(self.spool_id)
+            self._cursor = self._place = cursor
+        tail = self._reader.tail()
+        if tail == self._tail_seen:
+            return False
+        batch = await asyncio.to_thread(
+            self._reader.read, self._cursor, records_max=self._records_max, cuts=self._cuts
+        )
+        if batch.next == self._cursor:
+            self._tail_seen = tail
+            return False
+        await self._apply(self._cursor, batch)
+        return True
+
+    async def _apply(self, cursor: Position, batch: Batch) -> None:
+        parsed = _parse(batch.frames)
+        try:
+            skipped = await self._store.apply(
+                self.spool_id, cursor, batch.next, cuts=self._cuts, changes=fold(parsed.records)
+            )
+        except StoreError as error:
+            if not (error.sqlstate or "").startswith(_VALUE_CLASSES):
+                raise
+            if len(batch.frames) > 1:
+                self._records_max = max(1, len(batch.frames) // _SHRINK)
+                return
+            parsed = _Parsed([], [_SetAside(frame, "refused", str(error)) for frame in batch.frames])
+            skipped = await self._store.apply(self.spool_id, cursor, batch.next, cuts=self._cuts, changes=Changes())
+        self._committed(cursor, batch, parsed, skipped)
+
+    def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
+        self._cursor = self._place = batch.next
+        self._records_max = min(BATCH_RECORDS_MAX, self._records_max * _SHRINK)
+        self._count(batch, parsed, skipped)
+        if batch.is_start_missing:
+            _log.error("drain.segment_missing", slot=self._directory.name, asked=cursor, continued=batch.segment)
+        for damage in batch.damages:
+            _log.error("spool.damaged", slot=self._directory.name, segment=batch.segment, **damage._asdict())
+        try:
+            self._set_aside(batch.segment, parsed.set_aside)
+            if cursor.segment and batch.segment > cursor.segment:
+                mark_drained(self._directory, cursor.segment, now_s=wall_s())
+        except OSError as error:
+            _log.error("spool.unwritable", slot=self._directory.name, error=str(error))
+
+    def _count(self, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
+        add = self._counters.add
+        add("aaad_drain_batches_total")
+        for record in parsed.records:
+            add(f"aaad_drain_records_total|kind={KINDS[type(record)]}")
+        for item in parsed.set_aside:
+            add(f"aaad_drain_set_aside_total|cause={item.cause}")
+        add("aaad_drain_skipped_total|kind=router_seen", skipped.routers)
+        add("aaad_drain_skipped_total|kind=name_refused", skipped.refused_names)
+        add("aaad_drain_segments_missing_total", int(batch.is_start_missing))
+        add("aaad_drain_damaged_total", len(batch.damages))
+        add("aaad_drain_damaged_bytes_total", sum(damage.end - damage.offset for damage in batch.damages))
+
+    def _set_aside(self, segment: int, items: Sequence[_SetAside]) -> None:
+        if not items:
+            return
+        path = self._directory / "set_aside.jsonl"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            room = SET_ASIDE_OCTETS_MAX - os.fstat(descriptor).st_size
+            for frame, cause, why in items:
+                place = {"segment": segment, "offset": frame.offset, "sequence": frame.sequence, "at_s": frame.at_s}
+                line = json.dumps({**place, "cause": cause, "why": why, "octets": frame.payload.hex()}) + "\n"
+                room -= len(line)
+                if room >= 0:
+                    os.write(descriptor, line.encode())
+            _log.error("drain.set_aside", slot=self._directory.name, records=len(items), was_room=room >= 0)
+        finally:
+            os.close(descriptor)
+
+    def find_oldest(self) -> Oldest | None:
+        """Return the first undrained record, and leave a copy of the cursor for status and gauges."""
+        tail = self._reader.tail()
+        if tail is None:
+            return None
+        first = self._reader.read(self._place, records_max=1, cuts=self._cuts).frames
+        oldest = Oldest(first[0].at_s, tail.next_sequence - first[0].sequence) if first else None
+        if self._cursor is not None:
+            drained = first[0].sequence if first else tail.next_sequence
+            write_drained(self._directory, Tail(self._cursor, drained))
+        return oldest
+
+    def remove_drained(self, *, now_s: float, keep_s: float, bytes_max: int) -> Removed:
+        """Remove what was drained long enough ago; nothing while it is not known what PostgreSQL has."""
+        if self._cursor is None:
+            return Removed(0, 0)
+        before = self._cursor.segment
+        return remove_drained(self._directory, before=before, now_s=now_s, keep_s=keep_s, bytes_max=bytes_max)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._reader.close()
+
+
+def _parse(frames: Sequence[Frame]) -> _Parsed:
+    parsed = _Parsed([], [])
+    for frame in frames:
+        cause = "undecodable"
+        try:
+            record = decode(frame.payload)
+            cause = "unfit"
+            check(record)
+        except SpoolError as error:
+            parsed.set_aside.append(_SetAside(frame, cause, str(error)))
+        else:
+            parsed.records.append(record)
+    return parsed

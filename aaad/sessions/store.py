@@ -1,0 +1,165 @@
+"""The drain's statements: cursor and rows in one transaction, so that each record counts exactly once (rule R6.1).
+
+A transaction takes its rows in one order everywhere: cursor, routers, servers, refusals, logins.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from aaad.db.connection import Database, Row, Transaction
+from aaad.db.statements import load_statements
+from aaad.errors import StoreError
+from aaad.sessions.changes import SAMPLE_MAX, Changes, RouterKey
+from aaad.spool.handoff import Handoff
+from aaad.spool.segment import Cut, Position
+
+_SQL = load_statements(Path(__file__).with_name("queries.sql"))
+_SAMPLE_SEPARATOR = "\x1f"
+
+
+class Skipped(NamedTuple):
+    """Rows of a committed batch that found no NAS or router to belong to."""
+
+    routers: int = 0
+    refused_names: int = 0
+
+
+class CursorLost(StoreError):  # noqa: N818  says what happened
+    """The cursor, or what counts behind it, is not what this batch was read by: read again from there."""
+
+
+class DrainStore:
+    """The drain's view of PostgreSQL."""
+
+    def __init__(self, database: Database, *, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def load_cursor(self, spool_id: UUID, slot: str) -> Position:
+        """Return where this spool is drained to; a new spool gets its cursor here."""
+        await self._database.execute(_SQL.make_cursor, spool_id, self._node, slot)
+        row = await self._database.fetchrow(_SQL.find_cursor, spool_id)
+        if row is None:
+            raise StoreError("the cursor vanished while it was read")
+        return Position(row[0], row[1])
+
+    async def load_cursors(self, spool_ids: Sequence[UUID]) -> dict[UUID, Position]:
+        """Return the cursors of these spools."""
+        rows = await self._database.fetch(_SQL.load_cursors, spool_ids)
+        return {row[0]: Position(row[1], row[2]) for row in rows}
+
+    async def load_cuts(self, spool_id: UUID) -> list[Cut]:
+        """Return behind what handed-over batches made a spool's own octets void."""
+        return [_cut(row) for row in await self._database.fetch(_SQL.load_cuts, spool_id)]
+
+    async def apply(
+        self, spool_id: UUID, before: Position, after: Position, *, cuts: Sequence[Cut], changes: Changes
+    ) -> Skipped:
+        """Write the rows and move the cursor, or neither. CursorLost if somebody was here meanwhile."""
+        async with self._database.transaction("read_committed") as transaction:
+            moved = await transaction.execute(_SQL.move_cursor, spool_id, *before, *after)
+            if _count(moved) != 1:
+                raise CursorLost("the cursor is not where this batch began")
+            # Asked for under the cursor's lock: a batch may have been handed over since this one was read.
+            if [_cut(row) for row in await transaction.fetch(_SQL.load_cuts, spool_id)] != list(cuts):
+                raise CursorLost("a batch was handed over meanwhile")
+            return await self._write(transaction, changes)
+
+    async def apply_handoff(self, handoff: Handoff, changes: Changes) -> Skipped | None:
+        """Write the rows of a batch that its writer could not put on disk; None if that was done before."""
+        async with self._database.transaction("read_committed") as transaction:
+            if handoff.spool_id != handoff.life:  # else its spool could not even be opened: there is no cursor
+                await transaction.execute(_SQL.make_cursor, handoff.spool_id, self._node, handoff.slot)
+                row = await transaction.fetchrow(_SQL.lock_cursor, handoff.spool_id)
+                if row is None or Position(row[0], row[1]) > handoff.cut.position:
+                    # Its writer is dead, and what it wrote may have been drained from the disk after all.
+                    raise CursorLost("the spool is drained beyond this batch")
+            noted = await transaction.execute(
+                _SQL.note_handoff,
+                handoff.spool_id,
+                handoff.life,
+                handoff.number,
+                handoff.segment,
+                handoff.offset,
+                handoff.last_segment,
+            )
+            if _count(noted) == 0:
+                row = await transaction.fetchrow(_SQL.find_handoff, handoff.spool_id, handoff.life)
+                if row is None or row[0] != handoff.number:
+                    raise CursorLost("a later batch of this writer came first")
+                return None
+            return await self._write(transaction, changes)
+
+    async def forget_handoffs(self, older_than_s: float) -> None:
+        """Forget lives of writers that handed over long ago."""
+        await self._database.execute(_SQL.forget_handoffs, older_than_s)
+
+    async def save_watermark(self, *, at_s: float, undrained: int) -> None:
+        """Publish how far this node is drained (rule R5.3)."""
+        await self._database.execute(_SQL.save_watermark, self._node, at_s, undrained)
+
+    async def _write(self, transaction: Transaction, changes: Changes) -> Skipped:
+        routers = names = 0
+        if changes.seen:
+            done = await transaction.execute(_SQL.upsert_routers, *_router_columns(changes.seen))
+            routers = len(changes.seen) - _count(done)
+        if changes.servers:
+            await transaction.execute(_SQL.upsert_servers, self._node, *_server_columns(changes))
+        if changes.armed:
+            await transaction.execute(_SQL.arm_routers, *_router_columns(changes.armed))
+        if changes.refused_logins:
+            refused = sorted(changes.refused_logins.items())
+            columns = [[key[place] for key, _ in refused] for place in range(3)]
+            await transaction.execute(_SQL.add_refusals, *columns, [count for _, count in refused])
+        if changes.refused_names:
+            done = await transaction.execute(_SQL.add_refusals_unknown, *_name_columns(changes), SAMPLE_MAX)
+            names = len(changes.refused_names) - _count(done)
+        if changes.bindings:
+            bindings = sorted(changes.bindings.items())
+            await transaction.execute(
+                _SQL.bind_macs, [login_id for login_id, _ in bindings], [mac for _, mac in bindings]
+            )
+        return Skipped(routers, names)
+
+
+def _cut(row: Row) -> Cut:
+    return Cut(UUID(str(row["life"])), Position(row["segment"], row["position"]), row["last_segment"])
+
+
+def _count(tag: str) -> int:
+    """Return how many rows a command tag speaks of: `INSERT 0 3`, `UPDATE 1`."""
+    return int(tag.rpartition(" ")[2])
+
+
+def _router_columns(routers: Mapping[RouterKey, float]) -> tuple[list[object], ...]:
+    ordered = sorted(routers.items())
+    keys = [key for key, _ in ordered]
+    return ([key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys], [at for _, at in ordered])
+
+
+def _server_columns(changes: Changes) -> tuple[list[object], ...]:
+    ordered = sorted(changes.servers.items())
+    routers = [router for (router, _), _ in ordered]
+    return (
+        [router[0] for router in routers],
+        [router[1] for router in routers],
+        [router[2] for router in routers],
+        [local_address for (_, local_address), _ in ordered],
+        [at for _, at in ordered],
+    )
+
+
+def _name_columns(changes: Changes) -> tuple[list[object], ...]:
+    ordered = sorted(changes.refused_names.items(), key=lambda item: item[0])
+    routers = [router for (router, _, _), _ in ordered]
+    return (
+        [router[0] for router in routers],
+        [router[1] for router in routers],
+        [router[2] for router in routers],
+        [reason for (_, reason, _), _ in ordered],
+        [minute for (_, _, minute), _ in ordered],
+        [count for _, (count, _) in ordered],
+        [_SAMPLE_SEPARATOR.join(sorted(sample)) for _, (_, sample) in ordered],
+    )
