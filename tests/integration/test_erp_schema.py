@@ -333,7 +333,7 @@ async def test_a_load_and_a_block_of_many_rows_take_seconds_also_after_small_one
 
 async def load_logins(database: Database, count: int) -> None:
     await database.execute(
-        "INSERT INTO erp.client (id, branch_id, kind, name) SELECT n, 1, 'E', 'Ana' FROM generate_series(3, $1::int) n",
+        "INSERT INTO erp.client (id, branch_id, kind, name) SELECT n, 1, 'E', 'Ana' FROM generate_series(3, $1) AS n",
         count,
     )
     await database.execute(

@@ -1,0 +1,27 @@
+"""Every named statement of every store is one that PostgreSQL takes, and one that the code uses."""
+
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from aaad.db.statements import load_statements
+
+PACKAGE = Path(__file__).resolve().parents[2] / "aaad"
+FILES = sorted(PACKAGE.glob("**/queries.sql"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
+async def test_each_statement_can_be_prepared_and_is_used(dsn, path: Path):
+    room = "\n".join(module.read_text(encoding="utf-8") for module in path.parent.glob("*.py"))
+    connection = await asyncpg.connect(dsn)
+    try:
+        for name, sql in load_statements(path).items():
+            try:
+                await connection.prepare(sql)
+            except asyncpg.PostgresError as error:
+                pytest.fail(f"{path.parent.name}: {name}: {error}")
+            assert re.search(rf"\b{name}\b", room), f"{path.parent.name}: {name} is not used"
+    finally:
+        await connection.close()
