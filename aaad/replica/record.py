@@ -20,9 +20,8 @@ _FACTS = Struct("<IIIIIHBBI")
 _DIGEST = Struct("<Q")
 _VERSION_SIZE = 1
 HEAD_SIZE = _VERSION_SIZE + _FACTS.size + _DIGEST.size
-_DAMAGED = Struct("<BI")
+_DAMAGED = 0  # stands where others have their version
 _LOGIN_ID = Struct("<I")
-_LOGIN_ID_AT = 8
 _NT_HASH_SIZE = 16
 _PASSWORD_AT = HEAD_SIZE + _NT_HASH_SIZE
 _unpack_facts = _FACTS.unpack_from
@@ -40,8 +39,11 @@ def encode(login: LoginFacts, digest: int) -> bytes:
 
 
 def decode(record: bytes) -> LoginFacts:
-    """Return the facts in a record; ReplicaError if it is of another version or cut off."""
-    if len(record) < HEAD_SIZE:
+    """Return the facts in a record; ReplicaError if it is of another version or cut off.
+
+    An NT hash or an MD5, 16 octets, always stands behind the head: a shorter record is no empty password.
+    """
+    if len(record) < _PASSWORD_AT:
         raise ReplicaError(f"a record of {len(record)} octets is too short")
     if record[0] != VERSION:
         raise ReplicaError(f"a record of version {record[0]} cannot be read by version {VERSION}")
@@ -56,14 +58,17 @@ def decode(record: bytes) -> LoginFacts:
 
 def encode_damaged(login_id: int) -> bytes:
     """Return a record that tells only whose row cannot be compiled: no version decodes it (rule R3.1)."""
-    return _DAMAGED.pack(0, login_id)
+    return bytes((_DAMAGED,)) + _LOGIN_ID.pack(login_id)
 
 
 def login_id_of(record: bytes) -> int:
-    """Return whose record it is; also of a damaged one."""
-    if len(record) == _DAMAGED.size:
-        return int(_DAMAGED.unpack(record)[1])
-    return int(_LOGIN_ID.unpack_from(record, _LOGIN_ID_AT)[0])
+    """Return whose record it is, also of a damaged one: in both the login's id stands behind the version.
+
+    ReplicaError if the record is too short even for that.
+    """
+    if len(record) < _VERSION_SIZE + _LOGIN_ID.size:
+        raise ReplicaError(f"a record of {len(record)} octets is nobody's")
+    return int(_LOGIN_ID.unpack_from(record, _VERSION_SIZE)[0])
 
 
 def digest_of(record: bytes) -> int:
@@ -152,5 +157,5 @@ def decode_tables(data: bytes) -> Tables:
     """Return the small tables; ReplicaError if they cannot be read."""
     try:
         return _tables_decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReplicaError(f"the replica's tables cannot be read: {error}") from error

@@ -1,0 +1,176 @@
+"""Records of logins and the small tables: what is written is read, anything else is a ReplicaError, names fold once."""
+
+import unicodedata
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aaad.errors import ReplicaError
+from aaad.policy.codes import LoginFlag
+from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.replica.record import (
+    HEAD_SIZE,
+    VERSION,
+    NasRow,
+    ParameterRow,
+    RouterRow,
+    Tables,
+    decode,
+    decode_tables,
+    digest_of,
+    encode,
+    encode_damaged,
+    encode_tables,
+    fold_name,
+    login_id_of,
+)
+
+ids = st.integers(0, 2**31 - 1)
+octets = st.integers(0, 255)
+
+
+def facts(*, is_md5: bool) -> st.SearchStrategy[LoginFacts]:
+    """Logins, of those whose password is stored in one of the two ways."""
+    flags = st.integers(0, 0xFFFF).map(
+        lambda flags: flags | LoginFlag.PASSWORD_IS_MD5 if is_md5 else flags & ~LoginFlag.PASSWORD_IS_MD5
+    )
+    secrets = (
+        (st.just(b""), st.binary(min_size=16, max_size=16))
+        if is_md5
+        else (st.binary(min_size=16, max_size=16), st.binary(max_size=128))
+    )
+    return st.builds(LoginFacts, ids, ids, ids, ids, ids, flags, octets, octets, st.integers(0, 2**32 - 1), *secrets)
+
+
+logins = facts(is_md5=True) | facts(is_md5=False)
+
+
+def login(**changes: object) -> LoginFacts:
+    """A login, with changes."""
+    return LoginFacts(1, 2, 3, 4, 5, 5, 2, 1, 0x64400001, b"n" * 16, b"wonderland")._replace(**changes)
+
+
+def tables() -> Tables:
+    """Small tables with one row of each kind."""
+    return Tables(
+        7,
+        [NasRow(1, "bras", "192.0.2.1/32", b"testing123", b"old secret", 1.5, "mikrotik", True, "auto", 900, 1)],
+        [RouterRow(1, "192.0.2.1", b"bras-\xff", 10.0, 0.0)],
+        [PlanFacts(5, "50 mega", "25M", "50M", 0, 0, 300)],
+        [ParameterRow("pppoe", 0, "S")],
+        b"k" * 16,
+        3,
+    )
+
+
+@given(logins, st.integers(0, 2**64 - 1))
+def test_a_record_comes_back_whole(before: LoginFacts, digest: int) -> None:
+    record = encode(before, digest)
+    assert decode(record) == before
+    assert type(decode(record)) is LoginFacts
+    assert digest_of(record) == digest
+    assert login_id_of(record) == before.login_id
+
+
+@given(logins)
+def test_the_head_holds_no_secret(before: LoginFacts) -> None:
+    other = before._replace(nt_hash=bytes(len(before.nt_hash)), password=bytes(len(before.password)))
+    assert encode(before, 1)[:HEAD_SIZE] == encode(other, 1)[:HEAD_SIZE]
+
+
+def test_a_record_of_another_version_is_refused() -> None:
+    record = encode(login(), 1)
+    for version in (0, VERSION + 1, 255):
+        with pytest.raises(ReplicaError, match="version"):
+            decode(bytes((version,)) + record[1:])
+
+
+@pytest.mark.parametrize("record", [encode(login(), 1), encode(login(flags=16, nt_hash=b"", password=b"m" * 16), 1)])
+def test_a_record_that_is_cut_off_is_refused_and_is_no_wrong_password(record: bytes) -> None:
+    for size in range(HEAD_SIZE + 16):
+        with pytest.raises(ReplicaError):
+            decode(record[:size])
+
+
+@given(st.binary(max_size=120))
+def test_any_octets_give_a_login_or_a_replica_error(record: bytes) -> None:
+    try:
+        assert isinstance(decode(record), LoginFacts)
+    except ReplicaError:
+        pass
+
+
+@given(ids)
+def test_r3_1_a_damaged_record_tells_whose_it_is_and_no_more(login_id: int) -> None:
+    record = encode_damaged(login_id)
+    assert login_id_of(record) == login_id
+    with pytest.raises(ReplicaError):
+        decode(record)
+
+
+@given(st.binary(max_size=HEAD_SIZE))
+def test_whose_record_it_is_is_a_number_or_a_replica_error(record: bytes) -> None:
+    try:
+        assert 0 <= login_id_of(record) < 2**32
+    except ReplicaError:
+        pass
+
+
+def test_tables_come_back_whole() -> None:
+    assert decode_tables(encode_tables(tables())) == tables()
+
+
+@given(st.binary(max_size=60))
+def test_any_octets_give_tables_or_a_replica_error(data: bytes) -> None:
+    with pytest.raises(ReplicaError):
+        decode_tables(data)
+
+
+def test_tables_that_are_cut_off_are_a_replica_error() -> None:
+    data = encode_tables(tables())
+    for size in range(len(data)):
+        with pytest.raises(ReplicaError):
+            decode_tables(data[:size])
+    for other in (msgspec.msgpack.encode({"generation": 1}), data.replace(b"50 mega", b"50 meg\xff")):
+        with pytest.raises(ReplicaError):
+            decode_tables(other)
+
+
+def test_no_repr_shows_a_secret() -> None:
+    shown = repr(tables()) + str(tables().nases) + f"{tables().nases[0]}"
+    for secret in ("testing123", "old secret", "kkkk"):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        (b"alice", b"alice"),
+        (b"ALICE", b"alice"),
+        (b"Maria@Provedor.COM.BR", b"maria@provedor.com.br"),
+        ("JOÃO".encode(), "joão".encode()),
+        ("joa\u0303o".encode(), "joão".encode()),
+        ("JOA\u0303O".encode(), "joão".encode()),
+        (b" alice ", b" alice "),
+        (b"a\0b", b"a\0b"),
+        (b"ALICE\xff", b"alice\xff"),
+        (b"", b""),
+    ],
+)
+def test_names_fold_in_case_and_composition_only(typed: bytes, key: bytes) -> None:
+    assert fold_name(typed) == key
+
+
+@given(st.text(max_size=60))
+def test_a_folded_name_folds_to_itself(name: str) -> None:
+    name = name.encode("utf-8", "ignore").decode()
+    key = fold_name(name.encode())
+    assert fold_name(key) == key
+    assert unicodedata.is_normalized("NFC", key.decode())
+
+
+@given(st.binary(max_size=253))
+def test_any_octets_fold(name: bytes) -> None:
+    assert isinstance(fold_name(name), bytes)
