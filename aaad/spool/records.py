@@ -73,5 +73,5 @@ def decode(data: bytes) -> Record:
     """Return the record in these octets; SpoolError if there is none."""
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SpoolError(f"not a record: {error}") from error
