@@ -12,6 +12,7 @@ Never a login's name, an address or another open set as a label (rule: labels co
 
 import mmap
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def read_counters(path: Path) -> dict[str, int] | None:
         header_start = len(_MAGIC) + _HEADER_LENGTH_OCTETS
         header_length = int.from_bytes(data[len(_MAGIC) : header_start], "little")
         names = msgspec.msgpack.decode(data[header_start : header_start + header_length], type=list[str])
-        cells = memoryview(data)[start : start + _CELL_OCTETS * len(names)].cast("Q")
+        cells = struct.unpack_from(f"={len(names)}Q", data, start)
         return dict(zip(names, cells, strict=True))
-    except (OSError, ValueError, msgspec.DecodeError):
+    except (OSError, struct.error, msgspec.DecodeError, UnicodeDecodeError):
         return None
