@@ -6,7 +6,6 @@ are ended, and the process exits non-zero for the supervisor to start it again. 
 is gone.
 """
 
-import argparse
 import asyncio
 import ctypes
 import fcntl
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aaad import clock
-from aaad.config import DEFAULT_PATH, Config, load_config, parse_config
+from aaad.config import Config, load_config, parse_config
 from aaad.daemon import services
 from aaad.daemon.context import RoleContext
 from aaad.daemon.process import PARENT
@@ -74,7 +73,7 @@ ROLES: dict[str, Role] = {
     ),
     "sync": Role(
         name="sync",
-        services=(services.feed, services.drain),
+        services=(services.feed, services.drain, services.handoff),
         counter_names=services.sync_counters,
         purposes=frozenset({Purpose.SYNC}),
         sections=_ALL | {"database", "replica", "spool"},
@@ -90,16 +89,6 @@ ROLES: dict[str, Role] = {
         silence_limit_s=60.0,
     ),
 }
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run the role of a command line: `role NAME --slot N --config PATH`."""
-    parser = argparse.ArgumentParser(prog="aaad role")
-    parser.add_argument("name")
-    parser.add_argument("--slot", type=int, default=0)
-    parser.add_argument("--config", type=Path, default=DEFAULT_PATH)
-    chosen = parser.parse_args(arguments)
-    return run_role(chosen.name, chosen.slot, chosen.config)
 
 
 def run_role(name: str, slot: int, config_path: Path) -> int:

@@ -7,12 +7,16 @@ second of its start.
 import asyncio
 import gc
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from aaad.daemon.context import RoleContext
 from aaad.daemon.sockets import Purpose
 from aaad.log import get_logger
+
+if TYPE_CHECKING:
+    from aaad.db.connection import Database
 
 _SPOOL_STOP_S = 3.0  # a sync of a healthy disk takes milliseconds; the supervisor's limit stands behind this one
 
@@ -25,14 +29,17 @@ def program_version() -> str:
         return "0"
 
 
-async def until_stopping(context: RoleContext, endless: Coroutine[object, object, None]) -> None:
-    """Run what never ends by itself until the role is to stop, then cancel it."""
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(endless)
-        stop = group.create_task(context.stopping.wait())
-        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        task.cancel()
-        stop.cancel()
+def _database(context: RoleContext, purpose: str, statement_timeout_s: float | None = None) -> "Database":
+    """Return a door of its own to PostgreSQL; nothing is connected yet."""
+    from aaad.db.connection import Database
+
+    database = context.config.database
+    return Database(
+        database.dsn.get_secret_value(),
+        connect_timeout_s=database.connect_timeout_s,
+        statement_timeout_s=statement_timeout_s or database.statement_timeout_s,
+        application_name=f"aaad {context.config.node.name} {purpose}",
+    )
 
 
 # --- radius ---------------------------------------------------------------------------------------------------------
@@ -111,20 +118,9 @@ async def control(context: RoleContext) -> None:
     """Keep the heartbeat, answer questions, serve the command line's socket and /metrics."""
     from aaad.daemon.control import PRUNE_TIMEOUT_S, Control
     from aaad.daemon.node_facts import NodeFiles
-    from aaad.db.connection import Database
     from aaad.journal import JournalReader
 
-    config = context.config
-    node, database = config.node, config.database
-
-    def connection(statement_timeout_s: float) -> Database:
-        return Database(
-            database.dsn.get_secret_value(),
-            connect_timeout_s=database.connect_timeout_s,
-            statement_timeout_s=statement_timeout_s,
-            application_name=f"aaad {node.name} control",
-        )
-
+    config, node = context.config, context.config.node
     ports = (config.radius.auth_port, config.radius.acct_port)
     controls, metrics = context.sockets_for(Purpose.CONTROL), context.sockets_for(Purpose.METRICS)
     service = Control(
@@ -132,8 +128,8 @@ async def control(context: RoleContext) -> None:
         version=program_version(),
         files=NodeFiles(node.state_dir, node=node.name, version=program_version(), ports=ports),
         journal=JournalReader(node.state_dir / "journal"),
-        database=connection(database.statement_timeout_s),
-        pruning=connection(PRUNE_TIMEOUT_S),
+        database=_database(context, "control"),
+        pruning=_database(context, "pruning", PRUNE_TIMEOUT_S),
         change_log_keep_s=config.replica.change_log_keep_s,
         control_listener=controls[0].socket if controls else None,
         metrics_listener=metrics[0].socket if metrics else None,
@@ -148,14 +144,68 @@ async def control(context: RoleContext) -> None:
 
 def sync_counters() -> Sequence[str]:
     """Return the names that the sync role counts under."""
-    return ()
+    from aaad.replica.feed import FEED_COUNTERS
+    from aaad.sessions.drain import DRAIN_COUNTERS
+    from aaad.sessions.handoff import HANDOFF_COUNTERS
+
+    return (*FEED_COUNTERS, *DRAIN_COUNTERS, *HANDOFF_COUNTERS)
 
 
 async def feed(context: RoleContext) -> None:
     """Keep the replica equal to PostgreSQL."""
-    await context.stopping.wait()
+    from aaad.replica.brake import BrakeLimits
+    from aaad.replica.feed import Feed, FeedSettings
+
+    node, database, replica = context.config.node, context.config.database, context.config.replica
+    settings = FeedSettings(
+        map_size_bytes=replica.map_size_bytes,
+        poll_interval_s=replica.poll_interval_s,
+        checksum_interval_s=replica.checksum_interval_s,
+        change_log_keep_s=replica.change_log_keep_s,
+        brake=BrakeLimits(
+            share=replica.brake_share, minimum_count=replica.brake_minimum, window_s=replica.brake_window_s
+        ),
+        connect_timeout_s=database.connect_timeout_s,
+        statement_timeout_s=database.statement_timeout_s,
+    )
+    service = Feed(
+        database.dsn.get_secret_value(),
+        node.state_dir / "replica",
+        node_name=node.name,
+        counters=context.counters,
+        settings=settings,
+    )
+    await service.run(context.stopping)
 
 
 async def drain(context: RoleContext) -> None:
     """Carry the spool into PostgreSQL."""
-    await context.stopping.wait()
+    from aaad.sessions.drain import Drain
+
+    node, spool = context.config.node, context.config.spool
+    database = _database(context, "drain")
+    service = Drain(
+        database,
+        node.state_dir / "spool",
+        node=node.name,
+        keep_s=spool.keep_s,
+        bytes_max=spool.bytes_max,
+        counters=context.counters,
+    )
+    try:
+        await service.run(context.stopping)
+    finally:
+        await database.close()
+
+
+async def handoff(context: RoleContext) -> None:
+    """Take what a radius process cannot write to its disk."""
+    from aaad.sessions.handoff import HandoffServer
+
+    database = _database(context, "handoff")
+    (listener,) = context.sockets_for(Purpose.SYNC)
+    service = HandoffServer(database, listener.socket, node=context.config.node.name, counters=context.counters)
+    try:
+        await service.run(context.stopping)
+    finally:
+        await database.close()
