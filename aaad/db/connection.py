@@ -29,7 +29,6 @@ _READ_ONLY = "25006"  # after a failover: this server is a standby now
 _CONNECTION_ENDED = ("57P01", "57P02", "57P03", "57P05")  # shut down, crashed, starting, idle too long
 
 _FAILURES = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-_CONNECT_FAILURES = (*_FAILURES, asyncpg.PostgresError)
 
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
@@ -172,7 +171,7 @@ class Database:
         try:
             async with asyncio.timeout(self._statement_timeout_s):
                 await connection.close()
-        except (TimeoutError, *_CONNECT_FAILURES):
+        except (TimeoutError, asyncpg.PostgresError, *_FAILURES):
             pass
         finally:
             connection.terminate()
@@ -217,7 +216,7 @@ class Database:
         if lost or sqlstate == _READ_ONLY:
             connection.terminate()
         return StoreError(
-            _message(error), may_have_committed=alone and lost, sqlstate=sqlstate, constraint=error.constraint_name
+            message_of(error), may_have_committed=alone and lost, sqlstate=sqlstate, constraint=error.constraint_name
         )
 
     async def _roll_back(self, connection: Any) -> None:
@@ -246,24 +245,12 @@ class Database:
         raise StoreError(f"PostgreSQL is away: {self._last_failure}")
 
     async def _connect_to(self, dsn: str) -> Any:
-        connection: Any = None
+        connection = await open_connection(dsn, self._connect_timeout_s, self._server_settings())
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                connection = await asyncpg.connect(
-                    dsn,
-                    timeout=None,  # ours is the limit
-                    target_session_attrs=None if "target_session_attrs" in dsn else "read-write",
-                    server_settings=self._server_settings(),
-                )
-                for channel, callback in self._listeners:
-                    await connection.add_listener(channel, _hint(callback))
-        except BaseException as error:
-            if connection is not None:
-                connection.terminate()
-            if isinstance(error, TimeoutError):
-                raise StoreError(f"no connection within {self._connect_timeout_s:g} s") from error
-            if isinstance(error, _CONNECT_FAILURES):
-                raise StoreError(_message(error)) from error
+            for channel, callback in self._listeners:
+                await self._limited(connection, False, connection.add_listener, channel, _hint(callback))
+        except StoreError:
+            connection.terminate()
             raise
         return connection
 
@@ -275,9 +262,30 @@ class Database:
         }
 
 
+async def open_connection(dsn: str, timeout_s: float, server_settings: dict[str, str]) -> Any:
+    """Connect to one host within the limit; StoreError without any part of the DSN if that fails."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await asyncpg.connect(
+                dsn,
+                timeout=None,  # ours is the limit
+                target_session_attrs=None if "target_session_attrs" in dsn else "read-write",
+                server_settings=server_settings,
+            )
+    except TimeoutError as error:
+        raise StoreError(f"no connection within {timeout_s:g} s") from error
+    except ValueError:  # its text quotes what it could not read: a password with an @, for one
+        raise StoreError("the DSN is not valid: postgresql://user:password@host:port/database") from None
+    except (asyncpg.PostgresError, *_FAILURES) as error:
+        raise StoreError(message_of(error)) from error
+
+
 def split_hosts(dsn: str) -> list[str]:
     """Return one DSN for each host of a DSN, so that a frozen host costs its own time only."""
-    parts = urlsplit(dsn)
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return [dsn]  # connecting will say so
     if "," not in parts.netloc:
         return [dsn]
     account, at, hosts = parts.netloc.rpartition("@")
@@ -291,7 +299,7 @@ def _hint(callback: Callable[[], None]) -> Callable[..., None]:
     return on_notification
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return an error's text without PostgreSQL's DETAIL, which shows the row with its passwords."""
     if not isinstance(error, asyncpg.PostgresError):
         return str(error)

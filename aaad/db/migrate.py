@@ -17,6 +17,7 @@ from typing import Any
 
 import asyncpg
 
+from aaad.db.connection import message_of, open_connection, split_hosts
 from aaad.errors import StoreError
 
 MIGRATIONS_DIRECTORY = Path(__file__).parent / "migrations"
@@ -116,26 +117,29 @@ async def _lock(connection: Any) -> None:
 
 @asynccontextmanager
 async def _connection(dsn: str) -> AsyncIterator[Any]:
-    connection: Any = None
+    connection = await _connect(dsn)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            connection = await asyncpg.connect(
-                dsn,
-                target_session_attrs=None if "target_session_attrs" in dsn else "read-write",
-                server_settings={"application_name": "aaad migrate"},
-            )
         async with asyncio.timeout(MIGRATION_TIMEOUT_S):
             await _check_server(connection)
             yield connection
     except TimeoutError as error:
         raise StoreError("PostgreSQL did not answer in time", may_have_committed=True) from error
     except asyncpg.PostgresError as error:
-        raise StoreError(str(error), sqlstate=error.sqlstate) from error
+        raise StoreError(message_of(error), sqlstate=error.sqlstate) from error
     except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise StoreError(f"PostgreSQL cannot be reached: {error}") from error
+        raise StoreError(f"the connection to PostgreSQL was lost: {error}", may_have_committed=True) from error
     finally:
-        if connection is not None:
-            connection.terminate()
+        connection.terminate()
+
+
+async def _connect(dsn: str) -> Any:
+    failure = StoreError("no host")
+    for host in split_hosts(dsn):
+        try:
+            return await open_connection(host, CONNECT_TIMEOUT_S, {"application_name": "aaad migrate"})
+        except StoreError as error:
+            failure = error
+    raise StoreError(f"PostgreSQL is away: {failure}") from failure
 
 
 async def _check_server(connection: Any) -> None:

@@ -337,6 +337,14 @@ async def test_a_frozen_first_host_costs_its_own_time_only(own: OwnServer):
     silent.close()
 
 
+@pytest.mark.parametrize("dsn", ["postgresql://u:sesame@x@h:no/db", "postgresql://u:sesame@[::1/db", "sesame", ""])
+async def test_a_wrong_dsn_is_refused_without_showing_it(dsn):
+    with pytest.raises(StoreError) as caught:
+        await door(dsn).execute("SELECT 1")
+    assert "sesame" not in str(caught.value)
+    assert "sesame" not in repr(caught.value.__cause__)
+
+
 def test_hosts_are_split_each_with_the_account_and_the_database():
     assert split_hosts("postgresql://u:p@a:1,[::1]:2/db?sslmode=require") == [
         "postgresql://u:p@a:1/db?sslmode=require",
