@@ -14,6 +14,7 @@ from aaad.policy.facts import PlanFacts
 from aaad.policy.grant import Grant
 from aaad.radius.packet import (
     MIKROTIK_VENDOR,
+    VALUE_SIZE_MAX,
     Attribute,
     attribute,
     integer_attribute,
@@ -27,7 +28,7 @@ _FRAMED_IP_HEADER = bytes((Attribute.FRAMED_IP_ADDRESS, 6))
 
 CLASS_VERSION = 1
 # version, slot, node, serial of the grant, login, contract, plan, fingerprint of the grant, count of leases
-_CLASS_BODY = Struct("!BBHQIIIIB")
+_CLASS_BODY = Struct("!BBIQIIIIB")
 _SIGNATURE_SIZE = 8
 CLASS_SIZE = _CLASS_BODY.size + _SIGNATURE_SIZE
 _CLASS_HEADER = bytes((Attribute.CLASS, CLASS_SIZE + 2))
@@ -124,5 +125,9 @@ def grant_fingerprint(reply: PlanReply, grant: Grant) -> int:
 
 
 def reject_attributes(message: str) -> bytes:
-    """Return the attributes of a Reject with a Reply-Message; none for an empty text."""
-    return attribute(Attribute.REPLY_MESSAGE, message.encode()[:253]) if message else b""
+    """Return the attributes of a Reject with a Reply-Message; none for an empty text.
+
+    A text that is too long is cut between letters: Reply-Message is UTF-8 (RFC 2865, 5.18).
+    """
+    octets = message.encode()[:VALUE_SIZE_MAX].decode(errors="ignore").encode()
+    return attribute(Attribute.REPLY_MESSAGE, octets) if octets else b""
