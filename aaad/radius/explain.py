@@ -44,7 +44,7 @@ def subject_of_name(name: bytes, key: bytes) -> int:
 def mask(name: bytes) -> str:
     """Return what may be shown of an unknown name: people type passwords there (rule R3.6)."""
     text = name.decode("utf-8", "replace")
-    shown = text[:2] if len(text) > 4 else text[:1]
+    shown = text[:2] if len(text) > 4 else text[:1] if len(text) > 1 else ""
     return "".join(c if c.isprintable() else "?" for c in shown) + f"***({len(name)})"
 
 
@@ -107,21 +107,25 @@ def explain(body: bytes) -> Explanation:
         end = at + 5 + body[at + 4]
         source_address = body[at + 5 : end].decode()
         head = body[end : end + head_size]
+        if len(head) not in (0, HEAD_SIZE):
+            raise AaadError(f"a journal entry with {len(head)} octets of a login")
         attributes = body[end + head_size :]
         packet = bytes(HEADER_SIZE) + attributes
         positions = walk(packet, len(packet))
         discarded = bool(flags & FLAG_DISCARDED)
         facts = decode(head + bytes(_SECRET_LENGTH)) if head else None
-    except (StructError, IndexError, UnicodeDecodeError, MalformedPacket) as error:
+        code = Discard(reason) if discarded else Reason(reason)
+        shown_credential = Credential(credential) if credential else None
+    except (StructError, IndexError, ValueError, MalformedPacket) as error:  # ValueError: text or code of no sense
         raise AaadError(f"not a journal entry: {error}") from error
 
     def shown(kind: int) -> str:
         return value_at(packet, positions[kind]).decode("utf-8", "replace") if kind in positions else ""
 
     return Explanation(
-        reason=None if discarded else Reason(reason),
-        discard=Discard(reason) if discarded else None,
-        credential=Credential(credential) if credential else None,
+        reason=code if isinstance(code, Reason) else None,
+        discard=code if isinstance(code, Discard) else None,
+        credential=shown_credential,
         signed=bool(flags & FLAG_SIGNED),
         queued_s=queued_us / 1e6,
         nas_id=nas_id,
