@@ -71,6 +71,10 @@ FAMILIES: dict[str, Family] = {
     "aaad_role_lost_requests_total": Family(
         (SLOT, "role"), "Requests that a role had taken from the kernel and not dealt with when it died."
     ),
+    "aaad_config_last_reload_successful": Family(
+        (SLOT,), "1 if the configuration on disk is in force, 0 if it was refused when it was last read."
+    ),
+    "aaad_config_last_reload_at_seconds": Family((SLOT,), "When a configuration was last put in force (Unix time)."),
     "aaad_counters_readable": Family((SLOT,), "1 if this slot's counter file can be read, else 0."),
     "aaad_control_turned_away_total": Family(
         (SLOT,), "Connections to /metrics and the control socket above their bound."

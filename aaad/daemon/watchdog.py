@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
 _STATUS_SERVER = 12
 _ACCESS_ACCEPT = 2
@@ -26,12 +27,14 @@ _REPLY_SIZE_MAX = 4096
 _REPLIES_READ_MAX = 64  # a round's replies, late ones of earlier rounds included
 _SECRET_OCTETS = 16
 
+Source = tuple[Any, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class WatchdogKey:
-    """Who may ask with the internal secret: exact source addresses and ports."""
+    """Who may ask with the internal secret: exact sources as the kernel gives them, in IPv6 with flow and scope."""
 
-    sources: tuple[tuple[str, int], ...]
+    sources: tuple[Source, ...]
     secret: bytes
 
     def __repr__(self) -> str:
@@ -46,8 +49,7 @@ class WatchdogKey:
     def decode(cls, data: bytes) -> "WatchdogKey":
         """Return the key in these octets of the supervisor's."""
         fields = json.loads(data)
-        sources = tuple((str(address), int(port)) for address, port in fields["sources"])
-        return cls(sources, bytes.fromhex(fields["secret"]))
+        return cls(tuple(tuple(source) for source in fields["sources"]), bytes.fromhex(fields["secret"]))
 
 
 def status_server(identifier: int, authenticator: bytes, secret: bytes) -> bytes:
@@ -80,7 +82,7 @@ class Prober:
                 opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
                 opened.bind((address, 0))
                 self._sockets[version] = opened
-        sources = tuple(opened.getsockname()[:2] for opened in self._sockets.values())
+        sources = tuple(opened.getsockname() for opened in self._sockets.values())
         self.key = WatchdogKey(sources, secrets.token_bytes(_SECRET_OCTETS))
         self._identifier = 0
         self._waiting: dict[tuple[str, int], bytes] = {}  # target -> authenticator of this round's question

@@ -68,7 +68,7 @@ class Listener:
 class Watchdog:
     """Who may ask Status-Server with the supervisor's own secret: exact source addresses and ports."""
 
-    sources: tuple[tuple[str, int], ...]
+    sources: tuple[Source, ...]
     secret: bytes
 
     def __repr__(self) -> str:

@@ -35,7 +35,7 @@ class Stub:
         data, source = socket.recvfrom(4096)
         self.context.counters.add(RECEIVED)
         key = self.context.watchdog
-        if key and source[:2] in key.sources:
+        if key and source in key.sources:
             if self.is_silent:
                 self.context.counters.add(NO_REPLICA)
                 return

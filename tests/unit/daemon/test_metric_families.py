@@ -13,7 +13,20 @@ PACKAGE = Path(aaad.__file__).parent
 DOCUMENT = PACKAGE.parent / "docs" / "metrics.md"
 NAME_IN_SOURCE = re.compile(r'"(aaad_[a-z0-9_]+)["|%]')
 NOT_METRICS = {"aaad_change", "aaad_question", "aaad_answer"}  # channels of PostgreSQL
-UNITS = ("_total", "_seconds", "_bytes", "_records", "_info", "_complete", "_readable", "_logins", "_up", "_holds", "_at_risk")
+UNITS = (
+    "_total",
+    "_seconds",
+    "_bytes",
+    "_records",
+    "_info",
+    "_complete",
+    "_readable",
+    "_logins",
+    "_up",
+    "_holds",
+    "_at_risk",
+    "_successful",
+)
 
 
 def names_in_the_source() -> set[str]:

@@ -44,17 +44,17 @@ def test_an_answer_under_another_secret_or_to_another_question_is_not_believed()
 
 
 def test_the_key_is_carried_whole_and_never_shown():
-    key = WatchdogKey((("127.0.0.1", 40000), ("::1", 40001)), b"\x00secret\xff")
+    key = WatchdogKey((("127.0.0.1", 40000), ("::1", 40001, 0, 0)), b"\x00secret\xff")
     assert WatchdogKey.decode(key.encode()) == key
     assert "secret" not in repr(key)
 
 
-def answer(server: socket.socket, key: WatchdogKey) -> tuple[str, int]:
+def answer(server: socket.socket, key: WatchdogKey) -> tuple[object, ...]:
     request, source = server.recvfrom(4096)
     head = b"\x02" + request[1:2] + b"\x00\x14"
     signature = hashlib.md5(head + request[4:20] + key.secret).digest()
     server.sendto(head + signature, source)
-    return source[:2]
+    return source
 
 
 @pytest.fixture
@@ -81,6 +81,15 @@ def test_who_answers_is_known_and_who_does_not_is_named(prober: Prober, server: 
     assert prober.finish_round() == [f"127.0.0.2 port {silent[1]}"]
 
 
+def test_an_ipv6_source_is_told_as_the_kernel_gives_it(prober: Prober):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
+        server.bind(("::1", 0))
+        server.settimeout(5)
+        prober.begin_round([server.getsockname()[:2]])
+        assert answer(server, prober.key) in prober.key.sources
+    assert prober.finish_round() == []
+
+
 def test_a_wildcard_socket_is_asked_at_the_loopback_address(prober: Prober, server: socket.socket):
     prober.begin_round([("0.0.0.0", server.getsockname()[1])])
     answer(server, prober.key)
@@ -88,7 +97,7 @@ def test_a_wildcard_socket_is_asked_at_the_loopback_address(prober: Prober, serv
 
 
 def test_a_late_answer_does_not_count_for_the_next_round(prober: Prober, server: socket.socket):
-    target = server.getsockname()
+    target = server.getsockname()[:2]
     prober.begin_round([target])
     assert len(prober.finish_round()) == 1
     prober.begin_round([target])
