@@ -276,7 +276,7 @@ class SupervisorConfig(_Section):
     )
     backoff_max_s: Number = _number(30.0, 0.1, 600.0, "Longest wait before a restart.", "seconds")
     drain_timeout_s: Number = _number(
-        5.0, 0.5, 80.0, "How long a stopping process may finish what it holds before it is killed.", "seconds"
+        5.0, 0.5, 30.0, "How long a stopping process may finish what it holds before it is killed.", "seconds"
     )
 
 
