@@ -355,6 +355,7 @@ class AccessPath:
 
     def _proven(self, router: Router, keys: SecretKeys, now_s: float) -> None:
         router.proven = keys
+        self._hood.keep(router)
         self._learned.secret_proven(router, now_s)
 
     def _unsigned(self, data: bytes, length: int, positions: dict[int, int], router: Router, now_s: float) -> Discard:

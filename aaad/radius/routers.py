@@ -18,6 +18,7 @@ Source = tuple[Any, ...]  # as the kernel gives it: (address, port) and for IPv6
 
 SECRETS_MAX = 4  # rule R2.2: at most 4 candidates a packet
 ROUTERS_MAX = 65_536  # a NAS entry may be a prefix, so its routers need a bound
+UNPROVEN_MAX = 8_192  # of these, kept before they proved their secret: a forger invents NAS-Identifiers
 _IDENTIFIERS = 256
 
 
@@ -156,11 +157,14 @@ class Registry:
     def find(self, source_address: str) -> Nas | None:
         """Return the entry that a datagram from this address belongs to."""
         nas = self._hosts.get(source_address)
-        if nas is not None or not self._prefixes:
+        if nas is not None or not (self._prefixes or ":" in source_address):
             return nas
         address = ip_address(source_address.partition("%")[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
+        nas = self._hosts.get(str(address))
+        if nas is not None:
+            return nas
         number = int(address)
         for version, length in self._lengths:
             if version == address.version:
@@ -206,16 +210,21 @@ class Neighbourhood:
         self._pinned[source] = nas
 
     def _nas_of(self, source: Source) -> Nas | None:
-        return self._pinned.get(source) or self._registry.find(source[0])
+        return self._pinned.get(source[:2]) or self._registry.find(source[0])
 
     def _renew_peer(self, source: Source, peer: Peer) -> None:
         nas = self._nas_of(source)
         if nas is None:
             del self.peers[source]
             return
-        if nas.nas_id != peer.nas.nas_id:
-            peer.router = None
         peer.nas = nas
+        # A router that found no room in the table, or whose entry is another now, would not see new tables.
+        if peer.router is not None and self.routers.get(self._key(peer, peer.router.identifier)) is not peer.router:
+            peer.router = None
+
+    @staticmethod
+    def _key(peer: Peer, identifier: bytes) -> tuple[int, str, bytes]:
+        return (peer.nas.nas_id, peer.source_address, identifier)
 
     def new_peer(self, source: Source) -> Peer | None:
         """Return the peer of a source not heard before, None for an unknown NAS; OverflowError when full."""
@@ -232,17 +241,22 @@ class Neighbourhood:
         router = peer.router
         if router is not None and router.identifier == identifier:
             return router
-        key = (peer.nas.nas_id, peer.source_address, identifier)
+        key = self._key(peer, identifier)
         router = self.routers.get(key)
         if router is None:
             router = Router(peer.nas, peer.source_address, identifier)
             row = self._rows.get(key)
             if row is not None:
                 router.apply(row)
-            if len(self.routers) < ROUTERS_MAX:
+            if len(self.routers) < UNPROVEN_MAX:
                 self.routers[key] = router
         peer.router = router
         return router
+
+    def keep(self, router: Router) -> None:
+        """Keep a router that proved its secret (rule R2.1)."""
+        if len(self.routers) < ROUTERS_MAX:
+            self.routers.setdefault((router.nas.nas_id, router.source_address, router.identifier), router)
 
     def forget_idle(self, before_s: float) -> int:
         """Forget the peers that were last heard before this instant. Returns how many."""

@@ -1,0 +1,283 @@
+"""Who asks: entries by address, routers behind them (R2.1), their ratchet (R2.3), bounds, and what a reload keeps."""
+
+import pytest
+
+from aaad.radius import routers
+from aaad.radius.integrity import SecretKeys
+from aaad.radius.routers import Nas, Neighbourhood, Peer, Registry, Remembered, Router
+from aaad.replica.record import NasRow, RouterRow
+
+NOW_S = 1_000_000.0
+
+
+def nas_row(nas_id: int = 1, address: str = "192.0.2.1/32", **changes: object) -> NasRow:
+    """A NAS entry, with changes."""
+    values = {
+        "name": f"bras {nas_id}",
+        "secret": b"testing123",
+        "secret_previous": b"",
+        "secret_previous_until_s": 0.0,
+        "kind": "mikrotik",
+        "enabled": True,
+        "message_authenticator": "auto",
+        "deadline_ms": 900,
+        "branch_id": 1,
+    } | changes
+    return NasRow(nas_id=nas_id, address=address, **values)
+
+
+def router_row(*, armed_at_s: float = 0.0, reset_at_s: float = 0.0, identifier: bytes = b"bras-01") -> RouterRow:
+    """What all nodes know of the router of `neighbourhood`."""
+    return RouterRow(1, "192.0.2.1", identifier, armed_at_s, reset_at_s)
+
+
+def neighbourhood(*rows: NasRow, peers_max: int = 100, router_rows: tuple[RouterRow, ...] = ()) -> Neighbourhood:
+    """A neighbourhood with these entries, by default one host."""
+    hood = Neighbourhood(peers_max=peers_max)
+    hood.load(rows or (nas_row(),), router_rows, NOW_S)
+    return hood
+
+
+def heard(hood: Neighbourhood, address: str = "192.0.2.1", port: int = 5000) -> Peer:
+    """A peer from which something was heard now."""
+    peer = hood.new_peer((address, port))
+    assert peer is not None
+    peer.heard_at_s = NOW_S
+    return peer
+
+
+# --- the registry ---------------------------------------------------------------------------------------------------
+
+ENTRIES = [
+    nas_row(1, "192.0.2.1/32"),
+    nas_row(2, "192.0.2.0/24"),
+    nas_row(3, "192.0.2.0/31"),
+    nas_row(4, "192.0.0.0/16"),
+    nas_row(5, "2001:db8::1/128"),
+    nas_row(6, "2001:db8::/32"),
+    nas_row(7, "2001:db8:1::/48"),
+    nas_row(8, "198.51.100.7/32"),
+    nas_row(9, "fe80::/10"),
+    nas_row(10, "fe80::9/128"),
+    nas_row(11, "2001:db8::0.0.0.8/128"),
+]
+
+
+@pytest.mark.parametrize(
+    ("address", "nas_id"),
+    [
+        ("192.0.2.1", 1),
+        ("192.0.2.0", 3),
+        ("192.0.2.2", 2),
+        ("192.0.2.255", 2),
+        ("192.0.3.0", 4),
+        ("192.1.0.0", None),
+        ("198.51.100.7", 8),
+        ("198.51.100.8", None),
+        ("2001:db8::1", 5),
+        ("2001:db8::2", 6),
+        ("2001:db8:1::2", 7),
+        ("2001:db9::", None),
+        ("2001:db8::8", 11),
+        ("::ffff:192.0.2.1", 1),
+        ("::ffff:192.0.2.2", 2),
+        ("::ffff:198.51.100.7", 8),
+        ("fe80::1%eth0", 9),
+        ("fe80::9%eth0", 10),
+    ],
+)
+def test_hosts_first_then_the_longest_prefix(address: str, nas_id: int | None) -> None:
+    found = Registry(ENTRIES, NOW_S).find(address)
+    assert (found.nas_id if found else None) == nas_id
+
+
+@pytest.mark.parametrize("address", ["::ffff:198.51.100.7", "fe80::9%eth0"])
+def test_a_mapped_or_scoped_host_is_found_without_any_prefix(address: str) -> None:
+    assert Registry([nas_row(8, "198.51.100.7/32"), nas_row(10, "fe80::9/128")], NOW_S).find(address) is not None
+
+
+def test_everybody_is_a_prefix_too() -> None:
+    registry = Registry([nas_row(1, "0.0.0.0/0"), nas_row(2, "::/0")], NOW_S)
+    assert [registry.find(address).nas_id for address in ("203.0.113.9", "2001:db8::9")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_prefix"),
+    [("192.0.2.1/32", False), ("192.0.2.0/31", True), ("2001:db8::1/128", False), ("2001:db8::/127", True)],
+)
+def test_one_address_is_no_prefix(address: str, is_prefix: bool) -> None:
+    nas = Nas(nas_row(address=address), NOW_S)
+    assert nas.is_prefix is is_prefix
+    assert nas.may_arm is not is_prefix
+
+
+def test_an_entry_without_a_secret_is_left_out() -> None:
+    registry = Registry([nas_row(secret=b""), nas_row(2, "198.51.100.0/24", secret=b"")], NOW_S)
+    assert list(registry) == []
+    assert registry.find("192.0.2.1") is None
+
+
+def test_all_entries_are_gone_through() -> None:
+    assert sorted(nas.nas_id for nas in Registry(ENTRIES, NOW_S)) == [row.nas_id for row in ENTRIES]
+
+
+# --- secrets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("until_s", "secrets"), [(NOW_S + 1, 2), (NOW_S, 1), (0.0, 1)])
+def test_a_previous_secret_counts_while_its_time_lasts(until_s: float, secrets: int) -> None:
+    nas = Nas(nas_row(secret_previous=b"old", secret_previous_until_s=until_s), NOW_S)
+    assert len(nas.keys) == secrets <= routers.SECRETS_MAX
+    assert nas.keys[0].same_secret(SecretKeys(b"testing123"))
+
+
+def test_the_proven_secret_stays_proven_when_it_becomes_the_previous_one() -> None:
+    hood = neighbourhood()
+    router = hood.router(heard(hood), b"bras-01")
+    hood.load([nas_row(secret=b"new", secret_previous=b"testing123", secret_previous_until_s=NOW_S + 9)], (), NOW_S)
+    assert router.proven is router.nas.keys[1]
+    hood.load([nas_row(secret=b"new")], (), NOW_S)
+    assert router.proven is router.nas.keys[0]
+    assert router.proven.same_secret(SecretKeys(b"new"))
+
+
+# --- routers and their ratchet --------------------------------------------------------------------------------------
+
+
+def test_r2_1_a_router_is_entry_source_and_identifier() -> None:
+    hood = neighbourhood(nas_row(1, "192.0.2.0/24"))
+    one, same = heard(hood), heard(hood, port=5001)
+    other = heard(hood, "192.0.2.2")
+    assert hood.router(one, b"a") is hood.router(same, b"a")
+    assert hood.router(one, b"b") is not hood.router(one, b"a")
+    assert hood.router(other, b"a") is not hood.router(one, b"a")
+    assert len(hood.routers) == 3
+
+
+def test_r2_3_what_all_nodes_know_arms_and_a_reset_frees() -> None:
+    hood = neighbourhood(router_rows=(router_row(armed_at_s=10.0),))
+    router = hood.router(heard(hood), b"bras-01")
+    assert router.armed
+    hood.load([nas_row()], [router_row(armed_at_s=10.0, reset_at_s=20.0)], NOW_S)
+    assert not router.armed
+    hood.load([nas_row()], [router_row(armed_at_s=30.0, reset_at_s=20.0)], NOW_S)
+    assert router.armed
+
+
+def test_r2_3_a_reset_frees_what_was_armed_here_and_not_yet_stored() -> None:
+    hood = neighbourhood()
+    router = hood.router(heard(hood), b"bras-01")
+    router.armed, router.locally_armed_at_s = True, NOW_S
+    hood.load([nas_row()], [router_row()], NOW_S)
+    assert router.armed, "a row that does not know of it yet disarms nothing"
+    hood.load([nas_row()], [router_row(reset_at_s=NOW_S + 1)], NOW_S)
+    assert not router.armed
+    router.armed, router.locally_armed_at_s = True, NOW_S + 2
+    hood.load([nas_row()], [router_row(reset_at_s=NOW_S + 1)], NOW_S)
+    assert router.armed, "one reset frees once"
+
+
+def test_r2_3_another_router_of_the_same_entry_is_not_armed() -> None:
+    hood = neighbourhood(router_rows=(router_row(armed_at_s=10.0),))
+    assert not hood.router(heard(hood), b"bras-02").armed
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+
+def test_peers_are_bounded_and_silent_ones_make_room() -> None:
+    hood = neighbourhood(nas_row(1, "192.0.2.0/24"), peers_max=3)
+    for port in range(3):
+        heard(hood, port=port)
+    with pytest.raises(OverflowError):
+        hood.new_peer(("192.0.2.1", 3))
+    assert hood.new_peer(("203.0.113.1", 3)) is None, "an unknown address is unknown, full or not"
+    assert hood.forget_idle(NOW_S) == 0
+    assert hood.forget_idle(NOW_S + 1) == 3
+    assert hood.new_peer(("192.0.2.1", 3)) is not None
+
+
+def test_r2_1_routers_that_prove_nothing_leave_room_for_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers, "ROUTERS_MAX", 20)
+    monkeypatch.setattr(routers, "UNPROVEN_MAX", 10)
+    hood = neighbourhood()
+    peer = heard(hood)
+    for number in range(100):
+        hood.router(peer, b"made up %d" % number)
+    assert len(hood.routers) == 10
+    for number in range(100):
+        genuine = hood.router(peer, b"genuine %d" % number)
+        hood.keep(genuine)
+        hood.keep(genuine)
+    assert len(hood.routers) == 20
+    assert hood.router(heard(hood, port=5001), b"genuine 0") is hood.routers[1, "192.0.2.1", b"genuine 0"]
+
+
+def test_a_router_that_found_no_room_obeys_new_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers, "UNPROVEN_MAX", 0)
+    hood = neighbourhood()
+    peer = heard(hood)
+    hood.router(peer, b"bras-01")
+    hood.load([nas_row(enabled=False)], (), NOW_S)
+    assert not hood.router(peer, b"bras-01").nas.enabled
+
+
+# --- new tables -----------------------------------------------------------------------------------------------------
+
+
+def test_a_reload_keeps_what_was_learned() -> None:
+    hood = neighbourhood()
+    peer = heard(hood)
+    router = hood.router(peer, b"bras-01")
+    router.statistics.requests = 7
+    peer.remembered[4] = Remembered(bytes(16), b"reply", NOW_S)
+    hood.load([nas_row(deadline_ms=3000, enabled=False)], (), NOW_S)
+    assert hood.peers["192.0.2.1", 5000] is peer
+    assert hood.router(peer, b"bras-01") is router
+    assert (router.statistics.requests, router.nas.deadline_s, peer.nas.enabled) == (7, 3.0, False)
+    assert peer.remembered[4].reply == b"reply"
+
+
+def test_an_entry_that_is_gone_takes_its_peers_and_routers_along() -> None:
+    hood = neighbourhood()
+    hood.router(heard(hood), b"bras-01")
+    hood.load([nas_row(2, "198.51.100.7/32")], (), NOW_S)
+    assert hood.peers == {}
+    assert hood.routers == {}
+    assert hood.new_peer(("192.0.2.1", 5000)) is None
+
+
+def test_an_address_that_moves_to_another_entry_is_another_router() -> None:
+    hood = neighbourhood(nas_row(1, "192.0.2.0/24"))
+    peer = heard(hood)
+    before = hood.router(peer, b"bras-01")
+    hood.load([nas_row(1, "192.0.2.0/24"), nas_row(2, "192.0.2.1/32", secret=b"other")], (), NOW_S)
+    after = hood.router(peer, b"bras-01")
+    assert after is not before
+    assert after.nas.nas_id == 2
+    assert after.proven.same_secret(SecretKeys(b"other"))
+
+
+@pytest.mark.parametrize("source", [("127.0.0.1", 40000), ("::1", 40000, 0, 0)])
+def test_a_pinned_source_is_known_whatever_the_tables_say(source: tuple) -> None:
+    hood = Neighbourhood(peers_max=10)
+    nas = Nas(nas_row(0, "127.0.0.1/32", secret=b"own"), 0.0)
+    hood.pin(source[:2], nas)
+    assert hood.new_peer(source).nas is nas
+    hood.load([nas_row(5, "127.0.0.0/8"), nas_row(6, "::1/128")], (), NOW_S)
+    assert hood.peers[source].nas is nas
+    assert hood.new_peer((source[0], 40001, *source[2:])).nas.nas_id in (5, 6)
+
+
+def test_counts_have_names() -> None:
+    router = Router(Nas(nas_row(), NOW_S), "192.0.2.1", b"")
+    router.statistics.late += 2
+    assert router.statistics.as_dict() == {
+        "bad_authenticators": 0,
+        "granted": 0,
+        "late": 2,
+        "refused": 0,
+        "requests": 0,
+        "resent": 0,
+        "unsigned_dropped": 0,
+    }
