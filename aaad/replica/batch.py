@@ -3,11 +3,12 @@
 Runs in the store's thread. Knows no PostgreSQL: what was read of it comes as values.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from aaad.replica.apply import Applied, apply_logins, merge_tables, release
+from aaad.replica.apply import Applied, MergedTables, apply_logins, merge_tables, release
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.compile import LoginChange
 from aaad.replica.record import Tables
@@ -45,6 +46,7 @@ def write_batch(
 ) -> Written:
     """Bring the generation to the batch's snapshot."""
     released = 0
+    held_before = len(meta.held_nases)
     if batch.is_hold_accepted:
         released, meta = _release_all(generation, meta)
     meta = replace(meta, snapshot=batch.snapshot, applied_at_s=now_s)
@@ -52,9 +54,11 @@ def write_batch(
         applied = apply_logins(write, batch.changes, count=meta.count, digest=meta.digest, limits=limits, now_s=now_s)
         meta = replace(meta, count=applied.count, digest=applied.digest)
         if batch.tables is not None:
-            meta = _write_tables(write, meta, batch.tables)
+            meta = _write_tables(write, meta, batch.tables, is_accepted=batch.is_hold_accepted)
         write.put_meta(meta)
-        return _written(write, meta, applied, released)
+        written = _written(write, meta, applied, released)
+        newly_held_nases = max(0, len(meta.held_nases) - held_before)
+        return dataclasses.replace(written, newly_held_count=written.newly_held_count + newly_held_nases)
 
 
 def _written(write: WriteTransaction, meta: ReplicaMeta, applied: Applied, released_count: int) -> Written:
@@ -84,18 +88,15 @@ def _release_all(generation: Generation, meta: ReplicaMeta) -> tuple[int, Replic
                 return released_count, meta
 
 
-def _write_tables(write: WriteTransaction, meta: ReplicaMeta, fresh: Tables) -> ReplicaMeta:
+def _write_tables(write: WriteTransaction, meta: ReplicaMeta, fresh: Tables, *, is_accepted: bool) -> ReplicaMeta:
     served = write.tables()
-    merged = merge_tables(
-        served,
-        replace(fresh, generation=served.generation),
-        held_nases=meta.held_nases,
-        held_plans=meta.held_plans,
-        keeps_lost=False,
-    )
+    fresh = replace(fresh, generation=served.generation)
+    merged = MergedTables(fresh, (), ())
+    if not is_accepted:
+        merged = merge_tables(served, fresh, held_nases=meta.held_nases, held_plans=meta.held_plans, keeps_lost=False)
     if merged.tables != served:
         write.put_tables(replace(merged.tables, generation=served.generation + 1))
-    return replace(meta, held_nases=merged.held_nases, held_plans=merged.held_plans)
+    return replace(meta, node_number=fresh.node_number, held_nases=merged.held_nases, held_plans=merged.held_plans)
 
 
 def write_meta(generation: Generation, meta: ReplicaMeta) -> Written:

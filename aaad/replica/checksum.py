@@ -23,11 +23,26 @@ IMPORT_LIMIT_S = 5.0  # the poll waits so long for the other connection
 class Checksum:
     """When the next comparison is due, the one that runs, and what came of the last."""
 
-    def __init__(self, connect: Callable[[], Database], *, interval_s: float, change_log_keep_s: float) -> None:
-        """Make the first one due soon; `connect` gives a connection that nobody waits for."""
+    def __init__(
+        self,
+        connect: Callable[[], Database],
+        *,
+        interval_s: float,
+        change_log_keep_s: float,
+        tell_difference: Callable[[], None],
+    ) -> None:
+        """Make the first one due soon.
+
+        Args:
+            connect: gives a connection that nobody else waits for.
+            interval_s: from one to the next.
+            change_log_keep_s: how old a change must be to be pruned from the log.
+            tell_difference: called when one has found a difference.
+        """
         self._connect = connect
         self._interval_s = interval_s
         self._change_log_keep_s = change_log_keep_s
+        self._tell_difference = tell_difference
         self._log = get_logger("replica")
         self._due_s = clock.monotonic_s() + min(AFTER_START_S, interval_s)
         self._begun_s = 0.0
@@ -99,4 +114,5 @@ class Checksum:
         self.finished_count += 1
         if expected != found:
             self.has_difference = True
+            self._tell_difference()
             self._log.error("replica.checksum_differs", replica_logins=expected[0], database_logins=found[0])

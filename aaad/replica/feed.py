@@ -84,12 +84,13 @@ class Feed:
         self._thread = ThreadPoolExecutor(1, "replica")  # a write transaction of LMDB belongs to one thread
         self._database = self._connect("feed", settings.statement_timeout_s)
         self._listening = self._connect("feed notifications", settings.statement_timeout_s)
+        self._wake = asyncio.Event()
         self._checksum = Checksum(
             lambda: self._connect("feed checksum", BULK_TIMEOUT_S),
             interval_s=settings.checksum_interval_s,
             change_log_keep_s=settings.change_log_keep_s,
+            tell_difference=self._wake.set,
         )
-        self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._is_open = False
         self._meta: ReplicaMeta | None = None

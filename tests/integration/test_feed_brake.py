@@ -1,0 +1,290 @@
+"""Rule R1.3 against a real PostgreSQL: a forgotten WHERE cuts nobody off, and a blocking day stops no unblock."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from replica_node import Node, erp, expected_contents, running, seed, until
+
+from aaad.db.connection import Database
+from aaad.replica.brake import BrakeLimits
+from aaad.replica.holds import accept_hold, hold_status
+
+N = 400  # the brake's least, 50 logins, is more than 5 % of them
+
+
+def door(dsn: str) -> Database:
+    return Database(dsn, connect_timeout_s=2, statement_timeout_s=2, application_name="test")
+
+
+async def accept(dsn: str) -> int:
+    database = door(dsn)
+    hold = await accept_hold(database, "maria")
+    await database.close()
+    assert hold is not None
+    return hold.cut_off_count
+
+
+FORGOTTEN_WHERE = [
+    "UPDATE erp.contract SET access_status = 'CM'",
+    "UPDATE erp.contract SET status = 'I'",
+    "UPDATE erp.contract SET suspended = true",
+    "UPDATE erp.contract SET plan_id = NULL",
+    "UPDATE erp.client SET active = false",
+    "UPDATE erp.login SET active = false",
+    "UPDATE erp.login SET deleted_at = now()",
+    "UPDATE erp.login SET password = 'changed'",
+    "UPDATE erp.login SET name = 'new.' || name",
+    "DELETE FROM erp.login",
+    "TRUNCATE erp.login",
+    "TRUNCATE erp.client CASCADE",
+]
+
+
+@pytest.mark.parametrize("statement", FORGOTTEN_WHERE)
+async def test_a_forgotten_where_is_held_and_accepted(statement: str, dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        before = node.contents()
+        await sql.execute(statement)
+        await until(lambda: node.count("held_logins") == N)
+        assert node.contents() == before
+        await until(lambda: node.meta.hold_id)
+        database = door(dsn)
+        hold = await hold_status(database)
+        await database.close()
+        assert (hold.state, hold.cut_off_count, hold.logins_count) in {("open", N, N), ("open", N, 0)}
+        assert hold.sample[0] == "login 1"
+        assert await accept(dsn) == N
+        assert await until(lambda: node.count("held_logins") == 0, 2.0) < 1.0
+        assert node.contents() == await expected_contents(dsn)
+        await until(lambda: node.meta.hold_id == 0)
+
+
+async def test_all_others_go_on_and_access_is_never_held(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 400")
+        await until(lambda: node.standing("user000400") == "BLOCKED_MANUALLY")
+        await sql.execute("UPDATE erp.contract SET access_status = CASE id WHEN 400 THEN 'A' ELSE 'CM' END")
+        await until(lambda: node.count("held_logins") == N - 1)
+        assert node.standing("user000400") == "GRANTED"  # unblocked by the very statement that is held
+        # While it is open: a new login, a single block, a speed, an unblock.
+        await sql.execute("INSERT INTO erp.login (id, contract_id, name, password) VALUES (900, 400, 'fresh', 'x')")
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 400")
+        await sql.execute("UPDATE erp.plan SET download = '99M' WHERE id = 1")
+        await sql.execute("UPDATE erp.contract SET access_status = 'A' WHERE id = 7")
+        await until(lambda: node.standing("user000400") == "BLOCKED_MANUALLY", 1.0)
+        assert node.standing("fresh") == "BLOCKED_MANUALLY"
+        await until(lambda: node.count("held_logins") == N - 2 and node.tables().plans[0].download == "99M", 1.0)
+        assert 7 not in node.held_ids()
+        # A held row that changes stays held, and what is let through is how it is then.
+        await sql.execute("UPDATE erp.contract SET access_status = 'D' WHERE id = 8")
+        await until(lambda: node.meta and _pending_status(node, 8) == "D")
+        assert node.standing("user000008") == "GRANTED"
+        await sql.execute("DELETE FROM erp.login WHERE id = 9")
+        await asyncio.sleep(0.3)
+        assert node.standing("user000009") == "GRANTED"
+        await accept(dsn)
+        await until(lambda: node.count("held_logins") == 0)
+        assert node.standing("user000008") == "ACCESS_DISABLED"
+        assert node.contents() == await expected_contents(dsn)
+
+
+def _pending_status(node: Node, login_id: int) -> str:
+    from aaad.policy.codes import AccessStatus
+    from aaad.replica.compile import facts_of
+
+    with node.feed._generation().read() as read:
+        pending = read.pending(login_id)
+    facts = facts_of(pending.record) if pending else None
+    return "D" if facts and facts.access_status == AccessStatus.DISABLED else ""
+
+
+async def test_undoing_the_mistake_closes_the_hold(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        before = node.contents()
+        await sql.execute("UPDATE erp.contract SET status = 'I'")
+        await until(lambda: node.meta.hold_id)
+        await sql.execute("UPDATE erp.contract SET status = 'A'")
+        await until(lambda: node.count("held_logins") == 0 and node.meta.hold_id == 0)
+        assert await sql.fetchval("SELECT state FROM net.hold") == "superseded"
+        assert {name: record[9:] for name, record in before.items()}.keys() == node.contents().keys()
+        assert node.standing("user000001") == "GRANTED"
+
+
+async def test_fifty_pass_and_the_next_are_held_until_the_window_moves(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    limits = BrakeLimits(minimum_count=50, window_s=1.5)
+    async with running(Node(dsn, tmp_path, brake=limits)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id <= 50")
+        await until(lambda: node.standing("user000050") == "BLOCKED_MANUALLY")
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 51")
+        await until(lambda: node.held_ids() == [51])
+        await asyncio.sleep(1.6)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 52")
+        await until(lambda: node.standing("user000052") == "BLOCKED_MANUALLY")
+        assert node.held_ids() == [51]
+
+
+async def test_a_run_that_passed_its_own_brake_is_not_held(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        for passed in (False, True):
+            run_id = await sql.fetchval(
+                "INSERT INTO net.run (kind, brake_passed) VALUES ('block', $1) RETURNING id", passed
+            )
+            first, last = (201, 400) if passed else (1, 200)
+            async with sql.transaction():
+                await sql.execute(f"SET LOCAL aaad.run = {run_id}")
+                await sql.execute(
+                    "UPDATE erp.contract SET access_status = 'CA' WHERE id BETWEEN $1 AND $2", first, last
+                )
+        await until(lambda: node.standing("user000400") == "BLOCKED_AUTOMATICALLY")
+        assert len(node.held_ids()) == 200
+        # The exempt do not count in the window of the others.
+        await sql.execute("UPDATE erp.contract SET access_status = 'A' WHERE id > 390")
+        await until(lambda: node.standing("user000400") == "GRANTED")
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id > 390")
+        await until(lambda: node.standing("user000400") == "BLOCKED_MANUALLY")
+
+
+async def test_a_run_too_large_for_a_poll_is_not_held_either(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aaad.replica.feed.CHANGES_MAX", 100)
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        run_id = await sql.fetchval("INSERT INTO net.run (kind, brake_passed) VALUES ('block', true) RETURNING id")
+        async with sql.transaction():
+            await sql.execute(f"SET LOCAL aaad.run = {run_id}")
+            await sql.execute("UPDATE erp.contract SET access_status = 'CA'")
+        await until(lambda: node.count("resyncs_total") == 2)
+        assert node.held_ids() == []
+        assert node.contents() == await expected_contents(dsn)
+
+
+async def test_the_hold_survives_restarts_and_is_accepted_while_the_feed_is_down(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        before = node.contents()
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM'")
+        await until(lambda: node.meta.hold_id)
+        hold_id = node.meta.hold_id
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.count("polls_total") > 1 and node.meta)
+        await sql.execute("UPDATE erp.plan SET download = '98M'")
+        await until(lambda: node.tables().plans[0].download == "98M")
+        assert node.contents() == before
+        assert node.meta.hold_id == hold_id
+    await accept(dsn)
+    async with running(Node(dsn, tmp_path)) as node:
+        await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY")
+        assert node.contents() == await expected_contents(dsn)
+
+
+async def test_a_resync_keeps_what_is_held(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id <= 100")
+        await until(lambda: node.meta.hold_id)
+        hold_id = node.meta.hold_id
+        await sql.execute("TRUNCATE erp.parameter")
+        await until(lambda: node.count("resyncs_total") == 2)
+        await until(lambda: node.held_ids() == list(range(1, 101)))
+        assert node.standing("user000100") == "GRANTED"
+        assert node.meta.hold_id == hold_id
+        await accept(dsn)
+        await until(lambda: node.standing("user000100") == "BLOCKED_MANUALLY", 1.0)
+        assert node.contents() == await expected_contents(dsn)
+
+
+async def test_two_nodes_share_one_hold(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with (
+        running(Node(dsn, tmp_path)) as one,
+        running(Node(dsn, tmp_path, name="node-b")) as two,
+        erp(dsn) as sql,
+    ):
+        await until(lambda: one.meta and two.meta)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM'")
+        await until(lambda: one.meta.hold_id and two.meta.hold_id)
+        assert one.meta.hold_id == two.meta.hold_id
+        assert await sql.fetchval("SELECT count(*) FROM net.hold") == 1
+        await accept(dsn)
+        await until(lambda: one.standing("user000001") == two.standing("user000001") == "BLOCKED_MANUALLY", 1.0)
+        assert await sql.fetchval("SELECT count(*) FROM net.node") == 2
+
+
+async def test_a_fresh_node_holds_nothing(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with erp(dsn) as sql:
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM'")
+    async with running(Node(dsn, tmp_path)) as node:
+        await until(lambda: node.meta)
+        assert node.held_ids() == []
+        assert node.contents() == await expected_contents(dsn)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM net.nas",
+        "UPDATE net.nas SET enabled = false",
+        "UPDATE net.nas SET secret = 'x'",
+        "TRUNCATE net.nas CASCADE",
+    ],
+)
+async def test_losing_most_concentrators_is_held(statement: str, dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 5)
+    async with erp(dsn) as sql:
+        await sql.execute(
+            "INSERT INTO net.nas (id, name, address, secret) "
+            "SELECT n, 'nas' || n, ('10.0.0.' || n)::cidr, 's' FROM generate_series(2, 4) n"
+        )
+        async with running(Node(dsn, tmp_path)) as node:
+            await until(lambda: node.meta)
+            await sql.execute("UPDATE net.nas SET enabled = false WHERE id = 4")
+            await until(lambda: not node.tables().nases[3].enabled)
+            before = [(nas.nas_id, nas.secret) for nas in node.tables().nases if nas.enabled]
+            await sql.execute(statement)
+            await until(lambda: len(node.meta.held_nases) == 3)
+            await sql.execute(
+                "INSERT INTO net.nas (id, name, address, secret) VALUES (9, 'nine', '10.9.0.0/16', 's')"
+            )
+            await until(lambda: any(nas.nas_id == 9 for nas in node.tables().nases))
+            assert [(nas.nas_id, nas.secret) for nas in node.tables().nases if nas.enabled][:3] == before
+            await until(lambda: node.meta.hold_id)
+            assert "NAS 127.0.0.0/8" in await sql.fetchval("SELECT sample FROM net.hold")
+            await accept(dsn)
+            await until(lambda: not node.meta.held_nases, 1.0)
+            rows = await sql.fetch("SELECT id, secret, enabled FROM net.nas ORDER BY id")
+            assert [(nas.nas_id, nas.secret.decode(), nas.enabled) for nas in node.tables().nases] == [
+                tuple(row) for row in rows
+            ]
+
+
+async def test_the_only_concentrator_may_be_disabled_but_not_vanish(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 5)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute("UPDATE net.nas SET enabled = false")
+        await until(lambda: not node.tables().nases[0].enabled)
+        await sql.execute("UPDATE net.nas SET enabled = true")
+        await until(lambda: node.tables().nases[0].enabled)
+        await sql.execute("DELETE FROM net.nas")
+        await until(lambda: node.meta.held_nases)
+        assert node.tables().nases
+        await sql.execute(
+            "INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'one', '127.0.0.0/8', 'testing123')"
+        )
+        await until(lambda: not node.meta.held_nases and not node.meta.hold_id)
