@@ -5,6 +5,8 @@ Pure: it gathers, and the service hands the records to the spool's writer thread
 bounded; what finds no room is counted.
 """
 
+from itertools import islice
+
 from aaad.policy.codes import Reason
 from aaad.radius.explain import mask
 from aaad.radius.routers import Router
@@ -20,6 +22,7 @@ from aaad.spool.records import (
 ANNOUNCE_EVERY_S = 300.0  # how often a router that is heard is told again, to keep its "last seen" true
 RECORDS_MAX = 10_000
 REFUSALS_MAX = 100_000
+TAKE_MAX = 4_000  # counts given out at a time: a blocking day must not pause the answers when its minute is over
 _SAMPLE_MAX = 5
 _MAC_DIGITS = 12
 _SEPARATORS = str.maketrans("", "", ":-. ")
@@ -95,13 +98,16 @@ class Learned:
             self._add(BindingLearned(login_id, "mac", mac, now_s))
 
     def take(self, now_s: float, *, everything: bool = False) -> list[Record]:
-        """Return what is to be written now: facts at once, counts when their minute is over (or `everything`)."""
+        """Return what is to be written now: facts at once, counts when their minute is over.
+
+        Of counts at most TAKE_MAX of each kind, the others the next time; with `everything` all there is.
+        """
         records, self._records = self._records, []
-        minute = int(now_s // 60)
-        for key in [key for key in self._logins if everything or key[2] != minute]:
+        minute, limit = int(now_s // 60), None if everything else TAKE_MAX
+        for key in list(islice((key for key in self._logins if everything or key[2] != minute), limit)):
             login_id, reason, of_minute = key
             records.append(LoginRefused(login_id, reason.label, of_minute, self._logins.pop(key)))
-        for name_key in [name_key for name_key in self._names if everything or name_key[2] != minute]:
+        for name_key in list(islice((key for key in self._names if everything or key[2] != minute), limit)):
             router, reason, of_minute = name_key
             refusals = self._names.pop(name_key)
             records.append(
