@@ -179,9 +179,6 @@ class RadiusConfig(_Section):
     receive_buffer_bytes: Whole = _whole(
         8_388_608, 65_536, 1_073_741_824, "Kernel buffer asked for per socket; the log tells what was got.", "octets"
     )
-    reply_ttl_s: Number = _number(
-        10.0, 5.0, 30.0, "How long an answer is kept for retransmissions (RFC 5080, 2.2.2).", "seconds"
-    )
     peers_max: Whole = _whole(16_384, 16, 1_048_576, "Most routers remembered at once.", "routers")
 
     @model_validator(mode="after")
