@@ -1,0 +1,172 @@
+"""The feed outlives what PostgreSQL and its own process do: killed, frozen, restarted, damaged."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from replica_node import Node, erp, expected_contents, running, seed, until
+
+from aaad.db.embedded import EmbeddedPostgres
+from aaad.db.migrate import migrate
+
+
+@pytest.fixture(scope="module")
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A server that these tests may kill."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("own_postgres"), settings={"shared_buffers": "16MB"}) as server:
+        yield server
+
+
+async def own_database(server: EmbeddedPostgres, name: str) -> str:
+    async with erp(server.dsn("postgres")) as sql:
+        await sql.execute(f"CREATE DATABASE {name}")
+    await migrate(server.dsn(name))
+    return server.dsn(name)
+
+
+def family(pid: int) -> list[int]:
+    """A server's processes: the postmaster and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+async def test_postgresql_killed_and_back(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    dsn = await own_database(own_postgres, "killed")
+    await seed(dsn, 100)
+    async with running(Node(dsn, tmp_path)) as node:
+        await until(lambda: node.meta)
+        before = node.contents()
+        assert own_postgres.pid is not None
+        os.kill(own_postgres.pid, signal.SIGKILL)
+        await until(lambda: node.count("poll_failures_total"))
+        failures, began = node.count("poll_failures_total"), monotonic()
+        await asyncio.sleep(1.0)
+        assert node.count("poll_failures_total") - failures <= 25 * (monotonic() - began)  # no busy loop
+        assert node.contents() == before
+        own_postgres.start()  # in this thread: the server is ended with the thread that started it
+        async with erp(dsn) as sql:
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+        await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY", 3.0)
+        assert node.contents() == await expected_contents(dsn)
+        assert node.count("resyncs_total") == 1
+        async with erp(dsn) as sql:  # notifications are back, too
+            await asyncio.sleep(1.5)
+            await sql.execute("UPDATE erp.contract SET access_status = 'A' WHERE id = 1")
+        await until(lambda: node.standing("user000001") == "GRANTED", 1.0)
+
+
+async def test_postgresql_frozen_and_thawed(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    dsn = await own_database(own_postgres, "frozen")
+    await seed(dsn, 100)
+    async with running(Node(dsn, tmp_path, statement_timeout_s=0.5, connect_timeout_s=0.5)) as node:
+        await until(lambda: node.meta)
+        assert own_postgres.pid is not None
+        frozen = family(own_postgres.pid)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            await until(lambda: node.count("poll_failures_total") >= 2)
+            assert node.standing("user000001") == "GRANTED"
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        async with erp(dsn) as sql:
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+        await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY", 3.0)
+
+
+async def test_postgresql_frozen_at_the_end(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    """A role that ends does not wait for a frozen server."""
+    dsn = await own_database(own_postgres, "frozen_at_end")
+    await seed(dsn, 10)
+    node = Node(dsn, tmp_path, statement_timeout_s=0.5, connect_timeout_s=0.5)
+    frozen: list[int] = []
+    try:
+        async with running(node):
+            await until(lambda: node.meta)
+            assert own_postgres.pid is not None
+            frozen = family(own_postgres.pid)
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            began = monotonic()
+        assert monotonic() - began < 4
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_started_without_postgresql(tmp_path: Path) -> None:
+    node = Node("postgresql://nobody@127.0.0.1:9/none", tmp_path)
+    async with running(node):
+        await until(lambda: node.count("poll_failures_total") >= 2)
+        assert node.meta is None
+
+
+async def test_backends_cancelled_and_terminated(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 50)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        for number in range(1, 21):
+            await sql.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await sql.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = $1", number)
+            await asyncio.sleep(0.03)
+        await until(lambda: node.login("user000020").plan_id == 2, 3.0)
+        assert node.contents() == await expected_contents(dsn)
+        assert node.count("resyncs_total") == 1
+
+
+async def test_a_damaged_store_is_rebuilt(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 20)
+    async with running(Node(dsn, tmp_path)) as node:
+        await until(lambda: node.meta)
+        directory = node.directory
+    data = directory / (directory / "current").read_text().strip() / "data.mdb"
+    data.write_bytes(b"\0" * 8192)
+    async with running(Node(dsn, tmp_path)) as node:
+        await until(lambda: node.meta)
+        assert node.contents() == await expected_contents(dsn)
+        assert len([path for path in directory.iterdir() if path.is_dir()]) == 1
+
+
+FEED_PROCESS = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from replica_node import Node
+async def main():
+    node = Node({dsn!r}, Path({directory!r}), poll_interval_s=0.05)
+    await node.feed.run(asyncio.Event())
+asyncio.run(main())
+"""
+
+
+async def test_the_feed_killed_at_random_points(dsn: str, tmp_path: Path) -> None:
+    """kill -9 while it loads and while changes pour in: what is on disk is always whole, and catches up."""
+    await seed(dsn, 3000)
+    program = FEED_PROCESS.format(tests=str(Path(__file__).parent), dsn=dsn, directory=str(tmp_path))
+    async with erp(dsn) as sql:
+        for attempt in range(6):
+            process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+            try:
+                began = monotonic()
+                while monotonic() - began < 0.35 + 0.13 * attempt:
+                    await sql.execute(
+                        "UPDATE erp.contract SET plan_id = 1 + (random() < 0.5)::int WHERE id % 7 = $1", attempt
+                    )
+                    await asyncio.sleep(0.01)
+            finally:
+                process.kill()
+                process.wait()
+    async with running(Node(dsn, tmp_path)) as node:
+        await until(lambda: node.count("polls_total"))
+        expected = await expected_contents(dsn)
+        await until(lambda: node.contents() == expected)
