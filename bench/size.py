@@ -49,8 +49,13 @@ def _measure(node: Node) -> Size:
 
 def _accepts(node: Node, number: int) -> bool:
     client = PapClient(node.ports.auth, timeout_s=0.2)
-    answer = client.ask(f"user{number:06d}", f"pass{number:06d}")
+    accepted = _is_accepted(client, number)
     client.close()
+    return accepted
+
+
+def _is_accepted(client: PapClient, number: int) -> bool:
+    answer = client.ask(f"user{number:06d}", f"pass{number:06d}")
     return answer is not None and answer.code == ACCEPT
 
 
@@ -67,9 +72,7 @@ def _start_without_database(node: Node, number: int) -> float:
         daemon = subprocess.Popen(command, stdout=log, stderr=log, cwd=sections.HERE.parent)
     client = PapClient(node.ports.auth, timeout_s=0.02)
     try:
-        wait_until(
-            lambda: client.ask(f"user{number:06d}", f"pass{number:06d}"), "an answer", daemon, _ANSWER_TIMEOUT_S
-        )
+        wait_until(lambda: _is_accepted(client, number), "an Accept", daemon, _ANSWER_TIMEOUT_S)
         return time.monotonic() - start
     finally:
         client.close()
