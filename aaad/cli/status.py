@@ -55,6 +55,8 @@ def find_problems(
         found.append(
             _("The copy of the logins is not being renewed; its age: {age}.", age=terminal.age(replica.age_s))
         )
+    if replica.held_count and (cluster is None or cluster.hold is None):
+        found.append(_("The brake holds back changes of {count} logins.", count=replica.held_count))
     for slot, age_s in role_ages_s(facts).items():
         if age_s > ROLE_SILENT_S:
             found.append(_("The process {slot} does not run; last seen: {age}.", slot=slot, age=terminal.age(age_s)))
@@ -163,6 +165,9 @@ class _Report:
                     mebibytes=f"{spool.disk_bytes / 1048576:.1f}",
                 )
             )
+
+        if any(spool.records_undrained for spool in facts.spools):
+            line("  " + _("oldest record that is not in PostgreSQL: {age}", age=age(facts.watermark_age_s)))
 
     def _nodes(self) -> None:
         _, age = self._terminal.speak, self._terminal.age

@@ -81,6 +81,17 @@ FAMILIES: dict[str, Family] = {
     ),
     "aaad_replica_complete": Family((), "1 once the node's replica was completely loaded, else 0."),
     "aaad_replica_polled_at_seconds": Family((SLOT,), "When the feed last looked at the change log (Unix time)."),
+    "aaad_replica_lag_seconds": Family(
+        (SLOT,), "From a change's commit to its application, of the last one applied."
+    ),
+    "aaad_replica_polls_total": Family((SLOT,), "Looks at the change log that succeeded."),
+    "aaad_replica_poll_failures_total": Family((SLOT,), "Looks at the change log that failed."),
+    "aaad_replica_changes_applied_total": Family((SLOT,), "Changes applied to the replica."),
+    "aaad_replica_resyncs_total": Family((SLOT,), "Times that the replica was built anew."),
+    "aaad_replica_checksums_total": Family((SLOT,), "Comparisons of the whole replica with PostgreSQL."),
+    "aaad_replica_holds_total": Family((SLOT,), "Times that the brake set changes aside."),
+    "aaad_replica_held_logins": Family((SLOT,), "Logins whose change the brake holds back now."),
+    "aaad_replica_unusable_logins": Family((SLOT,), "Logins whose row cannot be compiled; the log names them."),
     "aaad_replica_age_seconds": Family((), "Time since the feed last looked at the change log with success."),
     "aaad_replica_logins": Family((), "Logins in the replica."),
     "aaad_spool_undrained_records": Family((SLOT,), "Records on this node's disk alone, not yet in PostgreSQL."),
@@ -93,6 +104,29 @@ FAMILIES: dict[str, Family] = {
     "aaad_spool_segments_condemned_total": Family((SLOT,), "Segments given up after a failed write or sync."),
     "aaad_spool_handoffs_total": Family((SLOT, "outcome"), "Batches given to the role sync since the disk failed."),
     "aaad_spool_bytes": Family((SLOT,), "Disk taken by the spool's segments, drained ones included."),
+    "aaad_spool_disk_failures_total": Family((SLOT,), "Writes or syncs of the spool that failed."),
+    # the drain into PostgreSQL
+    "aaad_drain_batches_total": Family((SLOT,), "Batches of spool records committed in PostgreSQL."),
+    "aaad_drain_records_total": Family((SLOT, "kind"), "Spool records applied in PostgreSQL, by kind."),
+    "aaad_drain_set_aside_total": Family(
+        (SLOT, "cause"), "Records that could not be applied and lie in a file aside."
+    ),
+    "aaad_drain_skipped_total": Family((SLOT, "kind"), "Records about a NAS entry that is gone."),
+    "aaad_drain_segments_missing_total": Family((SLOT,), "Segments that were gone before they were drained."),
+    "aaad_drain_damaged_total": Family((SLOT,), "Places in segments that hold no record."),
+    "aaad_drain_damaged_bytes_total": Family((SLOT,), "Octets of these places."),
+    "aaad_drain_cursor_lost_total": Family((SLOT,), "Batches that another drain had committed already."),
+    "aaad_drain_store_errors_total": Family((SLOT,), "Times that PostgreSQL failed the drain."),
+    "aaad_drain_segments_removed_total": Family((SLOT, "when"), "Drained segments deleted: due, or early for room."),
+    "aaad_drain_undrained_records": Family((SLOT,), "Records of all slots that are not in PostgreSQL yet."),
+    "aaad_drain_watermark_at_seconds": Family((SLOT,), "Everything older than this is in PostgreSQL (Unix time)."),
+    "aaad_drain_watermark_age_seconds": Family((), "Time since the watermark."),
+    "aaad_handoff_batches_total": Family(
+        (SLOT, "outcome"), "Batches that sync took over from a role with a bad disk."
+    ),
+    "aaad_handoff_records_total": Family((SLOT,), "Records in these batches."),
+    "aaad_handoff_unreadable_total": Family((SLOT,), "Batches handed over that could not be read."),
+    # the control role
     "aaad_heartbeat_at_seconds": Family(
         (SLOT,), "When this node last wrote its heartbeat to PostgreSQL (Unix time)."
     ),

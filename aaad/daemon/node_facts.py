@@ -17,6 +17,8 @@ from aaad.replica.store import ReplicaReader
 from aaad.spool.directory import occupied_octets, read_drained, read_tail
 
 POLLED_AT = "aaad_replica_polled_at_seconds"
+HELD = "aaad_replica_held_logins"
+WATERMARK_AT = "aaad_drain_watermark_at_seconds"
 ROLE_HEARTBEAT = "aaad_role_heartbeat_seconds"
 ROLE_SILENT_S = 5.0  # a role shows twice a second that its loop turns
 ROUTER_COUNTERS = {
@@ -32,6 +34,8 @@ ROUTERS_MAX = 2_000  # of one process, the last heard; more series than this hel
 _ROUTERS_SUFFIX = ".routers"  # written by aaad.radius.server beside the counters
 _MICROSECONDS = 1e6
 
+AllCounters = dict[str, dict[str, int] | None]  # by slot; None: the file cannot be read
+
 
 class ReplicaFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The replica of this node. `age_s` is None until the feed has looked at PostgreSQL once."""
@@ -40,7 +44,7 @@ class ReplicaFacts(msgspec.Struct, frozen=True, kw_only=True):
     logins_count: int
     age_s: float | None
     applied_at_s: float | None
-    hold_id: int  # 0: nothing is held
+    held_count: int  # logins whose change the brake holds back
 
 
 class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,9 +92,10 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float  # Unix seconds
     replica: ReplicaFacts
     spools: list[SpoolFacts]
+    watermark_age_s: float | None  # how old the oldest record may be that is not in PostgreSQL; None: not known
     sockets: list[SocketFacts]
     routers: list[RouterFacts]
-    counters: dict[str, dict[str, int] | None]  # by slot; None: the file cannot be read
+    counters: AllCounters
 
 
 def role_ages_s(facts: NodeFacts) -> dict[str, float]:
@@ -131,6 +136,7 @@ class NodeFiles:
             at_s=now_s,
             replica=self._replica_facts(counters, now_s),
             spools=list(_spool_facts(self._spool)),
+            watermark_age_s=_age_s(counters, WATERMARK_AT, now_s),
             sockets=[_socket_facts(found) for found in read_udp_sockets(self._ports)],
             routers=list(_router_facts(self._counters)),
             counters=counters,
@@ -138,15 +144,15 @@ class NodeFiles:
 
     def replica_age_s(self, now_s: float) -> float | None:
         """Return how long ago the feed last looked at PostgreSQL with success, None if it never did."""
-        return _age_s(read_all_counters(self._counters), now_s)
+        return _age_s(read_all_counters(self._counters), POLLED_AT, now_s)
 
-    def _replica_facts(self, counters: dict[str, dict[str, int] | None], now_s: float) -> ReplicaFacts:
-        age_s = _age_s(counters, now_s)
+    def _replica_facts(self, counters: AllCounters, now_s: float) -> ReplicaFacts:
+        age_s = _age_s(counters, POLLED_AT, now_s)
         try:
             self.replica.begin()
             meta = self.replica.meta()
         except ReplicaError:
-            return ReplicaFacts(is_complete=False, logins_count=0, age_s=age_s, applied_at_s=None, hold_id=0)
+            return ReplicaFacts(is_complete=False, logins_count=0, age_s=age_s, applied_at_s=None, held_count=0)
         finally:
             self.replica.end()
         return ReplicaFacts(
@@ -154,18 +160,22 @@ class NodeFiles:
             logins_count=meta.count,
             age_s=age_s,
             applied_at_s=meta.applied_at_s,
-            hold_id=meta.hold_id,
+            held_count=_highest(counters, HELD),
         )
 
 
-def read_all_counters(directory: Path) -> dict[str, dict[str, int] | None]:
+def read_all_counters(directory: Path) -> AllCounters:
     """Return the counters of every slot, None for a file that cannot be read."""
     return {path.stem: read_counters(path) for path in sorted(directory.glob("*.cnt"))}
 
 
-def _age_s(counters: dict[str, dict[str, int] | None], now_s: float) -> float | None:
-    polled_us = max((values.get(POLLED_AT, 0) for values in counters.values() if values), default=0)
-    return max(0.0, now_s - polled_us / _MICROSECONDS) if polled_us else None
+def _highest(counters: AllCounters, name: str) -> int:
+    return max((values.get(name, 0) for values in counters.values() if values), default=0)
+
+
+def _age_s(counters: AllCounters, name: str, now_s: float) -> float | None:
+    at_us = _highest(counters, name)
+    return max(0.0, now_s - at_us / _MICROSECONDS) if at_us else None
 
 
 def gauges(facts: NodeFacts) -> Iterator[Gauge]:
@@ -176,6 +186,8 @@ def gauges(facts: NodeFacts) -> Iterator[Gauge]:
     yield Gauge("aaad_replica_logins", (), replica.logins_count)
     if replica.age_s is not None:
         yield Gauge("aaad_replica_age_seconds", (), replica.age_s)
+    if facts.watermark_age_s is not None:
+        yield Gauge("aaad_drain_watermark_age_seconds", (), facts.watermark_age_s)
     for spool in facts.spools:
         yield Gauge("aaad_spool_undrained_records", (spool.slot,), spool.records_undrained)
         yield Gauge("aaad_spool_bytes", (spool.slot,), spool.disk_bytes)

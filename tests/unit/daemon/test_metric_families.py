@@ -11,7 +11,7 @@ from aaad.radius.counters import RADIUS_COUNTERS
 
 PACKAGE = Path(aaad.__file__).parent
 DOCUMENT = PACKAGE.parent / "docs" / "metrics.md"
-NAME_IN_SOURCE = re.compile(r'"(aaad_[a-z0-9_]+)["|%]')
+NAME_IN_SOURCE = re.compile(r'"(aaad_[a-z0-9_]+[a-z])["|%]')
 NOT_METRICS = {"aaad_change", "aaad_question", "aaad_answer"}  # channels of PostgreSQL
 UNITS = (
     "_total",

@@ -30,8 +30,9 @@ def facts(counters: dict[str, dict[str, int] | None]) -> NodeFacts:
         node="bras-1",
         version="0.1.0",
         at_s=1000.0,
-        replica=ReplicaFacts(is_complete=True, logins_count=12, age_s=0.25, applied_at_s=999.0, hold_id=0),
+        replica=ReplicaFacts(is_complete=True, logins_count=12, age_s=0.25, applied_at_s=999.0, held_count=0),
         spools=[SpoolFacts(slot="radius-0", records_undrained=3, disk_bytes=65536)],
+        watermark_age_s=2.5,
         sockets=[SocketFacts(address="127.0.0.1", port=1812, number=0, queued_bytes=0, dropped_count=5)],
         routers=[
             RouterFacts(
@@ -95,6 +96,7 @@ def test_facts_of_the_node_and_of_the_kernel() -> None:
     samples = parse(render({"radius-0": None}))
     assert samples["aaad_node_info", (("node", "bras-1"), ("version", "0.1.0"))] == 1
     assert samples["aaad_replica_age_seconds", ()] == 0.25
+    assert samples["aaad_drain_watermark_age_seconds", ()] == 2.5
     assert samples["aaad_spool_undrained_records", (("slot", "radius-0"),)] == 3
     assert samples["aaad_udp_dropped_total", (("address", "127.0.0.1"), ("port", "1812"), ("socket", "0"))] == 5
     assert samples["aaad_counters_readable", (("slot", "radius-0"),)] == 0
