@@ -88,7 +88,7 @@ class Slot:
             return await self._advance()
         except CursorLost as error:
             self._counters.add("aaad_drain_cursor_lost_total")
-            _log.warning("drain.cursor_lost", slot=self._directory.name, error=str(error))
+            _log.info("drain.cursor_lost", slot=self._directory.name, error=str(error))
             self.forget_cursor()
             return True
         except StoreError:
@@ -108,6 +108,8 @@ class Slot:
         )
         if batch.next == self._cursor:
             self._tail_seen = tail
+            if tail is not None:
+                write_drained(self._directory, Tail(self._cursor, tail.next_sequence))
             return False
         await self._apply(self._cursor, batch)
         return True

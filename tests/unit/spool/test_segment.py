@@ -1,5 +1,7 @@
 """Framing: whatever happens to the octets, only whole records come out, in order, and damage is told."""
 
+from contextlib import suppress
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -54,7 +56,7 @@ def spans(records: list[bytes]) -> list[tuple[int, int]]:
     edges = [0]
     for record in records:
         edges.append(edges[-1] + frame_octets(len(record)))
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def test_header_round_trip():
@@ -66,10 +68,8 @@ def test_header_round_trip():
 def test_a_flipped_bit_in_a_header_is_noticed(place, bit):
     block = bytearray(encode_header(header()))
     block[place] ^= 1 << bit
-    try:
+    with suppress(SpoolError):
         assert decode_header(bytes(block)) == header()  # beyond what the header holds
-    except SpoolError:
-        pass
 
 
 def test_a_header_of_zeros_or_cut_off_is_no_header():

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from spool_disk import SEGMENT_BYTES, Answers, Disk, drained, newest, put, segments, writer
 
 from aaad.errors import SpoolError
 from aaad.metrics import CounterFile
@@ -17,7 +18,6 @@ from aaad.spool.directory import has_writer, read_header, read_tail, segment_num
 from aaad.spool.reader import SpoolReader
 from aaad.spool.segment import HEADER_OCTETS, RECORD_OCTETS_MAX, frame_octets
 from aaad.spool.writer import SPOOL_COUNTERS, SpoolWriter
-from spool_disk import SEGMENT_BYTES, Answers, Disk, drained, newest, put, segments, writer
 
 
 @pytest.fixture

@@ -1,0 +1,603 @@
+"""The drain against a real PostgreSQL: what each record becomes, and that it counts exactly once (rules R5.3, R6)."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from aaad.db.connection import Database
+from aaad.metrics import CounterFile
+from aaad.sessions import drain as drain_module
+from aaad.sessions import slot as slot_module
+from aaad.sessions.drain import DRAIN_COUNTERS, Drain
+from aaad.sessions.handoff import HANDOFF_COUNTERS, HandoffServer
+from aaad.sessions.store import _SQL
+from aaad.spool.directory import find_spool_id, read_drained, read_tail, segment_numbers, segment_path
+from aaad.spool.records import (
+    BindingLearned,
+    LoginRefused,
+    MessageAuthenticatorArmed,
+    NameRefused,
+    Record,
+    RouterSeen,
+    encode,
+)
+from aaad.spool.status import spool_statuses
+from aaad.spool.writer import SpoolWriter
+
+NODE = "node-1"
+MINUTE = 28_000_000
+AT_S = 1_700_000_000.0
+SEGMENT_BYTES = 1 << 16
+
+
+class House:
+    """One node's drain over a spool root, and a hand on the database."""
+
+    def __init__(self, dsn: str, root: Path) -> None:
+        self.root = root
+        self.dsn = dsn
+        self.database = self.connect()
+        self.counters = CounterFile(root.parent / "sync-0.cnt", [*DRAIN_COUNTERS, *HANDOFF_COUNTERS])
+        self.stopping = asyncio.Event()
+
+    def connect(self) -> Database:
+        return Database(self.dsn, connect_timeout_s=5, statement_timeout_s=5, application_name="test")
+
+    def drain(self, **changes) -> Drain:
+        settings = {"node": NODE, "keep_s": 3600.0, "bytes_max": 1 << 40, "counters": self.counters}
+        return Drain(self.connect(), self.root, **(settings | changes))
+
+    def count(self, name: str) -> int:
+        return self.counters.cells[self.counters.index[name]]
+
+    async def value(self, sql: str, *args):
+        row = await self.database.fetchrow(sql, *args)
+        return None if row is None else row[0]
+
+    async def refusals(self) -> dict[int, int]:
+        rows = await self.database.fetch("SELECT login_id, count FROM net.refusal ORDER BY login_id")
+        return {row[0]: row[1] for row in rows}
+
+    async def until(self, sql: str, expected, *, limit_s: float = 10) -> None:
+        deadline = time.monotonic() + limit_s
+        while (found := await self.value(sql)) != expected:
+            assert time.monotonic() < deadline, f"{found!r} instead of {expected!r}"
+            await asyncio.sleep(0.02)
+
+    async def until_counted(self, name: str, expected: int, *, limit_s: float = 10) -> None:
+        deadline = time.monotonic() + limit_s
+        while self.count(name) != expected:
+            assert time.monotonic() < deadline, f"{name} is {self.count(name)}"
+            await asyncio.sleep(0.01)
+
+    def put(self, records: list[Record | bytes], *, slot: str = "radius-0", **changes) -> None:
+        """One life of a writer: append, wait, end."""
+        settings = {"segment_bytes": SEGMENT_BYTES, "bytes_max": 1 << 30}
+        spool = SpoolWriter(self.root / slot, **(settings | changes))
+        spool.start()
+        for record in records:
+            assert spool.append(record if isinstance(record, bytes) else encode(record))
+        assert spool.stop(10)
+
+    @asynccontextmanager
+    async def draining(self, **changes):
+        stopping = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.drain(**changes).run(stopping))
+            try:
+                yield
+            finally:
+                stopping.set()
+
+    async def drain_all(self, **changes) -> None:
+        """Drain until every cursor stands at its spool's tail."""
+        async with self.draining(**changes):
+            deadline = time.monotonic() + 15
+            while not await self._is_drained():
+                assert time.monotonic() < deadline, "not drained"
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.12)  # a pass that finds nothing
+
+    async def _is_drained(self) -> bool:
+        rows = await self.database.fetch("SELECT spool_id, segment, position FROM net.spool_cursor")
+        cursors = {row[0]: (row[1], row[2]) for row in rows}
+        directories = list(self.root.iterdir())
+        return all(
+            cursors.get(find_spool_id(path)) == read_tail(path).position and has_not_grown(path)
+            for path in directories
+        )
+
+
+def has_not_grown(path: Path) -> bool:
+    """Whether the published tail names the newest segment."""
+    return read_tail(path).position.segment == segment_numbers(path)[-1]
+
+
+@pytest.fixture
+async def house(dsn, tmp_path):
+    made = House(dsn, tmp_path / "spool")
+    await made.database.execute("INSERT INTO net.node (name) VALUES ($1)", NODE)
+    await made.database.execute(
+        "INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '192.0.2.0/24', 's')"
+    )
+    yield made
+    await made.database.close()
+
+
+def refused(login_id: int, *, count: int = 1, minute: int = MINUTE) -> LoginRefused:
+    return LoginRefused(login_id, "wrong_password", minute, count)
+
+
+def seen(*, nas_id: int = 1, at_s: float = AT_S, local_address: str = "198.51.100.1") -> RouterSeen:
+    return RouterSeen(nas_id, "192.0.2.7", b"bng", local_address, at_s)
+
+
+def names_refused(*, source: str = "192.0.2.7", count: int = 2, sample: tuple[str, ...] = ("jo***",)) -> NameRefused:
+    return NameRefused(1, source, b"bng", "unknown_login", MINUTE, count, sample)
+
+
+async def make_login(house: House, login_id: int, **changes) -> None:
+    values = {"mac": None, "auto_fill_mac": True, "deleted_at": None} | changes
+    for sql in (
+        "INSERT INTO erp.branch (id, name) VALUES (1, 'B') ON CONFLICT DO NOTHING",
+        "INSERT INTO erp.plan (id, name, upload, download) VALUES (1, 'P', '50M', '50M') ON CONFLICT DO NOTHING",
+        "INSERT INTO erp.client (id, branch_id, kind, name) VALUES (1, 1, 'E', 'C') ON CONFLICT DO NOTHING",
+        "INSERT INTO erp.contract (id, client_id, branch_id, plan_id) VALUES (1, 1, 1, 1) ON CONFLICT DO NOTHING",
+    ):
+        await house.database.execute(sql)
+    await house.database.execute(
+        "INSERT INTO erp.login (id, contract_id, name, password, mac, auto_fill_mac, deleted_at) "
+        "VALUES ($1, 1, $2, 'pass', $3, $4, $5::text::timestamptz)",
+        login_id,
+        f"login{login_id}",
+        values["mac"],
+        values["auto_fill_mac"],
+        values["deleted_at"],
+    )
+
+
+async def test_every_statement_fits_the_schema(house):
+    for name, sql in _SQL.items():
+        async with house.database.transaction() as transaction:
+            await transaction.execute(f"PREPARE {name} AS {sql}")
+
+
+async def test_a_router_seen_becomes_router_and_server(house):
+    house.put([seen(at_s=AT_S + 60), seen(at_s=AT_S), seen(at_s=AT_S + 5, local_address="")])
+    await house.drain_all()
+    row = await house.database.fetchrow(
+        "SELECT host(source_address), nas_identifier, extract(epoch FROM last_seen)::float8 FROM net.router"
+    )
+    assert tuple(row) == ("192.0.2.7", b"bng", AT_S + 60)
+    server = await house.database.fetchrow(
+        "SELECT host(local_address), extract(epoch FROM last_heard)::float8, node.name "
+        "FROM net.nas_server JOIN net.node ON node.id = node_id"
+    )
+    assert tuple(server) == ("198.51.100.1", AT_S + 60, NODE)
+
+
+async def test_a_router_of_a_deleted_nas_is_skipped_and_counted(house):
+    house.put([seen(nas_id=99), refused(1)])
+    await house.drain_all()
+    assert await house.value("SELECT count(*) FROM net.router") == 0
+    assert await house.refusals() == {1: 1}
+    assert house.count("aaad_drain_skipped_total|kind=router_seen") == 1
+
+
+async def test_r2_3_the_ratchet_arms_once_and_not_over_an_operators_reset(house):
+    def armed(at_s: float) -> MessageAuthenticatorArmed:
+        return MessageAuthenticatorArmed(1, "192.0.2.7", b"bng", at_s)
+
+    sql = "SELECT extract(epoch FROM armed_at)::float8 FROM net.router"
+    house.put([armed(AT_S), armed(AT_S + 50)])
+    await house.drain_all()
+    first = await house.value(sql)
+    house.put([armed(AT_S + 60)])
+    await house.drain_all()
+    assert await house.value(sql) == first
+    await house.database.execute("UPDATE net.router SET reset_at = to_timestamp($1)", AT_S + 100)
+    house.put([armed(AT_S + 90)])  # from the backlog: verified before the reset
+    await house.drain_all()
+    assert await house.value(sql) == first
+    house.put([armed(AT_S + 110)])
+    await house.drain_all()
+    assert await house.value(sql) == AT_S + 110
+
+
+async def test_refusals_add_up_over_batches_and_slots(house):
+    for slot in ("radius-0", "radius-1"):
+        for _ in range(2):
+            house.put([refused(1, count=3), refused(2)], slot=slot)
+    await house.drain_all()
+    assert await house.refusals() == {1: 12, 2: 4}
+
+
+async def test_r3_6_refused_names_need_a_router_and_keep_a_small_sample(house):
+    house.put([seen()])
+    house.put([names_refused(sample=(f"x{number}***",)) for number in range(9)])
+    house.put([names_refused(source="192.0.2.99"), names_refused(sample=("a\0***",))])
+    await house.drain_all()
+    row = await house.database.fetchrow("SELECT count, sample FROM net.refusal_unknown")
+    assert row["count"] == 20
+    assert len(row["sample"]) == 5
+    assert house.count("aaad_drain_skipped_total|kind=name_refused") == 1
+
+
+async def test_a_binding_is_learned_only_where_it_is_wanted(house):
+    bound, mac = "00:00:5E:00:53:AA", "00:00:5E:00:53:01"
+    await make_login(house, 1)
+    await make_login(house, 2, auto_fill_mac=False)
+    await make_login(house, 3, mac=bound)
+    await make_login(house, 4, deleted_at="2024-01-01 00:00Z")
+    house.put([BindingLearned(login_id, "mac", mac, AT_S) for login_id in (1, 2, 3, 4, 5)])
+    await house.drain_all()
+    rows = await house.database.fetch("SELECT id, mac FROM erp.login ORDER BY id")
+    assert [tuple(row) for row in rows] == [(1, mac), (2, None), (3, bound), (4, None)]
+
+
+async def test_what_nobody_can_read_is_set_aside_and_stops_nothing(house):
+    house.put([refused(1), b"\xff not a record", LoginRefused(2, "x" * 99, MINUTE, 1), refused(3)])
+    await house.drain_all()
+    assert await house.refusals() == {1: 1, 3: 1}
+    lines = [json.loads(line) for line in (house.root / "radius-0" / "set_aside.jsonl").read_text().splitlines()]
+    assert [line["cause"] for line in lines] == ["undecodable", "unfit"]
+    assert bytes.fromhex(lines[0]["octets"]) == b"\xff not a record"
+    assert house.count("aaad_drain_set_aside_total|cause=undecodable") == 1
+    assert house.count("aaad_drain_set_aside_total|cause=unfit") == 1
+
+
+async def test_the_file_of_what_was_set_aside_is_bounded(house, monkeypatch):
+    monkeypatch.setattr(slot_module, "SET_ASIDE_OCTETS_MAX", 2000)
+    house.put([b"\xff" * 300] * 20 + [refused(1)])
+    await house.drain_all()
+    assert (house.root / "radius-0" / "set_aside.jsonl").stat().st_size <= 2000
+    assert await house.refusals() == {1: 1}
+    assert house.count("aaad_drain_set_aside_total|cause=undecodable") == 20
+
+
+async def test_one_record_that_postgresql_refuses_costs_itself_alone(house):
+    await house.database.execute("ALTER TABLE net.refusal ADD CONSTRAINT no_17 CHECK (login_id <> 17)")
+    house.put([refused(number) for number in range(1, 40)])
+    await house.drain_all()
+    assert await house.refusals() == {number: 1 for number in range(1, 40) if number != 17}
+    assert house.count("aaad_drain_set_aside_total|cause=refused") == 1
+
+
+async def test_damage_on_disk_is_counted_and_passed_over(house):
+    house.put([refused(number) for number in range(1, 11)])
+    path = segment_path(house.root / "radius-0", 1)
+    data = bytearray(path.read_bytes())
+    data[4096 + 30] ^= 0xFF
+    path.write_bytes(data)
+    await house.drain_all()
+    assert await house.refusals() == dict.fromkeys(range(2, 11), 1)
+    assert house.count("aaad_drain_damaged_total") == 1
+    assert house.count("aaad_drain_damaged_bytes_total") > 0
+
+
+async def test_r6_1_two_drains_of_one_spool_apply_each_record_once(house):
+    house.put([refused(number) for number in range(1, 3001)])
+    async with house.draining(), house.draining(), house.draining():
+        await house.until("SELECT count(*) FROM net.refusal", 3000)
+        await asyncio.sleep(0.3)
+    assert await house.value("SELECT sum(count) FROM net.refusal") == 3000
+
+
+async def test_r6_1_a_failover_that_lost_commits_is_drained_again(house):
+    """The rows and the cursor go back together; the drain notices without being restarted, and though it is idle."""
+    house.put([refused(1)])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.refusal", 1)
+        saved = await house.database.fetchrow("SELECT segment, position FROM net.spool_cursor")
+        house.put([refused(number) for number in range(2, 50)])
+        await house.until("SELECT count(*) FROM net.refusal", 49)
+        async with house.database.transaction("read_committed") as transaction:
+            await transaction.execute("DELETE FROM net.refusal WHERE login_id > 1")
+            await transaction.execute("UPDATE net.spool_cursor SET segment = $1, position = $2", *saved)
+        await house.until("SELECT count(*) FROM net.refusal", 49)
+    assert set((await house.refusals()).values()) == {1}
+
+
+async def test_r6_1_drained_segments_stay_and_undrained_ones_always(house, monkeypatch):
+    monkeypatch.setattr(drain_module, "RETENTION_EVERY_S", 0.1)
+    directory = house.root / "radius-0"
+    for number in range(4):
+        house.put([refused(number + 1)])
+    await house.drain_all(keep_s=3600.0)
+    assert segment_numbers(directory) == [1, 2, 3, 4]
+    async with house.draining(keep_s=0.0):
+        deadline = time.monotonic() + 5
+        while segment_numbers(directory) != [4]:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+
+async def test_drained_segments_give_way_when_room_runs_out(house, monkeypatch):
+    monkeypatch.setattr(drain_module, "RETENTION_EVERY_S", 0.1)
+    for number in range(6):
+        house.put([refused(number + 1)])
+    async with house.draining(keep_s=3600.0, bytes_max=20_000):
+        await asyncio.sleep(1.5)
+    assert segment_numbers(house.root / "radius-0")[-1] == 6
+    assert house.count("aaad_drain_segments_removed_total|when=early") >= 2
+
+
+async def test_a_cursor_whose_segment_is_gone_goes_on_at_the_first_that_exists(house):
+    house.put([refused(1)])
+    await house.drain_all()
+    house.put([refused(2)])
+    house.put([refused(3)])
+    for number in (1, 2):
+        segment_path(house.root / "radius-0", number).unlink()
+    await house.drain_all()
+    assert await house.refusals() == {1: 1, 3: 1}
+    assert house.count("aaad_drain_segments_missing_total") == 1
+
+
+async def test_r5_3_the_watermark_stands_at_the_oldest_undrained_record(house, monkeypatch):
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    house.put([refused(1)])
+    await house.drain_all()
+    await asyncio.sleep(0.2)
+    now_s = time.time()
+    age = "SELECT extract(epoch FROM now() - drain_watermark)::float8 FROM net.node"
+    assert await house.value(age) < drain_module.WATERMARK_MARGIN_S + 3
+    # A lock on the table that it writes: PostgreSQL answers, but the batch does not come through.
+    other = house.connect()
+    async with other.transaction("read_committed") as blocking:
+        await blocking.execute("LOCK TABLE net.refusal IN EXCLUSIVE MODE")
+        house.put([refused(2), refused(3)])
+        async with house.draining():
+            await house.until_counted("aaad_drain_undrained_records", 2)
+            assert house.count("aaad_drain_watermark_at_seconds") <= (now_s + 1) * 1e6
+            await blocking.execute("ROLLBACK; BEGIN")
+            await house.until("SELECT count(*) FROM net.refusal", 3)
+            await house.until("SELECT records_undrained FROM net.node", 0)
+            await house.until_counted("aaad_drain_undrained_records", 0)
+    await other.close()
+
+
+async def test_the_drain_outlives_its_connections(house):
+    house.put([refused(1)])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.refusal", 1)
+        for number in range(2, 6):
+            await house.database.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            house.put([refused(number)])
+            await house.until("SELECT count(*) FROM net.refusal", number)
+    assert await house.value("SELECT sum(count) FROM net.refusal") == 5
+
+
+async def test_a_slot_that_appears_later_is_found(house):
+    async with house.draining():
+        await asyncio.sleep(0.2)
+        house.put([refused(1)], slot="radius-7")
+        await house.until("SELECT count(*) FROM net.refusal", 1)
+
+
+async def test_a_spool_that_was_begun_anew_is_followed(house):
+    async with house.draining():
+        house.put([refused(1)])
+        await house.until("SELECT count(*) FROM net.refusal", 1)
+        shutil.rmtree(house.root / "radius-0")
+        house.put([refused(2)])
+        await house.until("SELECT count(*) FROM net.refusal", 2)
+    assert await house.value("SELECT count(*) FROM net.spool_cursor") == 2
+
+
+async def test_after_a_power_cut_a_slot_without_writer_is_drained_to_its_end(house):
+    house.put([refused(1)])
+    old_tail = (house.root / "radius-0" / "tail").read_bytes()
+    await house.drain_all()
+    spool = SpoolWriter(house.root / "radius-0", segment_bytes=SEGMENT_BYTES, bytes_max=1 << 30)
+    spool.start()
+    spool.append(encode(refused(2)))
+    assert spool.stop(5)
+    (house.root / "radius-0" / "tail").write_bytes(old_tail)
+    await house.drain_all()
+    assert await house.refusals() == {1: 1, 2: 1}
+
+
+async def test_status_tells_depth_and_age_from_files_alone(house):
+    house.put([refused(1), refused(2)])
+    (status,) = spool_statuses(house.root, now_s=time.time() + 100)
+    assert (status.slot, status.undrained_records, status.is_written) == ("radius-0", 2, False)
+    assert 99 < status.oldest_age_s < 110
+    assert status.undrained_bytes > 50
+    assert status.append_rate_per_s > 0
+    await house.drain_all()
+    while read_drained(house.root / "radius-0") is None:
+        await house.drain_all()
+    (status,) = spool_statuses(house.root, now_s=time.time())
+    assert (status.undrained_records, status.undrained_bytes, status.oldest_age_s) == (0, 0, 0.0)
+    assert read_drained(house.root / "radius-0").next_sequence == 2
+
+
+# --- handing over -------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def serving(house: House, path: Path):
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(8)
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        server = HandoffServer(house.connect(), listener, node=NODE, counters=house.counters)
+        group.create_task(server.run(stopping))
+        try:
+            yield
+        finally:
+            stopping.set()
+    listener.close()
+    with suppress(FileNotFoundError):
+        path.unlink()
+
+
+class BrokenDisk:
+    """Takes what is written and fails to make it durable: the worst case, since the octets may be there after all."""
+
+    def __init__(self) -> None:
+        self.is_broken = False
+        self.spares_headers = False
+        self._offset = 0
+
+    def write(self, descriptor: int, data: bytes, offset: int) -> int:
+        self._offset = offset
+        return os.pwrite(descriptor, data, offset)
+
+    def sync(self, descriptor: int) -> None:
+        if self.is_broken and (self._offset or not self.spares_headers):
+            raise OSError(5, "Input/output error")
+
+
+def begin(house: House, path: Path, disk: BrokenDisk) -> SpoolWriter:
+    spool = SpoolWriter(
+        house.root / "radius-0",
+        segment_bytes=SEGMENT_BYTES,
+        bytes_max=1 << 30,
+        handoff=path,
+        write=disk.write,
+        sync=disk.sync,
+    )
+    spool.start()
+    return spool
+
+
+async def put_one(spool: SpoolWriter, record: Record) -> bool:
+    said: list[bool] = []
+    assert spool.append(encode(record), said.append)
+    deadline = time.monotonic() + 10
+    while not said:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+    return said[0]
+
+
+async def test_r6_3_a_broken_disk_hands_over_and_silence_only_when_both_fail(house, tmp_path):
+    path, disk = tmp_path / "sync.sock", BrokenDisk()
+    async with serving(house, path):
+        spool = begin(house, path, disk)
+        assert await put_one(spool, refused(1))
+        disk.is_broken = True
+        assert await put_one(spool, refused(2))
+        assert await put_one(spool, refused(3))
+        assert await house.refusals() == {2: 1, 3: 1}  # committed before the answer
+    assert not await put_one(spool, refused(4))
+    disk.is_broken = False
+    await asyncio.sleep(0.6)
+    assert await put_one(spool, refused(5))
+    assert spool.stop(5)
+    await house.drain_all()
+    assert await house.refusals() == {1: 1, 2: 1, 3: 1, 5: 1}
+
+
+@pytest.mark.parametrize("drains_all_the_time", [False, True])
+async def test_r6_3_octets_that_did_reach_the_disk_are_not_applied_again(
+    house, tmp_path, monkeypatch, drains_all_the_time
+):
+    """Handed over, then ended before a fresh segment cuts the batch off, and even the tidying was lost."""
+    monkeypatch.setattr("aaad.spool.appender.Appender._release_unused", lambda *_: None)
+    monkeypatch.setattr("aaad.spool.appender.Path.unlink", lambda *_: None)
+    path, disk = tmp_path / "sync.sock", BrokenDisk()
+    disk.spares_headers = True
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(house, path))
+        spool = begin(house, path, disk)
+        assert await put_one(spool, refused(1))
+        if drains_all_the_time:  # it knows of no cut yet
+            await stack.enter_async_context(house.draining())
+            await house.until("SELECT count(*) FROM net.refusal", 1)
+        disk.is_broken = True
+        assert await put_one(spool, refused(2))
+        assert spool.stop(5)
+        for number in (1, 2):
+            assert encode(refused(2)) in segment_path(house.root / "radius-0", number).read_bytes()
+        house.put([refused(3)])
+        if drains_all_the_time:
+            await house.until("SELECT count(*) FROM net.refusal", 3)
+    await house.drain_all()
+    assert await house.refusals() == {1: 1, 2: 1, 3: 1}
+
+
+async def test_a_batch_that_comes_twice_is_applied_once(house, tmp_path):
+    from uuid import uuid4
+
+    from aaad.spool.handoff import Handoff, HandoffClient
+
+    path, life = tmp_path / "sync.sock", uuid4()
+
+    def batch(number: int, login_id: int) -> Handoff:
+        return Handoff(life, life, "radius-0", number, 0, 0, 0, [encode(refused(login_id))])
+
+    async with serving(house, path):
+        client = HandoffClient(path, timeout_s=2)
+        assert await asyncio.to_thread(client.send, batch(1, 1))
+        assert await asyncio.to_thread(client.send, batch(1, 1))
+        assert await asyncio.to_thread(client.send, batch(2, 2))
+        assert not await asyncio.to_thread(client.send, batch(1, 1))  # so late that its writer has given it up
+        client.close()
+    assert await house.refusals() == {1: 1, 2: 1}
+    assert house.count("aaad_handoff_batches_total|outcome=repeated") == 1
+
+
+async def test_a_batch_of_a_dead_writer_is_refused_once_its_spool_was_drained_further(house, tmp_path):
+    from uuid import uuid4
+
+    from aaad.spool.handoff import Handoff, HandoffClient
+    from aaad.spool.reader import SpoolReader
+
+    path = tmp_path / "sync.sock"
+    house.put([refused(1), refused(2)])
+    await house.drain_all()
+    spool_id = SpoolReader(house.root / "radius-0").spool_id
+    late = Handoff(spool_id, uuid4(), "radius-0", 1, 1, 4096, 1, [encode(refused(2))])
+    async with serving(house, path):
+        client = HandoffClient(path, timeout_s=2)
+        assert not await asyncio.to_thread(client.send, late)
+        client.close()
+    assert await house.refusals() == {1: 1, 2: 1}
+    assert await house.value("SELECT count(*) FROM net.spool_handoff") == 0
+
+
+async def test_a_hanging_sync_costs_no_more_than_the_limit(house, tmp_path):
+    path, disk = tmp_path / "sync.sock", BrokenDisk()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(1)
+    spool = begin(house, path, disk)
+    assert await put_one(spool, refused(1))
+    disk.is_broken = True
+    start = time.monotonic()
+    assert not await put_one(spool, refused(2))
+    assert time.monotonic() - start < 2
+    disk.is_broken = False
+    assert spool.stop(5)
+    listener.close()
+
+
+async def test_nonsense_on_the_socket_ends_that_connection_only(house, tmp_path):
+    path, disk = tmp_path / "sync.sock", BrokenDisk()
+    async with serving(house, path):
+        for nonsense in (b"\xff\xff\xff\xff", b"\x03\x00\x00\x00abc", b"\x01"):
+            stranger = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            stranger.connect(str(path))
+            stranger.sendall(nonsense)
+            await asyncio.sleep(0.02)
+            stranger.close()
+        spool = begin(house, path, disk)
+        disk.is_broken = True
+        assert await put_one(spool, refused(1))
+        disk.is_broken = False
+        assert spool.stop(5)
+    assert await house.refusals() == {1: 1}
