@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 GRACE_S = 15.0  # for the first sign of life of a role that starts on a busy machine
+ROUND_MAX_S = 2.0  # longer rounds count as this long: when we stood still ourselves, nobody's silence proves anything
 DEAF_LIMIT_S = 5.0  # for a process whose loop turns and that reads none of our questions
 
 _HEARTBEAT = "aaad_role_heartbeat_seconds"
@@ -64,10 +65,14 @@ class Health:
         self._grace_s = grace_s
         self._deaf_limit_s = deaf_limit_s
         self._missed_since_s: float | None = None
+        self._judged_s: float | None = None
+        self._watched_s = 0.0  # the time that we were awake ourselves; all times below are on this clock
         self._traces: dict[str, _Trace] = {}
 
     def judge(self, witnesses: Sequence[Witness], *, asked: int, unanswered: int, now_s: float) -> Verdict:
         """Judge one round in which so many questions were asked and so many of them not answered."""
+        self._watched_s += min(now_s - self._judged_s, ROUND_MAX_S) if self._judged_s is not None else 0.0
+        self._judged_s, now_s = now_s, self._watched_s
         self._traces = {witness.slot: self._trace(witness, now_s) for witness in witnesses}
         moved = [self._moved(witness, now_s) for witness in witnesses]
         is_answering = (asked > 0 and unanswered == 0) or any(answered for answered, _ in moved)

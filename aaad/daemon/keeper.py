@@ -143,12 +143,12 @@ class Keeper:
         ended = {"slot": self.slot, "pid": self.process.pid, "lived_s": round(lived_s, 3), "lost_requests": lost}
         if lost:
             self._counters.add(lost_counter(self.role), lost)
-        if code < 0:
+        if self._asked_to_end and code in (0, -signal.SIGTERM):  # by the signal itself: it had not begun to serve
+            _log.info("role.ended", **ended)
+        elif code < 0:
             _log.error("role.killed", signal=_signal_name(-code), **ended)
         elif code > 0:
             _log.error("role.failed", exit_code=code, **ended)
-        elif self._asked_to_end:
-            _log.info("role.ended", **ended)
         else:
             _log.error("role.ended_unasked", **ended)
 

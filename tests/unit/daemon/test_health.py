@@ -87,6 +87,15 @@ def test_a_slow_start_after_the_first_sign_of_life_is_not_hung_at_once():
     assert hung_after_s(Health(), slow) is None
 
 
+def test_a_pause_of_the_whole_machine_proves_nothing():
+    """A virtual machine that was stopped for minutes finds everybody silent, ourselves included."""
+    health = Health()
+    for second in range(5):
+        judge(health, second, radius(beat=second, answered=second))
+    assert judge(health, 600.0, radius(beat=4, answered=4), unanswered=1).hung == ()
+    assert judge(health, 601.0, radius(beat=600, answered=5)).hung == ()
+
+
 def test_another_role_has_its_own_patience():
     assert hung_after_s(Health(), lambda second: ([radius(beat=second), sync(beat=min(second, 3))], 0)) == 64
 
