@@ -40,10 +40,12 @@ from aaad.radius.reply import (
     reject_attributes,
 )
 from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
-from aaad.replica.record import Tables, decode, fold_name
+from aaad.replica.record import Tables, decode, fold_name, login_id_of
 
 REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
 _REPLY_OVERHEAD = 20 + 18
+_ATTRIBUTES_MAX = PACKET_SIZE_MAX - _REPLY_OVERHEAD
+_GIVEN_UP = b""  # remembered as the reply of a request that is to be decided anew when its next copy comes
 _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name, for the two made per request
 _BACKLOG_S = 0.1  # older than this on receipt, requests are piling up
 _BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what one process can answer
@@ -110,6 +112,10 @@ class Pending(NamedTuple):
     credential: Credential
     decision: Decision
 
+    def __repr__(self) -> str:
+        """Show whose it is, never the record with its password."""
+        return f"Pending(login_id={self.login.login_id}, source={self.request.source!r})"
+
 
 Answer = bytes | Discard | Pending
 
@@ -153,13 +159,14 @@ class AccessPath:
         self._cells = cells
         self._decided_at = decided_at
         self._slot = slot
-        self._first_serial = first_serial
         self._rejects = {reason: reject_attributes(reject_messages.get(reason, "")) for reason in Reason}
         self._must_wait = must_wait
         self._plans: dict[int, tuple[PlanFacts, PlanReply]] = {}
         self._signer = ClassSigner(b"", node=0, slot=slot, serial=first_serial)  # nothing is granted before load()
         self._loaded = False
         self._name_key = b""
+        self.resent = 0  # copies answered as before, until the service counts them
+        self.status_answered = 0
         self._drops_to_journal = _DROPS_TO_JOURNAL_PER_S
         self._asked_in_backlog: dict[str, int] = {}
 
@@ -174,11 +181,11 @@ class AccessPath:
                 problems.append(f"plan {plan.plan_id}: {error}")
         self._plans = plans
         self._hood.load(tables.nases, tables.routers, now_s)
-        if not self._loaded or tables.class_key != self._name_key:
+        if not self._loaded or (tables.class_key, tables.node_number) != (self._name_key, self._signer.node):
             self._loaded = True
             self._name_key = tables.class_key
             self._signer = ClassSigner(
-                tables.class_key, node=tables.node_number, slot=self._slot, serial=self._first_serial
+                tables.class_key, node=tables.node_number, slot=self._slot, serial=self._signer.serial
             )
         return problems
 
@@ -193,11 +200,10 @@ class AccessPath:
         try:
             length = packet_length(data)
             if data[0] != _ACCESS_REQUEST:
-                return self._status(data, length, peer, now_s)
+                return self._status(data, length, peer, arrived_s, now_s)
             positions = walk(data, length)
         except MalformedPacket:
             return Discard.MALFORMED
-        peer.heard_at_s = now_s
         authenticator = data[AUTHENTICATOR]
         copy = peer.remembered[data[1]]
         if copy is not None:
@@ -205,7 +211,7 @@ class AccessPath:
                 copy = None
             else:
                 arrived_s = copy.first_arrival_s
-        if now_s - arrived_s > _BACKLOG_S and (copy is None or copy.reply is None):
+        if now_s - arrived_s > _BACKLOG_S and (copy is None or not copy.reply):
             dropped = self._backlogged(data, peer, arrived_s, now_s)
             if dropped is not None:
                 return dropped
@@ -219,7 +225,8 @@ class AccessPath:
         keys = self._verify(data, length, positions, router, now_s)
         if isinstance(keys, Discard):
             return keys
-        if copy is not None:
+        peer.heard_at_s = now_s  # not before: who only sends garbage holds no place among the peers
+        if copy is not None and copy.reply != _GIVEN_UP:
             return self._again(data, peer, router, copy, signed=keys is not None)
         request = _new_tuple(Request, (data, length, authenticator, positions, source, peer, router, keys, arrived_s))
         return self._access(request, now_s)
@@ -239,7 +246,7 @@ class AccessPath:
         try:
             login = decode(record)
         except ReplicaError:
-            return self._refuse_name(request, name, Reason.RECORD_DAMAGED, now_s)
+            return self._refuse_damaged(request, login_id_of(record), now_s)
         credential, keys = self._credential(request, login, now_s)
         plan = self._plans.get(login.plan_id)
         decision = decide(login, plan[0] if plan else None, credential)
@@ -266,10 +273,11 @@ class AccessPath:
         else:
             code, attributes = _ACCEPT, self._grant_attributes(request, login, grant)
         if _PROXY_STATE in request.positions:
-            attributes += _proxy_states(request)
-            if len(attributes) > PACKET_SIZE_MAX - _REPLY_OVERHEAD:
+            states = _proxy_states(request)
+            if grant is not None and len(attributes) + len(states) > _ATTRIBUTES_MAX:
                 reason, grant = Reason.REPLY_TOO_LONG, None
                 code, attributes = _REJECT, self._rejects[reason]
+            attributes = _joined(attributes, states)
         data = request.data
         reply = keys.signed_reply(code, data[1], request.authenticator, attributes)
         request.peer.remembered[data[1]] = _new_tuple(Remembered, (request.authenticator, reply, request.arrived_s))
@@ -297,6 +305,16 @@ class AccessPath:
                 self._learned.device_seen(login.login_id, calling, now_s)
         return reply
 
+    def is_awaited(self, request: Request) -> bool:
+        """Tell whether the NAS may still wait: it has not used the Identifier for another request since."""
+        copy = request.peer.remembered[request.data[1]]
+        return copy is not None and copy.authenticator == request.authenticator
+
+    def give_up(self, request: Request) -> None:
+        """Let the next copy of a request in work be decided anew: what this one needed could not be had."""
+        if self.is_awaited(request):
+            self._remember(request, _GIVEN_UP)
+
     # --- who asks -----------------------------------------------------------------------------------------------
 
     def _new_peer(self, source: Source) -> Peer | Discard:
@@ -308,7 +326,7 @@ class AccessPath:
             return Discard.UNKNOWN_NAS if self._loaded else Discard.NO_REPLICA
         return peer
 
-    def _status(self, data: bytes, length: int, peer: Peer, now_s: float) -> Answer:
+    def _status(self, data: bytes, length: int, peer: Peer, arrived_s: float, now_s: float) -> Answer:
         """Answer Status-Server while Access-Requests would be answered (rule R3.2, RFC 5997)."""
         if data[0] != _STATUS_SERVER:
             return Discard.CODE_NOT_SERVED
@@ -321,7 +339,10 @@ class AccessPath:
             if keys.message_authenticator_fits(data, length, at):
                 if not self._logins.complete:
                     return Discard.NO_REPLICA
+                if now_s - arrived_s > peer.nas.deadline_s:
+                    return Discard.LATE
                 peer.heard_at_s = now_s
+                self.status_answered += 1
                 return keys.signed_reply(_ACCEPT, data[1], data[AUTHENTICATOR], b"")
         return Discard.BAD_MESSAGE_AUTHENTICATOR
 
@@ -337,7 +358,8 @@ class AccessPath:
         at = positions.get(_MESSAGE_AUTHENTICATOR)
         if not at:
             # A proxy's state in an unsigned request is how CVE-2024-3596 is carried out; a NAS sends none.
-            if nas.require_signature or router.armed or _PROXY_STATE in positions or _EAP in positions:
+            owed = nas.require_signature or (router.armed and nas.may_arm)
+            if owed or _PROXY_STATE in positions or _EAP in positions:
                 return self._unsigned(data, length, positions, router, now_s)
             return None
         for keys in nas.keys:
@@ -365,9 +387,8 @@ class AccessPath:
         record = self._logins.login(fold_name(value_at(data, at))) if at and data[at + 1] > _EMPTY else None
         if record is not None and self._drops_to_journal > 0:
             self._drops_to_journal -= 1
-            facts = decode(record)
             self._journal.append(
-                facts.login_id,
+                login_id_of(record),
                 now_s,
                 explain.encode(
                     Discard.MESSAGE_AUTHENTICATOR_MISSING,
@@ -375,7 +396,7 @@ class AccessPath:
                     explain.FLAG_DISCARDED,
                     0.0,
                     router.journal_key,
-                    record,
+                    record if _is_readable(record) else b"",
                     explain.public_attributes(data, length, positions),
                 ),
             )
@@ -415,6 +436,7 @@ class AccessPath:
         """
         if now_s - first_arrival_s > peer.nas.deadline_s:
             peer.remembered[data[1]] = Remembered(data[AUTHENTICATOR], None, first_arrival_s)
+            peer.heard_at_s = now_s
             if peer.router is not None:
                 peer.router.statistics.late += 1
             return Discard.LATE
@@ -432,6 +454,7 @@ class AccessPath:
         if copy.reply is None:
             return Discard.DUPLICATE_IN_WORK
         router.statistics.resent += 1
+        self.resent += 1
         if signed or len(router.nas.keys) == 1:
             return copy.reply
         code, identifier = copy.reply[0], copy.reply[1]
@@ -453,17 +476,9 @@ class AccessPath:
         ) + accept_attributes(compiled, grant, _FRAMED_PROTOCOL in request.positions)
 
     def _refuse_name(self, request: Request, name: bytes, reason: Reason, now_s: float) -> bytes:
-        """Refuse a request whose login is not known, or whose record cannot be read."""
-        data, router = request.data, request.router
-        attributes = self._rejects[reason]
-        if _PROXY_STATE in request.positions:
-            attributes = (attributes + _proxy_states(request))[: PACKET_SIZE_MAX - _REPLY_OVERHEAD]
-        keys = request.keys or router.proven
-        reply = keys.signed_reply(_REJECT, data[1], data[AUTHENTICATOR], attributes)
-        self._remember(request, reply)
-        self._cells[self._decided_at[reason]] += 1
-        router.statistics.refused += 1
-        self._learned.name_refused(router, reason, name, now_s)
+        """Refuse a request whose login is not known."""
+        reply = self._reject(request, reason)
+        self._learned.name_refused(request.router, reason, name, now_s)
         self._journal.append(
             explain.subject_of_name(fold_name(name), self._name_key),
             now_s,
@@ -472,11 +487,43 @@ class AccessPath:
                 0,
                 explain.FLAG_NAME_MASKED | (request.keys is not None),
                 now_s - request.arrived_s,
-                router.journal_key,
+                request.router.journal_key,
                 b"",
-                explain.masked_attributes(data, request.length, name),
+                explain.masked_attributes(request.data, request.length, name),
             ),
         )
+        return reply
+
+    def _refuse_damaged(self, request: Request, login_id: int, now_s: float) -> bytes:
+        """Refuse a known login whose record cannot be read: a permanent fault of this login (rule R3.1)."""
+        reason = Reason.RECORD_DAMAGED
+        reply = self._reject(request, reason)
+        self._learned.login_refused(login_id, reason, now_s)
+        self._journal.append(
+            login_id,
+            now_s,
+            explain.encode(
+                reason,
+                0,
+                request.keys is not None,
+                now_s - request.arrived_s,
+                request.router.journal_key,
+                b"",
+                explain.public_attributes(request.data, request.length, request.positions),
+            ),
+        )
+        return reply
+
+    def _reject(self, request: Request, reason: Reason) -> bytes:
+        """Make, sign, remember and count the Reject of a request without facts of its login."""
+        attributes = self._rejects[reason]
+        if _PROXY_STATE in request.positions:
+            attributes = _joined(attributes, _proxy_states(request))
+        keys = request.keys or request.router.proven
+        reply = keys.signed_reply(_REJECT, request.data[1], request.authenticator, attributes)
+        self._remember(request, reply)
+        self._cells[self._decided_at[reason]] += 1
+        request.router.statistics.refused += 1
         return reply
 
     def tick(self, now_s: float) -> None:
@@ -491,3 +538,19 @@ def _proxy_states(request: Request) -> bytes:
     return b"".join(
         attribute(_PROXY_STATE, value) for value in values(request.data, request.length, _PROXY_STATE) if value
     )
+
+
+def _joined(attributes: bytes, states: bytes) -> bytes:
+    """Return a reply's attributes and the Proxy-States behind them; where both do not fit, the latter alone.
+
+    They always fit alone, because the request that had them was as long. Their sender needs them (RFC 2865, 5.33).
+    """
+    return attributes + states if len(attributes) + len(states) <= _ATTRIBUTES_MAX else states
+
+
+def _is_readable(record: bytes) -> bool:
+    try:
+        decode(record)
+    except ReplicaError:
+        return False
+    return True

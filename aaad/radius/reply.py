@@ -65,23 +65,23 @@ def compile_plan(plan: PlanFacts) -> PlanReply:
 class ClassSigner:
     """Makes and verifies Class values with the cluster's key. Its `repr` shows nothing."""
 
-    __slots__ = ("_keyed", "_node", "_serial", "_slot")
+    __slots__ = ("_keyed", "_slot", "node", "serial")
 
     def __init__(self, key: bytes, *, node: int, slot: int, serial: int) -> None:
         """Count grants from `serial` on; (node, slot, serial) must never come twice in a cluster."""
         self._keyed = blake2s(key=key, digest_size=_SIGNATURE_SIZE)
-        self._node = node
         self._slot = slot
-        self._serial = serial
+        self.node = node
+        self.serial = serial  # of the last grant
 
     def __repr__(self) -> str:
         """Say what it is and nothing of the key."""
-        return f"ClassSigner(node={self._node}, slot={self._slot})"
+        return f"ClassSigner(node={self.node}, slot={self._slot})"
 
     def class_attribute(self, login: int, contract: int, plan: int, fingerprint: int) -> bytes:
         """Return the Class attribute of the next grant."""
-        self._serial = serial = self._serial + 1
-        body = _pack_class(CLASS_VERSION, self._slot, self._node, serial, login, contract, plan, fingerprint, 0)
+        self.serial = serial = self.serial + 1
+        body = _pack_class(CLASS_VERSION, self._slot, self.node, serial, login, contract, plan, fingerprint, 0)
         signature = self._keyed.copy()
         signature.update(body)
         return _CLASS_HEADER + body + signature.digest()

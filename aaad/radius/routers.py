@@ -26,7 +26,7 @@ class Remembered(NamedTuple):
     """The last request on one Identifier of a peer."""
 
     authenticator: bytes
-    reply: bytes | None  # None: in work, or dropped as late
+    reply: bytes | None  # None: in work, or dropped as late; empty: given up, a copy is decided anew
     first_arrival_s: float  # of the first copy: the deadline counts from here (rule R3.3)
 
 
@@ -207,7 +207,7 @@ class Neighbourhood:
 
     def pin(self, source: Source, nas: Nas) -> None:
         """Let one source address and port be known whatever the tables say: the supervisor's watchdog."""
-        self._pinned[source] = nas
+        self._pinned[source[:2]] = nas  # without IPv6's flow and scope
 
     def _nas_of(self, source: Source) -> Nas | None:
         return self._pinned.get(source[:2]) or self._registry.find(source[0])
