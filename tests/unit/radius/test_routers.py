@@ -258,11 +258,18 @@ def test_an_address_that_moves_to_another_entry_is_another_router() -> None:
     assert after.proven.same_secret(SecretKeys(b"other"))
 
 
-@pytest.mark.parametrize("source", [("127.0.0.1", 40000), ("::1", 40000, 0, 0)])
-def test_a_pinned_source_is_known_whatever_the_tables_say(source: tuple) -> None:
+@pytest.mark.parametrize(
+    ("pinned", "source"),
+    [
+        (("127.0.0.1", 40000), ("127.0.0.1", 40000)),
+        (("::1", 40000), ("::1", 40000, 0, 0)),
+        (("::1", 40000, 0, 0), ("::1", 40000, 0, 0)),
+    ],
+)
+def test_a_pinned_source_is_known_whatever_the_tables_say(pinned: tuple, source: tuple) -> None:
     hood = Neighbourhood(peers_max=10)
     nas = Nas(nas_row(0, "127.0.0.1/32", secret=b"own"), 0.0)
-    hood.pin(source[:2], nas)
+    hood.pin(pinned, nas)
     assert hood.new_peer(source).nas is nas
     hood.load([nas_row(5, "127.0.0.0/8"), nas_row(6, "::1/128")], (), NOW_S)
     assert hood.peers[source].nas is nas
