@@ -235,6 +235,16 @@ class SpoolConfig(_Section):
         8_589_934_592, 1_048_576, 1_099_511_627_776, "Most disk that one process's spool may take.", "octets"
     )
 
+    @model_validator(mode="after")
+    def _two_segments_fit(self) -> Self:
+        if self.bytes_max < 2 * self.segment_bytes:
+            raise PydanticCustomError(
+                "not_allowed_at",
+                "",
+                {"key": "bytes_max", "value": self.bytes_max, "allowed": "at least twice spool.segment_bytes"},
+            )
+        return self
+
 
 class JournalConfig(_Section):
     """Every decision of the last days with its facts, for `aaad why`."""

@@ -128,10 +128,15 @@ class Drain:
                 self._slots[directory.name] = slot
 
     async def _advance_all(self) -> bool:
-        was_busy = False
+        was_busy, failure = False, None
         for name, slot in self._slots.items():
-            with _told(name):
-                was_busy = await slot.advance() or was_busy
+            try:
+                with _told(name):
+                    was_busy = await slot.advance() or was_busy
+            except StoreError as error:  # what holds up one slot's batch need not hold up another's
+                failure = error
+        if failure is not None:
+            raise failure
         return was_busy
 
     def _measure(self) -> None:

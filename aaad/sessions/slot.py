@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,7 +71,10 @@ class Slot:
 
     def recover(self) -> None:
         """If no process writes this spool, find its end on disk: after a power cut the published one may be old."""
-        self._reader.recover_abandoned()
+        try:
+            self._reader.recover_abandoned()
+        except OSError as error:  # a file system that turned read-only can still be drained
+            _log.error("spool.unwritable", slot=self._directory.name, error=str(error))
 
     def forget_cursor(self) -> None:
         """Ask PostgreSQL where the cursor is before anything else is read."""
@@ -109,7 +113,7 @@ class Slot:
         if batch.next == self._cursor:
             self._tail_seen = tail
             if tail is not None:
-                write_drained(self._directory, Tail(self._cursor, tail.next_sequence))
+                self._leave_copy(Tail(self._cursor, tail.next_sequence))
             return False
         await self._apply(self._cursor, batch)
         return True
@@ -121,10 +125,11 @@ class Slot:
                 self.spool_id, cursor, batch.next, cuts=self._cuts, changes=fold(parsed.records)
             )
         except StoreError as error:
+            # Smaller next time, also for a statement that took too long: less may come through.
+            self._records_max = max(1, len(batch.frames) // _SHRINK)
             if not (error.sqlstate or "").startswith(_VALUE_CLASSES):
                 raise
             if len(batch.frames) > 1:
-                self._records_max = max(1, len(batch.frames) // _SHRINK)
                 return
             parsed = _Parsed([], [_SetAside(frame, "refused", str(error)) for frame in batch.frames])
             skipped = await self._store.apply(self.spool_id, cursor, batch.next, cuts=self._cuts, changes=Changes())
@@ -184,8 +189,12 @@ class Slot:
         oldest = Oldest(first[0].at_s, tail.next_sequence - first[0].sequence) if first else None
         if self._cursor is not None:
             drained = first[0].sequence if first else tail.next_sequence
-            write_drained(self._directory, Tail(self._cursor, drained))
+            self._leave_copy(Tail(self._cursor, drained))
         return oldest
+
+    def _leave_copy(self, drained: Tail) -> None:
+        with suppress(OSError):  # only gauges live by it
+            write_drained(self._directory, drained)
 
     def remove_drained(self, *, now_s: float, keep_s: float, bytes_max: int) -> Removed:
         """Remove what was drained long enough ago; nothing while it is not known what PostgreSQL has."""

@@ -80,6 +80,8 @@ class SpoolWriter:
         """Nothing is touched before `start`. The directory's name is the slot's."""
         if not SEGMENT_OCTETS_MIN <= segment_bytes <= SEGMENT_OCTETS_MAX:
             raise SpoolError(f"segment_bytes must lie in {SEGMENT_OCTETS_MIN}..{SEGMENT_OCTETS_MAX}")
+        if bytes_max < 2 * segment_bytes:
+            raise SpoolError("bytes_max must hold at least two segments")
         self._directory = directory
         self._life = uuid4()
         self._appender = Appender(

@@ -25,6 +25,10 @@ BAD_FILES = [
     ("[radius]\nauth_port = true", "radius.auth_port: True is not valid: a whole number from 1 to 65535"),
     ("[radius]\nauth_port = 1812.5", "radius.auth_port: 1812.5 is not valid: a whole number from 1 to 65535"),
     ("[radius]\nauth_port = 1813", "radius.acct_port: 1813 is not valid: a port other than radius.auth_port"),
+    (
+        "[spool]\nbytes_max = 2000000",
+        "spool.bytes_max: 2000000 is not valid: at least twice spool.segment_bytes",
+    ),
     ("[replica]\npoll_interval_s = 4", "replica.poll_interval_s: 4 is not valid: a number from 0.05 to 1 (seconds)"),
     (
         "[replica]\nbrake_window_s = nan",

@@ -237,6 +237,11 @@ def test_a_segment_size_that_cannot_work_is_refused(directory, segment_bytes):
         SpoolWriter(directory, segment_bytes=segment_bytes, bytes_max=1 << 30)
 
 
+def test_a_bound_below_two_segments_is_refused(directory):
+    with pytest.raises(SpoolError, match="two segments"):
+        SpoolWriter(directory, segment_bytes=SEGMENT_BYTES, bytes_max=SEGMENT_BYTES)
+
+
 def test_stop_writes_what_waits(directory):
     spool = writer(directory)
     for record in names(0, 1000):
