@@ -14,8 +14,8 @@ import msgspec
 from aaad.policy.facts import LoginFacts, PlanFacts
 from aaad.replica.brake import BrakeLimits, are_nases_over, cuts_off, gives_access, is_over, lost_nases
 from aaad.replica.compile import CompiledLogin, LoginChange, facts_of
+from aaad.replica.layout import Pending, Source, WriteTransaction
 from aaad.replica.record import NasRow, Tables, login_id_of
-from aaad.replica.store import Pending, Source, WriteTransaction
 
 PROBLEMS_TOLD_MAX = 20  # of one batch: an operator needs a few to see what is wrong
 
@@ -53,11 +53,8 @@ class LoginBook:
 
     def served(self, login_id: int) -> Served:
         """Return how a login is answered for now."""
-        source = self._write.source(login_id)
-        record = self._write.record(source.name) if source is not None and source.name else None
-        if source is None or record is None or login_id_of(record) != login_id:
-            return _NOT_SERVED
-        return Served(source.name, record, facts_of(record))
+        name, record = self._find(login_id)
+        return Served(name, record, facts_of(record)) if name else _NOT_SERVED
 
     def apply(self, changes: Sequence[tuple[int, CompiledLogin | None]]) -> None:
         """Serve these logins as PostgreSQL says; what was held of them is forgotten.
@@ -65,11 +62,16 @@ class LoginBook:
         All old names are freed before any new one is taken, since names may change hands within one batch.
         """
         for login_id, row in changes:
-            self._account(login_id, row)
-            self._take_away(login_id)
+            if self._account(login_id, row):
+                self._write.delete_pending(login_id)
+            name, _ = self._find(login_id)
+            if name and (row is None or row.name != name):
+                self._write.delete_record(name)
+                self.freed.add(name)
         for login_id, row in changes:
             if row is None:
-                self._forget(login_id)
+                self._write.delete_source(login_id)
+                self._write.delete_problem(login_id)
             else:
                 self._serve(row)
 
@@ -87,39 +89,36 @@ class LoginBook:
         if is_free:
             self._write.put_record(served.name, served.record)
 
-    def _account(self, login_id: int, row: CompiledLogin | None) -> None:
-        old = self._digest_seen(login_id)
-        if old is not None:
+    def _find(self, login_id: int) -> tuple[bytes, bytes]:
+        """Return name and record that a login is served with; both empty if it is not."""
+        source = self._write.source(login_id)
+        record = self._write.record(source.name) if source is not None and source.name else None
+        if source is None or record is None or login_id_of(record) != login_id:
+            return b"", b""
+        return source.name, record
+
+    def _account(self, login_id: int, row: CompiledLogin | None) -> bool:
+        """Put the row into the sums in place of what was known of it; return whether that was held."""
+        pending = self._write.pending(login_id)
+        source = self._write.source(login_id) if pending is None else None
+        if pending is not None and pending.is_present:
             self.count -= 1
-            self.digest ^= old
+            self.digest ^= pending.digest
+        elif source is not None:
+            self.count -= 1
+            self.digest ^= source.digest
         if row is not None:
             self.count += 1
             self.digest ^= row.digest
-
-    def _digest_seen(self, login_id: int) -> int | None:
-        pending = self._write.pending(login_id)
-        if pending is not None:
-            return pending.digest if pending.is_present else None
-        source = self._write.source(login_id)
-        return None if source is None else source.digest
-
-    def _take_away(self, login_id: int) -> None:
-        served = self.served(login_id)
-        if served.name:
-            self._write.delete_record(served.name)
-            self.freed.add(served.name)
-        self._write.delete_pending(login_id)
-
-    def _forget(self, login_id: int) -> None:
-        self._write.delete_source(login_id)
-        self._write.delete_problem(login_id)
+        return pending is not None
 
     def _serve(self, row: CompiledLogin) -> None:
         problem = row.problem
         name = row.name
         occupant = self._write.record(name) if name else None
-        if occupant is not None and not self._give_way(login_id_of(occupant), name):
-            problem, name = f"name: folds to that of login {login_id_of(occupant)}", b""
+        occupant_id = row.login_id if occupant is None else login_id_of(occupant)
+        if occupant_id != row.login_id and not self._give_way(occupant_id, name):
+            problem, name = f"name: folds to that of login {occupant_id}", b""
         self._write.put_source(row.login_id, Source(row.digest, name))
         if name:
             self._write.put_record(name, row.record)

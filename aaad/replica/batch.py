@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from aaad.replica.apply import Applied, MergedTables, apply_logins, merge_tables, release
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.compile import LoginChange
+from aaad.replica.layout import ReplicaMeta, WriteTransaction
 from aaad.replica.record import Tables
-from aaad.replica.store import Generation, ReplicaMeta, WriteTransaction
+from aaad.replica.store import Generation
 
 RELEASE_SLICE = 20_000  # of one transaction: an accepted hold of a million logins must not fill the memory
 

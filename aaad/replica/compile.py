@@ -60,18 +60,15 @@ def compile_login(row: Columns) -> CompiledLogin:
     """Compile one row of net.login_source; a row that cannot be is marked with the problem."""
     login_id = int(row["login_id"])
     digest = int(row["digest"]) & DIGEST_MASK
+    name = b""
     try:
         name = _key(row["name"])
-    except RowUnusable as problem:
-        return CompiledLogin(login_id, digest, b"", b"", str(problem))
-    try:
         return CompiledLogin(login_id, digest, name, record.encode(_facts(row), digest), "")
-    except RowUnusable as problem:
-        return CompiledLogin(login_id, digest, name, record.encode_damaged(login_id), str(problem))
+    except RowUnusable as unusable:
+        problem = str(unusable)
     except Exception as bug:  # noqa: BLE001  one row must never stop the feed, whatever is in it
-        return CompiledLogin(
-            login_id, digest, name, record.encode_damaged(login_id), f"cannot be compiled ({type(bug).__name__})"
-        )
+        problem = f"cannot be compiled ({type(bug).__name__})"
+    return CompiledLogin(login_id, digest, name, record.encode_damaged(login_id) if name else b"", problem)
 
 
 def facts_of(data: bytes | None) -> LoginFacts | None:

@@ -26,8 +26,9 @@ from aaad.replica import holds, source
 from aaad.replica.batch import Batch, Written, held_sample, write_batch, write_meta
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.checksum import Checksum
+from aaad.replica.layout import ReplicaMeta
 from aaad.replica.resync import TOO_MANY_CHANGES, resync
-from aaad.replica.store import Generation, ReplicaMeta, ReplicaWriter
+from aaad.replica.store import Generation, ReplicaWriter
 
 FEED_COUNTERS = (
     "aaad_replica_polls_total",

@@ -25,8 +25,9 @@ from aaad.replica.apply import (
 )
 from aaad.replica.brake import BrakeLimits, gives_access, is_over
 from aaad.replica.compile import CompiledLogin, facts_of
+from aaad.replica.layout import WriteTransaction
 from aaad.replica.record import Tables
-from aaad.replica.store import Generation, WriteTransaction
+from aaad.replica.store import Generation
 
 STEP_LOGINS = 5000  # of one transaction
 

@@ -14,9 +14,10 @@ from aaad.errors import StoreError
 from aaad.replica import holds, source
 from aaad.replica.batch import Written
 from aaad.replica.brake import BrakeLimits
+from aaad.replica.layout import ReplicaMeta
 from aaad.replica.rebuild import Exemptions, Rebuild
 from aaad.replica.record import Tables
-from aaad.replica.store import Generation, ReplicaMeta, ReplicaWriter
+from aaad.replica.store import Generation, ReplicaWriter
 
 TOO_MANY_CHANGES = "too many changes to follow one by one"
 

@@ -14,8 +14,8 @@ from aaad.policy.facts import LoginFacts
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.compile import DIGEST_MASK, compile_login, facts_of
 from aaad.replica.feed import FEED_COUNTERS, Feed, FeedSettings
+from aaad.replica.layout import ReplicaMeta
 from aaad.replica.record import Tables
-from aaad.replica.store import ReplicaMeta
 
 SEED = """
 INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz');

@@ -1,0 +1,145 @@
+"""Rule R1.3: what cuts off, how much of it may pass."""
+
+from hashlib import md5
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aaad.policy.codes import AccessStatus, ContractStatus, LoginFlag
+from aaad.policy.facts import LoginFacts
+from aaad.replica.brake import BrakeLimits, are_nases_over, cuts_off, gives_access, is_over, lost_nases
+from aaad.replica.record import NasRow
+
+IN_ORDER = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
+GOOD = LoginFacts(1, 1, 1, 1, 1, IN_ORDER, ContractStatus.ACTIVE, AccessStatus.ACTIVE, 0, b"n" * 16, b"secret")
+HASHED = GOOD._replace(flags=IN_ORDER | LoginFlag.PASSWORD_IS_MD5, nt_hash=b"", password=md5(b"secret").digest())
+BLOCKED = GOOD._replace(access_status=AccessStatus.BLOCKED_MANUALLY)
+
+
+@pytest.mark.parametrize(
+    ("login", "expected"),
+    [
+        (GOOD, True),
+        (GOOD._replace(access_status=AccessStatus.PAYMENT_LATE), True),
+        (HASHED, True),
+        (None, False),
+        (BLOCKED, False),
+        (GOOD._replace(plan_id=0), False),
+        (GOOD._replace(contract_status=ContractStatus.INACTIVE), False),
+        (GOOD._replace(flags=LoginFlag.LOGIN_ACTIVE), False),
+        (GOOD._replace(flags=IN_ORDER | LoginFlag.LOGIN_DELETED), False),
+    ],
+)
+def test_who_has_access(login: LoginFacts | None, expected: bool) -> None:
+    assert gives_access(login) is expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new_name", "new", "expected"),
+    [
+        (GOOD, b"joe", GOOD, False),
+        (GOOD, b"joe", GOOD._replace(plan_id=2, ipv4=7, contract_id=9, client_id=9), False),
+        (GOOD, b"joe", BLOCKED, True),
+        (GOOD, b"joe", None, True),
+        (GOOD, b"joe", GOOD._replace(plan_id=0), True),
+        (GOOD, b"jim", GOOD, True),
+        (GOOD, b"joe", GOOD._replace(password=b"other"), True),
+        (GOOD, b"joe", HASHED, False),
+        (HASHED, b"joe", GOOD, False),
+        (HASHED, b"joe", GOOD._replace(password=b"other"), True),
+        (GOOD, b"joe", HASHED._replace(password=b"\0" * 16), True),
+        (BLOCKED, b"jim", None, False),
+        (BLOCKED, b"joe", GOOD._replace(password=b"other"), False),
+        (None, b"joe", GOOD, False),
+        (None, b"joe", None, False),
+    ],
+)
+def test_what_cuts_off(old: LoginFacts | None, new_name: bytes, new: LoginFacts | None, expected: bool) -> None:
+    assert cuts_off(b"joe", old, new_name, new) is expected
+
+
+@pytest.mark.parametrize(
+    ("logins", "allowance"),
+    [(0, 50), (10, 50), (999, 50), (1000, 50), (1020, 51), (100_000, 5000), (1_000_000, 50_000)],
+)
+def test_five_percent_but_at_least_fifty(logins: int, allowance: int) -> None:
+    assert BrakeLimits().allowance(logins) == allowance
+    assert not is_over(recent_count=0, cut_off_count=allowance, logins_count=logins, limits=BrakeLimits())
+    assert is_over(recent_count=0, cut_off_count=allowance + 1, logins_count=logins, limits=BrakeLimits())
+    assert is_over(recent_count=allowance, cut_off_count=1, logins_count=logins, limits=BrakeLimits())
+
+
+def test_the_window_has_one_open_and_one_closed_end() -> None:
+    limits = BrakeLimits(window_s=300.0)
+    assert limits.is_recent(1000.0, 1000.0)
+    assert limits.is_recent(700.1, 1000.0)
+    assert not limits.is_recent(700.0, 1000.0)
+    assert not limits.is_recent(1000.1, 1000.0)  # a clock that was set back must not hold for ever
+
+
+counts = st.integers(0, 2_000_000)
+
+
+@given(counts, counts, counts, st.floats(0, 1), st.integers(1, 1000))
+def test_what_passes_is_never_more_than_the_limit(
+    recent: int, fresh: int, logins: int, share: float, least: int
+) -> None:
+    limits = BrakeLimits(share=share, minimum_count=least)
+    if is_over(recent_count=recent, cut_off_count=fresh, logins_count=logins, limits=limits):
+        assert fresh > 0
+    else:
+        assert fresh == 0 or recent + fresh <= max(least, share * logins)
+
+
+@given(counts, counts, counts, counts)
+def test_more_cut_offs_never_pass_where_fewer_are_held(recent: int, fewer: int, more: int, logins: int) -> None:
+    fewer, more = sorted((fewer, more))
+    held = [
+        is_over(recent_count=recent, cut_off_count=count, logins_count=logins, limits=BrakeLimits())
+        for count in (fewer, more)
+    ]
+    assert held != [True, False]
+
+
+def nas(
+    nas_id: int, *, secret: bytes = b"s", previous: bytes = b"", enabled: bool = True, address: str = ""
+) -> NasRow:
+    return NasRow(
+        nas_id,
+        f"nas{nas_id}",
+        address or f"10.0.0.{nas_id}/32",
+        secret,
+        previous,
+        0.0,
+        "mikrotik",
+        enabled,
+        "auto",
+        900,
+        0,
+    )
+
+
+ONE, TWO, THREE = nas(1), nas(2), nas(3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lost", "is_held"),
+    [
+        ([ONE], [ONE], set(), False),
+        ([ONE], [nas(1, enabled=False)], {"10.0.0.1/32"}, False),
+        ([ONE], [nas(1, address="10.0.0.9/32")], {"10.0.0.1/32"}, False),
+        ([ONE], [nas(1, secret=b"new")], {"10.0.0.1/32"}, False),
+        ([ONE], [nas(1, secret=b"new", previous=b"s")], set(), False),
+        ([ONE], [], {"10.0.0.1/32"}, True),
+        ([ONE], [nas(7, address="10.0.0.1/32")], set(), False),
+        ([ONE, TWO], [ONE], {"10.0.0.2/32"}, False),
+        ([ONE, TWO], [], {"10.0.0.1/32", "10.0.0.2/32"}, True),
+        ([ONE, TWO, THREE], [ONE, nas(2, enabled=False), nas(3, secret=b"x")], {"10.0.0.2/32", "10.0.0.3/32"}, True),
+        ([ONE, nas(2, enabled=False)], [ONE], set(), False),
+        ([], [ONE], set(), False),
+    ],
+)
+def test_lost_concentrators(old: list[NasRow], new: list[NasRow], lost: set[str], is_held: bool) -> None:
+    assert lost_nases(old, new) == lost
+    assert are_nases_over(old, new, frozenset(lost)) is is_held
