@@ -6,7 +6,7 @@ what is allowed; our own bugs show their traceback.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -45,6 +45,8 @@ def build_app(terminal: Terminal) -> typer.Typer:
     )
     _add_processes(app, terminal, _)
     _add_operations(app, terminal, _)
+    _add_brake(app, terminal, _)
+    _add_nas(app, terminal, _)
     _add_questions(app, terminal, _)
     return app
 
@@ -118,6 +120,8 @@ def _add_operations(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
         _end(terminal, lambda: operate.migrate(terminal, is_dry=dry))
 
+
+def _add_brake(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
     replica = typer.Typer(help=_("The copy of the logins, and the brake that protects it."), no_args_is_help=True)
     app.add_typer(replica, name="replica")
 
@@ -132,6 +136,25 @@ def _add_operations(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         from aaad.cli import operate
 
         _end(terminal, lambda: operate.replica_accept(terminal))
+
+
+def _add_nas(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    nas = typer.Typer(help=_("The concentrators."), no_args_is_help=True)
+    app.add_typer(nas, name="nas")
+
+    @nas.callback()
+    def _group() -> None:
+        """Keep the group a group although it has one command."""
+
+    @nas.command("message-auth", help=_("Free a NAS's routers from the duty to send Message-Authenticator."))
+    def message_auth(
+        name: Annotated[str, typer.Argument(help=_("the NAS's name"))],
+        action: Annotated[Literal["reset"], typer.Argument()],
+    ) -> None:
+        from aaad.cli import operate
+
+        assert action == "reset"
+        _end(terminal, lambda: operate.reset_message_authenticator(terminal, name))
 
 
 def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:

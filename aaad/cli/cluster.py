@@ -90,6 +90,15 @@ async def overview(config: Config) -> Overview:
         return Overview(_dicts(nodes), _dicts(routers), _dict(hold) if hold else None)
 
 
+async def free_message_authenticator(config: Config, nas: str) -> list[dict[str, Any]] | None:
+    """Let a NAS's routers come without Message-Authenticator again (rule R2.3); None if there is no such NAS."""
+    async with opened(config) as database:
+        freed = await database.fetch(_SQL.free_message_authenticator, nas)
+        if not freed and await database.fetchrow(_SQL.nas_exists, nas) is None:
+            return None
+        return _dicts(freed)
+
+
 async def _ask_nodes(database: Database, body: dict[str, object]) -> tuple[list[Testimony], list[Unheard]]:
     answered = asyncio.Event()
     await database.listen("aaad_answer", answered.set)

@@ -1,10 +1,10 @@
-"""`aaad check`, `aaad migrate` and `aaad replica …`: what an operator does to a node or to the cluster."""
+"""`aaad check`, `aaad migrate`, `aaad replica …`, `aaad nas …`: what an operator does to a node or to the cluster."""
 
 import asyncio
 import getpass
 from dataclasses import asdict
 
-from aaad.cli.cluster import opened
+from aaad.cli.cluster import free_message_authenticator, opened
 from aaad.cli.terminal import Terminal
 from aaad.config import Config
 from aaad.db.migrate import migrate as apply_migrations
@@ -82,6 +82,24 @@ def replica_accept(terminal: Terminal) -> None:
     else:
         _show(terminal, hold)
     if hold is None:
+        terminal.refuse()
+
+
+def reset_message_authenticator(terminal: Terminal, nas: str) -> None:
+    """Free a NAS's routers from the duty to send Message-Authenticator (rule R2.3); end with 1 if there are none."""
+    freed = asyncio.run(free_message_authenticator(terminal.config, nas))
+    _ = terminal.speak
+    if terminal.options.is_json:
+        terminal.json({"nas": nas, "freed": freed})
+    elif freed is None:
+        terminal.complain(_("There is no NAS of the name {nas}.", nas=nas))
+    else:
+        terminal.line(
+            _("{count} routers of {nas} may come without Message-Authenticator.", count=len(freed), nas=nas)
+        )
+        for router in freed:
+            terminal.line(f"  {router['source_address']} {router['nas_identifier']}".rstrip())
+    if not freed:
         terminal.refuse()
 
 

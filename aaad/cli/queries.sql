@@ -83,3 +83,14 @@ WHERE refusal.minute > now() - make_interval(secs => $1)
 GROUP BY nas.name, router.source_address, refusal.reason
 ORDER BY last_s DESC
 LIMIT $2;
+
+-- name: free_message_authenticator
+-- Every router of a NAS may come without the attribute until it has sent it again.
+UPDATE net.router AS router
+SET reset_at = now()
+FROM net.nas AS nas
+WHERE nas.id = router.nas_id AND nas.name = $1
+RETURNING host(router.source_address) AS source_address, router.nas_identifier, router.armed_at IS NOT NULL AS was_armed;
+
+-- name: nas_exists
+SELECT FROM net.nas WHERE name = $1;

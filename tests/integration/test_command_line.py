@@ -307,3 +307,24 @@ def test_the_heartbeat_and_answers_stand_in_postgresql(node: ProcessNode, databa
     assert row["version"]
     assert row["fresh"]
     assert json.loads(row["state"])["replica"]["is_complete"]
+
+
+def test_r2_3_an_operator_frees_routers_from_message_authenticator(node: ProcessNode) -> None:
+    wait_until(lambda: bool(aaad(node, "nas", "message-auth", "bras-1", "reset", as_json=True).json["freed"]))
+    freed = aaad(node, "nas", "message-auth", "bras-1", "reset", as_json=True)
+    assert freed.exit_code == 0
+    assert freed.json["freed"][0]["source_address"] == "127.0.0.1"
+    absent = aaad(node, "nas", "message-auth", "bras-9", "reset", language="pt")
+    assert (absent.exit_code, absent.complaint) == (1, "aaad: Não existe concentrador com o nome bras-9.\n")
+    assert aaad(node, "nas", "message-auth", "bras-1", "forget").exit_code == 2
+
+
+def test_migrate_says_what_is_missing_and_then_applies_it(node: ProcessNode, empty_dsn: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f'[database]\ndsn = "{empty_dsn}"\n')
+    missing = aaad(node, "migrate", "--dry-run", path=path, as_json=True)
+    assert (missing.exit_code, missing.json["pending"][0]) == (1, "0001_erp")
+    applied = aaad(node, "migrate", path=path, language="pt")
+    assert applied.exit_code == 0
+    assert "o banco de dados está atualizado" in applied.output
+    assert aaad(node, "migrate", "--dry-run", path=path, as_json=True).json["pending"] == []

@@ -1,0 +1,153 @@
+"""What commands write with: ages, instants, languages, exit codes and one-line complaints."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aaad.cli.app import build_app
+from aaad.cli.options import Options
+from aaad.cli.status import find_problems, is_serving
+from aaad.cli.terminal import Terminal
+from aaad.daemon.node_facts import NodeFacts, ReplicaFacts, RouterFacts, SocketFacts
+from aaad.errors import ConfigError
+from aaad.words import Language
+
+GOOD = '[database]\ndsn = "postgresql://aaad:very-secret@db/aaad"\n'
+
+
+def terminal(language: str = "en", config: Path | None = None, environ: dict[str, str] | None = None) -> Terminal:
+    return Terminal(Options(config, language), environ or {})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "portuguese"),
+    [
+        (None, "never", "nunca"),
+        (0.04, "0.0 s", "0.0 s"),
+        (119.0, "119.0 s", "119.0 s"),
+        (120.0, "2 min", "2 min"),
+        (3 * 3600 + 5, "3 h", "3 h"),
+        (9 * 86400.0, "9 d", "9 d"),
+        (-3.0, "0.0 s", "0.0 s"),
+    ],
+)
+def test_ages(seconds: float | None, english: str, portuguese: str) -> None:
+    assert terminal("en").age(seconds) == english
+    assert terminal("pt").age(seconds) == portuguese
+
+
+def test_instants_are_in_the_machines_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", "America/Sao_Paulo")
+    time.tzset()
+    try:
+        assert terminal("pt").clock(1_700_000_000.25) == "14/11/2023 19:13:20.250"
+        assert terminal("en").clock(1_700_000_000.25) == "2023-11-14 19:13:20.250"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_language_follows_configuration_and_locale(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(GOOD + '[cli]\nlanguage = "pt"\n')
+    assert Terminal(Options(path), {}).language is Language.PORTUGUESE
+    assert Terminal(Options(path, "en"), {}).language is Language.ENGLISH
+    assert Terminal(Options(tmp_path / "absent"), {"LANG": "pt_BR.UTF-8"}).language is Language.PORTUGUESE
+
+
+def test_a_configuration_that_nobody_named_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aaad.cli.options.DEFAULT_PATH", tmp_path / "absent")
+    assert Terminal(Options(), {}).maybe_config is None
+    with pytest.raises(ConfigError):
+        _ = Terminal(Options(tmp_path / "absent"), {}).maybe_config
+
+
+def test_check_says_good_and_in_which_language(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(GOOD)
+    result = CliRunner().invoke(build_app(terminal("pt", path)), ["check"])
+    assert result.exit_code == 0
+    assert result.stdout == f"{path}: a configuração está correta.\n"
+
+
+@pytest.mark.parametrize("language", ["en", "pt"])
+def test_check_tells_key_value_and_what_is_allowed_with_exit_code_2(tmp_path: Path, language: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(GOOD + "[radius]\nauth_port = 99999\n")
+    result = CliRunner().invoke(build_app(terminal(language, path)), ["check"])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "radius.auth_port" in result.stderr
+    assert "99999" in result.stderr
+    assert "65535" in result.stderr
+    assert "secret" not in result.stderr
+
+
+def test_every_command_has_its_help_in_both_languages() -> None:
+    for language in ("en", "pt"):
+        app = build_app(terminal(language))
+        for words in (
+            ["--help"],
+            *(["role", "--help"], ["run", "--help"], ["demo", "--help"], ["check", "--help"], ["migrate", "--help"]),
+            *(["status", "--help"], ["why", "--help"], ["radtest", "--help"]),
+            *(["replica", "status", "--help"], ["replica", "accept", "--help"]),
+        ):
+            result = CliRunner().invoke(app, words)
+            assert result.exit_code == 0, words
+    assert "Envia um Access-Request" in CliRunner().invoke(build_app(terminal("pt")), ["radtest", "--help"]).stdout
+
+
+def facts(*, heartbeat_age_s: float = 0.1, **changes: object) -> NodeFacts:
+    replica = ReplicaFacts(is_complete=True, logins_count=5, age_s=0.2, applied_at_s=1.0, held_count=0)
+    values: dict[str, object] = {
+        "node": "n",
+        "version": "1",
+        "at_s": 1000.0,
+        "replica": replica,
+        "spools": [],
+        "watermark_age_s": None,
+        "sockets": [],
+        "routers": [],
+        "counters": {"radius-0": {"aaad_role_heartbeat_seconds": int((1000.0 - heartbeat_age_s) * 1e6)}},
+    }
+    return NodeFacts(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_a_healthy_node_serves_and_wants_no_attention() -> None:
+    assert is_serving(facts())
+    assert find_problems(terminal(), facts(), None, None) == []
+
+
+def test_a_node_without_replica_or_without_radius_does_not_serve() -> None:
+    empty = ReplicaFacts(is_complete=False, logins_count=0, age_s=None, applied_at_s=None, held_count=0)
+    assert not is_serving(facts(replica=empty))
+    assert not is_serving(facts(heartbeat_age_s=60.0))
+    assert not is_serving(facts(counters={}))
+    assert "no complete copy" in find_problems(terminal(), facts(replica=empty), None, None)[0]
+    assert "radius-0 does not run" in find_problems(terminal(), facts(heartbeat_age_s=60.0), None, None)[0]
+
+
+def test_r2_3_a_router_that_stopped_signing_is_an_alarm() -> None:
+    router = RouterFacts(
+        nas_id=1, nas="bras", source_address="192.0.2.1", nas_identifier="", armed=True, last_heard_s=999.0,
+        unsigned_dropped=3,
+    )  # fmt: skip
+    (english,) = find_problems(terminal("en"), facts(routers=[router]), None, None)
+    assert english == (
+        "NAS bras stopped sending Message-Authenticator (192.0.2.1, 3 requests dropped): replaced or downgraded?"
+    )
+    (portuguese,) = find_problems(terminal("pt"), facts(routers=[router]), None, None)
+    assert "parou de enviar Message-Authenticator" in portuguese
+
+
+def test_old_replica_held_logins_and_kernel_drops_are_told() -> None:
+    old = ReplicaFacts(is_complete=True, logins_count=5, age_s=65.0, applied_at_s=1.0, held_count=70)
+    dropped = SocketFacts(address="192.0.2.1", port=1812, number=0, queued_bytes=0, dropped_count=9)
+    told = "\n".join(find_problems(terminal(), facts(replica=old, sockets=[dropped]), None, "connection refused"))
+    assert "PostgreSQL could not be asked: connection refused" in told
+    assert "not being renewed; its age: 65.0 s" in told
+    assert "70 logins" in told
+    assert "dropped 9 datagrams on 192.0.2.1 port 1812" in told

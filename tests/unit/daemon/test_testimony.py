@@ -1,0 +1,137 @@
+"""What a node says about a login: the past from the journal, untouched by the present; the present by the replica."""
+
+from pathlib import Path
+
+import pytest
+
+from aaad.daemon.node_facts import NodeFiles
+from aaad.daemon.testimony import ENTRIES_MAX, Witness
+from aaad.journal import Journal, JournalReader
+from aaad.policy.codes import Credential, Discard, LoginFlag, Reason
+from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.radius import explain
+from aaad.radius.packet import Attribute, attribute
+from aaad.replica.record import NasRow, Tables, encode, fold_name
+from aaad.replica.store import ReplicaMeta, ReplicaWriter
+
+KEY = b"0123456789abcdef"
+PLAN = PlanFacts(5, "Fibra 50", "25M", "50M", 0, 0, 0)
+ANA = LoginFacts(
+    1, 2, 3, 5, 1, LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE, 2, 1, 0xC6120001, b"h" * 16, b"very-secret"
+)
+TABLES = Tables(
+    1, [NasRow(4, "bras", "192.0.2.0/24", b"s", b"", 0, "mikrotik", True, "auto", 900, 1)], [], [PLAN], [], KEY, 1
+)
+META = ReplicaMeta(
+    snapshot="1:1:", system_identifier="s", timeline="1", count=1, digest=0, applied_at_s=5.0, node_number=1
+)
+NAS_KEY = (4).to_bytes(4, "little") + bytes((9,)) + b"192.0.2.7"
+ATTRIBUTES = attribute(Attribute.USER_NAME, b"ana") + attribute(Attribute.CALLING_STATION_ID, b"AA:BB:CC:00:11:22")
+
+
+def write_replica(state: Path, login: LoginFacts = ANA) -> None:
+    writer = ReplicaWriter(state / "replica", 1 << 24)
+    writer.open()
+    built = writer.build()
+    with built.write() as transaction:
+        transaction.put_record(b"ana", encode(login, 7))
+        transaction.put_tables(TABLES)
+        transaction.put_meta(META)
+    writer.swap(built)
+    writer.close()
+
+
+def witness(state: Path) -> Witness:
+    files = NodeFiles(state, node="n1", version="1", ports=())
+    return Witness("n1", files, JournalReader(state / "journal"))
+
+
+def journal(state: Path) -> Journal:
+    return Journal(state / "journal" / "radius-0", segment_bytes=1 << 17, bytes_max=1 << 18)
+
+
+def body(reason: int, *, flags: int = 0, login: LoginFacts | None = ANA, attributes: bytes = ATTRIBUTES) -> bytes:
+    record = encode(login, 7) if login else b""
+    return explain.encode(reason, Credential.RIGHT, flags, 0.001, NAS_KEY, record, attributes)
+
+
+async def test_past_and_present_stand_apart(tmp_path: Path) -> None:
+    write_replica(tmp_path, ANA._replace(access_status=4))
+    journal(tmp_path).append(explain.subject_of_login(1), 100.0, body(Reason.GRANTED, flags=explain.FLAG_SIGNED))
+    heard = await witness(tmp_path).testify("ANA", 10)
+    assert heard.is_complete
+    assert heard.login_id == 1
+    assert heard.now is not None
+    assert (heard.now.reason, heard.now.plan, heard.now.rate) == ("blocked_automatically", "Fibra 50", "25M/50M")
+    (past,) = heard.past
+    assert (past.reason, past.at_s, past.slot, past.nas) == ("granted", 100.0, "radius-0", "bras")
+    assert (past.source_address, past.calling_station_id) == ("192.0.2.7", "AA:BB:CC:00:11:22")
+    assert past.is_signed
+    assert past.account is not None
+    assert (past.account.access_status, past.account.ipv4) == (1, "198.18.0.1")
+    assert heard.journal_since_s == 100.0
+    assert "very-secret" not in repr(heard)
+
+
+async def test_a_dropped_request_and_one_of_another_version_are_told(tmp_path: Path) -> None:
+    write_replica(tmp_path)
+    written = journal(tmp_path)
+    written.append(1, 1.0, b"\xff of another version")
+    written.append(1, 2.0, body(Discard.MESSAGE_AUTHENTICATOR_MISSING, flags=explain.FLAG_DISCARDED))
+    newest, oldest = (await witness(tmp_path).testify("ana", 10)).past
+    assert (newest.reason, newest.discard) == ("", "message_authenticator_missing")
+    assert oldest.problem
+
+
+async def test_an_unknown_name_is_found_by_what_was_typed(tmp_path: Path) -> None:
+    write_replica(tmp_path)
+    subject = explain.subject_of_name(fold_name(b"Jose"), KEY)
+    journal(tmp_path).append(subject, 1.0, body(Reason.UNKNOWN_LOGIN, login=None))
+    heard = await witness(tmp_path).testify("JOSE", 10)
+    assert (heard.login_id, heard.now) == (0, None)
+    assert [past.reason for past in heard.past] == ["unknown_login"]
+    assert (await witness(tmp_path).testify("josef", 10)).past == []
+
+
+async def test_names_are_found_with_accents_and_case(tmp_path: Path) -> None:
+    write_replica(tmp_path)
+    subject = explain.subject_of_name(fold_name("joão".encode()), KEY)
+    journal(tmp_path).append(subject, 1.0, body(Reason.UNKNOWN_LOGIN, login=None))
+    assert len((await witness(tmp_path).testify("JOA\u0303O", 10)).past) == 1
+
+
+@pytest.mark.parametrize(("asked", "given"), [(3, 3), (0, 1), (10_000, ENTRIES_MAX)])
+async def test_the_answer_is_bounded_and_newest_first(tmp_path: Path, asked: int, given: int) -> None:
+    write_replica(tmp_path)
+    written = journal(tmp_path)
+    for number in range(ENTRIES_MAX + 20):
+        written.append(1, float(number), body(Reason.GRANTED))
+    past = (await witness(tmp_path).testify("ana", asked)).past
+    assert [decision.at_s for decision in past] == [float(ENTRIES_MAX + 19 - back) for back in range(given)]
+
+
+async def test_without_a_replica_nothing_is_called_unknown(tmp_path: Path) -> None:
+    heard = await witness(tmp_path).testify("ana", 10)
+    assert not heard.is_complete
+    assert heard.now is None
+    assert heard.journal_since_s is None
+
+
+def test_facts_of_files_that_are_damaged_or_gone(tmp_path: Path) -> None:
+    (tmp_path / "counters").mkdir()
+    (tmp_path / "counters" / "radius-0.cnt").write_bytes(b"damaged")
+    (tmp_path / "counters" / "radius-0.routers").write_bytes(b"[{")
+    (tmp_path / "spool" / "radius-0").mkdir(parents=True)
+    facts = NodeFiles(tmp_path, node="n", version="v", ports=()).facts(10.0)
+    assert facts.counters == {"radius-0": None}
+    assert facts.routers == []
+    assert not facts.replica.is_complete
+    assert [spool.records_undrained for spool in facts.spools] == [0]
+
+
+def test_facts_of_a_whole_replica(tmp_path: Path) -> None:
+    write_replica(tmp_path)
+    files = NodeFiles(tmp_path, node="n", version="v", ports=())
+    for _ in range(3):
+        replica = files.facts(10.0).replica
+        assert (replica.is_complete, replica.logins_count, replica.applied_at_s) == (True, 1, 5.0)
