@@ -16,6 +16,7 @@ class Run:
     about: dict[str, str]  # leg -> what it is
     setup: str  # on machine, versions and commands, as a list in Markdown
     rows: list[Row] = field(default_factory=list)
+    repeated: int = 0  # runs left out because other programs used too much of the machine
     replies: dict[str, list[str]] = field(default_factory=dict)  # leg -> attributes of its Accept
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -145,6 +146,7 @@ def markdown(run: Run) -> str:
     others = _spread([row["foreign_share"] for row in run.rows], lambda share: f"{share:.1%}")
     lines += ["", "### How it was made", "", run.setup.rstrip()]
     lines += [f"* Used by other programs during the runs: {others} of the machine."]
+    lines += [f"* Runs made again because others used more, and left out whatever they gave: {run.repeated}."]
     lines += ["", "| leg | what | attributes of its Accept |", "|---|---|---|"]
     lines += [f"| {leg} | {what} | {', '.join(run.replies.get(leg, ['–']))} |" for leg, what in run.about.items()]
     return "\n".join(lines) + "\n"
