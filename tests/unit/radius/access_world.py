@@ -1,4 +1,4 @@
-"""A small world around the access path: a replica of a few logins, one concentrator, and lists of what was written."""
+"""A small world around the access path: a replica of a few logins, one concentrator, lists of what was written."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,5 +1,7 @@
-"""The path of a request: who gets which answer and why, and what else is written. Duplicates, waiting and secrets that
-change have modules of their own beside this one."""
+"""The path of a request: who gets which answer and why, and what else is written.
+
+Copies, waiting and signatures have modules of their own beside this one.
+"""
 
 import hashlib
 
