@@ -16,6 +16,7 @@ from aaad.log import get_logger
 from aaad.metrics import CounterFile, read_counters
 
 HEALTHY_S = 60.0  # who lived so long has earned an immediate restart
+WARM_LIMIT_S = 15.0  # for a successor to load its code on a busy machine, while its predecessor goes on
 _TAKEN_IN = ("aaad_radius_received_total",)
 _DEALT_WITH = ("aaad_radius_answered_total", "aaad_radius_discarded_total")
 
@@ -87,6 +88,7 @@ class Keeper:
         self._hurry = asyncio.Event()
         self._balance = 0
         self._asked_to_end = False
+        self._successor: RoleProcess | None = None
 
     @property
     def is_running(self) -> bool:
@@ -120,7 +122,7 @@ class Keeper:
         self._is_replaced = self._asked_to_end = False
         self._balance = self._unsettled()
         try:
-            self.process = self._launch()
+            self.process, self._successor = self._successor or self._launch(), None
         except OSError as error:
             _log.error("role.not_started", slot=self.slot, error=str(error))
             return self.backoff.after(0.0)
@@ -177,7 +179,16 @@ class Keeper:
             await self.process.wait_ended()
 
     async def replace(self, limit_s: float) -> None:
-        """End the process in good order; a successor starts at once."""
+        """Put a successor in the process's place: it loads its code first and waits for the slot, so nobody waits."""
+        if self.is_running and self._successor is None:
+            try:
+                self._successor = self._launch()
+            except OSError as error:
+                _log.error("role.not_started", slot=self.slot, error=str(error))
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(WARM_LIMIT_S):
+                        await self._successor.wait_warm()
         self._is_replaced = True
         self._hurry.set()
         await self.end(limit_s)
@@ -186,6 +197,8 @@ class Keeper:
         """End the process in good order and keep the slot empty."""
         self._is_retired = True
         self._hurry.set()
+        if self._successor is not None:
+            self._successor.send_signal(signal.SIGKILL)
         await self.end(limit_s)
 
 

@@ -1,8 +1,9 @@
 """One role's process: started with its descriptors in place, watched through a pidfd.
 
 posix_spawn, never fork: the supervisor runs an event loop. The child gets nothing but what is named: descriptors
-from 3 on in the order given (LISTEN_FDS, LISTEN_FDNAMES), /dev/null as standard input, our standard error, and the
-read end of a pipe named `parent` whose other end only we hold, so that the child notices our end however it comes.
+from 3 on in the order given (LISTEN_FDS, LISTEN_FDNAMES), /dev/null as standard input, our standard error. It notices
+our end, however it comes, by a pipe named `parent` whose other end only we hold; into a pipe named `warm` it writes
+when it has loaded its code and is about to take its slot.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import aaad
 from aaad.daemon.sockets import FIRST_INHERITED
 
 PARENT = "parent"
+WARM = "warm"
 _SCRATCH = 512  # descriptors are copied above this first, so that placing one cannot overwrite another
 _NOT_PASSED_ON = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
@@ -35,17 +37,28 @@ class RoleProcess:
     ) -> None:
         """Start the command; OSError if that cannot be done."""
         read_end, self._parent_pipe = os.pipe2(os.O_CLOEXEC)
+        self._warm_pipe, write_end = os.pipe2(os.O_CLOEXEC)
         try:
-            self.pid = _spawn(command, environ, [(PARENT, read_end), *descriptors])
+            self.pid = _spawn(command, environ, [(PARENT, read_end), (WARM, write_end), *descriptors])
         except OSError:
             os.close(self._parent_pipe)
+            os.close(self._warm_pipe)
             raise
         finally:
             os.close(read_end)
+            os.close(write_end)
         self._pidfd = os.pidfd_open(self.pid)
-        self._ended = asyncio.Event()
+        self._warm, self._ended = asyncio.Event(), asyncio.Event()
         self._wait_status = 0
-        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._pidfd, self._reap)
+        loop.add_reader(self._warm_pipe, self._note_warm)
+
+    def _note_warm(self) -> None:
+        """Take the sign, or the end of the pipe: a process that died without one is waited for no longer."""
+        asyncio.get_running_loop().remove_reader(self._warm_pipe)
+        os.close(self._warm_pipe)
+        self._warm.set()
 
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
@@ -53,6 +66,10 @@ class RoleProcess:
         os.close(self._pidfd)
         os.close(self._parent_pipe)
         self._ended.set()
+
+    async def wait_warm(self) -> None:
+        """Wait until it has loaded its code, or is dead."""
+        await self._warm.wait()
 
     @property
     def is_running(self) -> bool:

@@ -16,13 +16,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+
+import uvloop
 
 from aaad import clock
 from aaad.config import Config, load_config, parse_config
 from aaad.daemon import services
 from aaad.daemon.context import RoleContext
-from aaad.daemon.process import PARENT
+from aaad.daemon.process import PARENT, WARM
 from aaad.daemon.sockets import Purpose, ServiceSocket, inherited, service_socket
 from aaad.daemon.watchdog import WatchdogKey
 from aaad.errors import AaadError, ConfigError
@@ -37,7 +40,8 @@ EXIT_FAILED, EXIT_CONFIG, EXIT_OCCUPIED = 1, 2, 75
 
 _HEARTBEAT_S = 0.5
 _REPORT_S = 10.0
-_PREDECESSOR_S = 10.0  # how long a dying predecessor may hold the slot
+_PREDECESSOR_S = 60.0  # how long a draining predecessor may hold the slot; beyond every drain_timeout_s
+_SLOT_POLL_S = 0.01
 _AFTER_DRAIN_S = 1.0
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
@@ -55,6 +59,7 @@ class Role:
     name: str
     services: tuple[Service, ...]
     counter_names: Callable[[], Sequence[str]]
+    modules: tuple[str, ...]  # loaded before the slot is taken, while a predecessor still serves
     purposes: frozenset[Purpose]
     sections: frozenset[str]  # a reload that changes one of these starts the role anew
     silence_limit_s: float  # a loop that does not turn for so long hangs
@@ -67,6 +72,7 @@ ROLES: dict[str, Role] = {
         name="radius",
         services=(services.radius,),
         counter_names=services.radius_counters,
+        modules=("aaad.radius.server", "aaad.replica.store", "aaad.spool.writer", "aaad.journal", "aaad.words"),
         purposes=frozenset({Purpose.AUTH, Purpose.ACCT}),
         sections=_ALL | {"radius", "spool", "journal", "cli"},
         silence_limit_s=5.0,
@@ -75,6 +81,7 @@ ROLES: dict[str, Role] = {
         name="sync",
         services=(services.feed, services.drain, services.handoff),
         counter_names=services.sync_counters,
+        modules=("aaad.replica.feed", "aaad.sessions.drain", "aaad.sessions.handoff"),
         purposes=frozenset({Purpose.SYNC}),
         sections=_ALL | {"database", "replica", "spool"},
         silence_limit_s=60.0,
@@ -83,6 +90,7 @@ ROLES: dict[str, Role] = {
         name="control",
         services=(services.control,),
         counter_names=services.control_counters,
+        modules=("aaad.daemon.control",),
         purposes=frozenset({Purpose.CONTROL, Purpose.METRICS}),
         # It tells the node's whole configuration, so every change is its own.
         sections=frozenset(Config.model_fields),
@@ -109,6 +117,12 @@ def run(role: Role, number: int, config_path: Path) -> int:
         config = _config(found.pop(CONFIG, None), config_path)
         configure_log(config.log.level, config.log.format, slot=slot, pid=os.getpid())
         adopt_standard_logging()
+        for module in role.modules:
+            import_module(module)
+        warm = found.pop(WARM, None)
+        if warm is not None:
+            os.write(warm, b"w")
+            os.close(warm)
         with _slot_lock(config.node.state_dir, slot):
             context = RoleContext(
                 role=role.name,
@@ -120,8 +134,6 @@ def run(role: Role, number: int, config_path: Path) -> int:
                 parent=found.pop(PARENT, None),
                 sockets=tuple(_sockets(found)),
             )
-            import uvloop  # only roles need it, and only now
-
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_serve(role, context))
     except ConfigError as error:
@@ -187,7 +199,7 @@ def _slot_lock(state_dir: Path, slot: str) -> Iterator[None]:
             except BlockingIOError:
                 if clock.monotonic_s() > limit_s:
                     raise OccupiedError(f"another process runs in slot {slot} of {state_dir}") from None
-                time.sleep(0.02)
+                time.sleep(_SLOT_POLL_S)
             else:
                 break
         yield

@@ -321,8 +321,8 @@ class Supervisor:
             keeper.backoff.initial_s, keeper.backoff.max_s = limits.backoff_initial_s, limits.backoff_max_s
         affected = [role for role in self._roles.values() if role.sections & changed]
         _log.info("config.reloading", changed=sorted(changed), roles=[role.name for role in affected])
-        async with asyncio.TaskGroup() as group:
-            for role in affected:
+        for role in affected:
+            async with asyncio.TaskGroup() as group:
                 self._renew(role, group)
         for name in self._sockets.close_others(self._plans):
             self._notifier.forget(name)

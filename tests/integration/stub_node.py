@@ -97,6 +97,7 @@ STUBS = {
     "radius": Role(
         name="radius",
         services=(radius,),
+        modules=(),
         counter_names=lambda: (RECEIVED, ANSWERED, NO_REPLICA),
         purposes=frozenset({Purpose.AUTH, Purpose.ACCT}),
         sections=frozenset({"node", "radius"}),
@@ -105,6 +106,7 @@ STUBS = {
     "control": Role(
         name="control",
         services=(control,),
+        modules=(),
         counter_names=lambda: (),
         purposes=frozenset({Purpose.CONTROL, Purpose.METRICS, Purpose.SYNC}),
         sections=frozenset({"cli"}),

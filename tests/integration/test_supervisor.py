@@ -224,7 +224,7 @@ def refusal(node: Node) -> str:
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -387,6 +387,25 @@ def test_a_good_file_opens_and_closes_addresses_and_loses_nothing(running: Node)
         assert nas.ask() not in (first, second)
         with pytest.raises(ConnectionRefusedError):
             new.ask()
+
+
+def test_a_replaced_role_serves_until_its_successor_has_loaded_its_code(running: Node):
+    """So a reload costs the time of a drain, not that of a start."""
+    with client(running.auth_port) as nas:
+        first = nas.ask()
+        running.write_config(f"auth_port = {running.auth_port}\npeers_max = 99")
+        running.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(running.events("config.reloading")) == 1, "the reload")
+        asked: list[int] = []
+        longest_s = 0.0
+        while not asked or asked[-1] == first:
+            asked_s = time.monotonic()
+            asked.append(nas.ask())
+            longest_s = max(longest_s, time.monotonic() - asked_s)
+            assert len(asked) < 100_000
+    assert len(asked) > 20  # the old one went on meanwhile
+    assert longest_s < 1.0
+    assert running.counter("aaad_role_restarts_total|role=radius") == 1
 
 
 def test_a_change_that_concerns_no_role_restarts_none(shared: Node):
