@@ -36,7 +36,7 @@ from aaad.errors import AaadError, ConfigError, EmbeddedError
 ADDRESS = "127.0.0.1"
 SECRET = "testing123"  # noqa: S105  known to all: the node serves the loopback network only
 
-_POSTGRES_SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "2GB", "maintenance_work_mem": "128MB"}
+_POSTGRES_SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "1GB", "maintenance_work_mem": "128MB"}
 _SOCKET_FOLDER_OCTETS_MAX = 90
 _LOG_OCTETS_MAX = 64 * 1024 * 1024
 _LOG_TAIL_LINES = 15
