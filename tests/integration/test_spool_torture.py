@@ -21,6 +21,8 @@ from pathlib import Path
 import pytest
 
 from aaad.db.connection import Database
+from aaad.db.embedded import EmbeddedPostgres
+from aaad.db.migrate import migrate
 from aaad.metrics import CounterFile
 from aaad.sessions import drain as drain_module
 from aaad.sessions.drain import DRAIN_COUNTERS, Drain
@@ -158,8 +160,8 @@ class Torture:
     def begin_drainer(self) -> int:
         return fork(lambda: drain_for_ever(self.root, self._dsn, self._listener))
 
-    def run(self, kills: int) -> None:
-        """Kill at random until so many have died, by our hand or their own."""
+    def run(self, kills: int, disturb: Callable[[int], None] = lambda _: None) -> None:
+        """Kill at random until so many have died, by our hand or their own; `disturb` does what else goes wrong."""
         lives = [(self.begin_writer, self.begin_writer()), (self.begin_drainer, self.begin_drainer())]
         ends = [self._next_end(begin) for begin, _ in lives]
         while self.kills < kills:
@@ -172,6 +174,7 @@ class Torture:
                     self._reap(pid)
                 else:
                     continue
+                disturb(self.kills)
                 lives[place] = (begin, begin())
                 ends[place] = self._next_end(begin)
         for _, pid in lives:
@@ -222,11 +225,13 @@ class Torture:
             await database.close()
 
 
-def run_torture(dsn: str, directory: Path, kills: int, seed: int) -> str:
+def run_torture(
+    dsn: str, directory: Path, kills: int, seed: int, disturb: Callable[[int], None] = lambda _: None
+) -> str:
     torture = Torture(dsn, directory, seed)
     asyncio.run(torture.fetch("INSERT INTO net.node (name) VALUES ('torture')"))
     asyncio.run(torture.fetch("INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '192.0.2.0/24', 's')"))
-    torture.run(kills)
+    torture.run(kills, disturb)
     torture.drain_to_the_end()
     rows = asyncio.run(
         torture.fetch(
@@ -254,3 +259,20 @@ def test_r6_kills_lose_nothing_and_double_nothing(dsn, tmp_path):
 @pytest.mark.parametrize("seed", [11, 12])
 def test_r6_two_hundred_kills_lose_nothing_and_double_nothing(dsn, tmp_path, seed):
     print(run_torture(dsn, tmp_path, kills=200, seed=seed))
+
+
+@pytest.mark.soak
+def test_r6_kills_of_postgresql_too_lose_nothing_and_double_nothing(tmp_path):
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        asyncio.run(migrate(server.dsn()))
+        done = [0]
+
+        def disturb(kills: int) -> None:
+            if kills // 15 > done[0]:
+                done[0] += 1
+                os.kill(server.pid, signal.SIGKILL)
+                time.sleep(0.3)
+                server.start()
+
+        print(run_torture(server.dsn(), tmp_path, kills=150, seed=21, disturb=disturb), f"{done[0]} of PostgreSQL")
+        assert done[0] >= 9
