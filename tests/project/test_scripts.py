@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -43,6 +44,8 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def test_no_file_names_a_registry_of_packages():
+    if not shutil.which("git"):
+        pytest.skip("no git here")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True)
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
