@@ -101,6 +101,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Keep a process running until retired."""
+        self._balance = self._unsettled()
         while not self._is_retired:
             wait_s = await self._one_life()
             if wait_s > 0 and not self._is_retired:
@@ -120,7 +121,6 @@ class Keeper:
         """Run one process to its end; return how long to wait before the next."""
         self.started_s = clock.monotonic_s()
         self._is_replaced = self._asked_to_end = False
-        self._balance = self._unsettled()
         try:
             self.process, self._successor = self._successor or self._launch(), None
         except OSError as error:
@@ -139,9 +139,14 @@ class Keeper:
         counters = self.read_counters()
         return sum_of(counters, _TAKEN_IN) - sum_of(counters, _DEALT_WITH)
 
+    def _lost(self) -> int:
+        """Return what was taken in and never dealt with since this was last asked."""
+        before, self._balance = self._balance, self._unsettled()
+        return max(0, self._balance - before)
+
     def _tell_end(self, code: int, lived_s: float) -> None:
         assert self.process is not None
-        lost = max(0, self._unsettled() - self._balance)
+        lost = self._lost() if code else 0  # who ended in order has finished what it held
         ended = {"slot": self.slot, "pid": self.process.pid, "lived_s": round(lived_s, 3), "lost_requests": lost}
         if lost:
             self._counters.add(lost_counter(self.role), lost)

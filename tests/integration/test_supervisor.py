@@ -405,7 +405,7 @@ def test_a_replaced_role_serves_until_its_successor_has_loaded_its_code(running:
             assert len(asked) < 100_000
     assert len(asked) > 20  # the old one went on meanwhile
     assert longest_s < 1.0
-    assert running.counter("aaad_role_restarts_total|role=radius") == 1
+    wait_for(lambda: running.counter("aaad_role_restarts_total|role=radius") == 1, "the count")
 
 
 def test_a_change_that_concerns_no_role_restarts_none(shared: Node):
