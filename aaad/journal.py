@@ -27,6 +27,9 @@ from itertools import islice
 from pathlib import Path
 from struct import Struct
 
+from aaad.log import get_logger
+from aaad.metrics import CounterFile
+
 _MAGIC = b"AAADJNL1"
 _MARK_OCTETS = 8
 _SEGMENT_HEAD_OCTETS = len(_MAGIC) + _MARK_OCTETS
@@ -39,8 +42,13 @@ _SEED_MASK = 0xFFFFFFFF
 BODY_OCTETS_MAX = 65_535  # the length field has 16 bits
 SEGMENT_OCTETS_MIN = 128 * 1024  # so that the longest body always fits
 _SEGMENTS_MIN = 2  # one to write, one to have something to read just after a change of segments
+_LOOK_OCTETS = 4 * BODY_OCTETS_MAX  # where the first whole entry of a segment is looked for
 _RETRY_S = 10.0  # how long a writer without room drops entries before it asks the disk again
 _SUFFIX = ".journal"
+_DROPPED = "aaad_journal_dropped_total"
+JOURNAL_COUNTERS = (_DROPPED,)
+
+_log = get_logger("journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +63,18 @@ class Entry:
 class Journal:
     """The journal of one process slot, for writing. `append` never raises for want of room and never waits."""
 
-    def __init__(self, directory: Path, *, segment_bytes: int, bytes_max: int) -> None:
-        """Go on behind the last entry of the last run, or begin. Without room it starts in the dropping state."""
+    def __init__(
+        self, directory: Path, *, segment_bytes: int, bytes_max: int, counters: CounterFile | None = None
+    ) -> None:
+        """Go on behind the last entry of the last run, or begin. Without room it starts in the dropping state.
+
+        `counters`, if given, is a file with JOURNAL_COUNTERS.
+        """
         if segment_bytes < SEGMENT_OCTETS_MIN:
             raise ValueError(f"segment_bytes must be at least {SEGMENT_OCTETS_MIN}")
         self.dropped = 0
         self.problem: str | None = None  # why entries are being dropped now
+        self._counters = counters
         self._directory = directory
         self._segment_octets = segment_bytes
         self._segments_max = max(_SEGMENTS_MIN, bytes_max // segment_bytes)
@@ -102,19 +116,25 @@ class Journal:
 
     def _append_slowly(self, subject: int, at_s: float, body: bytes) -> None:
         if len(body) > BODY_OCTETS_MAX or (self.problem is not None and at_s < self._retry_at_s):
-            self.dropped += 1
+            self._drop()
             return
         try:
             self._next_segment()
         except OSError as error:
-            self.dropped += 1
+            self._drop()
             self._give_up(error, at_s)
             return
         self.append(subject, at_s, body)
 
+    def _drop(self) -> None:
+        self.dropped += 1
+        if self._counters is not None:
+            self._counters.add(_DROPPED)
+
     def _give_up(self, error: OSError, at_s: float) -> None:
         self.close()
         self.problem = f"{error.strerror or error}: {self._directory}"
+        _log.error("journal.dropping", problem=self.problem, dropped=self.dropped)
         self._retry_at_s = at_s + _RETRY_S
 
     def _resume(self) -> bool:
@@ -217,9 +237,10 @@ def _mark_of(data: bytes) -> bytes | None:
     return data[len(_MAGIC) : _SEGMENT_HEAD_OCTETS]
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, octets: int = -1) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(octets)
     except OSError:
         return b""  # deleted between the listing and now
 
@@ -254,7 +275,7 @@ def _entries(directory: Path, subject: int) -> Iterator[Entry]:
 
 def _first_entry(directory: Path) -> Entry | None:
     for path in _segment_paths(directory):
-        data = _read(path)
+        data = _read(path, _LOOK_OCTETS)
         mark = _mark_of(data)
         start = -1 if mark is None else data.find(mark, _SEGMENT_HEAD_OCTETS)
         while start >= 0 and mark is not None:

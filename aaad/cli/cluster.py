@@ -71,9 +71,10 @@ async def opened(config: Config) -> AsyncIterator[Database]:
 async def hear(config: Config, login: str, limit: int) -> Hearing:
     """Ask every node about a login, and PostgreSQL what it has counted."""
     async with opened(config) as database:
-        testimonies, unheard = await _ask_nodes(database, {"login": login, "limit": limit})
         row = await database.fetchrow(_SQL.login_by_name, login)
         login_id = int(row["id"]) if row else 0
+        question = {"login": login, "limit": limit, "login_id": login_id}
+        testimonies, unheard = await _ask_nodes(database, question)
         if login_id:
             refusals = await database.fetch(_SQL.refusals_of_login, login_id, _REFUSALS_SHOWN_S)
             return Hearing(testimonies, unheard, login_id, _dicts(refusals), [])

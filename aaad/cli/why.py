@@ -198,7 +198,8 @@ class _Report:
 
     def _no_request(self) -> None:
         _, line = self._terminal.speak, self._terminal.line
-        heard = [testimony.node for testimony in self._evidence.testimonies]
+        # A node without a replica cannot search for a name, so nothing is said of it here.
+        heard = [testimony.node for testimony in self._evidence.testimonies if testimony.is_complete]
         if not heard:
             line(_("No node could be asked."), "red")
             return
@@ -235,6 +236,9 @@ class _Report:
             line()
             line(_("PostgreSQL could not be asked: {problem}", problem=self._evidence.database_problem), "yellow")
             line("  " + _("Only this machine's node was asked; other nodes may know more."))
+        for heard in self._evidence.testimonies:
+            if not heard.is_complete:
+                line(_("Node {node} could not search its journal for this name.", node=heard.node), "yellow")
         for unheard in self._evidence.unheard:
             age = self._terminal.age(unheard.silent_s)
             line(

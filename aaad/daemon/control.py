@@ -52,6 +52,7 @@ class _Ask(msgspec.Struct, frozen=True):
     ask: str
     login: str = ""
     limit: int = 20
+    login_id: int = 0  # as the asker knows it from PostgreSQL; 0: not known
 
 
 class Control:
@@ -145,14 +146,18 @@ class Control:
         hint: asyncio.Event | None = None,
     ) -> None:
         """Act now and at each interval, sooner at a hint, until told to stop; a failure waits for the next time."""
+        is_away = False
         while not stopping.is_set():
             wait_s = interval_s
             if hint is not None:
                 hint.clear()
             try:
                 await act()
+                is_away = False
             except StoreError as error:
-                self._log.warning("database.away", service=service, error=str(error))
+                if not is_away:  # once: an hour without PostgreSQL must not fill the log
+                    self._log.warning("database.away", service=service, error=str(error))
+                is_away = True
                 wait_s = max(interval_s, _SLOWER_AFTER_FAILURE_S)
             except Exception:  # noqa: BLE001  our bug in one service must not end the others
                 self._counters.add(BUGS)
@@ -188,8 +193,8 @@ class Control:
         match question:
             case _Ask(ask="status"):
                 return {"answer": msgspec.to_builtins(self._facts())}
-            case _Ask(ask="why", login=login, limit=limit) if login:
-                return {"answer": msgspec.to_builtins(await self._witness.testify(login, limit))}
+            case _Ask(ask="why", login=login, limit=limit, login_id=login_id) if login:
+                return {"answer": msgspec.to_builtins(await self._witness.testify(login, limit, login_id))}
             case _:
                 return {"problem": "this version knows no such question"}
 

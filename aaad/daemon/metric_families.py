@@ -46,6 +46,7 @@ FAMILIES: dict[str, Family] = {
         (SLOT,), "Time from the kernel's receipt of a request to its answer. There is no sum: only buckets are kept."
     ),
     "aaad_bugs_total": Family((SLOT,), "Errors of this program that it survived; each is logged with its traceback."),
+    "aaad_journal_dropped_total": Family((SLOT,), "Decisions not written to the journal: no room, or too long."),
     # routers, since the radius process began: the last heard of each process
     "aaad_router_requests_total": Family(_ROUTER, "Access-Requests of this router."),
     "aaad_router_granted_total": Family(_ROUTER, "Accepts to this router."),

@@ -47,10 +47,11 @@ def _database(context: RoleContext, purpose: str, statement_timeout_s: float | N
 
 def radius_counters() -> Sequence[str]:
     """Return the names that the radius role counts under."""
+    from aaad.journal import JOURNAL_COUNTERS
     from aaad.radius.counters import RADIUS_COUNTERS
     from aaad.spool.writer import SPOOL_COUNTERS
 
-    return (*RADIUS_COUNTERS, *SPOOL_COUNTERS)
+    return (*RADIUS_COUNTERS, *SPOOL_COUNTERS, *JOURNAL_COUNTERS)
 
 
 async def radius(context: RoleContext) -> None:
@@ -83,6 +84,7 @@ async def radius(context: RoleContext) -> None:
             state / "journal" / context.slot,
             segment_bytes=config.journal.segment_bytes,
             bytes_max=config.journal.bytes_max,
+            counters=context.counters,
         ),
         spool=spool,
         counters=context.counters,

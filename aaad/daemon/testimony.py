@@ -91,13 +91,13 @@ class Witness:
         self._journal = journal
         self._turn = asyncio.Lock()
 
-    async def testify(self, login: str, limit: int) -> Testimony:
-        """Return what this node knows about a login name."""
+    async def testify(self, login: str, limit: int, login_id: int = 0) -> Testimony:
+        """Return what this node knows about a login name; `login_id` helps a node without a replica."""
         name = fold_name(login.encode("utf-8", "surrogateescape"))
         limit = max(1, min(limit, ENTRIES_MAX))
         async with self._turn:
             tables, now = self._present(name)
-            subjects = _subjects(name, tables, now)
+            subjects = _subjects(name, tables, now.account.login_id if now else login_id)
             past, since_s = await asyncio.to_thread(self._search, subjects, limit)
         return Testimony(
             node=self._node,
@@ -139,9 +139,9 @@ def present_decision(login: LoginFacts, tables: Tables) -> PresentDecision:
     )
 
 
-def _subjects(name: bytes, tables: Tables | None, now: PresentDecision | None) -> list[int]:
+def _subjects(name: bytes, tables: Tables | None, login_id: int) -> list[int]:
     """Return under what the journal may know this name: as a login, and as a name that was unknown then."""
-    subjects = [subject_of_login(now.account.login_id)] if now else []
+    subjects = [subject_of_login(login_id)] if login_id else []
     if tables is not None:
         subjects.append(subject_of_name(name, tables.class_key))
     return subjects

@@ -117,6 +117,11 @@ async def test_without_a_replica_nothing_is_called_unknown(tmp_path: Path) -> No
     assert heard.journal_since_s is None
 
 
+async def test_a_node_without_a_replica_still_finds_a_login_by_its_number(tmp_path: Path) -> None:
+    journal(tmp_path).append(explain.subject_of_login(1), 1.0, body(Reason.GRANTED))
+    assert [past.reason for past in (await witness(tmp_path).testify("ana", 10, login_id=1)).past] == ["granted"]
+
+
 def test_facts_of_files_that_are_damaged_or_gone(tmp_path: Path) -> None:
     (tmp_path / "counters").mkdir()
     (tmp_path / "counters" / "radius-0.cnt").write_bytes(b"damaged")
