@@ -137,7 +137,7 @@ class Slot:
 
     def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
         self._cursor = self._place = batch.next
-        self._records_max = min(BATCH_RECORDS_MAX, self._records_max * _SHRINK)
+        self._records_max = min(BATCH_RECORDS_MAX, 2 * self._records_max)
         self._count(batch, parsed, skipped)
         if batch.is_start_missing:
             _log.error("drain.segment_missing", slot=self._directory.name, asked=cursor, continued=batch.segment)

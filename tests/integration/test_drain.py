@@ -1,6 +1,7 @@
 """The drain against a real PostgreSQL: what each record becomes, and that it counts exactly once (rules R5.3, R6)."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -47,12 +48,14 @@ class House:
         self.counters = CounterFile(root.parent / "sync-0.cnt", [*DRAIN_COUNTERS, *HANDOFF_COUNTERS])
         self.stopping = asyncio.Event()
 
-    def connect(self) -> Database:
-        return Database(self.dsn, connect_timeout_s=5, statement_timeout_s=5, application_name="test")
+    def connect(self, statement_timeout_s: float = 5.0) -> Database:
+        return Database(
+            self.dsn, connect_timeout_s=5, statement_timeout_s=statement_timeout_s, application_name="test"
+        )
 
-    def drain(self, **changes) -> Drain:
+    def drain(self, *, statement_timeout_s: float = 5.0, **changes) -> Drain:
         settings = {"node": NODE, "keep_s": 3600.0, "bytes_max": 1 << 40, "counters": self.counters}
-        return Drain(self.connect(), self.root, **(settings | changes))
+        return Drain(self.connect(statement_timeout_s), self.root, **(settings | changes))
 
     def count(self, name: str) -> int:
         return self.counters.cells[self.counters.index[name]]
@@ -376,6 +379,45 @@ async def test_the_drain_outlives_its_connections(house):
             house.put([refused(number)])
             await house.until("SELECT count(*) FROM net.refusal", number)
     assert await house.value("SELECT sum(count) FROM net.refusal") == 5
+
+
+async def test_a_slow_postgresql_gets_smaller_batches_and_not_the_same_for_ever(house):
+    await house.database.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.003); RETURN NEW; END'"
+    )
+    await house.database.execute(
+        "CREATE TRIGGER slow BEFORE INSERT ON net.refusal FOR EACH ROW EXECUTE FUNCTION slow()"
+    )
+    house.put([refused(number) for number in range(1, 101)])
+    async with house.draining(statement_timeout_s=0.2):
+        await house.until("SELECT count(*) FROM net.refusal", 100, limit_s=15)
+    assert house.count("aaad_drain_store_errors_total") > 0
+
+
+async def test_a_file_system_that_turned_read_only_is_drained(house, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    house.put([refused(1), b"nobody can read this"])
+    house.put([refused(2)])
+    monkeypatch.setattr("aaad.spool.reader.lock_directory", refuse)
+    monkeypatch.setattr("aaad.sessions.slot.write_drained", refuse)
+    monkeypatch.setattr("aaad.sessions.slot.mark_drained", refuse)
+    monkeypatch.setattr("aaad.sessions.slot.Slot._set_aside", refuse)
+    await house.drain_all()
+    assert await house.refusals() == {1: 1, 2: 1}
+
+
+async def test_one_slot_that_postgresql_holds_up_does_not_hold_up_another(house):
+    other = house.connect()
+    house.put([refused(1)], slot="radius-0")
+    house.put([seen()], slot="radius-1")
+    async with other.transaction("read_committed") as blocking:
+        await blocking.execute("LOCK TABLE net.refusal IN EXCLUSIVE MODE")
+        async with house.draining(statement_timeout_s=0.4):
+            await house.until("SELECT count(*) FROM net.router", 1)
+    await other.close()
+    assert await house.refusals() == {}
 
 
 async def test_a_slot_that_appears_later_is_found(house):
