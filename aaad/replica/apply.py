@@ -40,6 +40,11 @@ def is_cut_off(served: Served, row: CompiledLogin | None) -> bool:
     return cuts_off(served.name, served.facts, row.name, facts_of(row.record))
 
 
+def has_access(row: CompiledLogin | None) -> bool:
+    """Whether a login with this row gets in with its password."""
+    return row is not None and gives_access(facts_of(row.record))
+
+
 class LoginBook:
     """The logins of one generation within one write transaction, with the sums over PostgreSQL's rows."""
 
@@ -165,9 +170,11 @@ def apply_logins(
     passed: list[tuple[int, CompiledLogin | None]] = []
     fresh: list[tuple[int, CompiledLogin | None]] = []
     for change in changes:
-        if not is_cut_off(book.served(change.login_id), change.row):
+        served = book.served(change.login_id)
+        if not is_cut_off(served, change.row):
             passed.append((change.login_id, change.row))
-            write.delete_cut_off(change.login_id)  # who has access counts in no window
+            if not gives_access(served.facts) and has_access(change.row):
+                write.delete_cut_off(change.login_id)  # who has access again counts in no window
         elif _stays_held(write, change):
             book.hold(change.login_id, change.row)
         elif change.is_exempt:
@@ -202,7 +209,7 @@ def _stays_held(write: WriteTransaction, change: LoginChange) -> bool:
     """Whether a login is held already and goes on having no access: then its fate is the hold's, even in a run."""
     if write.pending(change.login_id) is None:
         return False
-    return change.row is None or not gives_access(facts_of(change.row.record))
+    return not has_access(change.row)
 
 
 def _retry_ids(write: WriteTransaction, book: LoginBook) -> tuple[int, ...]:

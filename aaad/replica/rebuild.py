@@ -19,12 +19,13 @@ from aaad.replica.apply import (
     Applied,
     LoginBook,
     MergedTables,
+    has_access,
     is_cut_off,
     merge_tables,
     release,
 )
-from aaad.replica.brake import BrakeLimits, gives_access, is_over
-from aaad.replica.compile import CompiledLogin, facts_of
+from aaad.replica.brake import BrakeLimits, is_over
+from aaad.replica.compile import CompiledLogin
 from aaad.replica.layout import WriteTransaction
 from aaad.replica.record import Tables
 from aaad.replica.store import Generation
@@ -133,14 +134,14 @@ class Rebuild:
             served = old_book.served(login_id)
             is_cut = is_cut_off(served, row)
             is_held = is_cut and old.pending(login_id) is not None and not self._exemptions.is_hold_accepted
-            if is_held and not _has_access(row):
+            if is_held and not has_access(row):
                 book.keep(login_id, served, row)
             elif is_cut and not self._is_exempt(login_id, is_held=is_held, old=old):
                 book.keep(login_id, served, row)
                 self._fresh.append(login_id)
             else:
                 passed.append((login_id, row))
-            if login_id in self._cut_offs and not _has_access(row):
+            if login_id in self._cut_offs and not has_access(row):
                 new.put_cut_off(login_id, self._cut_offs[login_id])
         book.apply(passed)
 
@@ -164,7 +165,3 @@ class Rebuild:
                 release(new, login_ids, count=self._count, digest=self._digest)
                 for login_id in login_ids:
                     new.put_cut_off(login_id, now_s)
-
-
-def _has_access(row: CompiledLogin | None) -> bool:
-    return row is not None and gives_access(facts_of(row.record))
