@@ -29,7 +29,7 @@ class Checksum:
         *,
         interval_s: float,
         change_log_keep_s: float,
-        tell_difference: Callable[[], None],
+        note_finished: Callable[[], None],
     ) -> None:
         """Make the first one due soon.
 
@@ -37,12 +37,12 @@ class Checksum:
             connect: gives a connection that nobody else waits for.
             interval_s: from one to the next.
             change_log_keep_s: how old a change must be to be pruned from the log.
-            tell_difference: called when one has found a difference.
+            note_finished: called when one is finished; `has_difference` tells what it came to.
         """
         self._connect = connect
         self._interval_s = interval_s
         self._change_log_keep_s = change_log_keep_s
-        self._tell_difference = tell_difference
+        self._note_finished = note_finished
         self._log = get_logger("replica")
         self._due_s = clock.monotonic_s() + min(AFTER_START_S, interval_s)
         self._begun_s = 0.0
@@ -106,6 +106,8 @@ class Checksum:
         except StoreError as error:
             self._log.warning("replica.checksum_failed", error=str(error))
             self.hasten()
+        except Exception:  # noqa: BLE001  our own bug must not end the feed
+            self._log.exception("bug", while_="comparing checksums")
         finally:
             imported.set()
             await database.close()
@@ -114,5 +116,5 @@ class Checksum:
         self.finished_count += 1
         if expected != found:
             self.has_difference = True
-            self._tell_difference()
             self._log.error("replica.checksum_differs", replica_logins=expected[0], database_logins=found[0])
+        self._note_finished()

@@ -90,7 +90,7 @@ class Feed:
             lambda: self._connect("feed checksum", BULK_TIMEOUT_S),
             interval_s=settings.checksum_interval_s,
             change_log_keep_s=settings.change_log_keep_s,
-            tell_difference=self._wake.set,
+            note_finished=self._note_checksum,
         )
         self._stopping = asyncio.Event()
         self._is_open = False
@@ -170,6 +170,10 @@ class Feed:
         else:
             self._log.exception("bug", while_="following PostgreSQL")
 
+    def _note_checksum(self) -> None:
+        self._counters.add("aaad_replica_checksums_total")
+        self._wake.set()  # a difference is cured at once
+
     async def _listen(self) -> None:
         """Be woken by notifications; they are hints, so whatever fails here only costs time."""
         is_listening = False
@@ -182,6 +186,8 @@ class Feed:
                     await self._listening.listen(CHANNEL, self._wake.set)
             except StoreError:
                 pass  # the poll tells it
+            except Exception:  # noqa: BLE001  our own bug: polls follow in any case
+                self._log.exception("bug", while_="listening")
             await asyncio.sleep(LISTEN_CHECK_S)
 
     async def _wake_at_end(self) -> None:

@@ -10,6 +10,7 @@ readers see that mark at their next transaction and move over. A generation that
 Never waits for PostgreSQL and never decides anything. LMDB allows one open environment per path and process.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -245,11 +246,17 @@ class ReplicaWriter:
         """Name the replica's directory; nothing is opened yet."""
         self._directory = directory
         self._map_size_bytes = map_size_bytes
+        self._lock: int | None = None
         self.current: Generation | None = None
 
     def open(self) -> ReplicaMeta | None:
-        """Open the generation in force and drop all others; None if there is none that can be used."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Open the generation in force and drop all others; None if there is none that can be used.
+
+        ReplicaError while another process still writes: a predecessor that has not ended yet.
+        """
+        with translated():
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._acquire()
         name = _current_name(self._directory)
         self.current = self._open_complete(name) if name is not None else None
         for folder in self._directory.iterdir():
@@ -291,10 +298,26 @@ class ReplicaWriter:
         shutil.rmtree(built.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Close the generation in force."""
+        """Close the generation in force and let another process write."""
         if self.current is not None:
             self.current.close()
             self.current = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _acquire(self) -> None:
+        """Become the only writer; the kernel takes that back when the process ends, however it ends."""
+        if self._lock is not None:
+            return
+        with translated():
+            descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise ReplicaError("another process writes this replica") from error
+        self._lock = descriptor
 
     def _name_current(self, name: str) -> None:
         """Name the generation in force so that the name survives a power cut, too."""

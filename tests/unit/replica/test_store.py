@@ -209,6 +209,18 @@ def test_the_writer_notices_that_its_files_are_gone(tmp_path: Path) -> None:
     assert not writer.is_intact()
 
 
+def test_there_is_one_writer(tmp_path: Path) -> None:
+    writer = make(tmp_path, ["joe"])
+    with pytest.raises(ReplicaError):
+        ReplicaWriter(tmp_path, MAP_SIZE).open()
+    assert writer.current is not None
+    assert writer.current.folder.exists()
+    writer.close()
+    successor = ReplicaWriter(tmp_path, MAP_SIZE)
+    assert successor.open() == meta(1)
+    successor.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"\0" * 8192, os.urandom(8192)])
 def test_a_damaged_store_is_none(tmp_path: Path, content: bytes) -> None:
     make(tmp_path, ["joe"]).close()
