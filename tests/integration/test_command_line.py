@@ -307,7 +307,7 @@ def test_the_heartbeat_and_answers_stand_in_postgresql(node: ProcessNode, databa
     row = asyncio.run(read())
     assert row["version"]
     assert row["fresh"]
-    assert json.loads(row["state"])["replica"]["is_complete"]
+    wait_until(lambda: json.loads(asyncio.run(read())["state"])["replica"]["is_complete"])
 
 
 def test_r2_3_an_operator_frees_routers_from_message_authenticator(node: ProcessNode) -> None:

@@ -86,7 +86,8 @@ def test_a_datagram_socket_stamps_arrival_and_takes_no_other_family():
 
 def test_what_was_got_for_a_buffer_is_told_in_the_measure_that_was_asked_in():
     with open_socket(auth(free_port())) as opened:
-        assert size_receive_buffer(opened, 100_000) == 100_000
+        # Not the double that the kernel tells. A buffer that was larger already may stay as it is.
+        assert 100_000 <= size_receive_buffer(opened, 100_000) < 200_000
         assert 100_000 < size_receive_buffer(opened, 2**31 - 1) < 2**31 - 1
 
 
