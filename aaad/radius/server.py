@@ -185,8 +185,8 @@ class RadiusService:
         def on_readable() -> None:
             learned.local_address = listener.address
             replies: list[tuple[bytes, Source, float]] = []
-            self._begin()
             try:
+                self._begin()
                 for _ in range(WAKE_UP_MAX):
                     try:
                         data, ancillary, _, source = receive(_RECEIVE_SIZE, _ANCILLARY_SIZE)
@@ -226,11 +226,12 @@ class RadiusService:
 
     def _send(self, listener: Listener, replies: list[tuple[bytes, Source, float]]) -> None:
         send = listener.socket.sendto
-        cells, latency_at = self._cells, self._latency_at
+        cells, latency_at, failed = self._cells, self._latency_at, 0
         for reply, source, _ in replies:
             try:
                 send(reply, source)
             except OSError as error:  # the peer is out of reach, or the kernel has no room: the NAS asks again
+                failed += 1
                 self._counters.add(names.SEND_FAILED)
                 if self._may_log(Discard.OVERLOAD):
                     self._log.warning("reply.not_sent", source=source[0], error=str(error))
@@ -238,7 +239,7 @@ class RadiusService:
         for _, _, arrived_s in replies:
             bucket = int((now_s - arrived_s) * 1e6).bit_length()
             cells[latency_at + (bucket if bucket < LATENCY_BUCKETS else LATENCY_BUCKETS - 1)] += 1
-        cells[self._answered_at] += len(replies)
+        cells[self._answered_at] += len(replies) - failed
 
     def _not_answered(self, outcome: Discard | Pending | bytes, source: Source, listener: Listener) -> None:
         if isinstance(outcome, Discard):
@@ -251,6 +252,7 @@ class RadiusService:
                 self._waiting.append((outcome, listener))
                 self._claim_wanted.set()
             else:
+                self._path.give_up(outcome.request)
                 self._cells[self._discarded_at[Discard.OVERLOAD]] += 1
 
     def _accounting_reader(self, listener: Listener) -> Callable[[], None]:
@@ -287,43 +289,53 @@ class RadiusService:
             await self._claim_wanted.wait()
             self._claim_wanted.clear()
             batch, self._waiting = self._waiting, []
-            if not batch and stopping.is_set():
+            await self._settle([entry for entry in batch if not self._is_late(entry[0], clock.wall_s())])
+            if stopping.is_set() and not self._waiting:
                 return
-            try:
-                await self._settle(batch)
-            except Exception:  # noqa: BLE001  our own bug costs this batch only
-                self._counters.add(names.BUGS)
-                self._log.exception("bug", while_="settling claims")
 
     async def _settle(self, batch: list[tuple[Pending, Listener]]) -> None:
-        timely = [entry for entry in batch if not self._is_late(entry[0], clock.wall_s())]
-        decisions = await self._claimed([pending for pending, _ in timely])
-        now_s = clock.wall_s()
-        for (pending, listener), decision in zip(timely, decisions, strict=True):
-            if decision is None:
-                self._cells[self._discarded_at[Discard.CLAIM_IMPOSSIBLE]] += 1
-            elif not self._is_late(pending, now_s):
-                request = pending.request
-                reply = self._path.finish(*pending._replace(decision=decision), now_s)
-                self._send(listener, [(reply, request.source, request.arrived_s)])
+        decisions = await self._claimed([pending for pending, _ in batch])
+        for (pending, listener), decision in zip(batch, decisions, strict=True):
+            try:
+                self._settle_one(pending, listener, decision, clock.wall_s())
+            except Exception:  # noqa: BLE001  our own bug costs this request only
+                self._bug(pending.request.source)
+
+    def _settle_one(self, pending: Pending, listener: Listener, decision: Decision | None, now_s: float) -> None:
+        request = pending.request
+        if decision is None:
+            self._path.give_up(request)
+            self._cells[self._discarded_at[Discard.CLAIM_IMPOSSIBLE]] += 1
+        elif not self._is_late(pending, now_s):
+            reply = self._path.finish(*pending._replace(decision=decision), now_s)
+            self._send(listener, [(reply, request.source, request.arrived_s)])
 
     def _is_late(self, pending: Pending, now_s: float) -> bool:
-        late = now_s - pending.request.arrived_s > pending.request.peer.nas.deadline_s
+        """Tell, and count, that the NAS no longer waits: its time is over, or it asks for something else."""
+        request = pending.request
+        late = now_s - request.arrived_s > request.peer.nas.deadline_s or not self._path.is_awaited(request)
         if late:
             self._cells[self._discarded_at[Discard.LATE]] += 1
         return late
 
     async def _claimed(self, batch: list[Pending]) -> Sequence[Decision | None]:
-        """Ask for what the batch needs, within a bound: what cannot be had now gets no answer (rule R3.1)."""
+        """Ask for what the batch needs, within a bound: what cannot be had now gets no answer (rule R3.1).
+
+        A bug in the claim costs its batch, whose copies try again.
+        """
         wanted = [(pending.login, pending.decision.grant) for pending in batch if pending.decision.grant]
         if self._claim is None or not wanted:
             return [None] * len(batch)
         try:
             async with asyncio.timeout(_CLAIM_LIMIT_S):
-                return await self._claim(wanted)
+                decisions = await self._claim(wanted)
+            return [decision for _, decision in zip(batch, decisions, strict=True)]
         except (TimeoutError, StoreError) as error:
             self._log.warning("claims.impossible", waiting=len(batch), error=str(error))
-            return [None] * len(batch)
+        except Exception:  # noqa: BLE001  see above
+            self._counters.add(names.BUGS)
+            self._log.exception("bug", while_="claiming")
+        return [None] * len(batch)
 
     # --- chores -------------------------------------------------------------------------------------------------
 
@@ -358,7 +370,11 @@ class RadiusService:
             self._log.error("tables.row_unusable", problem=problem)
 
     def _hand_over(self, *, everything: bool = False) -> None:
-        """Give what was learned to the spool."""
+        """Give what was learned to the spool, and what the path counted by itself to the counters."""
+        path = self._path
+        self._counters.add(names.RESENT, path.resent)
+        self._counters.add(names.STATUS, path.status_answered)
+        path.resent = path.status_answered = 0
         for record in self._learned.take(clock.wall_s(), everything=everything):
             if not self._spool.append(encode(record)):
                 self._counters.add(names.SPOOL_REFUSED)

@@ -1,0 +1,607 @@
+"""The radius service over real UDP and a real replica: answers, silence, waiting, trouble, and its end."""
+
+import asyncio
+import gc
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from nas_double import (
+    FRAMED_IP,
+    PROXY_STATE,
+    SECRET,
+    access_request,
+    chap,
+    checked,
+    fresh_authenticator,
+    packet,
+    status_server,
+    tlv,
+)
+from radius_service import (
+    LOGINS,
+    Client,
+    Service,
+    login,
+    running,
+    tables,
+    write_replica,
+    write_replica_elsewhere,
+)
+
+from aaad.errors import StoreError
+from aaad.policy.codes import Discard, Reason
+from aaad.policy.facts import LoginFacts
+from aaad.policy.grant import Decision, Grant
+from aaad.radius import counters as names
+from aaad.radius import server
+from aaad.radius.server import Watchdog
+from aaad.replica.record import encode, encode_damaged
+from aaad.spool.records import LoginRefused, NameRefused, RouterSeen
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_login_is_answered_and_everything_is_counted(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        with Client(service.auth) as client:
+            request = access_request()
+            reply = checked(await client.ask(request), request)
+            assert (reply.code, reply[FRAMED_IP]) == (2, b"\xc0\0\x02\x01")
+            assert await client.ask(request)
+            refused = access_request(password=b"wrong", identifier=8)
+            assert checked(await client.ask(refused), refused).code == 3
+    assert [service.count(name) for name in (names.RECEIVED, names.ANSWERED, names.RESENT)] == [3, 3, 1]
+    assert (service.count(Reason.GRANTED), service.count(Reason.WRONG_PASSWORD)) == (1, 1)
+    buckets = [service.count(name) for name in names.RADIUS_COUNTERS if name.startswith(names.ANSWER_SECONDS)]
+    assert sum(buckets) == 3
+    assert [subject for subject, _, _ in service.journal] == [1, 1]
+
+
+async def test_ipv6_is_answered(tmp_path: Path) -> None:
+    async with running(tmp_path, addresses=["::1"]) as service:
+        with Client(service.auth) as client:
+            request = access_request()
+            assert checked(await client.ask(request), request).code == 2
+
+
+async def test_r3_2_status_server_is_answered_where_requests_are(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        with Client(service.auth) as auth, Client(service.acct) as acct:
+            request = status_server()
+            assert checked(await auth.ask(request), request).code == 2
+            acct.send(status_server(), access_request(code=4))
+            assert await acct.is_silent()
+            await service.counted(Discard.CODE_NOT_SERVED, 2)
+    assert service.count(names.STATUS) == 1
+
+
+async def test_the_watchdog_is_known_without_any_nas(tmp_path: Path) -> None:
+    probe = Client(("127.0.0.1", 9))
+    watchdog = Watchdog((probe.socket.getsockname(),), b"the supervisor's own")
+    assert "supervisor" not in repr(watchdog)
+    nobody = tables()
+    nobody.nases.clear()
+    async with running(tmp_path, small=nobody, watchdog=watchdog) as service:
+        with probe, Client(service.auth) as other:
+            probe.socket.connect(service.auth)
+            request = status_server(secret=b"the supervisor's own")
+            assert checked(await probe.ask(request), request, b"the supervisor's own").code == 2
+            other.send(status_server(secret=b"the supervisor's own"))
+            await service.counted(Discard.UNKNOWN_NAS, 1)
+
+
+async def test_debians_radclient_believes_the_answers(tmp_path: Path) -> None:
+    radclient = shutil.which("radclient")
+    if radclient is None:
+        pytest.skip("radclient is missing: Debian's freeradius-utils has it")
+
+    def ask(kind: str, attributes: str) -> str:
+        command = [radclient, "-x", "-r", "1", "-t", "2", f"127.0.0.1:{service.auth[1]}", kind, SECRET.decode()]
+        done = subprocess.run(command, input=attributes, capture_output=True, text=True, timeout=20, check=False)
+        return done.stdout + done.stderr
+
+    async with running(tmp_path) as service:
+        signed = ', Message-Authenticator = 0x00, NAS-Identifier = "bras"'
+        told = await asyncio.to_thread(ask, "auth", 'User-Name = "ALICE", User-Password = "wonderland"' + signed)
+        assert "Received Access-Accept" in told
+        assert "Framed-IP-Address = 192.0.2.1" in told
+        assert 'Mikrotik-Rate-Limit = "25M/50M"' in told
+        told = await asyncio.to_thread(ask, "auth", 'User-Name = "alice", User-Password = "wrong"' + signed)
+        assert "Received Access-Reject" in told
+        assert "User name or password is wrong." in told
+        told = await asyncio.to_thread(ask, "status", "Message-Authenticator = 0x00")
+        assert "Received Access-Accept" in told
+
+
+async def test_r2_6_the_local_address_that_a_router_speaks_to_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, addresses=["127.0.0.1", "127.0.0.2"]) as service:
+        for listener, identifier in zip(service.listeners, (b"bras-01", b"bras-02"), strict=False):
+            with Client(listener.socket.getsockname()) as client:
+                await client.ask(access_request(nas_identifier=identifier))
+    seen = {record.nas_identifier: record.local_address for record in service.spool if isinstance(record, RouterSeen)}
+    assert seen == {b"bras-01": "127.0.0.1", b"bras-02": "127.0.0.2"}
+
+
+# --- the replica ----------------------------------------------------------------------------------------------------
+
+
+async def test_r3_1_without_a_replica_there_is_silence_until_it_comes(tmp_path: Path) -> None:
+    async with running(tmp_path, logins=None) as service:
+        with Client(service.auth) as client:
+            client.send(access_request(), status_server())
+            await service.counted(Discard.NO_REPLICA, 2)
+            write_replica(service.replica_directory, LOGINS, tables())
+            request = access_request()
+            assert checked(await client.ask(request), request).code == 2
+
+
+async def test_new_tables_and_logins_hold_from_the_next_wake_up(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        with Client(service.auth) as client:
+            assert await client.ask(access_request())
+            carol = {b"carol": encode(login(3), 1)}
+            new = tables(secret=b"new secret", generation=2)
+            await asyncio.to_thread(write_replica_elsewhere, service.replica_directory, carol, new)
+            client.send(access_request(identifier=1))
+            await service.counted(Discard.BAD_MESSAGE_AUTHENTICATOR, 1)
+            for name, code in ((b"alice", 3), (b"carol", 2)):
+                request = access_request(name, secret=b"new secret", identifier=code)
+                assert checked(await client.ask(request), request, b"new secret").code == code
+
+
+async def test_a_replica_that_becomes_unreadable_is_silence_and_not_unknown_logins(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        with Client(service.auth) as client:
+            assert await client.ask(access_request())
+            shutil.rmtree(service.replica_directory)
+            service.replica.close()
+            client.send(access_request(b"mallory", identifier=1))
+            await service.counted(Discard.NO_REPLICA, 1)
+    assert service.count(Reason.UNKNOWN_LOGIN) == 0
+
+
+async def test_a_damaged_record_costs_its_login_only(tmp_path: Path) -> None:
+    async with running(tmp_path, logins={**LOGINS, b"eve": encode_damaged(9)}) as service:
+        with Client(service.auth) as client:
+            for name, code in ((b"eve", 3), (b"alice", 2)):
+                request = access_request(name, identifier=code)
+                assert checked(await client.ask(request), request).code == code
+    assert service.count(Reason.RECORD_DAMAGED) == 1
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+
+async def test_datagrams_of_any_size_are_survived(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        with Client(service.auth) as client:
+            request = access_request()
+            client.send(b"", b"\x01", bytes(4096), bytes(4097), bytes(65_507), b"\x01\x01\x10\x01" + bytes(4093))
+            await service.counted(Discard.MALFORMED, 6)
+            assert checked(await client.ask(request + bytes(4096 - len(request))), request).code == 2
+            request = access_request(identifier=9)
+            assert checked(await client.ask(request + bytes(60_000)), request).code == 2
+    assert service.count(names.BUGS) == 0
+
+
+async def test_the_longest_request_is_answered_with_every_proxy_state(tmp_path: Path) -> None:
+    bare = access_request(b"bob")
+    states = tlv(PROXY_STATE, b"s" * 253) * ((4096 - len(bare)) // 255)
+    request = access_request(b"bob", attributes=states)
+    async with running(tmp_path) as service:
+        with Client(service.auth) as client:
+            reply = checked(await client.ask(request), request)
+    assert len(reply.all(PROXY_STATE)) == len(states) // 255
+    assert service.count(names.SEND_FAILED) == 0
+
+
+async def test_a_flood_of_garbage_is_counted_by_cause_and_logged_at_a_bounded_rate(tmp_path: Path) -> None:
+    kinds = [b"garbage", access_request(secret=b"other"), packet(43, 1, bytes(16), b"")]
+    async with running(tmp_path) as service:
+        with Client(service.auth) as client:
+            began_s = time.monotonic()
+            for _ in range(10):
+                client.send(*kinds * 10)
+                await asyncio.sleep(0.01)
+            for cause in (Discard.MALFORMED, Discard.BAD_MESSAGE_AUTHENTICATOR, Discard.CODE_NOT_SERVED):
+                await service.counted(cause, 100)
+            seconds = time.monotonic() - began_s
+            request = access_request()
+            assert checked(await client.ask(request), request).code == 2
+    lines = service.log.events("datagram.discarded")
+    assert 15 <= len(lines) <= 15 * (int(seconds) + 2)
+    assert {line["cause"] for line in lines} == {"malformed", "bad_message_authenticator", "code_not_served"}
+    assert all(line["source"] == "127.0.0.1" for line in lines)
+
+
+async def test_a_bug_costs_the_request_that_met_it_only(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        service.journal.broken_for = 2
+        with Client(service.auth) as client:
+            requests = [access_request(name, identifier=n) for n, name in enumerate((b"alice", b"bob", b"alice"))]
+            client.send(*requests)
+            for request in (requests[0], requests[2]):
+                assert checked(await client.receive(), request).code == 2
+            assert await client.is_silent()
+    assert (service.count(names.BUGS), service.count(Discard.BUG)) == (1, 1)
+    assert len(service.log.events("bug")) == 1
+
+
+async def test_a_full_spool_is_counted_and_costs_no_answer(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        service.spool.is_full = True
+        with Client(service.auth) as client:
+            assert await client.ask(access_request(password=b"wrong"))
+    assert service.count(names.SPOOL_REFUSED) == 2  # the router seen, and the refusal
+    assert service.spool == []
+
+
+# --- lateness -------------------------------------------------------------------------------------------------------
+
+
+async def test_r3_3_lateness_counts_from_the_kernels_receipt(tmp_path: Path) -> None:
+    async with running(tmp_path, small=tables(deadline_ms=200)) as service:
+        with Client(service.auth) as client:
+            assert await client.ask(access_request())
+            late, status = access_request(identifier=1), status_server()
+            client.send(late, status)
+            time.sleep(0.3)  # the loop is kept from its work, as by a long pause of the machine
+            in_time = access_request(identifier=2)
+            client.send(in_time)
+            assert checked(await client.receive(), in_time).code == 2
+            await service.counted(Discard.LATE, 2)
+            client.send(late)
+            await service.counted(Discard.LATE, 3)
+
+
+# --- waiting --------------------------------------------------------------------------------------------------------
+
+
+def alice_waits(facts: LoginFacts, _: Grant) -> bool:
+    """Which grants have to be claimed in these tests."""
+    return facts.login_id == 1
+
+
+class Claims:
+    """Settles what waits, as the test says; remembers each batch."""
+
+    def __init__(self, settle: Callable[[LoginFacts, Grant], Decision | None] | Exception | None = None) -> None:
+        self.settle = settle
+        self.batches: list[list[int]] = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def __call__(self, wanted: Any) -> list[Decision | None]:
+        self.batches.append([facts.login_id for facts, _ in wanted])
+        await self.go_on.wait()
+        if isinstance(self.settle, Exception):
+            raise self.settle
+        settle = self.settle or (lambda _, grant: Decision(Reason.GRANTED, grant._replace(ipv4=0xC00002FE), 0.0))
+        return [settle(facts, grant) for facts, grant in wanted]
+
+
+async def test_what_waits_is_answered_when_it_is_claimed_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    claims = Claims()
+    claims.go_on.clear()
+    async with running(tmp_path, claim=claims, must_wait=alice_waits) as service:
+        with Client(service.auth) as client, Client(service.auth) as other:
+            request = access_request()
+            client.send(request)
+            await service.counted(names.PENDING, 1)
+            quick = access_request(b"bob")
+            assert checked(await other.ask(quick), quick).code == 2
+            client.send(request)
+            await service.counted(Discard.DUPLICATE_IN_WORK, 1)
+            claims.go_on.set()
+            reply = await client.receive()
+            assert checked(reply, request)[FRAMED_IP] == b"\xc0\0\x02\xfe"
+            assert await client.ask(request) == reply
+    assert claims.batches == [[1]]
+    assert service.count(Reason.GRANTED) == 2
+
+
+async def test_all_that_waits_is_claimed_together(tmp_path: Path) -> None:
+    claims = Claims()
+    claims.go_on.clear()
+    async with running(tmp_path, claim=claims, must_wait=lambda *_: True) as service:
+        with Client(service.auth) as client:
+            client.send(access_request(identifier=0))
+            await service.counted(names.PENDING, 1)
+            client.send(*(access_request(identifier=number) for number in range(1, 21)))
+            await service.counted(names.PENDING, 21)
+            claims.go_on.set()
+            replies = {(await client.receive())[1] for _ in range(21)}
+    assert replies == set(range(21))
+    assert [len(batch) for batch in claims.batches] == [1, 20]
+
+
+async def test_what_is_claimed_may_be_refused(tmp_path: Path) -> None:
+    claims = Claims(lambda *_: Decision(Reason.PLAN_MISSING, None, 0.0))
+    async with running(tmp_path, claim=claims, must_wait=alice_waits) as service:
+        with Client(service.auth) as client:
+            request = access_request()
+            assert checked(await client.ask(request), request).code == 3
+    assert service.count(Reason.PLAN_MISSING) == 1
+
+
+FAILING_CLAIMS: dict[str, tuple[object, str]] = {
+    "cannot be had": (lambda *_: None, "nothing"),
+    "PostgreSQL is away": (StoreError("away"), "claims.impossible"),
+    "time is over": (TimeoutError(), "claims.impossible"),
+    "a bug": (RuntimeError("a bug"), "bug"),
+}
+
+
+@pytest.mark.parametrize(("settle", "event"), FAILING_CLAIMS.values(), ids=FAILING_CLAIMS.keys())
+async def test_r3_1_a_claim_that_fails_is_silence_and_a_copy_tries_again(
+    tmp_path: Path, settle: object, event: str
+) -> None:
+    claims = Claims(settle)
+    async with running(tmp_path, claim=claims, must_wait=alice_waits) as service:
+        with Client(service.auth) as client:
+            request = access_request()
+            client.send(request)
+            await service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+            assert await client.is_silent()
+            claims.settle = None
+            assert checked(await client.ask(request), request).code == 2
+    assert claims.batches == [[1], [1]]
+    assert service.count(names.BUGS) == (event == "bug")
+    assert event == "nothing" or len(service.log.events(event)) == 1
+
+
+async def test_a_claim_that_answers_for_too_few_is_a_bug_that_costs_its_batch(tmp_path: Path) -> None:
+    async def claim(_: object) -> list[Decision | None]:
+        return []
+
+    async with running(tmp_path, claim=claim, must_wait=alice_waits) as service:
+        with Client(service.auth) as client:
+            client.send(access_request())
+            await service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+            assert await client.ask(access_request(b"bob"))
+    assert service.count(names.BUGS) == 1
+
+
+async def test_a_bug_in_one_that_waited_costs_it_only(tmp_path: Path) -> None:
+    claims = Claims()
+    claims.go_on.clear()
+    async with running(tmp_path, claim=claims, must_wait=lambda *_: True) as service:
+        service.journal.broken_for = 2
+        with Client(service.auth) as client:
+            client.send(access_request(b"alice", identifier=0))
+            await service.counted(names.PENDING, 1)
+            client.send(access_request(b"bob", identifier=1), access_request(b"alice", identifier=2))
+            await service.counted(names.PENDING, 3)
+            claims.go_on.set()
+            assert {(await client.receive())[1] for _ in range(2)} == {0, 2}
+    assert (service.count(names.BUGS), service.count(Discard.BUG)) == (1, 1)
+
+
+async def test_a_frozen_claim_is_given_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_CLAIM_LIMIT_S", 0.2)
+    claims = Claims()
+    claims.go_on.clear()
+    async with running(tmp_path, claim=claims, must_wait=alice_waits) as service:
+        with Client(service.auth) as client:
+            client.send(access_request())
+            await service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+            claims.go_on.set()
+
+
+async def test_r3_3_what_was_claimed_too_late_is_not_answered(tmp_path: Path) -> None:
+    claims = Claims()
+    claims.go_on.clear()
+    async with running(tmp_path, small=tables(deadline_ms=200), claim=claims, must_wait=alice_waits) as service:
+        with Client(service.auth) as client:
+            client.send(access_request(identifier=1))
+            await service.counted(names.PENDING, 1)
+            client.send(access_request(identifier=2))
+            await service.counted(names.PENDING, 2)
+            await asyncio.sleep(0.25)
+            claims.go_on.set()
+            await service.counted(Discard.LATE, 2)
+            assert await client.is_silent(0.1)
+    assert claims.batches == [[1]], "what is late already is claimed no more"
+
+
+async def test_what_the_nas_no_longer_asks_for_is_not_answered(tmp_path: Path) -> None:
+    claims = Claims()
+    claims.go_on.clear()
+    async with running(tmp_path, claim=claims, must_wait=alice_waits) as service:
+        with Client(service.auth) as client:
+            client.send(access_request(identifier=1))
+            await service.counted(names.PENDING, 1)
+            newer = access_request(b"bob", identifier=1)
+            assert checked(await client.ask(newer), newer).code == 2
+            claims.go_on.set()
+            await service.counted(Discard.LATE, 1)
+            assert await client.is_silent(0.1)
+
+
+async def test_waiting_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_CLAIMS_WAITING_MAX", 2)
+    claims = Claims()
+    claims.go_on.clear()
+    async with running(tmp_path, claim=claims, must_wait=alice_waits) as service:
+        with Client(service.auth) as client:
+            client.send(access_request(identifier=0))
+            await service.counted(names.PENDING, 1)
+            await asyncio.sleep(0.05)
+            requests = [access_request(identifier=number) for number in range(1, 4)]
+            client.send(*requests)
+            await service.counted(Discard.OVERLOAD, 1)
+            claims.go_on.set()
+            assert {(await client.receive())[1] for _ in range(3)} == {0, 1, 2}
+            assert checked(await client.ask(requests[2]), requests[2]).code == 2
+
+
+async def test_without_anybody_to_claim_there_is_silence(tmp_path: Path) -> None:
+    async with running(tmp_path, must_wait=alice_waits) as service:
+        with Client(service.auth) as client:
+            client.send(access_request())
+            await service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+
+
+# --- the end --------------------------------------------------------------------------------------------------------
+
+
+async def test_stopping_answers_what_waits_and_hands_over_what_was_learned(tmp_path: Path) -> None:
+    claims = Claims()
+    claims.go_on.clear()
+    async with asyncio.timeout(5), running(tmp_path, claim=claims, must_wait=alice_waits) as service:
+        client = Client(service.auth)
+        await client.ask(access_request(b"bob", b"wrong", identifier=1))
+        await client.ask(access_request(b"mallory", identifier=2))
+        first, second = access_request(identifier=3), access_request(identifier=4)
+        client.send(first)
+        await service.counted(names.PENDING, 1)
+        client.send(second)
+        await service.counted(names.PENDING, 2)
+        service.stopping.set()
+        await asyncio.sleep(0.05)
+        client.send(access_request(b"bob", identifier=5))
+        claims.go_on.set()
+    with client:
+        assert [checked(await client.receive(), request).code for request in (first, second)] == [2, 2]
+        assert await client.is_silent(0.1), "what came after is the successor's"
+    minute = int(time.time() // 60)
+    assert LoginRefused(2, "wrong_password", minute, 1) in service.spool
+    assert any(isinstance(record, NameRefused) for record in service.spool)
+
+
+async def test_what_arrives_while_nobody_reads_is_answered_by_the_successor(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    with Client(service.auth) as client:
+        request = access_request()
+        client.send(request)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(service.service.run(service.stopping))
+            assert checked(await client.receive(), request).code == 2
+            service.stopping.set()
+    service.close()
+
+
+async def test_counts_of_routers_are_written_for_the_status(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        with Client(service.auth) as client:
+            await client.ask(access_request())
+            async with asyncio.timeout(8):
+                while not service.statistics_path.exists() or not json.loads(service.statistics_path.read_text()):
+                    await asyncio.sleep(0.05)
+    (row,) = json.loads(service.statistics_path.read_text())
+    assert (row["nas_id"], row["nas_identifier"], row["armed"], row["granted"]) == (1, "bras-01", False, 1)
+
+
+@pytest.mark.parametrize(
+    "life",
+    [
+        test_a_login_is_answered_and_everything_is_counted,
+        test_all_that_waits_is_claimed_together,
+        test_stopping_answers_what_waits_and_hands_over_what_was_learned,
+    ],
+)
+def test_it_is_the_same_on_the_loop_that_the_role_runs_on(
+    tmp_path: Path, life: Callable[[Path], Coroutine[Any, Any, None]]
+) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(life(tmp_path))
+
+
+# --- no reference cycles --------------------------------------------------------------------------------------------
+
+
+def kinds_of_requests() -> dict[str, Callable[[int], bytes]]:
+    """One maker of each kind of datagram, by a number."""
+
+    def with_chap(number: int) -> bytes:
+        authenticator = fresh_authenticator()
+        return access_request(
+            password=None, identifier=number, authenticator=authenticator, attributes=chap(authenticator)
+        )
+
+    copy = access_request(b"bob", identifier=255)
+    return {
+        "granted": lambda number: access_request(identifier=number),
+        "copy": lambda _: copy,
+        "unsigned": lambda number: access_request(nas_identifier=b"old", signed=False, identifier=number),
+        "wrong password": lambda number: access_request(password=b"wrong", identifier=number),
+        "unknown": lambda number: access_request(b"mallory", identifier=number),
+        "no name": lambda number: access_request(None, identifier=number),
+        "CHAP": with_chap,
+        "damaged": lambda number: access_request(b"eve", identifier=number),
+        "proxied": lambda number: access_request(identifier=number, attributes=tlv(PROXY_STATE, b"s")),
+        "Status-Server": lambda number: status_server(identifier=number),
+        "malformed": lambda number: access_request(identifier=number)[:-1],
+        "attribute cut off": lambda number: packet(1, number, bytes(16), b"\x01\x09abc"),
+        "bad signature": lambda number: access_request(secret=b"other", identifier=number),
+        "signature owed": lambda number: access_request(signed=False, identifier=number),
+        "another code": lambda number: access_request(code=2, identifier=number),
+        "waits": lambda number: access_request(b"carol", identifier=number),
+    }
+
+
+def test_the_request_path_makes_no_reference_cycles(tmp_path: Path) -> None:
+    logins = {**LOGINS, b"eve": encode_damaged(9), b"carol": encode(login(3), 1)}
+    service = Service(tmp_path, logins=logins, must_wait=lambda facts, _: facts.login_id == 3)
+    read = service.service._reader(service.listeners[0])
+    with Client(service.auth) as client:
+
+        def ask(make: Callable[[int], bytes], times: int) -> None:
+            for start in range(0, times, 32):
+                client.send(*(make(number % 256) for number in range(start, start + 32)))
+                read()
+                service.service._waiting.clear()
+            client.socket.setblocking(False)
+            try:
+                while True:
+                    client.socket.recv(5000)
+            except BlockingIOError:
+                pass
+
+        kinds = kinds_of_requests()
+        for make in kinds.values():
+            ask(make, 32)
+        garbage = {}
+        gc.disable()
+        try:
+            for kind, make in kinds.items():
+                gc.collect()
+                ask(make, 2016)
+                garbage[kind] = gc.collect()
+        finally:
+            gc.enable()
+    assert garbage == dict.fromkeys(kinds, 0)
+    assert service.count(names.RECEIVED) == len(kinds) * (32 + 2016)
+    assert service.count(names.BUGS) == 0
+    service.close()
+
+
+def test_a_wake_up_takes_a_bounded_number_and_leaves_the_rest_for_the_next(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    read = service.service._reader(service.listeners[0])
+    with Client(service.auth) as client:
+        client.send(*(access_request(identifier=number) for number in range(50)))
+        read()
+        assert service.count(names.ANSWERED) == server.WAKE_UP_MAX == 32
+        read()
+        assert service.count(names.ANSWERED) == 50
+    service.close()
+
+
+def test_a_reply_that_cannot_be_sent_is_counted_and_the_others_go_out(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    request = access_request()
+    with Client(service.auth) as client:
+        source = client.socket.getsockname()
+        replies = [(b"x", ("127.0.0.1", 0), time.time()), (request, source, time.time())]
+        service.service._send(service.listeners[0], replies)
+        assert client.socket.recv(5000) == request
+    assert (service.count(names.SEND_FAILED), service.count(names.ANSWERED)) == (1, 1)
+    service.close()
