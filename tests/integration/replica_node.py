@@ -121,7 +121,7 @@ async def until(condition: Callable[[], object], limit_s: float = 5.0) -> float:
 
 @asynccontextmanager
 async def erp(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(dsn)
+    connection = await asyncpg.connect(dsn, server_settings={"synchronous_commit": "off"})  # sooner done
     try:
         yield connection
     finally:

@@ -154,7 +154,7 @@ async def test_the_feed_killed_at_random_points(dsn: str, tmp_path: Path) -> Non
     await seed(dsn, 3000)
     program = FEED_PROCESS.format(tests=str(Path(__file__).parent), dsn=dsn, directory=str(tmp_path))
     async with erp(dsn) as sql:
-        for attempt in range(6):
+        for attempt in range(4):
             process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
             try:
                 began = monotonic()
