@@ -162,8 +162,8 @@ class Feed:
     def _note_failure(self, error: Exception) -> None:
         self._counters.add("aaad_replica_poll_failures_total")
         self._checksum.cancel()
+        self._checksum.hasten()
         if isinstance(error, StoreError):
-            self._checksum.hasten()
             self._log.warning("replica.poll_failed", error=str(error))
         elif isinstance(error, AaadError):
             self._log.error("replica.write_failed", error=str(error))
