@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -30,10 +31,24 @@ async def own_database(server: EmbeddedPostgres, name: str) -> str:
     return server.dsn(name)
 
 
-def family(pid: int) -> list[int]:
-    """A server's processes: the postmaster and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
+@contextmanager
+def frozen(server: EmbeddedPostgres) -> Iterator[None]:
+    """Stop a server where it stands, the postmaster first so that it makes no more children."""
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    children = [int(pid) for pid in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
+    for pid in children:
+        _signal(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in [*children, server.pid]:
+            _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # a worker that has just ended
+        os.kill(pid, number)
 
 
 async def test_postgresql_killed_and_back(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
@@ -66,16 +81,9 @@ async def test_postgresql_frozen_and_thawed(own_postgres: EmbeddedPostgres, tmp_
     await seed(dsn, 100)
     async with running(Node(dsn, tmp_path, statement_timeout_s=0.5, connect_timeout_s=0.5)) as node:
         await until(lambda: node.meta)
-        assert own_postgres.pid is not None
-        frozen = family(own_postgres.pid)
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(own_postgres):
             await until(lambda: node.count("poll_failures_total") >= 2)
             assert node.standing("user000001") == "GRANTED"
-        finally:
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
         async with erp(dsn) as sql:
             await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
         await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY", 3.0)
@@ -86,19 +94,13 @@ async def test_postgresql_frozen_at_the_end(own_postgres: EmbeddedPostgres, tmp_
     dsn = await own_database(own_postgres, "frozen_at_end")
     await seed(dsn, 10)
     node = Node(dsn, tmp_path, statement_timeout_s=0.5, connect_timeout_s=0.5)
-    frozen: list[int] = []
-    try:
-        async with running(node):
-            await until(lambda: node.meta)
-            assert own_postgres.pid is not None
-            frozen = family(own_postgres.pid)
-            for pid in frozen:
-                os.kill(pid, signal.SIGSTOP)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(node))
+        await until(lambda: node.meta)
+        with frozen(own_postgres):
             began = monotonic()
-        assert monotonic() - began < 4
-    finally:
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
+            await stack.aclose()
+            assert monotonic() - began < 4
 
 
 async def test_started_without_postgresql(tmp_path: Path) -> None:
