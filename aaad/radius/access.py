@@ -24,7 +24,6 @@ from aaad.radius.packet import (
     AUTHENTICATOR,
     PACKET_SIZE_MAX,
     Code,
-    attribute,
     packet_length,
     value_at,
     values,
@@ -536,7 +535,8 @@ class AccessPath:
 def _proxy_states(request: Request) -> bytes:
     """Return every Proxy-State of a request, unchanged and in order (RFC 2865, 5.33)."""
     return b"".join(
-        attribute(_PROXY_STATE, value) for value in values(request.data, request.length, _PROXY_STATE) if value
+        bytes((_PROXY_STATE, len(value) + _EMPTY)) + value  # an empty one, too, that our own encoder would refuse
+        for value in values(request.data, request.length, _PROXY_STATE)
     )
 
 

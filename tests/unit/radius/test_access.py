@@ -381,7 +381,7 @@ def test_status_server_with_the_previous_secret_is_answered_with_it() -> None:
 
 # --- Proxy-State ----------------------------------------------------------------------------------------------------
 
-STATES = tlv(PROXY_STATE, b"first") + tlv(PROXY_STATE, b"x" * 253) + tlv(PROXY_STATE, b"\0")
+STATES = tlv(PROXY_STATE, b"") + tlv(PROXY_STATE, b"first") + tlv(PROXY_STATE, b"x" * 253) + tlv(PROXY_STATE, b"\0")
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ STATES = tlv(PROXY_STATE, b"first") + tlv(PROXY_STATE, b"x" * 253) + tlv(PROXY_S
 def test_proxy_states_come_back_unchanged_and_in_order(request_: bytes, reason: Reason) -> None:
     world = World({b"alice": login(), b"damaged": encode_damaged(9)})
     reply = world.check_decided(request_, reason, subject=None)
-    assert reply.all(PROXY_STATE) == [b"first", b"x" * 253, b"\0"]
+    assert reply.all(PROXY_STATE) == [b"", b"first", b"x" * 253, b"\0"]
 
 
 def longest(name: bytes, password: bytes = b"wonderland") -> bytes:

@@ -40,6 +40,13 @@ def test_pyrad_verifies_every_reply(secret: bytes, authenticator: bytes, body: b
     assert reply[38:] == body
 
 
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 130])
+def test_secrets_around_the_length_of_a_block_of_md5_sign_as_pyrad_does(size: int) -> None:
+    secret = b"s" * size
+    request = packet(1, 3, bytes(range(16)), b"")
+    assert checked(SecretKeys(secret).signed_reply(2, 3, request[4:20], b""), request, secret)
+
+
 def test_a_message_authenticator_need_not_stand_first() -> None:
     data = packet(1, 3, bytes(range(16)), tlv(1, b"alice") + tlv(80, bytes(16)) + tlv(5, b"abcd"))
     asked = AuthPacket(packet=data, secret=b"secret")
