@@ -18,7 +18,7 @@ from aaad.policy.codes import Credential
 from aaad.policy.decide import decide
 from aaad.policy.facts import LoginFacts
 from aaad.radius.explain import explain, subject_of_login, subject_of_name
-from aaad.replica.record import Tables, decode, fold_name
+from aaad.replica.record import Tables, decode, fold_name, login_id_of
 
 ENTRIES_MAX = 100
 """Most decisions of one answer: a person reads it."""
@@ -96,30 +96,37 @@ class Witness:
         name = fold_name(login.encode("utf-8", "surrogateescape"))
         limit = max(1, min(limit, ENTRIES_MAX))
         async with self._turn:
-            tables, now = self._present(name)
-            subjects = _subjects(name, tables, now.account.login_id if now else login_id)
+            tables, now, owner_id = self._present(name)
+            subjects = _subjects(name, tables, owner_id or login_id)
             past, since_s = await asyncio.to_thread(self._search, subjects, limit)
         return Testimony(
             node=self._node,
             is_complete=tables is not None,
             replica_age_s=self._files.replica_age_s(wall_s()),
-            login_id=now.account.login_id if now else 0,
+            login_id=owner_id,
             now=now,
             past=list(_read(past, tables)),
             journal_since_s=since_s,
         )
 
-    def _present(self, name: bytes) -> tuple[Tables | None, PresentDecision | None]:
+    def _present(self, name: bytes) -> tuple[Tables | None, PresentDecision | None, int]:
+        """Return the tables, what would be decided now, and whose record it is (0: nobody's), also a damaged one."""
         replica = self._files.replica
         try:
             replica.begin()
             tables = replica.tables()
             record = replica.login(name)
-            return tables, present_decision(decode(record), tables) if record is not None else None
         except ReplicaError:
-            return None, None
+            return None, None, 0
         finally:
             replica.end()
+        if record is None:
+            return tables, None, 0
+        owner_id = login_id_of(record)
+        try:
+            return tables, present_decision(decode(record), tables), owner_id
+        except ReplicaError:
+            return tables, None, owner_id
 
     def _search(self, subjects: Iterable[int], limit: int) -> tuple[list[Entry], float | None]:
         found = [entry for subject in subjects for entry in self._journal.find(subject, limit)]

@@ -11,7 +11,7 @@ from aaad.policy.codes import Credential, Discard, LoginFlag, Reason
 from aaad.policy.facts import LoginFacts, PlanFacts
 from aaad.radius import explain
 from aaad.radius.packet import Attribute, attribute
-from aaad.replica.record import NasRow, Tables, encode, fold_name
+from aaad.replica.record import NasRow, Tables, encode, encode_damaged, fold_name
 from aaad.replica.store import ReplicaMeta, ReplicaWriter
 
 KEY = b"0123456789abcdef"
@@ -29,12 +29,12 @@ NAS_KEY = (4).to_bytes(4, "little") + bytes((9,)) + b"192.0.2.7"
 ATTRIBUTES = attribute(Attribute.USER_NAME, b"ana") + attribute(Attribute.CALLING_STATION_ID, b"AA:BB:CC:00:11:22")
 
 
-def write_replica(state: Path, login: LoginFacts = ANA) -> None:
+def write_replica(state: Path, login: LoginFacts = ANA, record: bytes | None = None) -> None:
     writer = ReplicaWriter(state / "replica", 1 << 24)
     writer.open()
     built = writer.build()
     with built.write() as transaction:
-        transaction.put_record(b"ana", encode(login, 7))
+        transaction.put_record(b"ana", encode(login, 7) if record is None else record)
         transaction.put_tables(TABLES)
         transaction.put_meta(META)
     writer.swap(built)
@@ -120,6 +120,14 @@ async def test_without_a_replica_nothing_is_called_unknown(tmp_path: Path) -> No
 async def test_a_node_without_a_replica_still_finds_a_login_by_its_number(tmp_path: Path) -> None:
     journal(tmp_path).append(explain.subject_of_login(1), 1.0, body(Reason.GRANTED))
     assert [past.reason for past in (await witness(tmp_path).testify("ana", 10, login_id=1)).past] == ["granted"]
+
+
+async def test_a_login_whose_record_is_damaged_is_found_and_makes_no_replica_incomplete(tmp_path: Path) -> None:
+    write_replica(tmp_path, record=encode_damaged(1))
+    journal(tmp_path).append(explain.subject_of_login(1), 1.0, body(Reason.RECORD_DAMAGED, login=None))
+    heard = await witness(tmp_path).testify("ana", 10)
+    assert (heard.is_complete, heard.login_id, heard.now) == (True, 1, None)
+    assert [past.reason for past in heard.past] == ["record_damaged"]
 
 
 def test_facts_of_files_that_are_damaged_or_gone(tmp_path: Path) -> None:
