@@ -10,7 +10,7 @@ Rules: R2.1 to R2.3, R3.1 to R3.6, R4.6.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from aaad.errors import MalformedPacket, ReplicaError
 from aaad.policy.codes import Credential, Discard, LoginFlag, Reason
@@ -19,7 +19,7 @@ from aaad.policy.facts import LoginFacts, PlanFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import explain
 from aaad.radius.integrity import SecretKeys
-from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
+from aaad.radius.learned import Learned
 from aaad.radius.packet import (
     AUTHENTICATOR,
     PACKET_SIZE_MAX,
@@ -29,7 +29,7 @@ from aaad.radius.packet import (
     values,
     walk,
 )
-from aaad.radius.password import verify_pap
+from aaad.radius.proof import Proof
 from aaad.radius.reply import (
     ClassSigner,
     PlanReply,
@@ -38,6 +38,7 @@ from aaad.radius.reply import (
     grant_fingerprint,
     reject_attributes,
 )
+from aaad.radius.request import Answer, Pending, Request
 from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
 from aaad.replica.record import Tables, decode, fold_name, login_id_of
 
@@ -51,10 +52,9 @@ _BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what o
 _EMPTY = 2  # octets of an attribute without a value
 _DROPS_TO_JOURNAL_PER_S = 20
 # Plain integers: looking up a member of an enum costs more than the comparison.
-_USER_NAME, _USER_PASSWORD, _CHAP_PASSWORD = 1, 2, 3
-_FRAMED_PROTOCOL, _VENDOR_SPECIFIC, _CALLING_STATION_ID, _NAS_IDENTIFIER = 7, 26, 31, 32
-_PROXY_STATE, _EAP, _MESSAGE_AUTHENTICATOR = 33, 79, 80
-_PASSWORD_IS_MD5, _LEARN_MAC = int(LoginFlag.PASSWORD_IS_MD5), int(LoginFlag.LEARN_MAC)
+_USER_NAME, _FRAMED_PROTOCOL, _CALLING_STATION_ID, _NAS_IDENTIFIER = 1, 7, 31, 32
+_PROXY_STATE, _MESSAGE_AUTHENTICATOR = 33, 80
+_LEARN_MAC = int(LoginFlag.LEARN_MAC)
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
 _ACCEPT, _REJECT = int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT)
 
@@ -85,38 +85,6 @@ class Cells(Protocol):
 
     def __setitem__(self, position: int, value: int, /) -> None:
         """Set a count."""
-
-
-class Request(NamedTuple):
-    """One genuine, new Access-Request."""
-
-    data: bytes
-    length: int
-    authenticator: bytes
-    positions: dict[int, int]
-    source: Source
-    peer: Peer
-    router: Router
-    keys: SecretKeys | None  # what a verified Message-Authenticator proved, None when there was none
-    arrived_s: float  # of its first copy, Unix seconds
-
-
-class Pending(NamedTuple):
-    """A decided request before its reply is made; as an answer: what it grants has yet to be claimed."""
-
-    request: Request
-    keys: SecretKeys  # which secret signs the reply
-    login: LoginFacts
-    record: bytes
-    credential: Credential
-    decision: Decision
-
-    def __repr__(self) -> str:
-        """Show whose it is, never the record with its password."""
-        return f"Pending(login_id={self.login.login_id}, source={self.request.source!r})"
-
-
-Answer = bytes | Discard | Pending
 
 
 class AccessPath:
@@ -155,6 +123,7 @@ class AccessPath:
         self._peers = neighbourhood.peers
         self._journal = journal
         self._learned = learned
+        self._proof = Proof(neighbourhood, learned)
         self._cells = cells
         self._decided_at = decided_at
         self._slot = slot
@@ -221,8 +190,10 @@ class AccessPath:
         if router is None or router.identifier != identifier:
             router = self._hood.router(peer, identifier)
         router.statistics.requests += 1
-        keys = self._verify(data, length, positions, router, now_s)
+        keys = self._proof.signature(data, length, positions, router, now_s)
         if isinstance(keys, Discard):
+            if keys is Discard.MESSAGE_AUTHENTICATOR_MISSING:
+                self._journal_unsigned(data, length, positions, router, now_s)
             return keys
         peer.heard_at_s = now_s  # not before: who only sends garbage holds no place among the peers
         if copy is not None and copy.reply != _GIVEN_UP:
@@ -246,7 +217,7 @@ class AccessPath:
             login = decode(record)
         except ReplicaError:
             return self._refuse_damaged(request, login_id_of(record), now_s)
-        credential, keys = self._credential(request, login, now_s)
+        credential, keys = self._proof.credential(request, login, now_s)
         plan = self._plans.get(login.plan_id)
         decision = decide(login, plan[0] if plan else None, credential)
         if self._must_wait is not None and decision.grant and self._must_wait(login, decision.grant):
@@ -345,43 +316,12 @@ class AccessPath:
                 return keys.signed_reply(_ACCEPT, data[1], data[AUTHENTICATOR], b"")
         return Discard.BAD_MESSAGE_AUTHENTICATOR
 
-    # --- whether it is genuine ----------------------------------------------------------------------------------
+    # --- what is dropped ---------------------------------------------------------------------------------------
 
-    def _verify(
+    def _journal_unsigned(
         self, data: bytes, length: int, positions: dict[int, int], router: Router, now_s: float
-    ) -> SecretKeys | Discard | None:
-        """Return the secret that the Message-Authenticator proves, None if nothing is proven yet."""
-        nas = router.nas
-        if not nas.enabled:
-            return Discard.NAS_DISABLED
-        at = positions.get(_MESSAGE_AUTHENTICATOR)
-        if not at:
-            # A proxy's state in an unsigned request is how CVE-2024-3596 is carried out; a NAS sends none.
-            owed = nas.require_signature or (router.armed and nas.may_arm)
-            if owed or _PROXY_STATE in positions or _EAP in positions:
-                return self._unsigned(data, length, positions, router, now_s)
-            return None
-        for keys in nas.keys:
-            if keys.message_authenticator_fits(data, length, at):
-                if router.proven is not keys or now_s - router.announced_at_s >= ANNOUNCE_EVERY_S:
-                    self._proven(router, keys, now_s)
-                router.last_heard_s = now_s
-                if nas.may_arm and not router.armed and _EAP not in positions:
-                    router.armed = True
-                    router.locally_armed_at_s = now_s
-                    self._learned.armed(router, now_s)
-                return keys
-        router.statistics.bad_authenticators += 1
-        return Discard.BAD_MESSAGE_AUTHENTICATOR
-
-    def _proven(self, router: Router, keys: SecretKeys, now_s: float) -> None:
-        router.proven = keys
-        self._hood.keep(router)
-        self._learned.secret_proven(router, now_s)
-
-    def _unsigned(self, data: bytes, length: int, positions: dict[int, int], router: Router, now_s: float) -> Discard:
-        """Drop a request without the signature that this router owes, and let `why` know of it."""
-        router.statistics.unsigned_dropped += 1
+    ) -> None:
+        """Let `why` know of a request that was dropped without the signature that its router owes."""
         at = positions.get(_USER_NAME)
         record = self._logins.login(fold_name(value_at(data, at))) if at and data[at + 1] > _EMPTY else None
         if record is not None and self._drops_to_journal > 0:
@@ -399,28 +339,6 @@ class AccessPath:
                     explain.public_attributes(data, length, positions),
                 ),
             )
-        return Discard.MESSAGE_AUTHENTICATOR_MISSING
-
-    def _credential(self, request: Request, login: LoginFacts, now_s: float) -> tuple[Credential, SecretKeys]:
-        """Verify the password. In an unsigned request a password that fits also proves which secret is right."""
-        data, positions, keys = request.data, request.positions, request.keys
-        at = positions.get(_USER_PASSWORD)
-        if not at:
-            proof = keys or request.router.proven
-            if _CHAP_PASSWORD in positions or _VENDOR_SPECIFIC in positions or _EAP in positions:
-                return Credential.UNSUPPORTED, proof
-            return Credential.MISSING, proof
-        hidden = data[at + 2 : at + data[at + 1]]
-        is_md5 = login.flags & _PASSWORD_IS_MD5
-        if keys is not None:
-            return verify_pap(keys, request.authenticator, hidden, login.password, is_md5), keys
-        router = request.router
-        for candidate in (router.proven, *router.nas.keys):
-            credential = verify_pap(candidate, request.authenticator, hidden, login.password, is_md5)
-            if credential is Credential.RIGHT:
-                self._proven(router, candidate, now_s)
-                return credential, candidate
-        return Credential.WRONG, router.proven
 
     # --- copies -------------------------------------------------------------------------------------------------
 

@@ -26,9 +26,10 @@ from aaad.policy.codes import Discard, Reason
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import counters as names
-from aaad.radius.access import AccessPath, Pending, Recorder
+from aaad.radius.access import AccessPath, Recorder
 from aaad.radius.learned import Learned
 from aaad.radius.packet import PACKET_SIZE_MAX
+from aaad.radius.request import Pending
 from aaad.radius.routers import Nas, Neighbourhood, Source
 from aaad.replica.record import NasRow
 from aaad.replica.store import ReplicaReader
