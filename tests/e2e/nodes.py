@@ -33,6 +33,8 @@ class Node:
         self.auth_port, self.acct_port = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_DGRAM)
         self.metrics_port = _free_port(socket.SOCK_STREAM)
         self.process: subprocess.Popen[bytes] | None = None
+        self._short = tempfile.TemporaryDirectory(prefix="aaad-", dir="/tmp")  # a socket's path must be short
+        self.run_dir = Path(self._short.name) / "run"
 
     @property
     def dsn(self) -> str:
@@ -41,9 +43,9 @@ class Node:
     def prepare(self) -> None:
         self.postgres.start()
         _in_thread(prepare_database(self.postgres.dsn("postgres"), self.dsn, LOGINS, "testing123"))
-        run = Path(tempfile.mkdtemp(prefix="aaad-", dir="/tmp"))
+        self.run_dir.mkdir()
         self.config.write_text(
-            f'[node]\nname = "tested"\nstate_dir = "{self.folder / "state"}"\nrun_dir = "{run}"\n'
+            f'[node]\nname = "tested"\nstate_dir = "{self.folder / "state"}"\nrun_dir = "{self.run_dir}"\n'
             f'[database]\ndsn = "{self.dsn}"\n'
             f'[radius]\naddresses = ["127.0.0.1"]\nauth_port = {self.auth_port}\nacct_port = {self.acct_port}\n'
             f"[metrics]\nport = {self.metrics_port}\n"
@@ -137,6 +139,7 @@ class Node:
             self.process.kill()
             self.process.wait(20)
         self.postgres.stop()
+        self._short.cleanup()
 
 
 def eventually(check: Callable[[], bool], *, within_s: float, what: str) -> float:
