@@ -15,3 +15,29 @@ def test_every_link_between_documents_leads_somewhere():
         if not (document.parent / link).exists()
     ]
     assert not missing
+
+
+def test_every_file_that_a_document_names_is_there():
+    documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+    named = re.compile(r"`((?:aaad|tests|docs|config|systemd|bench|scripts)/[\w./-]+)`")
+    missing = [
+        f"{document.name}: {path}"
+        for document in documents
+        for path in named.findall(document.read_text())
+        if not (REPOSITORY / path).exists()
+    ]
+    assert not missing
+
+
+def test_every_name_behind_a_file_in_the_architecture_is_in_that_file():
+    text = (REPOSITORY / "ARCHITECTURE.md").read_text()
+    pairs = re.findall(r"`(aaad/[\w/]+\.py)`,? `([A-Za-z_.]+)`", text)
+    assert len(pairs) >= 5
+    missing = [
+        f"{path}: {name}"
+        for path, names in pairs
+        for name in names.split(".")
+        if not re.search(rf"(def|class) {re.escape(name)}\b", (REPOSITORY / path).read_text())
+        and not (REPOSITORY / path).parent.joinpath(names).exists()
+    ]
+    assert not missing
