@@ -22,6 +22,7 @@ import asyncpg
 import sections
 from client import ACCEPT, REJECT, PapClient
 from node import Node, Ports
+from servers import end_in_order_when_told
 
 _LIMIT_S = 5.0
 _ASK_EVERY_S = 0.0005
@@ -103,6 +104,7 @@ async def _measure_both(node: Node, count: int) -> list[Found]:
 def main() -> None:
     """Run it and write the section."""
     arguments = _arguments()
+    end_in_order_when_told()
     scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="aaad-changes-"))
     scratch.mkdir(exist_ok=True)
     scratch.chmod(0o755)

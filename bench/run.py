@@ -26,7 +26,7 @@ import sections
 from client import ACCEPT, Answer, PapClient
 from generator import Load
 from legs import Leg, all_legs
-from servers import ServerError, wait_until
+from servers import ServerError, end_in_order_when_told, wait_until
 
 _WINDOW = 64
 _OPEN_WINDOW = 4096  # an upper bound only: in open loop the rate rules
@@ -52,6 +52,7 @@ _SETUP = """\
 def main() -> None:
     """Run it all and write what was found; a leg that fails is reported and the others go on."""
     arguments = _arguments()
+    end_in_order_when_told()
     generator.build()
     legs = [leg for leg in all_legs(arguments.port_base) if not arguments.legs or leg.name in arguments.legs]
     run = report.Run({leg.name: leg.about for leg in legs}, _setup(arguments))

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,11 @@ _STOP_TIMEOUT_S = 20
 
 class ServerError(Exception):
     """A program of the bench cannot be started here; the text says why and what would help."""
+
+
+def end_in_order_when_told() -> None:
+    """Let SIGTERM end this program as Ctrl-C does, so that everything it started ends with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def wait_until(condition, what: str, process: subprocess.Popen | None = None, timeout_s: float = START_TIMEOUT_S):

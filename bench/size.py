@@ -21,7 +21,7 @@ import processes
 import sections
 from client import ACCEPT, PapClient
 from node import Node, Ports
-from servers import end, wait_until
+from servers import end, end_in_order_when_told, wait_until
 
 _FEW = 1000
 _LOADING_TIMEOUT_S = 1800
@@ -82,6 +82,7 @@ def _start_without_database(node: Node, number: int) -> float:
 def main() -> None:
     """Measure a node with few logins, one with many, and starts of the latter."""
     arguments = _arguments()
+    end_in_order_when_told()
     scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="aaad-size-"))
     scratch.mkdir(exist_ok=True)
     scratch.chmod(0o755)
