@@ -164,6 +164,11 @@ def test_r2_3_what_all_nodes_know_arms_and_a_reset_frees() -> None:
     assert router.armed
 
 
+def test_r2_3_a_router_that_is_only_known_is_not_armed() -> None:
+    hood = neighbourhood(router_rows=(router_row(),))
+    assert not hood.router(heard(hood), b"bras-01").armed
+
+
 def test_r2_3_a_reset_frees_what_was_armed_here_and_not_yet_stored() -> None:
     hood = neighbourhood()
     router = hood.router(heard(hood), b"bras-01")
