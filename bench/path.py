@@ -159,8 +159,8 @@ def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple
     yield (
         "request and pending as values",
         _each(
-            lambda data, found, login, record, decision: access.Pending(
-                access.Request(data, len(data), data[4:20], found, source, peer, peer, keys, _NOW_S),
+            lambda data, found, login, record, decision: request.Pending(
+                request.Request(data, len(data), data[4:20], found, source, peer, peer, keys, _NOW_S),
                 keys,
                 login,
                 record,

@@ -34,6 +34,7 @@ _FLAGS_CHECKED = int(
 _FLAGS_IN_ORDER = int(LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE)
 _RIGHT = Credential.RIGHT
 _GRANTED = Reason.GRANTED
+_new_tuple = tuple.__new__
 _DAMAGED = Reason.RECORD_DAMAGED
 
 
@@ -77,4 +78,5 @@ def decide(login: LoginFacts, plan: PlanFacts | None, credential: int) -> Decisi
         return Decision(reason, None, inf)
     if plan is None:
         return Decision(Reason.PLAN_MISSING, None, inf)
-    return Decision(_GRANTED, Grant(plan, login.ipv4), inf)
+    # The usual end, made the short way: calling the NamedTuples by their names costs twice as much.
+    return _new_tuple(Decision, (_GRANTED, _new_tuple(Grant, (plan, login.ipv4)), inf))

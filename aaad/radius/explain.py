@@ -70,7 +70,9 @@ def encode(
     reason: int, credential: int, flags: int, queued_s: float, journal_key: bytes, record: bytes, attributes: bytes
 ) -> bytes:
     """Return a journal entry's body. `record` may be empty: then the login was not known."""
-    queued_us = min(max(int(queued_s * 1e6), 0), _QUEUED_US_MAX)
+    queued_us = int(queued_s * 1e6)
+    if not 0 <= queued_us <= _QUEUED_US_MAX:
+        queued_us = 0 if queued_us < 0 else _QUEUED_US_MAX
     head = record[:HEAD_SIZE]
     return _pack(VERSION, reason, credential, flags, queued_us, len(head)) + journal_key + head + attributes
 

@@ -181,20 +181,25 @@ class RadiusService:
         receive = listener.socket.recvmsg
         answer = self._path.answer
         learned, replica, cells = self._learned, self._replica, self._cells
-        wall_s = clock.wall_s
+        wall_s, received_at = clock.wall_s, self._received_at
 
         def on_readable() -> None:
             learned.local_address = listener.address
             replies: list[tuple[bytes, Source, float]] = []
+            received: list[tuple[bytes, list[tuple[int, int, bytes]], int, Source]] = []
+            try:
+                for _ in range(WAKE_UP_MAX):
+                    received.append(receive(_RECEIVE_SIZE, _ANCILLARY_SIZE))
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._counters.add(names.RECEIVE_FAILED)
+                self._log.warning("socket.receive_failed", address=listener.address, error=str(error))
+            cells[received_at] += len(received)  # at once: a crash on the way must not hide them
             try:
                 self._begin()
-                for _ in range(WAKE_UP_MAX):
-                    try:
-                        data, ancillary, _, source = receive(_RECEIVE_SIZE, _ANCILLARY_SIZE)
-                    except BlockingIOError:
-                        break
-                    cells[self._received_at] += 1
-                    now_s = wall_s()
+                now_s = wall_s()
+                for data, ancillary, _, source in received:
                     arrived_s = now_s
                     if ancillary:
                         seconds, nanoseconds = _unpack_timestamp(ancillary[0][2])
@@ -208,9 +213,6 @@ class RadiusService:
                         replies.append((reply, source, arrived_s))
                     else:
                         self._not_answered(reply, source, listener)
-            except OSError as error:
-                self._counters.add(names.RECEIVE_FAILED)
-                self._log.warning("socket.receive_failed", address=listener.address, error=str(error))
             finally:
                 replica.end()
                 self._send(listener, replies)
