@@ -37,6 +37,7 @@ from aaad.policy.codes import (
 )
 from aaad.policy.decide import standing
 from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.radius import routers
 from aaad.radius.explain import subject_of_name
 from aaad.radius.reply import ClassSigner
 from aaad.replica.record import encode, encode_damaged
@@ -140,6 +141,7 @@ def test_a_wrong_password_is_refused(password: bytes) -> None:
     world = World()
     world.check_decided(access_request(password=password), Reason.WRONG_PASSWORD)
     assert world.explained().credential is Credential.WRONG
+    assert (world.router.statistics.granted, world.router.statistics.refused) == (0, 1)
 
 
 @pytest.mark.parametrize("password", [b"wonderland", b"x" * 16, b"x" * 17, b"x" * 128, "sěnha".encode()])
@@ -231,6 +233,14 @@ def test_a_plan_that_cannot_be_sent_costs_its_logins_only_and_is_told() -> None:
     assert problem.startswith("plan 6:")
     world.check_decided(access_request(), Reason.GRANTED)
     world.check_decided(access_request(b"bob"), Reason.PLAN_MISSING, subject=8)
+
+
+@pytest.mark.parametrize("name", [b"alice", b"mallory", b"damaged"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_why_can_tell_whether_a_request_was_signed(name: bytes, signed: bool) -> None:
+    world = World({b"alice": login(), b"damaged": encode_damaged(9)})
+    world.reply(access_request(name, signed=signed))
+    assert world.explained().signed is signed
 
 
 # --- damaged records ------------------------------------------------------------------------------------------------
@@ -400,16 +410,23 @@ def test_proxy_states_come_back_unchanged_and_in_order(request_: bytes, reason: 
     assert reply.all(PROXY_STATE) == [b"", b"first", b"x" * 253, b"\0"]
 
 
+def states_of(octets: int) -> bytes:
+    """Proxy-States of so many octets together."""
+    states = tlv(PROXY_STATE, b"s" * 253) * (octets // 255 - 1)
+    rest = octets - len(states)
+    return states + tlv(PROXY_STATE, b"t" * (rest // 2 - 2)) + tlv(PROXY_STATE, b"u" * (rest - rest // 2 - 2))
+
+
+def bare(name: bytes, password: bytes = b"wonderland", *, attributes: bytes = b"") -> bytes:
+    """A signed request with hardly anything in it but these attributes."""
+    return access_request(
+        name, password, nas_identifier=None, calling_station_id=None, framed=False, attributes=attributes
+    )
+
+
 def longest(name: bytes, password: bytes = b"wonderland") -> bytes:
     """A signed request of 4096 octets, nearly all of them Proxy-States."""
-    bare = access_request(name, password, nas_identifier=None, calling_station_id=None, framed=False)
-    room = 4096 - len(bare)
-    states = tlv(PROXY_STATE, b"s" * 253) * (room // 255 - 1)
-    rest = room - len(states)
-    states += tlv(PROXY_STATE, b"t" * (rest // 2 - 2)) + tlv(PROXY_STATE, b"u" * (rest - rest // 2 - 2))
-    request = access_request(
-        name, password, nas_identifier=None, calling_station_id=None, framed=False, attributes=states
-    )
+    request = bare(name, password, attributes=states_of(4096 - len(bare(name, password))))
     assert len(request) == 4096
     return request
 
@@ -432,6 +449,16 @@ def test_r3_1_a_reply_over_4096_octets_is_a_refusal_that_still_has_every_proxy_s
     asked = [value for kind, value in _attributes(request_) if kind == PROXY_STATE]
     assert reply.all(PROXY_STATE) == asked
     assert reply.all(REPLY_MESSAGE) == reply.all(CLASS) == []
+
+
+@pytest.mark.parametrize(("spare", "reason"), [(0, Reason.GRANTED), (-1, Reason.REPLY_TOO_LONG)])
+def test_a_reply_of_exactly_4096_octets_is_sent(spare: int, reason: Reason) -> None:
+    world = World()
+    states = states_of(4096 - len(world.answer(bare(b"alice"))) - spare)
+    request = bare(b"alice", attributes=states)
+    assert len(request) <= 4096
+    world.check_decided(request, reason)
+    assert (len(world.answer(request)) == 4096) == (reason is Reason.GRANTED)
 
 
 def _attributes(data: bytes) -> list[tuple[int, bytes]]:
@@ -484,6 +511,24 @@ def test_r2_1_a_router_is_told_of_when_it_proves_its_secret() -> None:
     world.answer(access_request(identifier=2))
     expected = RouterSeen(1, "192.0.2.1", b"bras-01", "192.0.2.250", NOW_S)
     assert [record for record in world.records() if isinstance(record, RouterSeen)] == [expected]
+
+
+def test_a_router_that_is_heard_is_told_of_every_few_minutes() -> None:
+    world = World()
+    for delay_s in (0.0, 299.0, 300.0, 301.0):
+        world.answer(access_request(), now_s=NOW_S + delay_s)
+        assert world.router.last_heard_s == NOW_S + delay_s
+    told = [record.at_s for record in world.records() if isinstance(record, RouterSeen)]
+    assert told == [NOW_S, NOW_S + 300]
+
+
+def test_r2_1_a_router_is_kept_for_good_once_it_proved_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers, "UNPROVEN_MAX", 0)
+    world = World()
+    world.answer(access_request(signed=False, password=b"wrong", nas_identifier=b"made up"))
+    assert world.hood.routers == {}
+    world.answer(access_request())
+    assert world.router.identifier == b"bras-01"
 
 
 # --- secrets --------------------------------------------------------------------------------------------------------

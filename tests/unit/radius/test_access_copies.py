@@ -160,6 +160,14 @@ def test_r3_3_the_deadline_runs_from_the_first_copy() -> None:
     world.check_decided(access_request(), Reason.GRANTED, arrived_s=NOW_S, now_s=NOW_S)
 
 
+def test_r3_3_that_a_request_was_late_is_remembered() -> None:
+    world = World()
+    request = access_request()
+    world.check_silent(request, Discard.LATE, arrived_s=NOW_S - 1)
+    world.path.tick(NOW_S + 0.5)
+    world.check_silent(request, Discard.LATE, now_s=NOW_S + 0.6)
+
+
 def test_late_requests_are_counted_at_their_router() -> None:
     world = World()
     world.answer(access_request())

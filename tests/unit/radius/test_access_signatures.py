@@ -67,6 +67,13 @@ def test_r2_3_a_refused_request_arms_too_because_its_signature_was_right() -> No
     assert len(armed(world)) == 1
 
 
+def test_r2_3_what_armed_here_stays_armed_until_all_nodes_know() -> None:
+    world = world_with()
+    world.answer(access_request())
+    world.load(routers=[router_row()])
+    world.check_silent(access_request(signed=False), MISSING)
+
+
 DOES_NOT_ARM = {
     "Status-Server": (world_with, status_server()),
     "EAP": (

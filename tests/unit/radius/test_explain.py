@@ -129,6 +129,7 @@ SECRET_ATTRIBUTES = {
     ),
     "no password": access_request(password=None, signed=False),
     "CHAP": access_request(password=None, attributes=chap(AUTHENTICATOR) + tlv(60, b"challenge of 16.")),
+    "a challenge alone": access_request(password=None, attributes=tlv(60, b"challenge of 16.")),
     "CHAP and PAP": access_request(attributes=chap(AUTHENTICATOR)),
     "MS-CHAP": access_request(password=None, attributes=MS_CHAP + vendor(311, 11, b"challenge of 16.")),
     "EAP": access_request(password=None, attributes=tlv(79, b"\x02\x01\0\x0a\x01alice")),
