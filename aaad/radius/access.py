@@ -50,7 +50,7 @@ _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name
 _BACKLOG_S = 0.1  # older than this on receipt, requests are piling up
 _BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what one process can answer
 _EMPTY = 2  # octets of an attribute without a value
-_DROPS_TO_JOURNAL_PER_S = 20
+_DISCARDS_TO_JOURNAL_PER_S = 20
 # Plain integers: looking up a member of an enum costs more than the comparison.
 _USER_NAME, _FRAMED_PROTOCOL, _CALLING_STATION_ID, _NAS_IDENTIFIER = 1, 7, 31, 32
 _PROXY_STATE, _MESSAGE_AUTHENTICATOR = 33, 80
@@ -135,7 +135,7 @@ class AccessPath:
         self._name_key = b""
         self.resent = 0  # copies answered as before, until the service counts them
         self.status_answered = 0
-        self._drops_to_journal = _DROPS_TO_JOURNAL_PER_S
+        self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
         self._asked_in_backlog: dict[str, int] = {}
 
     def load(self, tables: Tables, now_s: float) -> list[str]:
@@ -148,7 +148,7 @@ class AccessPath:
             except (ValueError, OverflowError) as error:
                 problems.append(f"plan {plan.plan_id}: {error}")
         self._plans = plans
-        self._hood.load(tables.nases, tables.routers, now_s)
+        problems += self._hood.load(tables.nases, tables.routers, now_s)
         if not self._loaded or (tables.class_key, tables.node_number) != (self._name_key, self._signer.node):
             self._loaded = True
             self._name_key = tables.class_key
@@ -161,14 +161,13 @@ class AccessPath:
         """Answer one datagram, or say why there is none."""
         peer = self._peers.get(source)
         if peer is None:
-            found = self._new_peer(source)
-            if isinstance(found, Discard):
-                return found
-            peer = found
+            peer = self._hood.new_peer(source, now_s)
+            if peer is None:
+                return Discard.UNKNOWN_NAS if self._loaded else Discard.NO_REPLICA
         try:
             length = packet_length(data)
             if data[0] != _ACCESS_REQUEST:
-                return self._status(data, length, peer, arrived_s, now_s)
+                return self._status(data, length, source, peer, arrived_s, now_s)
             positions = walk(data, length)
         except MalformedPacket:
             return Discard.MALFORMED
@@ -182,7 +181,7 @@ class AccessPath:
         if now_s - arrived_s > _BACKLOG_S and (copy is None or not copy.reply):
             dropped = self._backlogged(data, peer, arrived_s, now_s)
             if dropped is not None:
-                return dropped
+                return self._discard(dropped, data, length, positions, peer, now_s)
 
         at = positions.get(_NAS_IDENTIFIER, 0)
         identifier = data[at + 2 : at + data[at + 1]] if at else b""
@@ -192,10 +191,10 @@ class AccessPath:
         router.statistics.requests += 1
         keys = self._proof.signature(data, length, positions, router, now_s)
         if isinstance(keys, Discard):
-            if keys is Discard.MESSAGE_AUTHENTICATOR_MISSING:
-                self._journal_unsigned(data, length, positions, router, now_s)
-            return keys
-        peer.heard_at_s = now_s  # not before: who only sends garbage holds no place among the peers
+            return self._discard(keys, data, length, positions, peer, now_s)
+        if keys is not None and not peer.is_proven:
+            self._hood.admit(source, peer)
+        peer.heard_at_s = now_s
         if copy is not None and copy.reply != _GIVEN_UP:
             return self._again(data, peer, router, copy, signed=keys is not None)
         request = _new_tuple(Request, (data, length, authenticator, positions, source, peer, router, keys, arrived_s))
@@ -285,18 +284,9 @@ class AccessPath:
         if self.is_awaited(request):
             self._remember(request, _GIVEN_UP)
 
-    # --- who asks -----------------------------------------------------------------------------------------------
+    # --- what is no Access-Request ------------------------------------------------------------------------------
 
-    def _new_peer(self, source: Source) -> Peer | Discard:
-        try:
-            peer = self._hood.new_peer(source)
-        except OverflowError:
-            return Discard.OVERLOAD
-        if peer is None:
-            return Discard.UNKNOWN_NAS if self._loaded else Discard.NO_REPLICA
-        return peer
-
-    def _status(self, data: bytes, length: int, peer: Peer, arrived_s: float, now_s: float) -> Answer:
+    def _status(self, data: bytes, length: int, source: Source, peer: Peer, arrived_s: float, now_s: float) -> Answer:
         """Answer Status-Server while Access-Requests would be answered (rule R3.2, RFC 5997)."""
         if data[0] != _STATUS_SERVER:
             return Discard.CODE_NOT_SERVED
@@ -312,33 +302,38 @@ class AccessPath:
                 if now_s - arrived_s > peer.nas.deadline_s:
                     return Discard.LATE
                 peer.heard_at_s = now_s
+                if not peer.is_proven:
+                    self._hood.admit(source, peer)
                 self.status_answered += 1
                 return keys.signed_reply(_ACCEPT, data[1], data[AUTHENTICATOR], b"")
         return Discard.BAD_MESSAGE_AUTHENTICATOR
 
     # --- what is dropped ---------------------------------------------------------------------------------------
 
-    def _journal_unsigned(
-        self, data: bytes, length: int, positions: dict[int, int], router: Router, now_s: float
-    ) -> None:
-        """Let `why` know of a request that was dropped without the signature that its router owes."""
+    def _discard(
+        self, cause: Discard, data: bytes, length: int, positions: dict[int, int], peer: Peer, now_s: float
+    ) -> Discard:
+        """Let `why` know of a request of a known login that gets no answer; so many a second, the rest is counted."""
         at = positions.get(_USER_NAME)
-        record = self._logins.login(fold_name(value_at(data, at))) if at and data[at + 1] > _EMPTY else None
-        if record is not None and self._drops_to_journal > 0:
-            self._drops_to_journal -= 1
-            self._journal.append(
-                login_id_of(record),
-                now_s,
-                explain.encode(
-                    Discard.MESSAGE_AUTHENTICATOR_MISSING,
-                    0,
-                    explain.FLAG_DISCARDED,
-                    0.0,
-                    router.journal_key,
-                    record if _is_readable(record) else b"",
-                    explain.public_attributes(data, length, positions),
-                ),
-            )
+        if self._discards_to_journal > 0 and at and data[at + 1] > _EMPTY:
+            record = self._logins.login(fold_name(value_at(data, at)))
+            if record is not None:
+                self._discards_to_journal -= 1
+                router = peer.router or self._hood.router(peer, b"")
+                self._journal.append(
+                    login_id_of(record),
+                    now_s,
+                    explain.encode(
+                        cause,
+                        0,
+                        explain.FLAG_DISCARDED,
+                        0.0,
+                        router.journal_key,
+                        record if _is_readable(record) else b"",
+                        explain.public_attributes(data, length, positions),
+                    ),
+                )
+        return cause
 
     # --- copies -------------------------------------------------------------------------------------------------
 
@@ -445,8 +440,8 @@ class AccessPath:
 
     def tick(self, now_s: float) -> None:
         """Once a second: forget what no NAS asks for any more, and begin the second's allowances anew."""
-        self._hood.forget_idle(now_s - REPLY_TTL_S)
-        self._drops_to_journal = _DROPS_TO_JOURNAL_PER_S
+        self._hood.forget_idle(now_s, REPLY_TTL_S)
+        self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
         self._asked_in_backlog.clear()
 
 

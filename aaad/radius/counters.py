@@ -12,6 +12,11 @@ SEND_FAILED = "aaad_radius_send_failed_total"
 RECEIVE_FAILED = "aaad_radius_receive_failed_total"
 SPOOL_REFUSED = "aaad_radius_spool_refused_total"
 REFUSALS_UNCOUNTED = "aaad_radius_refusals_uncounted_total"
+# What was learned and wants to be written: taken in, and safe on the disk. A successor finds in the difference what a
+# killed process took with it.
+LEARNED = "aaad_radius_learned_total"
+LEARNED_SAFE = "aaad_radius_learned_safe_total"
+LEARNED_LOST = "aaad_radius_learned_lost_total"
 BUGS = "aaad_bugs_total"
 ANSWER_SECONDS = "aaad_radius_answer_seconds"
 
@@ -36,6 +41,9 @@ RADIUS_COUNTERS: tuple[str, ...] = (
     RECEIVE_FAILED,
     SPOOL_REFUSED,
     REFUSALS_UNCOUNTED,
+    LEARNED,
+    LEARNED_SAFE,
+    LEARNED_LOST,
     BUGS,
     *(decided(reason) for reason in Reason),
     *(discarded(cause) for cause in Discard),

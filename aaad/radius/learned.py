@@ -1,8 +1,8 @@
 """What the request path learns and wants written to PostgreSQL: typed records for the spool.
 
 Pure: it gathers, and the service hands the records to the spool's writer thread. Refusals are counted per minute
-(rule R3.6), so a customer's device that redials for ever costs a row a minute and not a row a try. Everything is
-bounded; what finds no room is counted.
+(rule R3.6), so a customer's device that redials for ever costs PostgreSQL a row a minute and not a row a try.
+Everything is bounded; what finds no room is counted.
 """
 
 from itertools import islice
@@ -22,7 +22,7 @@ from aaad.spool.records import (
 ANNOUNCE_EVERY_S = 300.0  # how often a router that is heard is told again, to keep its "last seen" true
 RECORDS_MAX = 10_000
 REFUSALS_MAX = 100_000
-TAKE_MAX = 4_000  # counts given out at a time: a blocking day must not pause the answers when its minute is over
+TAKE_MAX = 4_000  # counts given out at a time: a blocking day must not pause the answers
 _SAMPLE_MAX = 5
 _MAC_DIGITS = 12
 _SEPARATORS = str.maketrans("", "", ":-. ")
@@ -46,12 +46,14 @@ class Learned:
         self.local_address = ""  # of the socket whose datagrams are being answered
         self.uncounted = 0  # refusals that found no room
         self.dropped = 0  # records that found no room
+        self.gathered = 0  # refusals and other facts taken in since the process began
         self._records: list[Record] = []
         self._logins: dict[tuple[int, Reason, int], int] = {}
-        self._names: dict[tuple[Router, Reason, int], _NameRefusals] = {}
+        self._names: dict[tuple[tuple[int, str, bytes], Reason, int], _NameRefusals] = {}
 
     def _add(self, record: Record) -> None:
         if len(self._records) < RECORDS_MAX:
+            self.gathered += 1
             self._records.append(record)
         else:
             self.dropped += 1
@@ -73,19 +75,21 @@ class Learned:
         """Count the refusal of a known login."""
         key = (login_id, reason, int(now_s // 60))
         if key in self._logins or len(self._logins) < REFUSALS_MAX:
+            self.gathered += 1
             self._logins[key] = self._logins.get(key, 0) + 1
         else:
             self.uncounted += 1
 
     def name_refused(self, router: Router, reason: Reason, name: bytes, now_s: float) -> None:
         """Count the refusal of an unknown name at a router, with a small masked sample."""
-        key = (router, reason, int(now_s // 60))
+        key = (router.name, reason, int(now_s // 60))
         refusals = self._names.get(key)
         if refusals is None:
             if len(self._names) >= REFUSALS_MAX:
                 self.uncounted += 1
                 return
             refusals = self._names[key] = _NameRefusals()
+        self.gathered += 1
         refusals.count += 1
         if len(refusals.sample) < _SAMPLE_MAX:
             refusals.sample.add(mask(name))
@@ -97,28 +101,23 @@ class Learned:
             mac = ":".join(digits[at : at + 2] for at in range(0, _MAC_DIGITS, 2))
             self._add(BindingLearned(login_id, "mac", mac, now_s))
 
-    def take(self, now_s: float, *, everything: bool = False) -> list[Record]:
-        """Return what is to be written now: facts at once, counts when their minute is over.
+    def take(self, *, everything: bool = False) -> list[Record]:
+        """Return what is to be written now.
 
-        Of counts at most TAKE_MAX of each kind, the others the next time; with `everything` all there is.
+        Counts are given out as they stand, to be added to those of the same minute: what a killed process had
+        gathered and not handed over is a second's worth. At most TAKE_MAX of each kind, the others the next time;
+        with `everything` all there is.
         """
         records, self._records = self._records, []
-        minute, limit = int(now_s // 60), None if everything else TAKE_MAX
-        for key in list(islice((key for key in self._logins if everything or key[2] != minute), limit)):
-            login_id, reason, of_minute = key
-            records.append(LoginRefused(login_id, reason.label, of_minute, self._logins.pop(key)))
-        for name_key in list(islice((key for key in self._names if everything or key[2] != minute), limit)):
-            router, reason, of_minute = name_key
+        limit = None if everything else TAKE_MAX
+        for key in list(islice(self._logins, limit)):
+            login_id, reason, minute = key
+            records.append(LoginRefused(login_id, reason.label, minute, self._logins.pop(key)))
+        for name_key in list(islice(self._names, limit)):
+            (nas_id, source_address, identifier), reason, minute = name_key
             refusals = self._names.pop(name_key)
+            sample = tuple(sorted(refusals.sample))
             records.append(
-                NameRefused(
-                    router.nas.nas_id,
-                    router.source_address,
-                    router.identifier,
-                    reason.label,
-                    of_minute,
-                    refusals.count,
-                    tuple(sorted(refusals.sample)),
-                )
+                NameRefused(nas_id, source_address, identifier, reason.label, minute, refusals.count, sample)
             )
         return records

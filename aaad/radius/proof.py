@@ -72,6 +72,8 @@ class Proof:
             credential = verify_pap(candidate, request.authenticator, hidden, login.password, is_md5)
             if credential is Credential.RIGHT:
                 self._proven(router, candidate, now_s)
+                if not request.peer.is_proven:
+                    self._hood.admit(request.source, request.peer)
                 return credential, candidate
         return Credential.WRONG, router.proven
 

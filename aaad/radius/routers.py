@@ -18,7 +18,11 @@ Source = tuple[Any, ...]  # as the kernel gives it: (address, port) and for IPv6
 
 SECRETS_MAX = 4  # rule R2.2: at most 4 candidates a packet
 ROUTERS_MAX = 65_536  # a NAS entry may be a prefix, so its routers need a bound
-UNPROVEN_MAX = 8_192  # of these, kept before they proved their secret: a forger invents NAS-Identifiers
+# Whoever proves nothing may be a forger, who invents ports, addresses and NAS-Identifiers. He pushes out others like
+# him, never anybody who proved a secret.
+UNPROVEN_PEERS_MAX = 4_096
+STRANGERS_MAX = 1_024
+STRANGER_TTL_S = 3_600.0
 _IDENTIFIERS = 256
 
 
@@ -56,12 +60,16 @@ class Nas:
 
 
 class Router:
-    """One device behind a NAS entry, with what has been learned about it."""
+    """One device behind a NAS entry, with what has been learned about it.
+
+    Until it proves its secret it counts into the statistics of its address, and is kept by its peer only.
+    """
 
     __slots__ = (
         "announced_at_s",
         "armed",
         "identifier",
+        "is_kept",
         "journal_key",
         "last_heard_s",
         "locally_armed_at_s",
@@ -72,8 +80,11 @@ class Router:
         "statistics",
     )
 
-    def __init__(self, nas: Nas, source_address: str, identifier: bytes) -> None:
-        """Start with nothing proven."""
+    def __init__(
+        self, nas: Nas, source_address: str, identifier: bytes, statistics: "RouterStatistics | None" = None
+    ) -> None:
+        """Start with nothing proven; `statistics` are those of its address."""
+        self.is_kept = False
         self.nas = nas
         self.source_address = source_address
         self.identifier = identifier
@@ -83,9 +94,14 @@ class Router:
         self.proven = nas.keys[0]  # the secret that signs where nothing proves one (rule R2.2)
         self.announced_at_s = 0.0
         self.last_heard_s = 0.0
-        self.statistics = RouterStatistics()
+        self.statistics = statistics or RouterStatistics()
         address = source_address.encode()
         self.journal_key = nas.nas_id.to_bytes(4, "little") + bytes((len(address),)) + address
+
+    @property
+    def name(self) -> tuple[int, str, bytes]:
+        """NAS entry, source address, and NAS-Identifier once its secret is proven: before, anybody may invent it."""
+        return (self.nas.nas_id, self.source_address, self.identifier if self.is_kept else b"")
 
     def apply(self, row: RouterRow) -> None:
         """Take over what all nodes know; a reset by an operator also forgets what was armed here."""
@@ -115,10 +131,23 @@ class RouterStatistics:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+class Stranger:
+    """One address behind a NAS entry, and what is counted of requests from there that prove no secret."""
+
+    __slots__ = ("last_heard_s", "nas", "source_address", "statistics")
+
+    def __init__(self, nas: Nas, source_address: str) -> None:
+        """Begin at zero."""
+        self.nas = nas
+        self.source_address = source_address
+        self.last_heard_s = 0.0
+        self.statistics = RouterStatistics()
+
+
 class Peer:
     """One source address and port, and the last request on each of its 256 Identifiers."""
 
-    __slots__ = ("heard_at_s", "nas", "remembered", "router", "source_address")
+    __slots__ = ("heard_at_s", "is_proven", "nas", "remembered", "router", "source_address")
 
     def __init__(self, nas: Nas, source_address: str) -> None:
         """Start with nothing remembered and no router known."""
@@ -126,6 +155,7 @@ class Peer:
         self.source_address = source_address
         self.router: Router | None = None
         self.remembered: list[Remembered | None] = [None] * _IDENTIFIERS
+        self.is_proven = False  # a datagram from here proved a secret
         self.heard_at_s = 0.0
 
 
@@ -133,13 +163,19 @@ class Registry:
     """Every NAS entry by address: hosts first, then the longest prefix. IPv4 and IPv6."""
 
     def __init__(self, rows: Iterable[NasRow], now_s: float) -> None:
-        """Make every entry ready; a row with an empty secret is left out, since anybody could sign with it."""
+        """Make every entry ready; a row without secret, with which anybody could sign, is left out and told."""
         self._hosts: dict[str, Nas] = {}
         self._prefixes: dict[tuple[int, int], dict[int, Nas]] = {}
+        self.problems: list[str] = []
         for row in rows:
             if not row.secret:
+                self.problems.append(f"NAS {row.nas_id} has no secret")
                 continue
-            network = ip_network(row.address, strict=False)
+            try:
+                network = ip_network(row.address, strict=False)
+            except ValueError as error:
+                self.problems.append(f"NAS {row.nas_id}: {error}")
+                continue
             nas = Nas(row, now_s)
             if nas.is_prefix:
                 key = (network.version, network.prefixlen)
@@ -185,10 +221,12 @@ class Neighbourhood:
         self._pinned: dict[Source, Nas] = {}
         self._rows: dict[tuple[int, str, bytes], RouterRow] = {}
         self.peers: dict[Source, Peer] = {}
+        self.unproven_peers: dict[Source, Peer] = {}
         self.routers: dict[tuple[int, str, bytes], Router] = {}
+        self.strangers: dict[tuple[int, str], Stranger] = {}
 
-    def load(self, nases: Iterable[NasRow], routers: Iterable[RouterRow], now_s: float) -> None:
-        """Take over new tables; what was learned of routers whose entry stays is kept."""
+    def load(self, nases: Iterable[NasRow], routers: Iterable[RouterRow], now_s: float) -> list[str]:
+        """Take over new tables; what was learned of routers whose entry stays is kept. Returns the problems."""
         self._registry = Registry(nases, now_s)
         by_id = {nas.nas_id: nas for nas in self._registry}
         self._rows = {(row.nas_id, row.source_address, row.nas_identifier): row for row in routers}
@@ -202,8 +240,17 @@ class Neighbourhood:
             row = self._rows.get(key)
             if row is not None:
                 router.apply(row)
-        for source, peer in list(self.peers.items()):
-            self._renew_peer(source, peer)
+        for peers in (self.peers, self.unproven_peers):
+            for source, peer in list(peers.items()):
+                nas = self._nas_of(source)
+                if nas is None:
+                    del peers[source]
+                    continue
+                peer.nas = nas
+                peer.router = None  # found anew: its entry may be another now
+        for name in [name for name in self.strangers if name[0] not in by_id]:
+            del self.strangers[name]
+        return self._registry.problems
 
     def pin(self, source: Source, nas: Nas) -> None:
         """Let one source address and port be known whatever the tables say: the supervisor's watchdog."""
@@ -212,55 +259,67 @@ class Neighbourhood:
     def _nas_of(self, source: Source) -> Nas | None:
         return self._pinned.get(source[:2]) or self._registry.find(source[0])
 
-    def _renew_peer(self, source: Source, peer: Peer) -> None:
-        nas = self._nas_of(source)
-        if nas is None:
-            del self.peers[source]
-            return
-        peer.nas = nas
-        # A router that found no room in the table, or whose entry is another now, would not see new tables.
-        if peer.router is not None and self.routers.get(self._key(peer, peer.router.identifier)) is not peer.router:
-            peer.router = None
-
-    @staticmethod
-    def _key(peer: Peer, identifier: bytes) -> tuple[int, str, bytes]:
-        return (peer.nas.nas_id, peer.source_address, identifier)
-
-    def new_peer(self, source: Source) -> Peer | None:
-        """Return the peer of a source not heard before, None for an unknown NAS; OverflowError when full."""
-        nas = self._nas_of(source)
-        if nas is None:
-            return None
-        if len(self.peers) >= self._peers_max:
-            raise OverflowError
-        peer = self.peers[source] = Peer(nas, source[0])
+    def new_peer(self, source: Source, now_s: float) -> Peer | None:
+        """Return the peer of a source that proved nothing yet, None for an unknown NAS."""
+        peer = self.unproven_peers.get(source)
+        if peer is None:
+            nas = self._nas_of(source)
+            if nas is None:
+                return None
+            if len(self.unproven_peers) >= UNPROVEN_PEERS_MAX:
+                del self.unproven_peers[next(iter(self.unproven_peers))]  # the oldest
+            peer = self.unproven_peers[source] = Peer(nas, source[0])
+            peer.heard_at_s = now_s
         return peer
+
+    def admit(self, source: Source, peer: Peer) -> None:
+        """Keep the peer of a datagram that proved a secret; when there are too many, the oldest is forgotten."""
+        peer.is_proven = True
+        self.unproven_peers.pop(source, None)
+        if len(self.peers) >= self._peers_max:
+            del self.peers[next(iter(self.peers))]
+        self.peers[source] = peer
 
     def router(self, peer: Peer, identifier: bytes) -> Router:
         """Return the router that a peer's request comes from, by its NAS-Identifier (empty: none was sent)."""
         router = peer.router
         if router is not None and router.identifier == identifier:
             return router
-        key = self._key(peer, identifier)
-        router = self.routers.get(key)
+        name = (peer.nas.nas_id, peer.source_address, identifier)
+        router = self.routers.get(name)
         if router is None:
-            router = Router(peer.nas, peer.source_address, identifier)
-            row = self._rows.get(key)
-            if row is not None:
+            router = Router(peer.nas, peer.source_address, identifier, self._stranger(peer).statistics)
+            row = self._rows.get(name)
+            if row is not None:  # it proved its secret to some node
                 router.apply(row)
-            if len(self.routers) < UNPROVEN_MAX:
-                self.routers[key] = router
+                self.keep(router)
         peer.router = router
         return router
 
+    def _stranger(self, peer: Peer) -> "Stranger":
+        """Return what is counted for an address from which nothing is proven."""
+        name = (peer.nas.nas_id, peer.source_address)
+        stranger = self.strangers.get(name)
+        if stranger is None:
+            stranger = Stranger(peer.nas, peer.source_address)
+            if len(self.strangers) < STRANGERS_MAX:
+                self.strangers[name] = stranger
+        stranger.last_heard_s = peer.heard_at_s
+        return stranger
+
     def keep(self, router: Router) -> None:
         """Keep a router that proved its secret (rule R2.1)."""
-        if len(self.routers) < ROUTERS_MAX:
-            self.routers.setdefault((router.nas.nas_id, router.source_address, router.identifier), router)
+        if not router.is_kept and len(self.routers) < ROUTERS_MAX:
+            router.is_kept = True
+            router.statistics.requests -= 1  # the one that proved it is its own
+            router.statistics = RouterStatistics()
+            router.statistics.requests = 1
+            self.routers[router.name] = router
 
-    def forget_idle(self, before_s: float) -> int:
-        """Forget the peers that were last heard before this instant. Returns how many."""
-        idle = [source for source, peer in self.peers.items() if peer.heard_at_s < before_s]
-        for source in idle:
-            del self.peers[source]
-        return len(idle)
+    def forget_idle(self, now_s: float, peer_ttl_s: float) -> None:
+        """Forget peers and strangers that were not heard for long."""
+        for peers in (self.peers, self.unproven_peers):
+            for source in [source for source, peer in peers.items() if now_s - peer.heard_at_s > peer_ttl_s]:
+                del peers[source]
+        for name in [name for name, one in self.strangers.items() if now_s - one.last_heard_s > STRANGER_TTL_S]:
+            del self.strangers[name]

@@ -12,6 +12,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from struct import Struct
 from typing import Any, Protocol
@@ -33,7 +34,7 @@ from aaad.radius.request import Pending
 from aaad.radius.routers import Nas, Neighbourhood, Source
 from aaad.replica.record import NasRow
 from aaad.replica.store import ReplicaReader
-from aaad.spool.records import encode
+from aaad.spool.records import LoginRefused, NameRefused, encode
 
 WAKE_UP_MAX = 32
 _RECEIVE_SIZE = PACKET_SIZE_MAX + 1  # so that a longer datagram shows
@@ -52,8 +53,8 @@ Claim = Callable[[Sequence[tuple[LoginFacts, Grant]]], Awaitable[Sequence[Decisi
 class Spool(Protocol):
     """Where records go that are to be written to PostgreSQL."""
 
-    def append(self, record: bytes) -> bool:
-        """Queue one record; False when there is no room."""
+    def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:
+        """Queue one record; False when there is no room. `done` tells, in another thread, whether it is safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +143,23 @@ class RadiusService:
         self._received_at = index[names.RECEIVED]
         self._answered_at = index[names.ANSWERED]
         self._latency_at = index[f"{names.ANSWER_SECONDS}%0"]
+        self._learned_at, self._safe_at = index[names.LEARNED], index[names.LEARNED_SAFE]
+        self._learned_before = self._tell_lost()
         self._log_allowance: dict[Discard, int] = {}
         self._claim = claim
         self._waiting: list[tuple[Pending, Listener]] = []
         self._claim_wanted = asyncio.Event()
         self._tables_loaded_s = 0.0
         self._statistics_written_s = 0.0
+
+    def _tell_lost(self) -> int:
+        """Tell what a killed predecessor had learned and not handed over. Returns what was learned before us."""
+        cells, lost_at = self._cells, self._counters.index[names.LEARNED_LOST]
+        lost = cells[self._learned_at] - cells[self._safe_at] - cells[lost_at]
+        if lost > 0:
+            cells[lost_at] += lost
+            self._log.warning("learned.lost", records=lost, what="refusals and other facts of the process before")
+        return cells[self._learned_at]
 
     def _pin(self, watchdog: Watchdog) -> None:
         row = NasRow(0, "watchdog", "127.0.0.1/32", watchdog.secret, b"", 0.0, "aaad", True, "yes", 5000, 0)
@@ -181,7 +193,7 @@ class RadiusService:
         receive = listener.socket.recvmsg
         answer = self._path.answer
         learned, replica, cells = self._learned, self._replica, self._cells
-        wall_s, received_at = clock.wall_s, self._received_at
+        wall_s, received_at, learned_at = clock.wall_s, self._received_at, self._learned_at
 
         def on_readable() -> None:
             learned.local_address = listener.address
@@ -215,6 +227,7 @@ class RadiusService:
                         self._not_answered(reply, source, listener)
             finally:
                 replica.end()
+                cells[learned_at] = self._learned_before + learned.gathered
                 self._send(listener, replies)
 
         return on_readable
@@ -345,7 +358,11 @@ class RadiusService:
     async def _chores(self) -> None:
         while True:
             try:
-                self._chore(clock.wall_s())
+                now_s = clock.wall_s()
+                self._chore(now_s)
+                if self._statistics_path and now_s - self._statistics_written_s > _STATISTICS_EVERY_S:
+                    self._statistics_written_s = now_s
+                    await asyncio.to_thread(_write_json, self._statistics_path, self._statistics())
             except Exception:  # noqa: BLE001  the next second's chores are due all the same
                 self._counters.add(names.BUGS)
                 self._log.exception("bug", while_="doing chores")
@@ -359,9 +376,6 @@ class RadiusService:
         self._replica.end()
         self._path.tick(now_s)
         self._hand_over()
-        if now_s - self._statistics_written_s > _STATISTICS_EVERY_S:
-            self._statistics_written_s = now_s
-            self._write_statistics()
 
     def _load_tables(self) -> None:
         self._tables_loaded_s = clock.wall_s()
@@ -378,9 +392,12 @@ class RadiusService:
         self._counters.add(names.RESENT, path.resent)
         self._counters.add(names.STATUS, path.status_answered)
         path.resent = path.status_answered = 0
-        for record in self._learned.take(clock.wall_s(), everything=everything):
-            if not self._spool.append(encode(record)):
+        self._cells[self._learned_at] = self._learned_before + self._learned.gathered
+        for record in self._learned.take(everything=everything):
+            amount = record.count if isinstance(record, LoginRefused | NameRefused) else 1
+            if not self._spool.append(encode(record), partial(self._note_safe, amount)):
                 self._counters.add(names.SPOOL_REFUSED)
+                self._counters.add(names.LEARNED_LOST, amount)
         if self._learned.uncounted:
             self._counters.add(names.REFUSALS_UNCOUNTED, self._learned.uncounted)
             self._learned.uncounted = 0
@@ -388,21 +405,44 @@ class RadiusService:
             self._counters.add(names.SPOOL_REFUSED, self._learned.dropped)
             self._learned.dropped = 0
 
-    def _write_statistics(self) -> None:
-        if self._statistics_path is None:
-            return
-        rows: list[dict[str, Any]] = [
+    def _note_safe(self, amount: int, is_safe: bool) -> None:
+        """Count what is on the disk now. Called in the spool's thread, the only one to write this cell."""
+        if is_safe:
+            self._cells[self._safe_at] += amount
+
+    def _statistics(self) -> list[dict[str, Any]]:
+        """Return the counts of every router, and of every address from which nothing was proven."""
+        kept = [
             {
                 "nas_id": router.nas.nas_id,
                 "nas": router.nas.name,
                 "source_address": router.source_address,
                 "nas_identifier": router.identifier.decode("utf-8", "replace"),
+                "proven": True,
                 "armed": router.armed,
                 "last_heard_s": router.last_heard_s,
                 **router.statistics.as_dict(),
             }
             for router in self._hood.routers.values()
         ]
-        fresh = self._statistics_path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(rows))
-        fresh.replace(self._statistics_path)
+        strangers = [
+            {
+                "nas_id": stranger.nas.nas_id,
+                "nas": stranger.nas.name,
+                "source_address": stranger.source_address,
+                "nas_identifier": "",
+                "proven": False,
+                "armed": False,
+                "last_heard_s": stranger.last_heard_s,
+                **stranger.statistics.as_dict(),
+            }
+            for stranger in self._hood.strangers.values()
+            if stranger.statistics.requests
+        ]
+        return kept + strangers
+
+
+def _write_json(path: Path, rows: list[dict[str, Any]]) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.encode(rows))
+    fresh.replace(path)

@@ -102,10 +102,13 @@ class Spool(list[Record]):
 
     is_full = False
 
-    def append(self, record: bytes) -> bool:  # type: ignore[override]
-        if not self.is_full:
-            super().append(decode(record))
-        return not self.is_full
+    def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:  # type: ignore[override]
+        if self.is_full:
+            return False
+        super().append(decode(record))
+        if done is not None:
+            done(True)
+        return True
 
 
 def bound(address: str = "127.0.0.1", *, is_accounting: bool = False) -> Listener:

@@ -36,6 +36,7 @@ from radius_service import (
 )
 
 from aaad.errors import StoreError
+from aaad.metrics import CounterFile
 from aaad.policy.codes import Discard, Reason
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
@@ -605,3 +606,17 @@ def test_a_reply_that_cannot_be_sent_is_counted_and_the_others_go_out(tmp_path: 
         assert client.socket.recv(5000) == request
     assert (service.count(names.SEND_FAILED), service.count(names.ANSWERED)) == (1, 1)
     service.close()
+
+
+async def test_what_a_killed_process_had_learned_and_not_handed_over_is_counted_and_told(tmp_path: Path) -> None:
+    counters = CounterFile(tmp_path / "radius-0.cnt", names.RADIUS_COUNTERS)
+    counters.set(names.LEARNED, 12)  # as a process leaves it that was killed
+    counters.set(names.LEARNED_SAFE, 9)
+    async with running(tmp_path) as service:
+        assert service.count(names.LEARNED_LOST) == 3
+        assert service.log.events("learned.lost")[0]["records"] == 3
+        with Client(service.auth) as client:
+            await client.ask(access_request(password=b"wrong"))
+    assert service.count(names.LEARNED) > 12
+    left = service.count(names.LEARNED) - service.count(names.LEARNED_SAFE) - service.count(names.LEARNED_LOST)
+    assert left == 0, "what was learned since is safe, and what was lost is told once"

@@ -11,7 +11,7 @@ from aaad.radius.access import AccessPath, Answer, Pending
 from aaad.radius.counters import RADIUS_COUNTERS, decided, positions_by_code
 from aaad.radius.explain import Explanation, explain
 from aaad.radius.learned import Learned
-from aaad.radius.routers import Neighbourhood, Router
+from aaad.radius.routers import Neighbourhood, Peer, Router
 from aaad.replica.record import NasRow, RouterRow, Tables, encode, fold_name
 from aaad.spool.records import Record
 from aaad.words import Language, customer_text
@@ -134,13 +134,16 @@ class World:
 
     @property
     def router(self) -> Router:
-        """The only router."""
-        (router,) = self.hood.routers.values()
+        """The only router; what proved nothing counts for its address."""
+        (router,) = {id(peer.router): peer.router for peer in self._peers() if peer.router}.values()
         return router
+
+    def _peers(self) -> list[Peer]:
+        return [*self.hood.peers.values(), *self.hood.unproven_peers.values()]
 
     def records(self) -> list[Record]:
         """Everything learned so far."""
-        return self.learned.take(NOW_S, everything=True)
+        return self.learned.take(everything=True)
 
     def explained(self) -> Explanation:
         """The last entry of the journal."""

@@ -148,7 +148,7 @@ def test_unsigned_requests_of_nobody_known_are_not_written_down(name: bytes | No
 
 def test_a_flood_without_signature_does_not_flood_the_journal() -> None:
     world = world_with("yes")
-    limit = access._DROPS_TO_JOURNAL_PER_S
+    limit = access._DISCARDS_TO_JOURNAL_PER_S
     for _ in range(3 * limit):
         world.check_silent(access_request(signed=False), MISSING)
     assert len(world.journal) == limit

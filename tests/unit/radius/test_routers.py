@@ -40,9 +40,15 @@ def neighbourhood(*rows: NasRow, peers_max: int = 100, router_rows: tuple[Router
 
 def heard(hood: Neighbourhood, address: str = "192.0.2.1", port: int = 5000) -> Peer:
     """A peer from which something was heard now."""
-    peer = hood.new_peer((address, port))
+    peer = hood.new_peer((address, port), NOW_S)
     assert peer is not None
-    peer.heard_at_s = NOW_S
+    return peer
+
+
+def proven(hood: Neighbourhood, address: str = "192.0.2.1", port: int = 5000) -> Peer:
+    """A peer from which a secret was proven now."""
+    peer = heard(hood, address, port)
+    hood.admit((address, port), peer)
     return peer
 
 
@@ -134,6 +140,7 @@ def test_a_previous_secret_counts_while_its_time_lasts(until_s: float, secrets: 
 def test_the_proven_secret_stays_proven_when_it_becomes_the_previous_one() -> None:
     hood = neighbourhood()
     router = hood.router(heard(hood), b"bras-01")
+    hood.keep(router)
     hood.load([nas_row(secret=b"new", secret_previous=b"testing123", secret_previous_until_s=NOW_S + 9)], (), NOW_S)
     assert router.proven is router.nas.keys[1]
     hood.load([nas_row(secret=b"new")], (), NOW_S)
@@ -148,9 +155,12 @@ def test_r2_1_a_router_is_entry_source_and_identifier() -> None:
     hood = neighbourhood(nas_row(1, "192.0.2.0/24"))
     one, same = heard(hood), heard(hood, port=5001)
     other = heard(hood, "192.0.2.2")
+    hood.keep(hood.router(one, b"a"))
     assert hood.router(one, b"a") is hood.router(same, b"a")
     assert hood.router(one, b"b") is not hood.router(one, b"a")
     assert hood.router(other, b"a") is not hood.router(one, b"a")
+    for peer, identifier in ((one, b"b"), (other, b"a")):
+        hood.keep(hood.router(peer, identifier))
     assert len(hood.routers) == 3
 
 
@@ -172,6 +182,7 @@ def test_r2_3_a_router_that_is_only_known_is_not_armed() -> None:
 def test_r2_3_a_reset_frees_what_was_armed_here_and_not_yet_stored() -> None:
     hood = neighbourhood()
     router = hood.router(heard(hood), b"bras-01")
+    hood.keep(router)
     router.armed, router.locally_armed_at_s = True, NOW_S
     hood.load([nas_row()], [router_row()], NOW_S)
     assert router.armed, "a row that does not know of it yet disarms nothing"
@@ -187,39 +198,78 @@ def test_r2_3_another_router_of_the_same_entry_is_not_armed() -> None:
     assert not hood.router(heard(hood), b"bras-02").armed
 
 
+def test_a_row_that_cannot_be_read_is_told_and_costs_its_entry_only() -> None:
+    hood = Neighbourhood(peers_max=10)
+    problems = hood.load(
+        [nas_row(7, "not an address"), nas_row(8, "192.0.2.8/32", secret=b""), nas_row(9)], (), NOW_S
+    )
+    assert [problem[:5] for problem in problems] == ["NAS 7", "NAS 8"]
+    assert heard(hood).nas.nas_id == 9
+
+
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
 
-def test_peers_are_bounded_and_silent_ones_make_room() -> None:
-    hood = neighbourhood(nas_row(1, "192.0.2.0/24"), peers_max=3)
-    for port in range(3):
+def test_peers_that_proved_nothing_push_out_each_other_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers, "UNPROVEN_PEERS_MAX", 3)
+    hood = neighbourhood(nas_row(1, "192.0.2.0/24"))
+    genuine = proven(hood, port=1)
+    for port in range(100, 200):
         heard(hood, port=port)
-    with pytest.raises(OverflowError):
-        hood.new_peer(("192.0.2.1", 3))
-    assert hood.new_peer(("203.0.113.1", 3)) is None, "an unknown address is unknown, full or not"
-    assert hood.forget_idle(NOW_S) == 0
-    assert hood.forget_idle(NOW_S + 1) == 3
-    assert hood.new_peer(("192.0.2.1", 3)) is not None
+    assert list(hood.unproven_peers) == [("192.0.2.1", port) for port in (197, 198, 199)]
+    assert hood.peers == {("192.0.2.1", 1): genuine}
+    assert hood.new_peer(("203.0.113.1", 3), NOW_S) is None, "an unknown address is unknown, full or not"
 
 
-def test_r2_1_routers_that_prove_nothing_leave_room_for_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peers_that_proved_a_secret_are_bounded_and_the_oldest_is_forgotten() -> None:
+    hood = neighbourhood(peers_max=3)
+    for port in range(5):
+        proven(hood, port=port)
+    assert list(hood.peers) == [("192.0.2.1", port) for port in (2, 3, 4)]
+    assert hood.unproven_peers == {}
+
+
+def test_silent_peers_and_strangers_are_forgotten() -> None:
+    hood = neighbourhood()
+    proven(hood, port=1)
+    hood.router(heard(hood, port=2), b"bras-01")
+    hood.forget_idle(NOW_S + 10, 10)
+    assert (len(hood.peers), len(hood.unproven_peers), len(hood.strangers)) == (1, 1, 1)
+    hood.forget_idle(NOW_S + 11, 10)
+    assert (len(hood.peers), len(hood.unproven_peers), len(hood.strangers)) == (0, 0, 1)
+    hood.forget_idle(NOW_S + routers.STRANGER_TTL_S + 1, 10)
+    assert hood.strangers == {}
+
+
+def test_r2_1_routers_that_prove_nothing_are_not_kept_and_share_their_addresss_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(routers, "ROUTERS_MAX", 20)
-    monkeypatch.setattr(routers, "UNPROVEN_MAX", 10)
     hood = neighbourhood()
     peer = heard(hood)
     for number in range(100):
-        hood.router(peer, b"made up %d" % number)
-    assert len(hood.routers) == 10
+        hood.router(peer, b"made up %d" % number).statistics.bad_authenticators += 1
+    assert hood.routers == {}
+    assert hood.strangers[1, "192.0.2.1"].statistics.bad_authenticators == 100
     for number in range(100):
         genuine = hood.router(peer, b"genuine %d" % number)
         hood.keep(genuine)
         hood.keep(genuine)
     assert len(hood.routers) == 20
-    assert hood.router(heard(hood, port=5001), b"genuine 0") is hood.routers[1, "192.0.2.1", b"genuine 0"]
+    first = hood.router(heard(hood, port=5001), b"genuine 0")
+    assert first is hood.routers[1, "192.0.2.1", b"genuine 0"]
+    assert first.statistics.bad_authenticators == 0
 
 
-def test_a_router_that_found_no_room_obeys_new_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routers, "UNPROVEN_MAX", 0)
+def test_strangers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers, "STRANGERS_MAX", 3)
+    hood = neighbourhood(nas_row(1, "192.0.2.0/24"))
+    for last in range(10):
+        hood.router(heard(hood, f"192.0.2.{last}"), b"")
+    assert len(hood.strangers) == 3
+
+
+def test_a_router_that_is_not_kept_obeys_new_tables() -> None:
     hood = neighbourhood()
     peer = heard(hood)
     hood.router(peer, b"bras-01")
@@ -232,8 +282,9 @@ def test_a_router_that_found_no_room_obeys_new_tables(monkeypatch: pytest.Monkey
 
 def test_a_reload_keeps_what_was_learned() -> None:
     hood = neighbourhood()
-    peer = heard(hood)
+    peer = proven(hood)
     router = hood.router(peer, b"bras-01")
+    hood.keep(router)
     router.statistics.requests = 7
     peer.remembered[4] = Remembered(bytes(16), b"reply", NOW_S)
     hood.load([nas_row(deadline_ms=3000, enabled=False)], (), NOW_S)
@@ -245,11 +296,11 @@ def test_a_reload_keeps_what_was_learned() -> None:
 
 def test_an_entry_that_is_gone_takes_its_peers_and_routers_along() -> None:
     hood = neighbourhood()
-    hood.router(heard(hood), b"bras-01")
+    hood.keep(hood.router(proven(hood), b"bras-01"))
+    hood.router(heard(hood, port=2), b"bras-02")
     hood.load([nas_row(2, "198.51.100.7/32")], (), NOW_S)
-    assert hood.peers == {}
-    assert hood.routers == {}
-    assert hood.new_peer(("192.0.2.1", 5000)) is None
+    assert (hood.peers, hood.unproven_peers, hood.routers, hood.strangers) == ({}, {}, {}, {})
+    assert hood.new_peer(("192.0.2.1", 5000), NOW_S) is None
 
 
 def test_an_address_that_moves_to_another_entry_is_another_router() -> None:
@@ -275,10 +326,12 @@ def test_a_pinned_source_is_known_whatever_the_tables_say(pinned: tuple, source:
     hood = Neighbourhood(peers_max=10)
     nas = Nas(nas_row(0, "127.0.0.1/32", secret=b"own"), 0.0)
     hood.pin(pinned, nas)
-    assert hood.new_peer(source).nas is nas
+    peer = hood.new_peer(source, NOW_S)
+    assert peer.nas is nas
+    hood.admit(source, peer)
     hood.load([nas_row(5, "127.0.0.0/8"), nas_row(6, "::1/128")], (), NOW_S)
     assert hood.peers[source].nas is nas
-    assert hood.new_peer((source[0], 40001, *source[2:])).nas.nas_id in (5, 6)
+    assert hood.new_peer((source[0], 40001, *source[2:]), NOW_S).nas.nas_id in (5, 6)
 
 
 def test_counts_have_names() -> None:
