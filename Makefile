@@ -9,7 +9,7 @@ METRICS_PORT ?= 9812
 LOGINS ?= 1000
 PYTEST_ARGUMENTS ?=
 
-.PHONY: help run test check soak bench clean
+.PHONY: help run test check soak bench example clean
 
 help:
 	@echo "make run     a throw-away node on 127.0.0.1, ports $(AUTH_PORT)/$(ACCT_PORT), with a PostgreSQL of its own in $(DIR)"
@@ -18,6 +18,7 @@ help:
 	@echo "make check   linters, types and import contracts only"
 	@echo "make soak    the long proofs"
 	@echo "make bench   side by side with FreeRADIUS; writes bench/RESULTS.md"
+	@echo "make example writes config/aaad.example.toml and docs/metrics.md anew from the declarations in the code"
 	@echo "make clean   remove $(VENV), $(DIR) and what the tools leave"
 
 run: $(VENV)/.installed-demo
@@ -35,6 +36,12 @@ soak: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python bench/run.py $(BENCH_ARGUMENTS)
+
+example: $(VENV)/.installed-dev
+	$(VENV)/bin/python -c 'from aaad.config import example_toml; print(example_toml(), end="")' > $(VENV)/example
+	$(VENV)/bin/python -m aaad.daemon.metric_families > $(VENV)/metrics
+	mv $(VENV)/example config/aaad.example.toml
+	mv $(VENV)/metrics docs/metrics.md
 
 $(VENV)/.installed-demo: pyproject.toml constraints.txt scripts/make-venv
 	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV) demo

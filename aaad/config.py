@@ -169,7 +169,9 @@ class RadiusConfig(_Section):
         "leaves from the address that was asked only if its socket is bound to it.",
     )
     auth_port: Whole = _whole(1812, 1, 65535, "UDP port for Access-Request and Status-Server.")
-    acct_port: Whole = _whole(1813, 1, 65535, "UDP port for Accounting-Request and Status-Server.")
+    acct_port: Whole = _whole(
+        1813, 1, 65535, "UDP port for accounting: open, read and counted, but silent until accounting is recorded."
+    )
     processes: Whole = _whole(
         1,
         1,

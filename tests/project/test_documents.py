@@ -41,3 +41,19 @@ def test_every_name_behind_a_file_in_the_architecture_is_in_that_file():
         and not (REPOSITORY / path).parent.joinpath(names).exists()
     ]
     assert not missing
+
+
+def test_every_make_target_that_a_text_names_is_there():
+    targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    texts = [
+        *REPOSITORY.glob("*.md"),
+        *(path for room in ("docs", "config", "aaad", "scripts") for path in (REPOSITORY / room).rglob("*")),
+    ]
+    missing = {
+        f"{path.name}: make {target}"
+        for path in texts
+        if path.is_file() and path.suffix in {"", ".md", ".toml", ".py"}
+        for target in re.findall(r"`make ([a-z]+)", path.read_text())
+        if target not in targets
+    }
+    assert not missing
