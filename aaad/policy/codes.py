@@ -84,7 +84,7 @@ class Reason(IntEnum):
 
 
 class Discard(IntEnum):
-    """Why a datagram got no answer. `label` is its name in metrics and logs."""
+    """Why a datagram got no answer. `label` is its name in metrics and logs. 7, 12 and 14 were never written."""
 
     MALFORMED = 1
     UNKNOWN_NAS = 2
@@ -92,14 +92,11 @@ class Discard(IntEnum):
     CODE_NOT_SERVED = 4
     BAD_MESSAGE_AUTHENTICATOR = 5
     MESSAGE_AUTHENTICATOR_MISSING = 6
-    BAD_REQUEST_AUTHENTICATOR = 7
     DUPLICATE_IN_WORK = 8
     LATE = 9
     NO_REPLICA = 10
     OVERLOAD = 11
-    STATUS_NOT_SERVED = 12
     CLAIM_IMPOSSIBLE = 13
-    SECRET_UNPROVEN = 14
     BUG = 15
 
     @property
