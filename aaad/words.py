@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 LOCALE_DIRECTORY = Path(__file__).parent / "locale"
 DOMAIN = "aaad"
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Language(StrEnum):
@@ -73,6 +74,11 @@ class Speaker:
     def __call__(self, english: str, **values: object) -> str:
         """Return the text in this language with `{name}` fields filled in."""
         return text(english, self.language, **values)
+
+
+def printable(text: str) -> str:
+    """Return a text from outside with what could steer a terminal or hide in a label replaced."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _REPLACEMENT for c in text)
 
 
 class Wording(NamedTuple):
@@ -199,10 +205,6 @@ DISCARDS: dict[str, Wording] = {
         _("The router stopped sending Message-Authenticator: was it replaced or downgraded?"),
         _("If it really was changed, reset its Message-Authenticator state; if not, somebody may forge packets."),
     ),
-    "bad_request_authenticator": Wording(
-        _("The accounting packet's signature does not fit the secret."),
-        _("Set the same secret in the concentrator and in net.nas."),
-    ),
     "duplicate_in_work": Wording(
         _("A copy of a request that is being answered."),
         _("Nothing to do; many of them mean a slow server or a short timeout in the concentrator."),
@@ -219,17 +221,9 @@ DISCARDS: dict[str, Wording] = {
         _("More requests arrived than could be answered in time."),
         _("Look at the load of the machine; more radius processes or another node share the work."),
     ),
-    "status_not_served": Wording(
-        _("A status question while requests could not be answered."),
-        _("See why the node is not ready: aaad status."),
-    ),
     "claim_impossible": Wording(
         _("No address could be claimed at this moment; another server may have one."),
         _("See whether the node reaches PostgreSQL, and how many addresses are free in the pool."),
-    ),
-    "secret_unproven": Wording(
-        _("Nothing in the request proves the secret, and none is known of this router."),
-        _("Let the concentrator send Message-Authenticator or accounting."),
     ),
     "bug": Wording(
         _("An error of this program."),

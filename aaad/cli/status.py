@@ -12,8 +12,11 @@ from aaad.cli.cluster import NODE_LIVES_S, Overview, overview
 from aaad.cli.local_node import Heard, LocalNode
 from aaad.cli.terminal import Terminal
 from aaad.daemon.node_facts import ROLE_SILENT_S, NodeFacts, role_ages_s
+from aaad.daemon.router_facts import RouterFacts
+from aaad.daemon.testimony import suspects
 from aaad.errors import StoreError
 
+_ROUTERS_SHOWN_MAX = 10
 _REPLICA_OLD_S = 10.0  # a change is live within 1 s; ten times that is no hiccup
 
 
@@ -60,17 +63,7 @@ def find_problems(
     for slot, age_s in role_ages_s(facts).items():
         if age_s > ROLE_SILENT_S:
             found.append(_("The process {slot} does not run; last seen: {age}.", slot=slot, age=terminal.age(age_s)))
-    for router in facts.routers:
-        if router.unsigned_dropped:
-            found.append(
-                _(
-                    "NAS {nas} stopped sending Message-Authenticator ({address}, {count} requests dropped): "
-                    "replaced or downgraded?",
-                    nas=router.nas,
-                    address=router.source_address,
-                    count=router.unsigned_dropped,
-                )
-            )
+    found += _router_problems(terminal, facts.routers)
     for found_socket in facts.sockets:
         if found_socket.dropped_count:
             found.append(
@@ -82,6 +75,30 @@ def find_problems(
                 )
             )
     return [*found, *_cluster_problems(terminal, cluster)]
+
+
+def _router_problems(terminal: Terminal, routers: list[RouterFacts]) -> list[str]:
+    _ = terminal.speak
+    unsigned = [router for router in routers if router.unsigned_dropped]
+    found = [
+        _(
+            "NAS {nas} stopped sending Message-Authenticator ({address}, {count} requests dropped): "
+            "replaced or downgraded?",
+            nas=router.nas,
+            address=router.source_address,
+            count=router.unsigned_dropped,
+        )
+        for router in unsigned[:_ROUTERS_SHOWN_MAX]
+    ]
+    return found + [
+        _(
+            "NAS {nas}: {count} requests of {address} do not fit its secret: wrong secret?",
+            nas=sender.nas,
+            address=f"{sender.source_address} {sender.nas_identifier}".rstrip(),
+            count=sender.bad_authenticators,
+        )
+        for sender in suspects(routers)
+    ]
 
 
 def _cluster_problems(terminal: Terminal, cluster: Overview | None) -> list[str]:
@@ -165,9 +182,9 @@ class _Report:
                     mebibytes=f"{spool.disk_bytes / 1048576:.1f}",
                 )
             )
-
         if any(spool.records_undrained for spool in facts.spools):
-            line("  " + _("oldest record that is not in PostgreSQL: {age}", age=age(facts.watermark_age_s)))
+            oldest_s = max(spool.oldest_age_s for spool in facts.spools)
+            line("  " + _("oldest record that is not in PostgreSQL: {age}", age=age(oldest_s)))
 
     def _nodes(self) -> None:
         _, age = self._terminal.speak, self._terminal.age

@@ -1,8 +1,8 @@
 """`aaad why LOGIN`: what was decided about a login, why, and what would be decided now (rule R9.3).
 
 Asks the journal of every node, names those that could not be asked, and never says "no request arrived" of nodes
-that were not heard. Past decisions are shown with the facts that they were made from; what would be decided now
-stands apart.
+that were not heard, nor of those that lately received what they could not trust or answer. Past decisions are shown
+with the facts that they were made from; what would be decided now stands apart.
 """
 
 import asyncio
@@ -101,6 +101,8 @@ def _document(evidence: Evidence, limit: int) -> dict[str, Any]:
                 "is_complete": heard.is_complete,
                 "replica_age_s": heard.replica_age_s,
                 "journal_since_s": heard.journal_since_s,
+                "discarded": msgspec.to_builtins(heard.discarded),
+                "suspects": msgspec.to_builtins(heard.suspects),
             }
             for heard in evidence.testimonies
         ],
@@ -203,11 +205,57 @@ class _Report:
         if not heard:
             line(_("No node could be asked."), "red")
             return
-        line(_("No request of this login arrived at {nodes}.", nodes=", ".join(heard)), "yellow")
+        if any(testimony.discarded.counts or testimony.suspects for testimony in self._evidence.testimonies):
+            line(
+                _(
+                    "No request of this login that could be trusted and answered is known at {nodes}, "
+                    "but some of what arrived could not be:",
+                    nodes=", ".join(heard),
+                ),
+                "yellow",
+            )
+            self._untold()
+        else:
+            line(_("No request of this login arrived at {nodes}.", nodes=", ".join(heard)), "yellow")
         since = max((heard.journal_since_s or 0 for heard in self._evidence.testimonies), default=0)
         if since:
             line("  " + _("Their journals reach back to {since}.", since=self._terminal.clock(since)))
         line("  " + _("Look at the line, the customer's router, and whether the concentrator asks this server."))
+
+    def _untold(self) -> None:
+        """Tell what arrived and never came into a journal: a request of this login may be among it."""
+        _, line = self._terminal.speak, self._terminal.line
+        for testimony in self._evidence.testimonies:
+            for suspect in testimony.suspects:
+                who = {
+                    "node": testimony.node,
+                    "nas": suspect.nas,
+                    "address": f"{suspect.source_address} {suspect.nas_identifier}".rstrip(),
+                    "count": suspect.bad_authenticators,
+                }
+                if suspect.is_trusted_at_times:
+                    line("  " + _("{node}: NAS {nas} ({address}): {count} requests do not fit its secret.", **who))
+                else:
+                    text = _(
+                        "{node}: NAS {nas} ({address}): its secret seems wrong, {count} requests do not fit it.",
+                        **who,
+                    )
+                    line("  " + text, "red")
+            since_s = testimony.discarded.since_s
+            for cause, count in testimony.discarded.counts.items():
+                text, hint = self._wording(PastDecision(at_s=0, slot="", discard=cause))
+                since = self._terminal.clock(since_s)[:-4] if since_s else _("the counting began")
+                line(
+                    "  "
+                    + _(
+                        "{node}: {count} datagrams without an answer since {since}: {text}",
+                        node=testimony.node,
+                        count=count,
+                        since=since,
+                        text=text,
+                    )
+                )
+                line(f"    → {hint}")
 
     def _counts(self) -> None:
         _, line = self._terminal.speak, self._terminal.line

@@ -171,6 +171,7 @@ class Control:
 
     async def _heartbeat(self) -> None:
         facts = self._facts()
+        self._witness.note(facts)
         state = msgspec.json.encode({"replica": facts.replica, "spools": facts.spools}).decode()
         await self._database.fetchrow(_SQL.heartbeat, self._node, self._version, self._started_at, state)
         self._counters.set_seconds(HEARTBEAT_AT, wall_s())

@@ -27,19 +27,24 @@ class Family(NamedTuple):
 
 HISTOGRAMS = frozenset({"aaad_radius_answer_seconds"})
 SLOT = "slot"
-_ROUTER = (SLOT, "nas", "source_address", "nas_identifier")
+_ROUTER = (SLOT, "nas", "source_address", "nas_identifier", "proven")
 
 FAMILIES: dict[str, Family] = {
     # the request path
     "aaad_radius_received_total": Family((SLOT,), "Datagrams that arrived."),
-    "aaad_radius_answered_total": Family((SLOT,), "Datagrams that were answered for the first time."),
-    "aaad_radius_resent_total": Family((SLOT,), "Retransmissions answered from memory."),
-    "aaad_radius_status_answered_total": Family((SLOT,), "Status-Server questions that were answered."),
+    "aaad_radius_answered_total": Family(
+        (SLOT,), "Datagrams that were answered: first answers, retransmissions and Status-Server together."
+    ),
+    "aaad_radius_resent_total": Family((SLOT,), "Of these, retransmissions answered from memory."),
+    "aaad_radius_status_answered_total": Family((SLOT,), "Of these, Status-Server questions."),
     "aaad_radius_pending_total": Family((SLOT,), "Requests that had to wait for a statement."),
     "aaad_radius_send_failed_total": Family((SLOT,), "Answers that the kernel did not take."),
     "aaad_radius_receive_failed_total": Family((SLOT,), "Errors while receiving."),
     "aaad_radius_spool_refused_total": Family((SLOT,), "Records that the spool had no room for."),
     "aaad_radius_refusals_uncounted_total": Family((SLOT,), "Refusals that were not counted per login: table full."),
+    "aaad_radius_learned_total": Family((SLOT,), "Refusals and other facts that are to reach PostgreSQL."),
+    "aaad_radius_learned_safe_total": Family((SLOT,), "Of these, those that are durable on this disk."),
+    "aaad_radius_learned_lost_total": Family((SLOT,), "Of these, those lost: killed process, or no room."),
     "aaad_radius_decisions_total": Family((SLOT, "reason"), "Decisions on Access-Requests by reason."),
     "aaad_radius_discarded_total": Family((SLOT, "cause"), "Datagrams left without an answer, by cause."),
     "aaad_radius_answer_seconds": Family(
@@ -47,7 +52,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "aaad_bugs_total": Family((SLOT,), "Errors of this program that it survived; each is logged with its traceback."),
     "aaad_journal_dropped_total": Family((SLOT,), "Decisions not written to the journal: no room, or too long."),
-    # routers, since the radius process began: the last heard of each process
+    # routers, since the radius process began: those in trouble and the last heard. proven="false" is all that came
+    # from an address without proving the secret.
     "aaad_router_requests_total": Family(_ROUTER, "Access-Requests of this router."),
     "aaad_router_granted_total": Family(_ROUTER, "Accepts to this router."),
     "aaad_router_refused_total": Family(_ROUTER, "Rejects to this router."),
@@ -112,7 +118,10 @@ FAMILIES: dict[str, Family] = {
     "aaad_drain_set_aside_total": Family(
         (SLOT, "cause"), "Records that could not be applied and lie in a file aside."
     ),
-    "aaad_drain_skipped_total": Family((SLOT, "kind"), "Records about a NAS entry that is gone."),
+    "aaad_drain_skipped_total": Family(
+        (SLOT, "kind"),
+        "Rows not written: routers whose NAS entry is gone, refused names of a router that never proved its secret.",
+    ),
     "aaad_drain_segments_missing_total": Family((SLOT,), "Segments that were gone before they were drained."),
     "aaad_drain_damaged_total": Family((SLOT,), "Places in segments that hold no record."),
     "aaad_drain_damaged_bytes_total": Family((SLOT,), "Octets of these places."),

@@ -11,27 +11,17 @@ from typing import NamedTuple
 import msgspec
 
 from aaad.daemon.kernel_sockets import KernelSocket, read_udp_sockets
-from aaad.errors import ReplicaError, SpoolError
+from aaad.daemon.router_facts import ROUTER_COUNTERS, RouterFacts, read_routers
+from aaad.errors import ReplicaError
 from aaad.metrics import read_counters
 from aaad.replica.store import ReplicaReader
-from aaad.spool.directory import occupied_octets, read_drained, read_tail
+from aaad.spool.status import SpoolStatus, spool_statuses
 
 POLLED_AT = "aaad_replica_polled_at_seconds"
 HELD = "aaad_replica_held_logins"
 WATERMARK_AT = "aaad_drain_watermark_at_seconds"
 ROLE_HEARTBEAT = "aaad_role_heartbeat_seconds"
 ROLE_SILENT_S = 5.0  # a role shows twice a second that its loop turns
-ROUTER_COUNTERS = {
-    "aaad_router_requests_total": "requests",
-    "aaad_router_granted_total": "granted",
-    "aaad_router_refused_total": "refused",
-    "aaad_router_resent_total": "resent",
-    "aaad_router_late_total": "late",
-    "aaad_router_bad_authenticators_total": "bad_authenticators",
-    "aaad_router_unsigned_dropped_total": "unsigned_dropped",
-}
-ROUTERS_MAX = 2_000  # of one process, the last heard; more series than this help nobody
-_ROUTERS_SUFFIX = ".routers"  # written by aaad.radius.server beside the counters
 _MICROSECONDS = 1e6
 
 AllCounters = dict[str, dict[str, int] | None]  # by slot; None: the file cannot be read
@@ -53,6 +43,8 @@ class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
     slot: str
     records_undrained: int
     disk_bytes: int
+    oldest_age_s: float = 0.0  # of the oldest of these records
+    set_aside_bytes: int = 0  # records that could not be applied
 
 
 class SocketFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,25 +55,6 @@ class SocketFacts(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     queued_bytes: int
     dropped_count: int
-
-
-class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One router as one radius process has met it since that process began (rule R10)."""
-
-    slot: str = ""
-    nas_id: int
-    nas: str
-    source_address: str
-    nas_identifier: str
-    armed: bool  # Message-Authenticator is demanded of it
-    last_heard_s: float  # Unix seconds
-    requests: int = 0
-    granted: int = 0
-    refused: int = 0
-    resent: int = 0
-    late: int = 0
-    bad_authenticators: int = 0
-    unsigned_dropped: int = 0
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,22 +102,30 @@ class NodeFiles:
 
     def facts(self, now_s: float) -> NodeFacts:
         """Read everything there is to know now."""
-        counters = read_all_counters(self._counters)
+        counters = self.counters()
         return NodeFacts(
             node=self._node,
             version=self._version,
             at_s=now_s,
             replica=self._replica_facts(counters, now_s),
-            spools=list(_spool_facts(self._spool)),
+            spools=[_spool_facts(found) for found in spool_statuses(self._spool, now_s=now_s)],
             watermark_age_s=_age_s(counters, WATERMARK_AT, now_s),
             sockets=[_socket_facts(found) for found in read_udp_sockets(self._ports)],
-            routers=list(_router_facts(self._counters)),
+            routers=self.routers(),
             counters=counters,
         )
 
+    def counters(self) -> AllCounters:
+        """Return what every slot has counted."""
+        return read_all_counters(self._counters)
+
+    def routers(self) -> list[RouterFacts]:
+        """Return the routers that the radius processes met."""
+        return read_routers(self._counters)
+
     def replica_age_s(self, now_s: float) -> float | None:
         """Return how long ago the feed last looked at PostgreSQL with success, None if it never did."""
-        return _age_s(read_all_counters(self._counters), POLLED_AT, now_s)
+        return _age_s(self.counters(), POLLED_AT, now_s)
 
     def _replica_facts(self, counters: AllCounters, now_s: float) -> ReplicaFacts:
         age_s = _age_s(counters, POLLED_AT, now_s)
@@ -196,7 +177,8 @@ def gauges(facts: NodeFacts) -> Iterator[Gauge]:
         yield Gauge("aaad_udp_dropped_total", labels, found.dropped_count)
         yield Gauge("aaad_udp_queued_bytes", labels, found.queued_bytes)
     for router in facts.routers:
-        of_router = (router.slot, router.nas, router.source_address, router.nas_identifier)
+        is_proven = "true" if router.proven else "false"
+        of_router = (router.slot, router.nas, router.source_address, router.nas_identifier, is_proven)
         for name, field in ROUTER_COUNTERS.items():
             yield Gauge(name, of_router, getattr(router, field))
         yield Gauge("aaad_router_last_heard_at_seconds", of_router, router.last_heard_s)
@@ -207,19 +189,14 @@ def gauges(facts: NodeFacts) -> Iterator[Gauge]:
         yield Gauge("aaad_counters_readable", (slot,), values is not None)
 
 
-def _spool_facts(root: Path) -> Iterator[SpoolFacts]:
-    for directory in sorted(root.glob("*")):
-        try:
-            tail, drained = read_tail(directory), read_drained(directory)
-            written = tail.next_sequence if tail is not None else 0
-            applied = drained.next_sequence if drained is not None else 0
-            yield SpoolFacts(
-                slot=directory.name,
-                records_undrained=max(0, written - applied),
-                disk_bytes=occupied_octets(directory),
-            )
-        except (OSError, SpoolError):
-            continue  # no spool, or one that is just being made
+def _spool_facts(status: SpoolStatus) -> SpoolFacts:
+    return SpoolFacts(
+        slot=status.slot,
+        records_undrained=status.undrained_records,
+        disk_bytes=status.occupied_bytes,
+        oldest_age_s=status.oldest_age_s,
+        set_aside_bytes=status.set_aside_bytes,
+    )
 
 
 def _socket_facts(found: KernelSocket) -> SocketFacts:
@@ -230,14 +207,3 @@ def _socket_facts(found: KernelSocket) -> SocketFacts:
         queued_bytes=found.queued_octets,
         dropped_count=found.dropped,
     )
-
-
-def _router_facts(directory: Path) -> Iterator[RouterFacts]:
-    for path in sorted(directory.glob(f"*{_ROUTERS_SUFFIX}")):
-        try:
-            found = msgspec.json.decode(path.read_bytes(), type=list[RouterFacts])
-        except (OSError, msgspec.MsgspecError):
-            continue  # just being replaced, or of another version
-        found.sort(key=lambda router: -router.last_heard_s)
-        slot = path.name.removesuffix(_ROUTERS_SUFFIX)
-        yield from (msgspec.structs.replace(router, slot=slot) for router in found[:ROUTERS_MAX])

@@ -56,6 +56,7 @@ def radius_counters() -> Sequence[str]:
 
 async def radius(context: RoleContext) -> None:
     """Answer RADIUS on this slot's sockets."""
+    from aaad.daemon.router_facts import statistics_path
     from aaad.journal import Journal
     from aaad.policy.codes import Reason
     from aaad.radius.server import Listener, RadiusService, Watchdog
@@ -93,7 +94,7 @@ async def radius(context: RoleContext) -> None:
         peers_max=config.radius.peers_max,
         reject_messages={reason: customer_text(reason, language) for reason in Reason},
         watchdog=Watchdog(key.sources, key.secret) if key else None,
-        statistics_path=state / "counters" / f"{context.slot}.routers.json",
+        statistics_path=statistics_path(state / "counters", context.slot),
     )
     # The request path makes no reference cycles (a test holds that), so collecting would only make it pause.
     gc.collect()

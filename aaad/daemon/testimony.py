@@ -11,7 +11,9 @@ from ipaddress import IPv4Address
 import msgspec
 
 from aaad.clock import wall_s
-from aaad.daemon.node_facts import NodeFiles
+from aaad.daemon.discards import Discards, RecentDiscards
+from aaad.daemon.node_facts import NodeFacts, NodeFiles
+from aaad.daemon.router_facts import RouterFacts
 from aaad.errors import AaadError, ReplicaError
 from aaad.journal import Entry, JournalReader
 from aaad.policy.codes import Credential
@@ -22,6 +24,7 @@ from aaad.replica.record import Tables, decode, fold_name, login_id_of
 
 ENTRIES_MAX = 100
 """Most decisions of one answer: a person reads it."""
+SUSPECTS_MAX = 10
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +72,16 @@ class PresentDecision(msgspec.Struct, frozen=True, kw_only=True):
     rate: str = ""  # upload/download
 
 
+class Suspect(msgspec.Struct, frozen=True, kw_only=True):
+    """A sender whose requests do not fit the secret of its NAS entry."""
+
+    nas: str
+    source_address: str
+    nas_identifier: str
+    is_trusted_at_times: bool  # others of its requests were answered
+    bad_authenticators: int  # since the radius process began
+
+
 class Testimony(msgspec.Struct, frozen=True, kw_only=True):
     """A node's answer to `why`."""
 
@@ -79,6 +92,8 @@ class Testimony(msgspec.Struct, frozen=True, kw_only=True):
     now: PresentDecision | None
     past: list[PastDecision]  # newest first
     journal_since_s: float | None  # Unix seconds of the oldest entry kept; None: nothing is kept
+    discarded: Discards = Discards()  # what never got as far as the journal
+    suspects: list[Suspect] = []  # the most of them first, SUSPECTS_MAX at most
 
 
 class Witness:
@@ -89,7 +104,12 @@ class Witness:
         self._node = node
         self._files = files
         self._journal = journal
+        self._discards = RecentDiscards()
         self._turn = asyncio.Lock()
+
+    def note(self, facts: NodeFacts) -> None:
+        """Look at the counters now and then, to tell later what is recent."""
+        self._discards.note(facts.counters, facts.at_s)
 
     async def testify(self, login: str, limit: int, login_id: int = 0) -> Testimony:
         """Return what this node knows about a login name; `login_id` helps a node without a replica."""
@@ -107,6 +127,8 @@ class Witness:
             now=now,
             past=list(_read(past, tables)),
             journal_since_s=since_s,
+            discarded=self._discards.until(self._files.counters()),
+            suspects=suspects(self._files.routers()),
         )
 
     def _present(self, name: bytes) -> tuple[Tables | None, PresentDecision | None, int]:
@@ -132,6 +154,23 @@ class Witness:
         found = [entry for subject in subjects for entry in self._journal.find(subject, limit)]
         found.sort(key=lambda entry: -entry.at_s)
         return found[:limit], self._journal.oldest_at_s()
+
+
+def suspects(routers: Iterable[RouterFacts]) -> list[Suspect]:
+    """Return who sends what does not fit the secret, over all slots."""
+    found: dict[tuple[str, str, str], Suspect] = {}
+    for router in routers:
+        if router.bad_authenticators:
+            key = (router.nas, router.source_address, router.nas_identifier)
+            before = found.get(key)
+            found[key] = Suspect(
+                nas=router.nas,
+                source_address=router.source_address,
+                nas_identifier=router.nas_identifier,
+                is_trusted_at_times=router.granted > 0 or (before is not None and before.is_trusted_at_times),
+                bad_authenticators=router.bad_authenticators + (before.bad_authenticators if before else 0),
+            )
+    return sorted(found.values(), key=lambda suspect: -suspect.bad_authenticators)[:SUSPECTS_MAX]
 
 
 def present_decision(login: LoginFacts, tables: Tables) -> PresentDecision:

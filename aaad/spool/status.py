@@ -1,4 +1,4 @@
-"""A spool's figures for `aaad status`, read from its files alone: also when PostgreSQL and every role are away."""
+"""A spool's figures for `aaad status` and /metrics, from files alone: PostgreSQL and the roles may be away."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +36,18 @@ class SpoolStatus:
 def spool_statuses(root: Path, *, now_s: float) -> list[SpoolStatus]:
     """Return the status of every slot's spool below the root, in order of name."""
     slots = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return [status for slot in slots if (status := find_status(slot, now_s=now_s)) is not None]
+    found = []
+    for slot in slots:
+        try:
+            found.append(read_status(slot, now_s=now_s))
+        except (OSError, SpoolError):
+            continue  # no spool, one that is just being made, or one whose segment was just removed
+    return found
 
 
-def find_status(directory: Path, *, now_s: float) -> SpoolStatus | None:
-    """Return one spool's status, None if the directory holds no spool."""
-    try:
-        reader = SpoolReader(directory)
-    except SpoolError:
-        return None
+def read_status(directory: Path, *, now_s: float) -> SpoolStatus:
+    """Return one spool's status; SpoolError if the directory holds no spool."""
+    reader = SpoolReader(directory)
     nothing = Tail(START, 0)
     tail, drained = read_tail(directory) or nothing, read_drained(directory) or nothing
     try:

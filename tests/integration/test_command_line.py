@@ -176,9 +176,13 @@ def test_why_in_portuguese(node: ProcessNode) -> None:
     assert "não pôde ser consultado" in ran.output
 
 
-def test_why_says_when_no_request_arrived_and_of_whom_that_is_true(node: ProcessNode) -> None:
+def test_why_says_when_no_request_is_known_and_of_whom_that_is_true(node: ProcessNode) -> None:
+    aaad(node, "radtest", "carla", "senha-carla", "--secret", "wrong-secret")
+    wait_until(lambda: "do not fit" in aaad(node, "why", "davi").output)
     ran = aaad(node, "why", "davi")
-    assert "No request of this login arrived at node-1." in ran.output
+    assert "No request of this login arrived" not in ran.output
+    assert "is known at node-1, but some of what arrived could not be:" in " ".join(ran.output.split())
+    assert "node-1: NAS bras-1 (127.0.0.1" in ran.output
     assert "Node node-2 could not search its journal" in ran.output
     assert "node-gone could not be asked" in ran.output
     assert "would be let in with the right password" in ran.output
@@ -292,6 +296,36 @@ def test_metrics_and_health_over_http(node: ProcessNode) -> None:
     assert {"aaad_radius_decisions_total", "aaad_udp_dropped_total", "aaad_role_up"} <= names
     with urllib.request.urlopen(f"http://127.0.0.1:{node.metrics_port}/healthz", timeout=5) as answer:
         assert answer.read() == b"ok\n"
+
+
+def metric(node: ProcessNode, name: str, **labels: str) -> float:
+    """Return the sum of a metric's samples that have these labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{node.metrics_port}/metrics", timeout=5) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def test_r2_3_r10_routers_and_the_alarm_of_a_downgrade_reach_metrics_and_status(
+    node: ProcessNode, database: str
+) -> None:
+    aaad(node, "radtest", "ana", "senha-ana")
+    wait_until(lambda: metric(node, "aaad_router_requests_total", nas="bras-1", proven="true") > 0)
+    sql(database, "UPDATE net.nas SET message_authenticator = 'yes'")
+    wait_until(
+        lambda: aaad(node, "radtest", "ana", "senha-ana", "--no-message-authenticator", "--port", "0").exit_code == 1
+    )
+    wait_until(lambda: metric(node, "aaad_router_unsigned_dropped_total", nas="bras-1") > 0)
+    assert "! NAS bras-1 stopped sending Message-Authenticator" in aaad(node, "status").output
+    sql(database, "UPDATE net.nas SET message_authenticator = 'auto'")
+    aaad(node, "radtest", "davi", "senha-davi", "--secret", "wrong-secret")
+    wait_until(lambda: metric(node, "aaad_router_bad_authenticators_total", nas="bras-1") > 0)
+    assert "do not fit its secret: wrong secret?" in aaad(node, "status").output
+    assert "do not fit" in aaad(node, "why", "nobody-yet-asked").output
 
 
 def test_the_heartbeat_and_answers_stand_in_postgresql(node: ProcessNode, database: str) -> None:

@@ -9,7 +9,8 @@ from aaad.cli.app import build_app
 from aaad.cli.options import Options
 from aaad.cli.status import find_problems, is_serving
 from aaad.cli.terminal import Terminal
-from aaad.daemon.node_facts import NodeFacts, ReplicaFacts, RouterFacts, SocketFacts
+from aaad.daemon.node_facts import NodeFacts, ReplicaFacts, SocketFacts
+from aaad.daemon.router_facts import RouterFacts
 from aaad.errors import ConfigError
 from aaad.words import Language
 
@@ -141,6 +142,20 @@ def test_r2_3_a_router_that_stopped_signing_is_an_alarm() -> None:
     )
     (portuguese,) = find_problems(terminal("pt"), facts(routers=[router]), None, None)
     assert "parou de enviar Message-Authenticator" in portuguese
+
+
+def test_r10_a_wrong_secret_is_told_once_for_all_slots_and_of_few_routers() -> None:
+    def row(slot: str, number: int, count: int) -> RouterFacts:
+        return RouterFacts(
+            slot=slot, nas_id=1, nas="bras", source_address=f"192.0.2.{number}", nas_identifier="id", proven=False,
+            armed=False, last_heard_s=999.0, bad_authenticators=count,
+        )  # fmt: skip
+
+    rows = [row("radius-0", number, number) for number in range(1, 30)] + [row("radius-1", 1, 99)]
+    told = find_problems(terminal("en"), facts(routers=rows), None, None)
+    assert told[0] == "NAS bras: 100 requests of 192.0.2.1 id do not fit its secret: wrong secret?"
+    assert len(told) == 10
+    assert "segredo errado?" in find_problems(terminal("pt"), facts(routers=rows), None, None)[0]
 
 
 def test_old_replica_held_logins_and_kernel_drops_are_told() -> None:

@@ -7,7 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aaad.daemon.metric_families import FAMILIES
 from aaad.daemon.metrics_endpoint import HttpAnswer, NodeCollector
-from aaad.daemon.node_facts import NodeFacts, NodeFiles, ReplicaFacts, RouterFacts, SocketFacts, SpoolFacts
+from aaad.daemon.node_facts import NodeFacts, NodeFiles, ReplicaFacts, SocketFacts, SpoolFacts
+from aaad.daemon.router_facts import RouterFacts
 from aaad.metrics import CounterFile, histogram
 from aaad.policy.codes import Reason
 from aaad.radius.counters import ANSWER_SECONDS, RADIUS_COUNTERS, RECEIVED, decided
@@ -100,7 +101,15 @@ def test_facts_of_the_node_and_of_the_kernel() -> None:
     assert samples["aaad_spool_undrained_records", (("slot", "radius-0"),)] == 3
     assert samples["aaad_udp_dropped_total", (("address", "127.0.0.1"), ("port", "1812"), ("socket", "0"))] == 5
     assert samples["aaad_counters_readable", (("slot", "radius-0"),)] == 0
-    of_router = (("nas", "bras"), ("nas_identifier", "id"), ("slot", "radius-0"), ("source_address", "192.0.2.1"))
+    of_router = tuple(
+        {
+            "nas": "bras",
+            "nas_identifier": "id",
+            "proven": "true",
+            "slot": "radius-0",
+            "source_address": "192.0.2.1",
+        }.items()
+    )
     assert samples["aaad_router_unsigned_dropped_total", of_router] == 4
     assert samples["aaad_router_last_heard_at_seconds", of_router] == 990.0
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from aaad.daemon.node_facts import NodeFiles
+from aaad.daemon.router_facts import statistics_path
 from aaad.daemon.testimony import ENTRIES_MAX, Witness
 from aaad.journal import Journal, JournalReader
 from aaad.policy.codes import Credential, Discard, LoginFlag, Reason
@@ -133,13 +134,13 @@ async def test_a_login_whose_record_is_damaged_is_found_and_makes_no_replica_inc
 def test_facts_of_files_that_are_damaged_or_gone(tmp_path: Path) -> None:
     (tmp_path / "counters").mkdir()
     (tmp_path / "counters" / "radius-0.cnt").write_bytes(b"damaged")
-    (tmp_path / "counters" / "radius-0.routers").write_bytes(b"[{")
+    statistics_path(tmp_path / "counters", "radius-0").write_bytes(b"[{")
     (tmp_path / "spool" / "radius-0").mkdir(parents=True)
     facts = NodeFiles(tmp_path, node="n", version="v", ports=()).facts(10.0)
     assert facts.counters == {"radius-0": None}
     assert facts.routers == []
     assert not facts.replica.is_complete
-    assert [spool.records_undrained for spool in facts.spools] == [0]
+    assert facts.spools == []
 
 
 def test_facts_of_a_whole_replica(tmp_path: Path) -> None:

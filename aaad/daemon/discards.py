@@ -1,0 +1,68 @@
+"""How many datagrams a node lately left without an answer, by cause: what `aaad why` cannot see in the journal.
+
+The counters of the radius role are sums since ever; the difference to a sample of some minutes ago tells what is
+going on now. Pure: counters and `now` come in.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+
+from aaad.policy.codes import Discard
+
+RECENT_S = 600.0
+_SAMPLE_EVERY_S = 30.0
+_PREFIX = "aaad_radius_discarded_total|cause="
+# Not among them: copies of what is being answered, and what is no Access-Request.
+HIDING = (
+    Discard.MALFORMED,
+    Discard.UNKNOWN_NAS,
+    Discard.NAS_DISABLED,
+    Discard.BAD_MESSAGE_AUTHENTICATOR,
+    Discard.MESSAGE_AUTHENTICATOR_MISSING,
+    Discard.LATE,
+    Discard.NO_REPLICA,
+    Discard.OVERLOAD,
+    Discard.CLAIM_IMPOSSIBLE,
+    Discard.BUG,
+)
+"""The causes that may have cost a login its request."""
+
+Counters = Mapping[str, Mapping[str, int] | None]  # by slot
+
+
+class Discards(msgspec.Struct, frozen=True, kw_only=True):
+    """Datagrams without an answer: label of the cause, and how many. Causes without any are left out."""
+
+    since_s: float | None = None  # Unix seconds; None: since the counters began
+    counts: dict[str, int] = {}
+
+
+class RecentDiscards:
+    """Samples of the counters, RECENT_S back at most."""
+
+    def __init__(self) -> None:
+        """Know nothing yet: what is asked before the first sample is told since ever."""
+        self._samples: deque[tuple[float, dict[str, int]]] = deque()
+
+    def note(self, counters: Counters, now_s: float) -> None:
+        """Take a sample, now and then."""
+        if self._samples and 0 <= now_s - self._samples[-1][0] < _SAMPLE_EVERY_S:
+            return
+        self._samples.append((now_s, _sums(counters)))
+        while now_s - self._samples[0][0] > RECENT_S:
+            self._samples.popleft()
+
+    def until(self, counters: Counters) -> Discards:
+        """Return what came to the oldest sample since."""
+        since_s, before = self._samples[0] if self._samples else (None, {})
+        grown = {cause: count - before.get(cause, 0) for cause, count in _sums(counters).items()}
+        return Discards(since_s=since_s, counts={cause: count for cause, count in grown.items() if count > 0})
+
+
+def _sums(counters: Counters) -> dict[str, int]:
+    return {
+        cause.label: sum((values or {}).get(_PREFIX + cause.label, 0) for values in counters.values())
+        for cause in HIDING
+    }

@@ -1,0 +1,88 @@
+"""What each radius process tells of the routers it met: one file per slot beside the counters (rule R10).
+
+The radius role writes the file whole every few seconds; here it is read for /metrics, `aaad status` and `aaad why`.
+NAS-Identifiers are what a sender chose: they are made printable, and the rows of a node are bounded.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from aaad.words import printable
+
+ROUTERS_MAX = 1_000  # of a node: those in trouble, then the last heard; more series than this help nobody
+_SUFFIX = ".routers.json"
+
+
+class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One router as one radius process has met it since that process began."""
+
+    slot: str = ""
+    nas_id: int
+    nas: str
+    source_address: str
+    nas_identifier: str
+    proven: bool = True  # False: all that came from this address and proved no secret
+    armed: bool  # Message-Authenticator is demanded of it
+    last_heard_s: float  # Unix seconds
+    requests: int = 0
+    granted: int = 0
+    refused: int = 0
+    resent: int = 0
+    late: int = 0
+    bad_authenticators: int = 0
+    unsigned_dropped: int = 0
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether an operator should look at it."""
+        return self.bad_authenticators > 0 or self.unsigned_dropped > 0
+
+
+ROUTER_COUNTERS = {
+    "aaad_router_requests_total": "requests",
+    "aaad_router_granted_total": "granted",
+    "aaad_router_refused_total": "refused",
+    "aaad_router_resent_total": "resent",
+    "aaad_router_late_total": "late",
+    "aaad_router_bad_authenticators_total": "bad_authenticators",
+    "aaad_router_unsigned_dropped_total": "unsigned_dropped",
+}
+
+
+def statistics_path(counters: Path, slot: str) -> Path:
+    """Return the file that a slot's radius process writes."""
+    return counters / f"{slot}{_SUFFIX}"
+
+
+def read_routers(counters: Path) -> list[RouterFacts]:
+    """Return what all slots tell, at most ROUTERS_MAX rows, each of its own labels."""
+    merged: dict[tuple[object, ...], RouterFacts] = {}
+    for router in _read_all(counters):
+        # What was made printable may look like its neighbour: then it is counted with it.
+        key = (router.slot, router.nas, router.source_address, router.nas_identifier, router.proven)
+        merged[key] = _sum(merged[key], router) if key in merged else router
+    found = sorted(merged.values(), key=lambda router: (not router.is_in_trouble, -router.last_heard_s))
+    return found[:ROUTERS_MAX]
+
+
+def _read_all(counters: Path) -> Iterator[RouterFacts]:
+    for path in sorted(counters.glob(f"*{_SUFFIX}")):
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=list[RouterFacts])
+        except (OSError, msgspec.MsgspecError):
+            continue  # just being replaced, or of another version
+        slot = path.name.removesuffix(_SUFFIX)
+        for router in found:
+            shown = {"nas": printable(router.nas), "nas_identifier": printable(router.nas_identifier)}
+            yield msgspec.structs.replace(router, slot=slot, **shown)
+
+
+def _sum(one: RouterFacts, other: RouterFacts) -> RouterFacts:
+    return msgspec.structs.replace(
+        one,
+        armed=one.armed or other.armed,
+        last_heard_s=max(one.last_heard_s, other.last_heard_s),
+        **{name: getattr(one, name) + getattr(other, name) for name in ROUTER_COUNTERS.values()},
+    )

@@ -1,0 +1,81 @@
+"""What `why` says of silence: never "no request arrived" where something arrived that could not be trusted."""
+
+import pytest
+
+from aaad.cli.options import Options
+from aaad.cli.terminal import Terminal
+from aaad.cli.why import Evidence, _Report
+from aaad.daemon.discards import Discards
+from aaad.daemon.testimony import PastDecision, Suspect
+from aaad.daemon.testimony import Testimony as Heard  # pytest takes classes of the other name for tests
+from aaad.policy.codes import Discard
+from aaad.words import Language, discard_hint, discard_text
+
+
+def heard_of(**changes: object) -> Heard:
+    plain: dict[str, object] = {
+        "node": "n1",
+        "is_complete": True,
+        "replica_age_s": 0.1,
+        "login_id": 1,
+        "now": None,
+        "past": [],
+        "journal_since_s": 100.0,
+    }
+    return Heard(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def tell(heard: Heard, language: str = "en") -> None:
+    evidence = Evidence(login="ana", testimonies=[heard], unheard=[], database_problem=None)
+    _Report(Terminal(Options(None, language), {}), evidence, 10).print()
+
+
+def suspect(**changes: object) -> Suspect:
+    plain: dict[str, object] = {
+        "nas": "bras",
+        "source_address": "192.0.2.1",
+        "nas_identifier": "id",
+        "is_trusted_at_times": False,
+        "bad_authenticators": 5,
+    }
+    return Suspect(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def test_nothing_at_all_arrived(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(heard_of())
+    assert "No request of this login arrived at n1." in capsys.readouterr().out
+
+
+def test_a_wrong_secret_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(heard_of(suspects=[suspect()]))
+    shown = capsys.readouterr().out
+    assert "No request of this login arrived" not in shown
+    assert "n1: NAS bras (192.0.2.1 id): its secret seems wrong, 5 requests do not fit it." in shown
+
+
+def test_a_router_that_is_trusted_at_times_is_not_called_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(heard_of(suspects=[suspect(is_trusted_at_times=True)]))
+    shown = capsys.readouterr().out
+    assert "n1: NAS bras (192.0.2.1 id): 5 requests do not fit its secret." in shown
+    assert "seems wrong" not in shown
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_datagrams_without_an_answer_are_told_by_cause(language: str, capsys: pytest.CaptureFixture[str]) -> None:
+    tell(heard_of(discarded=Discards(since_s=1.0, counts={"late": 3, "overload": 4})), language)
+    shown = capsys.readouterr().out
+    for cause, count in ((Discard.LATE, "3 data"), (Discard.OVERLOAD, "4 data")):
+        assert count in shown
+        assert discard_text(cause, Language(language)) in " ".join(shown.split())
+        assert discard_hint(cause, Language(language)) in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("cause", Discard)
+def test_every_silence_in_the_journal_has_its_text_and_hint(
+    cause: Discard, language: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    past = PastDecision(at_s=5.0, slot="radius-0", discard=cause.label, nas="bras", source_address="192.0.2.1")
+    tell(heard_of(past=[past]), language)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"{discard_text(cause, Language(language))} → {discard_hint(cause, Language(language))}" in shown

@@ -1,0 +1,69 @@
+"""What the radius role writes of its routers is what is read here: bounded, printable, no two rows of one name."""
+
+from pathlib import Path
+
+import msgspec
+
+from aaad.daemon.metrics_endpoint import NodeCollector
+from aaad.daemon.node_facts import NodeFiles
+from aaad.daemon.router_facts import ROUTERS_MAX, read_routers, statistics_path
+
+
+def row(**changes: object) -> dict[str, object]:
+    plain = {
+        "nas_id": 1,
+        "nas": "bras",
+        "source_address": "192.0.2.1",
+        "nas_identifier": "id",
+        "armed": True,
+        "last_heard_s": 5.0,
+    }
+    return {**plain, **changes}
+
+
+def write(counters: Path, slot: str, rows: list[dict[str, object]]) -> None:
+    counters.mkdir(parents=True, exist_ok=True)
+    statistics_path(counters, slot).write_bytes(msgspec.json.encode(rows))
+
+
+def test_every_slots_rows_are_read_and_a_damaged_file_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path, "radius-0", [row(requests=3)])
+    write(tmp_path, "radius-1", [row(requests=4, proven=False)])
+    statistics_path(tmp_path, "radius-2").write_bytes(b"[{")
+    found = {(router.slot, router.requests, router.proven) for router in read_routers(tmp_path)}
+    assert found == {("radius-0", 3, True), ("radius-1", 4, False)}
+
+
+def test_what_a_sender_chose_is_made_printable_and_counted_with_its_likes(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "radius-0",
+        [
+            row(nas_identifier="a\x1b[2Jb", requests=1, last_heard_s=9.0),
+            row(nas_identifier="a\x07[2Jb", requests=2, armed=False),
+            row(nas_identifier="a\u202e[2Jb", requests=4),
+        ],
+    )
+    (router,) = read_routers(tmp_path)
+    assert router.nas_identifier == "a\ufffd[2Jb"
+    assert (router.requests, router.last_heard_s, router.armed) == (7, 9.0, True)
+
+
+def test_rows_are_bounded_and_those_in_trouble_come_first(tmp_path: Path) -> None:
+    many = [row(nas_identifier=str(number), last_heard_s=float(number)) for number in range(ROUTERS_MAX + 50)]
+    write(tmp_path, "radius-0", [row(nas_identifier="wrong secret", bad_authenticators=1, last_heard_s=0.0), *many])
+    found = read_routers(tmp_path)
+    assert len(found) == ROUTERS_MAX
+    assert [router.nas_identifier for router in found[:2]] == ["wrong secret", str(ROUTERS_MAX + 49)]
+
+
+def test_metrics_show_them_with_their_counts(tmp_path: Path) -> None:
+    write(tmp_path / "counters", "radius-0", [row(requests=3, unsigned_dropped=2)])
+    files = NodeFiles(tmp_path, node="n", version="v", ports=())
+    text = NodeCollector(lambda: files.facts(1.0)).render().decode()
+    labels = 'nas="bras",nas_identifier="id",proven="true",slot="radius-0",source_address="192.0.2.1"'
+    shown = {line for line in text.splitlines() if line.startswith("aaad_router_")}
+    assert {",".join(sorted(line.partition("{")[2].partition("}")[0].split(","))) for line in shown} == {labels}
+    values = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in shown}
+    assert values["aaad_router_requests_total"] == 3
+    assert values["aaad_router_unsigned_dropped_total"] == 2
