@@ -74,6 +74,31 @@ def _end(terminal: Terminal, act: Callable[[], None]) -> None:
         raise typer.Exit(EXIT_NEGATIVE) from None
 
 
+def _text_of(terminal: Terminal) -> Callable[[str], str]:
+    """Return a check of an argument: octets that are not UTF-8 cannot be looked for in PostgreSQL nor sent."""
+
+    _ = terminal.speak
+
+    def check(value: str) -> str:
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise typer.BadParameter(_("it must be text in UTF-8"))
+        return value
+
+    return check
+
+
+def _name_of(terminal: Terminal) -> Callable[[str], str]:
+    """Return a check of an argument that is a name."""
+    _, is_text = terminal.speak, _text_of(terminal)
+
+    def check(value: str) -> str:
+        if not value.strip():
+            raise typer.BadParameter(_("it must not be empty"))
+        return is_text(value)
+
+    return check
+
+
 def _add_processes(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
     @app.command(help=_("Run this node: the supervisor and its roles, until told to stop."))
     def run() -> None:
@@ -148,7 +173,7 @@ def _add_nas(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
     @nas.command("message-auth", help=_("Free a NAS's routers from the duty to send Message-Authenticator."))
     def message_auth(
-        name: Annotated[str, typer.Argument(help=_("the NAS's name"))],
+        name: Annotated[str, typer.Argument(help=_("the NAS's name"), callback=_name_of(terminal))],
         action: Annotated[Literal["reset"], typer.Argument()],
     ) -> None:
         from aaad.cli import operate
@@ -158,6 +183,8 @@ def _add_nas(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
 
 def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    name_checked, text_checked = _name_of(terminal), _text_of(terminal)
+
     @app.command(help=_("Show this node, the others, and what wants attention. Exit code 1 if it does not serve."))
     def status() -> None:
         from aaad.cli.status import status as show
@@ -166,7 +193,7 @@ def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
     @app.command(help=_("Tell why a login connects or not. Exit code 1 if it would not be let in now."))
     def why(
-        login: Annotated[str, typer.Argument(help=_("the login's name"))],
+        login: Annotated[str, typer.Argument(help=_("the login's name"), callback=name_checked)],
         limit: Annotated[
             int, typer.Option(min=1, max=_LIMIT_MAX, help=_("how many of the last decisions"))
         ] = _LIMIT_DEFAULT,
@@ -177,8 +204,8 @@ def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
     @app.command(help=_("Send a real Access-Request (PAP) and verify the answer. Exit code 1 unless accepted."))
     def radtest(
-        login: Annotated[str, typer.Argument(help=_("the login's name"))],
-        password: Annotated[str, typer.Argument(help=_("its password"))],
+        login: Annotated[str, typer.Argument(help=_("the login's name"), callback=name_checked)],
+        password: Annotated[str, typer.Argument(help=_("its password"), callback=text_checked)],
         server: Annotated[str, typer.Option(help=_("address; default: this node's"))] = "",
         port: Annotated[int, typer.Option(min=0, max=_PORT_MAX, help=_("UDP port; default: this node's"))] = 0,
         secret: Annotated[str, typer.Option(envvar="AAAD_RADTEST_SECRET", help=_("shared secret"))] = _KNOWN_SECRET,

@@ -1,10 +1,12 @@
 """What a command has in its hands: the options, the configuration, the language, and where to write.
 
 Answers go to standard output, complaints to standard error. With --json the answer is one JSON document and nothing
-else. No secret passes through here: the configuration's are never written.
+else. No secret passes through here: the configuration's are never written. Whatever is written is made printable
+here: names, NAS-Identifiers and stations come from outside and could steer the terminal that shows them.
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,9 +21,10 @@ from rich.table import Table
 from aaad.cli.options import Options
 from aaad.config import Config, load_config
 from aaad.errors import AaadError, ConfigError
-from aaad.words import Language, Speaker, choose_language
+from aaad.words import Language, Speaker, choose_language, printable
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+_SUSPICIOUS = re.compile(r"[^\x20-\x7e\n]")
 _PLAIN_WIDTH = 160  # of output that goes into a file or a pipe
 
 
@@ -70,13 +73,13 @@ class Terminal:
         return Console(file=sys.stdout, highlight=False, width=width, soft_wrap=False)
 
     def json(self, value: object) -> None:
-        """Write one JSON document."""
-        encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
-        sys.stdout.write(encoded.decode() + "\n")
+        """Write one JSON document; what is not printable in its strings is escaped."""
+        encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+        sys.stdout.write(_SUSPICIOUS.sub(_escaped, encoded) + "\n")
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write a line of text; nothing in it is taken for markup."""
-        self._console.print(escape(text), style=style or None)
+        self._console.print(escape(printable(text)), style=style or None)
 
     def table(self, *columns: str) -> "Lines":
         """Return an empty table with these column titles."""
@@ -84,7 +87,8 @@ class Terminal:
 
     def complain(self, text: str) -> None:
         """Write to standard error."""
-        sys.stderr.write(f"aaad: {text}\n")
+        shown = "\n".join(printable(line) for line in text.split("\n"))
+        sys.stderr.write(f"aaad: {shown}\n")
 
     def refuse(self) -> NoReturn:
         """End with exit code 1."""
@@ -119,8 +123,16 @@ class Lines:
 
     def add(self, *cells: object) -> None:
         """Add a row; nothing in it is taken for markup."""
-        self._table.add_row(*(escape(str(cell)) for cell in cells))
+        self._table.add_row(*(escape(printable(str(cell))) for cell in cells))
 
     def print(self) -> None:
         """Write the table."""
         self._console.print(self._table)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))

@@ -1,5 +1,8 @@
 """What commands write with: ages, instants, languages, exit codes and one-line complaints."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from aaad.daemon.router_facts import RouterFacts
 from aaad.errors import ConfigError
 from aaad.words import Language
 
+ROOT = Path(__file__).parents[3]
 GOOD = '[database]\ndsn = "postgresql://aaad:very-secret@db/aaad"\n'
 
 
@@ -166,3 +170,42 @@ def test_old_replica_held_logins_and_kernel_drops_are_told() -> None:
     assert "not being renewed; its age: 65.0 s" in told
     assert "70 logins" in told
     assert "dropped 9 datagrams on 192.0.2.1 port 1812" in told
+
+
+HOSTILE = "a\x1b[2J\x9b31m\r\nb\u202e\x7f"
+SHOWN = "a\ufffd[2J\ufffd31m\ufffd\ufffdb\ufffd\ufffd"
+
+
+def test_nothing_that_is_written_can_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    written = terminal()
+    written.line(HOSTILE)
+    table = written.table("title")
+    table.add(HOSTILE)
+    table.print()
+    written.complain(f"first\nsecond {HOSTILE}")
+    written.json({"name": HOSTILE, "far": "\U000e0001", "fine": "São João →"})
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[0] == SHOWN
+    assert shown.out.splitlines()[2].rstrip() == SHOWN
+    assert not [character for character in shown.out + shown.err if not character.isprintable() and character != "\n"]
+    assert json.loads(shown.out[shown.out.index("{") :]) == {
+        "name": HOSTILE,
+        "far": "\U000e0001",
+        "fine": "São João →",
+    }
+    assert "São João →" in shown.out
+
+
+@pytest.mark.parametrize("words", [["why", ""], ["why", " "], ["why", "\udce9"], ["radtest", "ana", "\udce9"]])
+@pytest.mark.parametrize("language", ["en", "pt"])
+def test_a_name_that_cannot_be_one_is_a_usage_error(words: list[str], language: str) -> None:
+    result = CliRunner().invoke(build_app(terminal(language)), words)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert ("must" if language == "en" else "deve ser") in result.stderr
+
+
+def test_octets_that_are_no_text_are_refused_by_the_program_itself() -> None:
+    for words in ([b"why", b"\xe9"], [b"why", b""]):
+        ran = subprocess.run([sys.executable, "-m", "aaad", *words], capture_output=True, timeout=30, cwd=ROOT)
+        assert (ran.returncode, b"Traceback" in ran.stderr) == (2, False), ran.stderr
