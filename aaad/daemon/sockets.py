@@ -25,7 +25,7 @@ FIRST_INHERITED = 3  # sd_listen_fds(3)
 _SO_TIMESTAMPNS = 35
 _SO_RCVBUFFORCE = 33
 _BACKLOG = 128
-_UNIX_MODE = 0o660
+_UNIX_MODE = 0o660  # whoever may enter run_dir and is of our group may ask
 
 _log = get_logger("sockets")
 
@@ -288,9 +288,11 @@ def _open_unix(plan: SocketPlan) -> socket.socket:
         path.unlink()  # of a predecessor: two nodes cannot share the folder, the supervisor holds a lock on it
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
+        # Before bind, so that it never has a wider mode; and after it, because bind takes off what the umask says.
         with suppress(OSError):
-            os.fchmod(opened.fileno(), _UNIX_MODE)  # before bind, so that it never had another mode
+            os.fchmod(opened.fileno(), _UNIX_MODE)
         opened.bind(plan.address)
+        path.chmod(_UNIX_MODE)
         opened.listen(_BACKLOG)
     except OSError:
         opened.close()

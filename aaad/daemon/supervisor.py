@@ -80,7 +80,7 @@ def _folders(config: Config) -> Iterator[None]:
     held = []
     try:
         for folder, mode in ((config.node.state_dir, 0o700), (config.node.run_dir, 0o750)):
-            folder.mkdir(parents=True, exist_ok=True, mode=mode)
+            _make_folder(folder, mode)
             held.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             try:
                 fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,6 +90,16 @@ def _folders(config: Config) -> Iterator[None]:
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """Make a folder with exactly this mode; one that is there stays as its maker wanted it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=mode)
+    except FileExistsError:
+        return
+    folder.chmod(mode)  # the umask may have taken something off
 
 
 class Supervisor:

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from aaad.daemon.sockets import (
     service_socket,
     size_receive_buffer,
 )
+from aaad.daemon.supervisor import _folders
 
 
 def config(tmp_path: Path, radius: str = "") -> Config:
@@ -100,13 +102,32 @@ def test_a_socket_that_cannot_be_opened_is_named_with_the_cause():
         open_socket(SocketPlan(Purpose.AUTH, "192.0.2.77", free_port()))
 
 
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
+def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_umask")
 def test_a_unix_socket_replaces_that_of_a_dead_predecessor_and_is_not_for_everyone(tmp_path: Path):
     plan = SocketPlan(Purpose.CONTROL, str(tmp_path / "control.sock"))
     open_socket(plan).close()
     with open_socket(plan) as opened, socket.socket(socket.AF_UNIX) as client:
         client.connect(plan.address)
         assert opened.accept()[0]
-    assert stat.S_IMODE((tmp_path / "control.sock").stat().st_mode) & 0o007 == 0
+    assert stat.S_IMODE((tmp_path / "control.sock").stat().st_mode) == 0o660
+
+
+@pytest.mark.usefixtures("_umask")
+def test_the_nodes_folders_have_their_modes_whatever_the_umask(tmp_path: Path):
+    text = (
+        f"[node]\nstate_dir = '{tmp_path}/a/state'\nrun_dir = '{tmp_path}/a/run'\n[database]\ndsn = 'postgresql://x'"
+    )
+    made = parse_config(text, {})
+    with _folders(made):
+        modes = [stat.S_IMODE(folder.stat().st_mode) for folder in (made.node.state_dir, made.node.run_dir)]
+    assert modes == [0o700, 0o750]
 
 
 def test_a_file_that_is_no_socket_is_not_removed(tmp_path: Path):
