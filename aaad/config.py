@@ -1,4 +1,4 @@
-"""The configuration: one frozen tree, read from TOML, with secrets from the environment or systemd's credentials.
+"""The configuration: one frozen tree, read from TOML, with its secret from the environment, a credential or a file.
 
 Unknown keys are errors, each field says what it means, its unit and its range, and `config/aaad.example.toml` is
 made from these declarations. Only `aaad/daemon/` and `aaad/cli/` read this tree; every other room gets plain values.
@@ -6,8 +6,10 @@ This module never prints, never logs and never lets a secret into an error or a 
 """
 
 import difflib
+import os
 import re
 import socket
+import stat
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -37,14 +39,22 @@ DEFAULT_PATH = Path("/etc/aaad/aaad.toml")
 PATH_VARIABLE = "AAAD_CONFIG"
 DSN_VARIABLE = "AAAD_DATABASE_DSN"
 DSN_CREDENTIAL = "database_dsn"
+DSN_FILE = Path("/etc/aaad/database_dsn")
 
 _HIDDEN = "(hidden)"
 _WHOLE_FILE = "file"
+_DSN_OCTETS_MAX = 65_536
+_OTHERS = 0o007
 _SOCKET_FOLDER_OCTETS_MAX = 90  # a unix socket's path holds 107 octets, and the folder's is followed by a name
 
 
 def _not_allowed(allowed: str) -> PydanticCustomError:
     return PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed})
+
+
+def _not_allowed_at(key: str, value: object, allowed: str) -> PydanticCustomError:
+    """Return the error of a key that does not go with another one of its section."""
+    return PydanticCustomError("not_allowed_at", "", {"key": key, "value": value, "allowed": allowed})
 
 
 def _absolute_path(value: object) -> Path:
@@ -93,15 +103,33 @@ def _addresses(value: object) -> tuple[Address, ...]:
 
 
 _DSN_ALLOWED = (
-    "a PostgreSQL URI such as postgresql://aaad@db1,db2/aaad, here, in the environment variable "
-    f"{DSN_VARIABLE} or in the systemd credential {DSN_CREDENTIAL}"
+    "a PostgreSQL URI such as postgresql://aaad@db1,db2:5433/aaad, here, in the environment variable "
+    f"{DSN_VARIABLE}, in the systemd credential {DSN_CREDENTIAL} or in the file database.dsn_file"
 )
+_DSN = re.compile(r"postgres(?:ql)?://(?P<place>[^/?#\s]*)(?:/[^?#\s]*)?(?:\?(?P<query>[^#\s]*))?")
+_HOST = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::(?P<port>[0-9]+))?")
+_PORT_MAX = 65_535
 
 
 def _dsn(value: SecretStr) -> SecretStr:
-    if not re.match(r"postgres(ql)?://", value.get_secret_value()):
+    if value.get_secret_value() and not _is_dsn(value.get_secret_value()):
         raise _not_allowed(_DSN_ALLOWED)
     return value
+
+
+def _is_dsn(text: str) -> bool:
+    """Whether a driver can make sense of it. By hand, as in the database room: hosts may be many."""
+    uri = _DSN.fullmatch(text)
+    if uri is None:
+        return False
+    hosts = [_HOST.fullmatch(host) for host in uri["place"].rpartition("@")[2].split(",")]
+    if not all(hosts):
+        return False
+    ports = [host["port"] for host in hosts if host is not None and host["port"]]
+    for pair in (uri["query"] or "").split("&"):
+        name, _, value = pair.partition("=")
+        ports += value.split(",") if name == "port" else []
+    return all(port.isdecimal() and 0 < int(port) <= _PORT_MAX for port in ports)
 
 
 def _node_name(value: str) -> str:
@@ -145,16 +173,32 @@ class NodeConfig(_Section):
         description="Folder of the replica, the spool (precious), the journal and the counters; mode 0700.",
     )
     run_dir: Annotated[Path, BeforeValidator(_socket_folder)] = Field(
-        default=Path("/run/aaad"), description="Folder of the unix sockets of this node."
+        default=Path("/run/aaad"),
+        description="Folder of the unix sockets of this node; mode 0750. Apart from state_dir: it may be cleared.",
     )
+
+    @model_validator(mode="after")
+    def _folders_are_apart(self) -> Self:
+        state, run = (Path(os.path.normpath(folder)) for folder in (self.state_dir, self.run_dir))
+        if state == run or state in run.parents or run in state.parents:
+            raise _not_allowed_at(
+                "run_dir", str(self.run_dir), "a folder that is not node.state_dir, nor inside it, nor around it"
+            )
+        return self
 
 
 class DatabaseConfig(_Section):
     """PostgreSQL, the only truth. Several hosts may stand in the URI; the primary is used."""
 
     dsn: Annotated[SecretStr, AfterValidator(_dsn)] = Field(
+        default=SecretStr(""),
         description=f"Secret. Where PostgreSQL is. {DSN_VARIABLE} goes before the systemd credential "
-        f"{DSN_CREDENTIAL}, which goes before this key."
+        f"{DSN_CREDENTIAL}, which goes before this key, which goes before dsn_file.",
+    )
+    dsn_file: AbsolutePath = Field(
+        default=DSN_FILE,
+        description="File with nothing in it but that URI, which others cannot read (mode 0600). The unit of systemd "
+        "makes the credential of the usual one; a changed one is read by `systemctl restart`.",
     )
     connect_timeout_s: Number = _number(5.0, 0.1, 60.0, "Longest wait for a connection.", "seconds")
     statement_timeout_s: Number = _number(5.0, 0.1, 300.0, "Longest wait for one statement's answer.", "seconds")
@@ -186,11 +230,7 @@ class RadiusConfig(_Section):
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         if self.auth_port == self.acct_port:
-            raise PydanticCustomError(
-                "not_allowed_at",
-                "",
-                {"key": "acct_port", "value": self.acct_port, "allowed": "a port other than radius.auth_port"},
-            )
+            raise _not_allowed_at("acct_port", self.acct_port, "a port other than radius.auth_port")
         return self
 
 
@@ -240,11 +280,7 @@ class SpoolConfig(_Section):
     @model_validator(mode="after")
     def _two_segments_fit(self) -> Self:
         if self.bytes_max < 2 * self.segment_bytes:
-            raise PydanticCustomError(
-                "not_allowed_at",
-                "",
-                {"key": "bytes_max", "value": self.bytes_max, "allowed": "at least twice spool.segment_bytes"},
-            )
+            raise _not_allowed_at("bytes_max", self.bytes_max, "at least twice spool.segment_bytes")
         return self
 
 
@@ -255,6 +291,12 @@ class JournalConfig(_Section):
         268_435_456, 1_048_576, 1_099_511_627_776, "Most disk that one process's journal may take.", "octets"
     )
     segment_bytes: Whole = _whole(16_777_216, 65_536, 1_073_741_824, "Size of one segment file.", "octets")
+
+    @model_validator(mode="after")
+    def _two_segments_fit(self) -> Self:
+        if self.bytes_max < 2 * self.segment_bytes:
+            raise _not_allowed_at("bytes_max", self.bytes_max, "at least twice journal.segment_bytes")
+        return self
 
 
 class MetricsConfig(_Section):
@@ -301,7 +343,7 @@ class Config(_Section):
     """The whole configuration of one node."""
 
     node: NodeConfig = Field(default_factory=NodeConfig)
-    database: DatabaseConfig
+    database: DatabaseConfig = Field(default_factory=DatabaseConfig)
     radius: RadiusConfig = Field(default_factory=RadiusConfig)
     replica: ReplicaConfig = Field(default_factory=ReplicaConfig)
     spool: SpoolConfig = Field(default_factory=SpoolConfig)
@@ -312,9 +354,9 @@ class Config(_Section):
     cli: CliConfig = Field(default_factory=CliConfig)
 
 
-def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+def load_config(path: Path, environ: Mapping[str, str], *, needs_database: bool = True) -> Config:
     """Return the configuration in this file; ConfigError names the first key that is wrong."""
-    return parse_config(read_config_text(path), environ)
+    return parse_config(read_config_text(path), environ, needs_database=needs_database)
 
 
 def read_config_text(path: Path) -> str:
@@ -327,18 +369,24 @@ def read_config_text(path: Path) -> str:
         raise ConfigError(_WHOLE_FILE, str(path), "a text file in UTF-8") from None
 
 
-def parse_config(text: str, environ: Mapping[str, str]) -> Config:
-    """Return the configuration in this TOML text, completed with secrets from the environment."""
+def parse_config(text: str, environ: Mapping[str, str], *, needs_database: bool = True) -> Config:
+    """Return the configuration in this TOML text, completed with the secret from elsewhere.
+
+    Who never asks PostgreSQL does not need to know where it is: without `needs_database` the DSN may be missing, or
+    lie where this account cannot read, and is empty then.
+    """
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # The text of the error tells line and column, never the value, which may be a secret.
         raise ConfigError(_WHOLE_FILE, _HIDDEN, f"TOML: {error}") from None
-    _add_secrets(tree, environ)
     try:
-        return Config.model_validate(tree)
+        _add_secrets(tree, environ)
+        config = Config.model_validate(tree)
     except ValidationError as error:
         details = error.errors(include_url=False)
+    else:
+        return _with_dsn(config, needs_database=needs_database)
     # Raised outside the handler: pydantic's own error holds the input, and so perhaps a secret.
     raise _explained(details[0], tree)
 
@@ -350,6 +398,35 @@ def _add_secrets(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
     section = tree.setdefault("database", {})
     if isinstance(section, dict):
         section["dsn"] = dsn
+
+
+def _with_dsn(config: Config, *, needs_database: bool) -> Config:
+    """Return the configuration with the DSN of its file, if it stands nowhere else."""
+    database = config.database
+    if database.dsn.get_secret_value():
+        return config
+    try:
+        dsn = _dsn_in(database.dsn_file)
+    except OSError as error:
+        if not needs_database:
+            return config
+        if isinstance(error, FileNotFoundError) and database.dsn_file == DSN_FILE:
+            raise ConfigError("database.dsn", None, _DSN_ALLOWED) from None
+        allowed = f"a file that this account can read ({error.strerror})"
+        raise ConfigError("database.dsn_file", str(database.dsn_file), allowed) from None
+    return config.model_copy(update={"database": database.model_copy(update={"dsn": dsn})})
+
+
+def _dsn_in(path: Path) -> SecretStr:
+    """Return the DSN in a file; OSError if it cannot be read, ConfigError if it cannot be used."""
+    with path.open("rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        text = file.read(_DSN_OCTETS_MAX).decode("utf-8", "replace").strip()
+    if mode & _OTHERS:
+        raise ConfigError("database.dsn_file", str(path), "a file that others cannot read: chmod 0600")
+    if not _is_dsn(text):
+        raise ConfigError("database.dsn_file", str(path), f"a file that holds {_DSN_ALLOWED.partition(',')[0]}")
+    return SecretStr(text)
 
 
 def _credential(environ: Mapping[str, str], name: str) -> str | None:
@@ -371,8 +448,6 @@ def _explained(detail: ErrorDetails, tree: Mapping[str, Any]) -> ConfigError:
         return ConfigError(".".join([*path, context["key"]]), context["value"], context["allowed"])
     if detail["type"] == "extra_forbidden":
         return ConfigError(".".join(path), _shown(path, tree), _known_keys(path))
-    if detail["type"] == "missing" and path == ["database"]:
-        path = ["database", "dsn"]
     section, field = _declaration(path)
     if field is None:
         return ConfigError(".".join(path), _shown(path, tree), f"a table [{section}] of keys")
@@ -399,7 +474,7 @@ def _shown(path: list[str], tree: Mapping[str, Any]) -> object:
             return None
         value = value[part]
     known = set(_sections()) if len(path) == 1 else set(_sections()[path[0]].model_fields)
-    secret_or_unknown = path[-1] not in known or path == ["database", "dsn"]
+    secret_or_unknown = path[-1] not in known or path in (["database", "dsn"], ["database", "dsn_file"])
     # An unknown key may be a misspelt secret, and a table that is no table may hold anything.
     return _HIDDEN if secret_or_unknown or isinstance(value, dict) or path == ["database"] else value
 

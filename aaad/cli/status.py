@@ -14,7 +14,7 @@ from aaad.cli.terminal import Terminal
 from aaad.daemon.node_facts import ROLE_SILENT_S, NodeFacts, role_ages_s
 from aaad.daemon.router_facts import RouterFacts
 from aaad.daemon.testimony import suspects
-from aaad.errors import StoreError
+from aaad.errors import ConfigError, StoreError
 
 _ROUTERS_SHOWN_MAX = 10
 _REPLICA_OLD_S = 10.0  # a change is live within 1 s; ten times that is no hiccup
@@ -22,12 +22,12 @@ _REPLICA_OLD_S = 10.0  # a change is live within 1 s; ten times that is no hiccu
 
 def status(terminal: Terminal) -> None:
     """Show the state, and end with 1 if this node does not serve."""
-    heard = LocalNode(terminal.config).facts()
+    heard = LocalNode(terminal.local_config).facts()
     cluster: Overview | None = None
     database_problem: str | None = None
     try:
         cluster = asyncio.run(overview(terminal.config))
-    except StoreError as error:
+    except (StoreError, ConfigError) as error:
         database_problem = str(error)
     problems = find_problems(terminal, heard.facts, cluster, database_problem)
     if terminal.options.is_json:

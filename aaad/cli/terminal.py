@@ -45,11 +45,16 @@ class Terminal:
         """The configuration; ConfigError if it is wrong or not there."""
         return load_config(self.options.config_path(self.environ), self.environ)
 
+    @cached_property
+    def local_config(self) -> Config:
+        """The configuration for who can do without PostgreSQL: its DSN may be out of reach, and is empty then."""
+        return load_config(self.options.config_path(self.environ), self.environ, needs_database=False)
+
     @property
     def maybe_config(self) -> Config | None:
         """The configuration, or None if nobody named one and there is none in the usual place."""
         is_there = self.options.config_path(self.environ).exists()
-        return self.config if is_there or self.options.has_own_config(self.environ) else None
+        return self.local_config if is_there or self.options.has_own_config(self.environ) else None
 
     @cached_property
     def speak(self) -> Speaker:

@@ -15,7 +15,7 @@ from aaad.cli.cluster import Unheard, hear
 from aaad.cli.local_node import LocalNode
 from aaad.cli.terminal import Terminal
 from aaad.daemon.testimony import Account, PastDecision, Testimony
-from aaad.errors import StoreError
+from aaad.errors import ConfigError, StoreError
 from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, Discard, Reason
 from aaad.words import discard_hint, discard_text, reason_hint, reason_text
 
@@ -69,11 +69,11 @@ def why(terminal: Terminal, login: str, limit: int) -> None:
 
 def gather(terminal: Terminal, login: str, limit: int) -> Evidence:
     """Ask all nodes through PostgreSQL; with that away, this machine's node alone."""
-    config = terminal.config
+    node = LocalNode(terminal.local_config)
     try:
-        hearing = asyncio.run(hear(config, login, limit))
-    except StoreError as error:
-        alone = LocalNode(config).testimony(login, limit)
+        hearing = asyncio.run(hear(terminal.config, login, limit))
+    except (StoreError, ConfigError) as error:
+        alone = node.testimony(login, limit)
         return Evidence(login=login, testimonies=[alone], unheard=[], database_problem=str(error))
     return Evidence(
         login=login,

@@ -114,7 +114,7 @@ def run(role: Role, number: int, config_path: Path) -> int:
     _die_with_parent(slot)
     found = dict(inherited(os.environ, os.getpid()))
     try:
-        config = _config(found.pop(CONFIG, None), config_path)
+        config = _config(found.pop(CONFIG, None), config_path, needs_database="database" in role.sections)
         configure_log(config.log.level, config.log.format, slot=slot, pid=os.getpid())
         adopt_standard_logging()
         for module in role.modules:
@@ -154,11 +154,14 @@ def _die_with_parent(name: str) -> None:
     libc.prctl(_PR_SET_NAME, f"aaad {name}"[:15].encode(), 0, 0, 0)
 
 
-def _config(descriptor: int | None, path: Path) -> Config:
-    """Return the configuration that the supervisor accepted; the file may have become bad since."""
+def _config(descriptor: int | None, path: Path, *, needs_database: bool) -> Config:
+    """Return the configuration that the supervisor accepted; the file may have become bad since.
+
+    The file of the DSN, too: that stops nobody who does not ask PostgreSQL.
+    """
     if descriptor is None:
-        return load_config(path, os.environ)
-    return parse_config(_read_all(descriptor).decode(), os.environ)
+        return load_config(path, os.environ, needs_database=needs_database)
+    return parse_config(_read_all(descriptor).decode(), os.environ, needs_database=needs_database)
 
 
 def _read_all(descriptor: int) -> bytes:

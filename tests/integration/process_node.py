@@ -19,7 +19,7 @@ class ProcessNode:
         self.name = name
         self.dsn = dsn
         self.state_dir = directory / "state"
-        self.run_dir = directory
+        self.run_dir = directory / "run"
         self.log = directory / "aaad.log"
         self.config_path = directory / "aaad.toml"
         self.auth_port, acct_port = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_DGRAM)

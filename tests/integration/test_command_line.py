@@ -245,6 +245,28 @@ def test_status_with_postgresql_dead(node: ProcessNode, without_postgres: Path) 
     assert "bras-1" in ran.output or "Message-Authenticator" in ran.output
 
 
+def test_what_asks_the_node_alone_works_where_the_dsn_is_out_of_reach(
+    node: ProcessNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AAAD_DATABASE_DSN", raising=False)
+    path = tmp_path / "a.toml"
+    text = node.config_path.read_text().replace(f'dsn = "{node.dsn}"', f'dsn_file = "{tmp_path}/secret"')
+    path.write_text(text)
+    assert aaad(node, "radtest", "ana", "senha-ana", path=path).exit_code == 0
+    wait_until(lambda: aaad(node, "status", path=path).exit_code == 0)
+    assert f"! PostgreSQL could not be asked: database.dsn_file: '{tmp_path}/secret'" in (
+        aaad(node, "status", path=path).output
+    )
+    assert "Only this machine's node was asked" in aaad(node, "why", "ana", path=path).output
+    for words in (("check",), ("migrate",), ("replica", "status"), ("nas", "message-auth", "bras-1", "reset")):
+        ran = aaad(node, *words, path=path)
+        assert (ran.exit_code, "database.dsn_file" in ran.complaint) == (2, True), words
+    (tmp_path / "secret").touch(mode=0o600)
+    (tmp_path / "secret").write_text(node.dsn)
+    assert aaad(node, "check", path=path).exit_code == 0
+    assert "could not be asked:" not in aaad(node, "status", path=path).output
+
+
 def test_status_and_why_from_the_files_of_a_node_that_does_not_answer(
     node: ProcessNode, without_postgres: Path, tmp_path: Path
 ) -> None:
@@ -264,8 +286,8 @@ def test_status_and_why_from_the_files_of_a_node_that_does_not_answer(
 
 def test_no_node_at_all_is_an_error_that_says_so(node: ProcessNode, without_postgres: Path, tmp_path: Path) -> None:
     text = without_postgres.read_text()
-    for folder in (str(node.state_dir), str(node.run_dir)):
-        text = text.replace(folder, str(tmp_path / "nothing"))
+    for number, folder in enumerate((str(node.state_dir), str(node.run_dir))):
+        text = text.replace(folder, str(tmp_path / f"nothing{number}"))
     without_postgres.write_text(text)
     ran = aaad(node, "status", path=without_postgres)
     assert ran.exit_code == 1

@@ -411,7 +411,7 @@ def test_a_replaced_role_serves_until_its_successor_has_loaded_its_code(running:
 def test_a_change_that_concerns_no_role_restarts_none(shared: Node):
     with client(shared.auth_port) as nas:
         first = nas.ask()
-        shared.write_config(extra="[log]\nlevel = 'info'\n[journal]\nbytes_max = 10000000")
+        shared.write_config(extra="[log]\nlevel = 'info'\n[journal]\nbytes_max = 100000000")
         accepted = len(shared.events("config.accepted"))
         shared.send_signal(signal.SIGHUP)
         wait_for(lambda: len(shared.events("config.accepted")) > accepted, "the reload")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aaad.config import SupervisorConfig
+from aaad.config import DSN_CREDENTIAL, DSN_FILE, SupervisorConfig
 
 UNIT = Path(__file__).parents[2] / "systemd" / "aaad.service"
 SYSCTL = Path(__file__).parents[2] / "config" / "90-aaad-sysctl.conf"
@@ -71,9 +71,17 @@ def test_the_unit_and_the_program_agree():
     assert found["NotifyAccess"] == "main"  # roles are not given NOTIFY_SOCKET
     assert found["KillMode"] == "mixed"  # the supervisor ends the roles in order
     assert found["RestartPreventExitStatus"] == "2"
-    assert found["LoadCredential"].startswith("database_dsn:")
+    assert found["LoadCredential"] == f"{DSN_CREDENTIAL}:{DSN_FILE}"
     assert float(found["WatchdogSec"].removesuffix("s")) > 10  # a role that hangs is replaced in 5 to 7 s
     assert int(found["FileDescriptorStoreMax"]) >= 64 * 2 + 3
+
+
+def test_the_readme_installs_what_the_unit_asks_for():
+    readme = (UNIT.parents[1] / "README.md").read_text()
+    program, *words = settings()["ExecStart"].split()
+    for path in (program.removesuffix("/bin/aaad"), str(DSN_FILE), words[words.index("--config") + 1]):
+        assert path in readme, path
+    assert readme.index(str(DSN_FILE)) < readme.index("systemctl enable --now aaad")
 
 
 def test_the_kernel_grants_more_than_the_default_asks_for():

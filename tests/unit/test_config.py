@@ -19,6 +19,7 @@ ADDRESSES = (
     "0.0.0.0 or :: stands alone in its family"
 )
 
+APART = "a folder that is not node.state_dir, nor inside it, nor around it"
 BAD_FILES = [
     ("[radius]\nauth_port = 0", "radius.auth_port: 0 is not valid: a whole number from 1 to 65535"),
     ("[radius]\nauth_port = '1812'", "radius.auth_port: '1812' is not valid: a whole number from 1 to 65535"),
@@ -28,6 +29,17 @@ BAD_FILES = [
     (
         "[spool]\nbytes_max = 2000000",
         "spool.bytes_max: 2000000 is not valid: at least twice spool.segment_bytes",
+    ),
+    (
+        "[journal]\nbytes_max = 2000000",
+        "journal.bytes_max: 2000000 is not valid: at least twice journal.segment_bytes",
+    ),
+    *(
+        (
+            f"[node]\nstate_dir = '/srv/aaad'\nrun_dir = '{folder}'",
+            f"node.run_dir: '{folder}' is not valid: {APART}",
+        )
+        for folder in ("/srv/aaad", "/srv/x/../aaad", "/srv/aaad/run", "/srv")
     ),
     ("[replica]\npoll_interval_s = 4", "replica.poll_interval_s: 4 is not valid: a number from 0.05 to 1 (seconds)"),
     (
@@ -95,8 +107,9 @@ def test_a_missing_dsn_says_where_it_may_stand():
     with pytest.raises(ConfigError) as caught:
         parse_config("", {})
     assert str(caught.value) == (
-        "database.dsn: None is not valid: a PostgreSQL URI such as postgresql://aaad@db1,db2/aaad, here, in the "
-        "environment variable AAAD_DATABASE_DSN or in the systemd credential database_dsn"
+        "database.dsn: None is not valid: a PostgreSQL URI such as postgresql://aaad@db1,db2:5433/aaad, here, in the "
+        "environment variable AAAD_DATABASE_DSN, in the systemd credential database_dsn or in the file "
+        "database.dsn_file"
     )
 
 
@@ -110,6 +123,7 @@ def test_a_missing_dsn_says_where_it_may_stand():
         f"[database]\ndsn = '{DSN}'\n[node]\nnames = '{DSN}'",
         f"dsn = '{DSN}'",
         f"[database]\ndsn = {DSN}",
+        f"[database]\ndsn_file = '{DSN}'",
     ],
 )
 def test_no_secret_is_shown_by_any_error(text: str):
@@ -138,6 +152,83 @@ def test_environment_goes_before_credential_goes_before_file(tmp_path: Path):
     assert host(credential) == "credential"
     assert host(credential | {"AAAD_DATABASE_DSN": "postgresql://environment/x"}) == "environment"
     assert host({"CREDENTIALS_DIRECTORY": str(tmp_path / "none")}) == "file"
+
+
+def test_the_file_of_the_dsn_is_read_where_it_stands_nowhere_else(tmp_path: Path):
+    path = tmp_path / "dsn"
+    path.touch(mode=0o600)
+    path.write_text(f"{DSN}\n")
+    text = f"[database]\ndsn_file = '{path}'\n"
+    assert parse_config(text, {}).database.dsn.get_secret_value() == DSN
+    assert parse_config(text + "dsn = 'postgresql://here/x'", {}).database.dsn.get_secret_value().endswith("here/x")
+    assert (
+        parse_config(text, {"AAAD_DATABASE_DSN": "postgresql://e/x"}).database.dsn.get_secret_value().endswith("e/x")
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "allowed"),
+    [
+        (0o604, DSN, "a file that others cannot read: chmod 0600"),
+        (0o600, "", "a file that holds a PostgreSQL URI such as postgresql://aaad@db1"),
+        (0o600, f"dsn={DSN}", "a file that holds a PostgreSQL URI such as postgresql://aaad@db1"),
+        (None, "", "a file that this account can read (No such file or directory)"),
+    ],
+)
+def test_a_file_of_the_dsn_that_cannot_be_used_is_told_without_its_content(
+    tmp_path: Path, mode: int | None, content: str, allowed: str
+):
+    path = tmp_path / "dsn"
+    if mode is not None:
+        path.write_text(content)
+        path.chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f"[database]\ndsn_file = '{path}'", {})
+    assert str(caught.value) == f"database.dsn_file: '{path}' is not valid: {allowed}"
+
+
+def test_who_does_not_ask_postgresql_needs_no_dsn(tmp_path: Path):
+    for text in ("", f"[database]\ndsn_file = '{tmp_path}/none'"):
+        assert parse_config(text, {}, needs_database=False).database.dsn.get_secret_value() == ""
+    with pytest.raises(ConfigError):
+        parse_config("[database]\ndsn = 'mysql://x'", {}, needs_database=False)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://aaad:secret@h:notaport/db",
+        "postgresql://h:0/db",
+        "postgresql://h:65536/db",
+        "postgresql://h1:5432,h2:x/db",
+        "postgresql://h:5432:5433/db",
+        "postgresql://::1/db",
+        "postgresql:///db?port=x",
+        "postgresql://a b/db",
+        "postgres:/h/db",
+        "host=h",
+    ],
+)
+def test_a_dsn_that_no_driver_could_read_is_refused(dsn: str):
+    with pytest.raises(ConfigError) as caught:
+        parse_config("", {"AAAD_DATABASE_DSN": dsn})
+    assert caught.value.key == "database.dsn"
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://",
+        "postgres://h",
+        "postgresql://aaad:p%40ss%2Fword@h/db",
+        "postgresql://aaad@h1,h2:5433,[2001:db8::1]:5432/db?target_session_attrs=any&sslmode=verify-full",
+        "postgresql:///db?host=/run/postgresql&port=5433",
+        "postgresql://aaad@%2Frun%2Fpostgresql:5432/db",
+    ],
+)
+def test_what_drivers_can_read_is_taken(dsn: str):
+    assert parse_config("", {"AAAD_DATABASE_DSN": dsn}).database.dsn.get_secret_value() == dsn
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path):
@@ -191,4 +282,6 @@ def test_every_key_is_read_by_somebody(key: str):
     """A key that nothing reads would be a promise that nobody keeps."""
     readers = [*(ROOT / "aaad/daemon").glob("*.py"), *(ROOT / "aaad/cli").glob("*.py")]
     name = key.rpartition(".")[2]
+    if name == "dsn_file":
+        return  # read by the configuration itself
     assert any(re.search(rf"[a-z]\.{name}\b", path.read_text()) for path in readers), key
