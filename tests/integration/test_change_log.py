@@ -164,6 +164,36 @@ async def test_pruning_forgets_by_age_and_remembers_up_to_where(database: Databa
     assert row["below"] == newest + 1  # never back
 
 
+async def test_a_change_log_of_another_cluster_is_adopted_once(database: Database):
+    adopt = "SELECT net.adopt_change_log() AS adopted"
+    await database.execute("UPDATE erp.client SET active = false")
+    assert (await database.fetchrow(adopt))["adopted"] is False, "it is ours since the migration"
+    assert len(await database.fetch("SELECT FROM net.change")) == 1
+    await database.execute(  # as a dump brings them
+        "UPDATE net.change_horizon SET identity = '7/8', pruned_below = '4611686018427387904';"
+        "INSERT INTO net.change (kind, key, xid) VALUES ('truncate', 0, '3'), ('login', 1, '4611686018427387904')"
+    )
+    before = await database.fetchrow("SELECT pg_current_xact_id()::text::bigint AS xid")
+    assert (await database.fetchrow(adopt))["adopted"] is True
+    after = await database.fetchrow("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xid")
+    row = await database.fetchrow(
+        "SELECT identity = net.change_log_identity() AS is_ours, pruned_below::text::bigint AS below "
+        "FROM net.change_horizon"
+    )
+    assert row["is_ours"]
+    assert before["xid"] < row["below"] <= after["xid"]
+    assert await database.fetch("SELECT FROM net.change") == []
+    assert (await database.fetchrow(adopt))["adopted"] is False
+
+
+async def test_a_table_that_was_made_anew_has_another_identity(database: Database):
+    ask = "SELECT net.change_log_identity() AS identity"
+    before = (await database.fetchrow(ask))["identity"]
+    await database.execute("ALTER TABLE net.change RENAME TO old; CREATE TABLE net.change (LIKE net.old)")
+    assert (await database.fetchrow(ask))["identity"].split("/")[0] == before.split("/")[0]
+    assert (await database.fetchrow(ask))["identity"] != before
+
+
 async def test_a_program_needs_rights_on_its_own_tables_only(database: Database, dsn):
     await database.execute(
         "DO $$ BEGIN CREATE ROLE test_erp LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
