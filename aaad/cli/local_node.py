@@ -43,7 +43,7 @@ class LocalNode:
         self.name = config.node.name
         self._socket_path = config.node.run_dir / "control.sock"
         self._state_dir = config.node.state_dir
-        self._ports = (config.radius.auth_port, config.radius.acct_port)
+        self._radius = config.radius
 
     def facts(self) -> Heard:
         """Return the node's facts; NoNodeError if there is nothing to be had."""
@@ -72,7 +72,13 @@ class LocalNode:
             list((self._state_dir / "counters").iterdir())
         except OSError as error:
             raise NoNodeError(f"{self._socket_path} does not answer, and {error}") from error
-        return NodeFiles(self._state_dir, node=self.name, version=program_version(), ports=self._ports)
+        return NodeFiles(
+            self._state_dir,
+            node=self.name,
+            version=program_version(),
+            ports=(self._radius.auth_port, self._radius.acct_port),
+            radius_processes=self._radius.processes,
+        )
 
     def _ask(self, question: dict[str, object], kind: type[T]) -> T:
         answer = msgspec.json.decode(_converse(self._socket_path, msgspec.json.encode(question) + b"\n"))

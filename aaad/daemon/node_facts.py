@@ -91,14 +91,17 @@ class Gauge(NamedTuple):
 class NodeFiles:
     """The files of one node, for reading."""
 
-    def __init__(self, state_dir: Path, *, node: str, version: str, ports: Collection[int]) -> None:
-        """Name the node's state; nothing is opened yet."""
+    def __init__(
+        self, state_dir: Path, *, node: str, version: str, ports: Collection[int], radius_processes: int | None = None
+    ) -> None:
+        """Name the node's state; nothing is opened yet. `radius_processes` None: every slot there is, is in use."""
         self.replica = ReplicaReader(state_dir / "replica")
         self._counters = state_dir / "counters"
         self._spool = state_dir / "spool"
         self._node = node
         self._version = version
         self._ports = ports
+        self._radius_processes = radius_processes
 
     def facts(self, now_s: float) -> NodeFacts:
         """Read everything there is to know now."""
@@ -116,12 +119,21 @@ class NodeFiles:
         )
 
     def counters(self) -> AllCounters:
-        """Return what every slot has counted."""
-        return read_all_counters(self._counters)
+        """Return what every slot has counted. One that is no longer in use keeps its sums and shows no life."""
+        return {
+            slot: _without_life(values) if values and self._is_retired(slot) else values
+            for slot, values in read_all_counters(self._counters).items()
+        }
 
     def routers(self) -> list[RouterFacts]:
         """Return the routers that the radius processes met."""
-        return read_routers(self._counters)
+        return [router for router in read_routers(self._counters) if not self._is_retired(router.slot)]
+
+    def _is_retired(self, slot: str) -> bool:
+        """Whether the configuration has fewer radius processes now than when this slot was filled."""
+        role, _, number = slot.rpartition("-")
+        limit = self._radius_processes
+        return limit is not None and role == "radius" and number.isdecimal() and int(number) >= limit
 
     def replica_age_s(self, now_s: float) -> float | None:
         """Return how long ago the feed last looked at PostgreSQL with success, None if it never did."""
@@ -148,6 +160,10 @@ class NodeFiles:
 def read_all_counters(directory: Path) -> AllCounters:
     """Return the counters of every slot, None for a file that cannot be read."""
     return {path.stem: read_counters(path) for path in sorted(directory.glob("*.cnt"))}
+
+
+def _without_life(values: dict[str, int]) -> dict[str, int]:
+    return {name: value for name, value in values.items() if name != ROLE_HEARTBEAT}
 
 
 def _highest(counters: AllCounters, name: str) -> int:

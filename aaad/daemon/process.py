@@ -11,7 +11,7 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aaad
@@ -33,9 +33,13 @@ class RoleProcess:
     """A running role. Must be made, and lives, within the event loop."""
 
     def __init__(
-        self, command: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[tuple[str, int]]
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        descriptors: Sequence[tuple[str, int]],
+        on_warm: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start the command; OSError if that cannot be done."""
+        """Start the command; OSError if that cannot be done. `on_warm` is called when it has loaded its code."""
         read_end, self._parent_pipe = os.pipe2(os.O_CLOEXEC)
         self._warm_pipe, write_end = os.pipe2(os.O_CLOEXEC)
         try:
@@ -50,6 +54,7 @@ class RoleProcess:
         self._pidfd = os.pidfd_open(self.pid)
         self._warm, self._ended = asyncio.Event(), asyncio.Event()
         self._wait_status = 0
+        self._on_warm = on_warm
         loop = asyncio.get_running_loop()
         loop.add_reader(self._pidfd, self._reap)
         loop.add_reader(self._warm_pipe, self._note_warm)
@@ -57,8 +62,11 @@ class RoleProcess:
     def _note_warm(self) -> None:
         """Take the sign, or the end of the pipe: a process that died without one is waited for no longer."""
         asyncio.get_running_loop().remove_reader(self._warm_pipe)
+        is_alive = os.read(self._warm_pipe, 1) != b""
         os.close(self._warm_pipe)
         self._warm.set()
+        if is_alive:
+            self._on_warm()
 
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)

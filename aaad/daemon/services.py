@@ -129,7 +129,13 @@ async def control(context: RoleContext) -> None:
     service = Control(
         node=node.name,
         version=program_version(),
-        files=NodeFiles(node.state_dir, node=node.name, version=program_version(), ports=ports),
+        files=NodeFiles(
+            node.state_dir,
+            node=node.name,
+            version=program_version(),
+            ports=ports,
+            radius_processes=config.radius.processes,
+        ),
         journal=JournalReader(node.state_dir / "journal"),
         database=_database(context, "control"),
         pruning=_database(context, "pruning", PRUNE_TIMEOUT_S),

@@ -59,7 +59,8 @@ class SocketPlan:
         """The descriptor's name, allowed by systemd."""
         if self.is_unix:
             return self.purpose.value
-        return f"{self.purpose.value}-{self.port}@{self.address.replace(':', '-')}#{self.index}"
+        host, percent, scope = self.address.partition("%")
+        return f"{self.purpose.value}-{self.port}@{host.replace(':', '-')}{percent}{scope}#{self.index}"
 
     @property
     def is_unix(self) -> bool:
@@ -137,8 +138,9 @@ def service_socket(name: str, descriptor: int) -> ServiceSocket | None:
         return None
     opened = socket.socket(fileno=descriptor)
     opened.setblocking(False)
-    local = opened.getsockname()
-    address = local if isinstance(local, str) else str(local[0])
+    # Not by getsockname: a new member of a group is bound only when its process is ready.
+    host, percent, scope = name.partition("@")[2].partition("#")[0].partition("%")
+    address = host.replace("-", ":") + percent + scope if host else str(opened.getsockname())
     return ServiceSocket(Purpose(purpose), address, int(name.partition("#")[2] or 0), opened)
 
 
@@ -148,6 +150,7 @@ class SocketTable:
     def __init__(self) -> None:
         """Start with none."""
         self._open: dict[str, tuple[SocketPlan, socket.socket]] = {}
+        self._held_back: set[str] = set()  # new members of groups that serve already: not bound yet
 
     def adopt(self, descriptors: Iterable[tuple[str, int]], plans: Iterable[SocketPlan]) -> list[str]:
         """Take over inherited sockets that fit a plan; close the others and return their names."""
@@ -171,12 +174,16 @@ class SocketTable:
         return refused
 
     def open_missing(self, plans: Iterable[SocketPlan], receive_buffer_bytes: int) -> list[str]:
-        """Open what is wanted and not open; return the new names. On failure nothing has changed."""
+        """Open what is wanted and not open; return the new names. On failure nothing has changed.
+
+        A new member of a group that serves already is bound by `join`: from then on it gets its share of what
+        arrives, so somebody must be there to read it.
+        """
         fresh: dict[str, tuple[SocketPlan, socket.socket]] = {}
         try:
             for plan in plans:
                 if plan.name not in self._open:
-                    fresh[plan.name] = (plan, open_socket(plan))
+                    fresh[plan.name] = (plan, open_socket(plan, is_bound=not self._serves(plan)))
                 elif plan.kind is socket.SOCK_DGRAM:
                     # Before its first fellow is bound: so a group grows while this one goes on.
                     self._open[plan.name][1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(plan.is_shared))
@@ -184,10 +191,30 @@ class SocketTable:
             for _, opened in fresh.values():
                 opened.close()
             raise
+        self._held_back |= {name for name, (plan, _) in fresh.items() if self._serves(plan)}
         self._open |= fresh
         for plan in plans:
             self._size_buffer(plan, receive_buffer_bytes)
         return list(fresh)
+
+    def _serves(self, plan: SocketPlan) -> bool:
+        """Whether another member of this socket's group is open."""
+        place = (plan.purpose, plan.address, plan.port)
+        return plan.is_shared and any(
+            (other.purpose, other.address, other.port) == place for other, _ in self._open.values()
+        )
+
+    def join(self, names: Iterable[str]) -> None:
+        """Let those of these sockets that were held back join their groups."""
+        for name in self._held_back.intersection(names):
+            self._held_back.discard(name)
+            plan, opened = self._open[name]
+            try:
+                opened.bind(_endpoint(plan)[1])
+            except OSError as error:
+                _log.error("socket.not_joined", socket=name, error=_cause(error))
+            else:
+                _log.info("socket.joined", socket=name)
 
     def _size_buffer(self, plan: SocketPlan, wanted_bytes: int) -> None:
         if plan.kind is not socket.SOCK_DGRAM:
@@ -202,6 +229,7 @@ class SocketTable:
         closed = [name for name in self._open if name not in wanted]
         for name in closed:
             self._open.pop(name)[1].close()
+            self._held_back.discard(name)
             _log.info("socket.closed", socket=name)
         return closed
 
@@ -243,10 +271,10 @@ def _endpoint(plan: SocketPlan) -> tuple[socket.AddressFamily, tuple[str, int]]:
     return family, address  # type: ignore[return-value]  # IPv6 has two numbers more, for link-local addresses
 
 
-def open_socket(plan: SocketPlan) -> socket.socket:
+def open_socket(plan: SocketPlan, *, is_bound: bool = True) -> socket.socket:
     """Open one socket; SocketError says which and why."""
     try:
-        return _open_unix(plan) if plan.is_unix else _open_internet(plan)
+        return _open_unix(plan) if plan.is_unix else _open_internet(plan, is_bound=is_bound)
     except OSError as error:
         where = plan.address if plan.is_unix else f"{plan.address} port {plan.port}"
         raise SocketError(f"{plan.purpose.value}: cannot open {where}: {_cause(error)}") from None
@@ -262,7 +290,7 @@ def _cause(error: OSError) -> str:
     return f"{error.strerror} ({hint})" if hint else str(error.strerror or error)
 
 
-def _open_internet(plan: SocketPlan) -> socket.socket:
+def _open_internet(plan: SocketPlan, *, is_bound: bool) -> socket.socket:
     family, address = _endpoint(plan)
     opened = socket.socket(family, plan.kind | socket.SOCK_NONBLOCK)
     try:
@@ -273,7 +301,8 @@ def _open_internet(plan: SocketPlan) -> socket.socket:
         else:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(plan.is_shared))
             opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        opened.bind(address)
+        if is_bound:
+            opened.bind(address)
         if plan.kind is socket.SOCK_STREAM:
             opened.listen(_BACKLOG)
     except OSError:

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from aaad import clock
@@ -206,12 +207,10 @@ class Supervisor:
         descriptors = [(CONFIG, self._config_memory)]
         if Purpose.AUTH in role.purposes:
             descriptors.append((WATCHDOG, self._watchdog_memory))
-        descriptors += [
-            (plan.name, self._sockets.fileno(plan.name))
-            for plan in self._plans
-            if plan.purpose in role.purposes and plan.index == number
-        ]
-        return RoleProcess(self._command(role.name, number, self._config_path), os.environ, descriptors)
+        names = [plan.name for plan in self._plans if plan.purpose in role.purposes and plan.index == number]
+        descriptors += [(name, self._sockets.fileno(name)) for name in names]
+        command = self._command(role.name, number, self._config_path)
+        return RoleProcess(command, os.environ, descriptors, on_warm=partial(self._sockets.join, names))
 
     async def _stop(self) -> None:
         """End the roles: those that take requests first, while the others can still take what they hand over."""
@@ -334,8 +333,7 @@ class Supervisor:
         for role in affected:
             async with asyncio.TaskGroup() as group:
                 self._renew(role, group)
-        for name in self._sockets.close_others(self._plans):
-            self._notifier.forget(name)
+        self._close_unwanted()
         for name in opened:
             self._notifier.store(name, self._sockets.fileno(name))
 
@@ -349,6 +347,11 @@ class Supervisor:
     async def _retire(self, keeper: Keeper, limit_s: float) -> None:
         await keeper.retire(limit_s)
         del self._keepers[keeper.slot]
+        self._close_unwanted()  # at once: nobody reads what still comes to its share of the group
+
+    def _close_unwanted(self) -> None:
+        for name in self._sockets.close_others(self._plans):
+            self._notifier.forget(name)
 
     def _tell_reload(self, refused: str | None) -> None:
         self._refused = refused

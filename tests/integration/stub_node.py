@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import os
 import sys
+import time
 from pathlib import Path
 
 from aaad.daemon import roles
@@ -124,4 +125,6 @@ if __name__ == "__main__":
         health = Health(deaf_limit_s=1.0)
         code = run_supervisor(Path(sys.argv[2]), roles=STUBS, command=command, health=health, probe_interval_s=0.2)
         sys.exit(code)
+    if int(sys.argv[4]) > 0:
+        time.sleep(float(os.environ.get("STUB_LOADING_S", "0")))  # a second process on a busy machine
     sys.exit(roles.run(STUBS[sys.argv[2]], int(sys.argv[4]), Path(sys.argv[6])))

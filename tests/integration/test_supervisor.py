@@ -532,3 +532,31 @@ def test_several_processes_each_have_their_own_sockets_and_lose_nothing_when_one
     with client(node.auth_port) as nas:
         nas.ask()
     assert node.stop() == 0
+
+
+def test_a_second_process_takes_its_share_only_when_it_can_serve(node: Node, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STUB_LOADING_S", "2.0")
+    node.start_ready()
+    nases = []
+    for _ in range(12):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.connect(("127.0.0.1", node.auth_port))
+        opened.settimeout(5)
+        nases.append(Client(opened))
+    node.write_config(f"auth_port = {node.auth_port}\nprocesses = 2\n")
+    node.send_signal(signal.SIGHUP)
+    slots: set[str] = set()
+    longest_s = 0.0
+    limit_s = time.monotonic() + 20
+    while len(slots) < 2:
+        assert time.monotonic() < limit_s
+        for nas in nases:
+            asked_s = time.monotonic()
+            nas.send("who")
+            slots.add(nas.receive()[0])
+            longest_s = max(longest_s, time.monotonic() - asked_s)
+    assert longest_s < 1.0
+    assert len(node.events("socket.joined")) == 2  # auth and acct
+    for nas in nases:
+        nas.socket.close()
+    assert node.stop() == 0

@@ -5,8 +5,10 @@ from pathlib import Path
 import msgspec
 
 from aaad.daemon.metrics_endpoint import NodeCollector
-from aaad.daemon.node_facts import NodeFiles
+from aaad.daemon.node_facts import ROLE_HEARTBEAT, NodeFiles, role_ages_s
 from aaad.daemon.router_facts import ROUTERS_MAX, read_routers, statistics_path
+from aaad.metrics import CounterFile
+from aaad.radius.counters import RECEIVED
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -67,3 +69,18 @@ def test_metrics_show_them_with_their_counts(tmp_path: Path) -> None:
     values = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in shown}
     assert values["aaad_router_requests_total"] == 3
     assert values["aaad_router_unsigned_dropped_total"] == 2
+
+
+def test_a_slot_that_is_no_longer_in_use_keeps_its_sums_and_shows_no_life(tmp_path: Path) -> None:
+    for slot in ("radius-0", "radius-1", "sync-0"):
+        file = CounterFile(tmp_path / "counters" / f"{slot}.cnt", [ROLE_HEARTBEAT, RECEIVED])
+        file.set_seconds(ROLE_HEARTBEAT, 5.0)
+        file.add(RECEIVED, 7)
+        write(tmp_path / "counters", slot, [row(unsigned_dropped=1)])
+    files = NodeFiles(tmp_path, node="n", version="v", ports=(), radius_processes=1)
+    facts = files.facts(100.0)
+    assert set(role_ages_s(facts)) == {"radius-0", "sync-0"}
+    assert (facts.counters["radius-1"] or {})[RECEIVED] == 7
+    assert {router.slot for router in facts.routers} == {"radius-0", "sync-0"}
+    files = NodeFiles(tmp_path, node="n", version="v", ports=(), radius_processes=2)
+    assert set(role_ages_s(files.facts(100.0))) == {"radius-0", "radius-1", "sync-0"}

@@ -237,6 +237,53 @@ def test_a_group_grows_and_shrinks_around_a_socket_that_stays():
     table.close()
 
 
+def test_a_new_member_gets_its_share_only_when_it_joins():
+    """So a group grows at a reload while the new process still loads its code."""
+    port = free_port()
+    table = SocketTable()
+    table.open_missing([auth(port)], 65_536)
+    pair = [auth(port, index, shared=True) for index in range(2)]
+    table.open_missing(pair, 65_536)
+
+    def received() -> list[int]:
+        for _ in range(64):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"x", ("127.0.0.1", port))
+        return [read_all(table.fileno(plan.name)) for plan in pair]
+
+    assert received() == [64, 0]
+    found = service_socket(pair[1].name, os.dup(table.fileno(pair[1].name)))
+    assert found is not None
+    table.join([plan.name for plan in pair])
+    table.join([plan.name for plan in pair])  # a process that starts anew
+    first, second = received()
+    assert first + second == 64
+    assert first and second
+    assert found.address == "127.0.0.1"
+    found.socket.close()
+    table.close()
+
+
+def read_all(descriptor: int) -> int:
+    count = 0
+    while True:
+        try:
+            os.read(descriptor, 100)
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "::", "fe80::1%br-lan"])
+def test_a_name_tells_its_address(address: str):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as unbound:
+        name = SocketPlan(Purpose.AUTH, address, 1812, 2).name
+        found = service_socket(name, os.dup(unbound.fileno()))
+    assert found is not None
+    assert (found.address, found.index) == (address, 2)
+    found.socket.close()
+
+
 def test_names_of_other_descriptors_are_no_sockets():
     assert service_socket("config", 0) is None
     assert service_socket("parent", 0) is None
