@@ -49,6 +49,7 @@ COALESCE_S = 0.01  # a storm of commits becomes 100 polls a second
 BACKOFF_INITIAL_S = 0.05
 BACKOFF_MAX_S = 1.0
 STORE_BACKOFF_MAX_S = 30.0  # a full disk stays full, and each try of a resync reads the whole database
+AWAY_TOLD_EVERY_S = 60.0
 LISTEN_CHECK_S = 1.0
 TELL_EVERY_S = 5.0  # other nodes wait for our snapshot (R8.2), so it moves on a quiet day, too
 PERSIST_EVERY_S = 30.0  # the snapshot of a quiet day: else a restart would read the log of that day
@@ -101,6 +102,8 @@ class Feed:
         self._resync_reason = ""
         self._held_count = 0
         self._is_hold_told = False
+        self._away_since_s: float | None = None  # None: the last poll succeeded
+        self._away_told_at_s = 0.0
         self._told_snapshot = ""
         self._told_at_s = self._persisted_at_s = self._reaped_at_s = 0.0
 
@@ -136,6 +139,7 @@ class Feed:
                 backoff_s = min(2 * backoff_s, most_s)
             else:
                 backoff_s = BACKOFF_INITIAL_S
+                self._note_success()
                 await _pause(self._wake, self._settings.poll_interval_s)
                 await asyncio.sleep(max(0.0, began_s + COALESCE_S - clock.monotonic_s()))
 
@@ -164,11 +168,26 @@ class Feed:
         self._checksum.cancel()
         self._checksum.hasten()
         if isinstance(error, StoreError):
-            self._log.warning("replica.poll_failed", error=str(error))
+            self._note_away(error)
         elif isinstance(error, AaadError):
             self._log.error("replica.write_failed", error=str(error))
         else:
             self._log.exception("bug", while_="following PostgreSQL")
+
+    def _note_away(self, error: StoreError) -> None:
+        """Say once that PostgreSQL is away, and then now and then: each second of it would fill the log."""
+        now_s = clock.monotonic_s()
+        if self._away_since_s is None:
+            self._away_since_s = now_s
+        elif now_s - self._away_told_at_s < AWAY_TOLD_EVERY_S:
+            return
+        self._away_told_at_s = now_s
+        self._log.warning("replica.poll_failed", error=str(error), away_s=round(now_s - self._away_since_s, 1))
+
+    def _note_success(self) -> None:
+        if self._away_since_s is not None:
+            away_s, self._away_since_s = clock.monotonic_s() - self._away_since_s, None
+            self._log.info("replica.poll_succeeded", away_s=round(away_s, 1))
 
     def _note_checksum(self) -> None:
         self._counters.add("aaad_replica_checksums_total")

@@ -12,6 +12,7 @@ from time import monotonic
 
 import pytest
 from replica_node import Node, erp, expected_contents, running, seed, until
+from structlog.testing import capture_logs
 
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.db.migrate import migrate
@@ -49,6 +50,21 @@ def frozen(server: EmbeddedPostgres) -> Iterator[None]:
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):  # a worker that has just ended
         os.kill(pid, number)
+
+
+async def test_postgresql_away_is_told_when_it_begins_and_when_it_ends(
+    own_postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    dsn = await own_database(own_postgres, "away")
+    with capture_logs() as logged:
+        async with running(Node(dsn, tmp_path)) as node:
+            await until(lambda: node.meta)
+            own_postgres.stop()
+            await until(lambda: node.count("poll_failures_total") >= 4)
+            own_postgres.start()
+            await until(lambda: [entry for entry in logged if entry["event"] == "replica.poll_succeeded"])
+    told = [entry["event"] for entry in logged if entry["event"].startswith("replica.poll_")]
+    assert told == ["replica.poll_failed", "replica.poll_succeeded"]
 
 
 async def test_postgresql_killed_and_back(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
@@ -143,6 +159,7 @@ FEED_PROCESS = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
+from structlog.testing import capture_logs
 from replica_node import Node
 async def main():
     node = Node({dsn!r}, Path({directory!r}), poll_interval_s=0.05)
