@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from aaad.replica.layout import LmdbTransaction
 
 
+LOCK_OCTETS = 8192  # what LMDB makes it for READERS_MAX readers; a longer file it takes as it is
+
+
 def _current_name(directory: Path) -> str | None:
     try:
         return (directory / "current").read_text().strip() or None
@@ -197,6 +200,19 @@ def _open_store(directory: Path, name: str) -> _OpenStore | None:
     return None
 
 
+def _allocate_lock(path: Path) -> None:
+    """Take the disk that the lock file needs before LMDB maps it: in a mapped file a full disk is a SIGBUS.
+
+    Not while this process has the environment open: closing the file would end LMDB's own locks on it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(descriptor).st_size < LOCK_OCTETS:
+            os.posix_fallocate(descriptor, 0, LOCK_OCTETS)
+    finally:
+        os.close(descriptor)
+
+
 class Generation:
     """One generation open for writing. Its transactions belong to the thread that begins them."""
 
@@ -205,6 +221,7 @@ class Generation:
         self.folder = folder
         with translated():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _allocate_lock(folder / "lock.mdb")
             self._environment = lmdb.open(
                 str(folder),
                 map_size=map_size_bytes,
@@ -277,7 +294,12 @@ class ReplicaWriter:
 
     def build(self) -> Generation:
         """Return a new, empty generation beside the one in force."""
-        return Generation(self._directory / f"{clock.wall_ns():x}", self._map_size_bytes, is_durable=False)
+        folder = self._directory / f"{clock.wall_ns():x}"
+        try:
+            return Generation(folder, self._map_size_bytes, is_durable=False)
+        except ReplicaError:
+            shutil.rmtree(folder, ignore_errors=True)  # on a full disk each try would leave one more
+            raise
 
     def swap(self, built: Generation) -> None:
         """Put a built generation in force; readers of the old one move at their next transaction."""

@@ -253,6 +253,60 @@ def test_a_full_map_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
     generation.close()
 
 
+_FULL_DISK = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_store import ReplicaError, fill, make
+directory = Path(sys.argv[1])
+writer = make(directory / "replica", ["joe"])
+filler = (directory / "filler").open("wb", buffering=0)
+for octets in (65536, 4096):
+    try:
+        while filler.write(bytes(octets)) == octets:
+            pass
+    except OSError:
+        pass
+for room in (0, 4096, 8192, 12288, 16384, 24576, 32768):
+    filler.truncate(filler.tell() - room)
+    try:
+        built = writer.build()
+    except ReplicaError:
+        continue
+    try:
+        fill(built, ["ana"])
+        raise SystemExit("this disk was not full")
+    except ReplicaError:
+        writer.discard(built)
+assert len([path for path in (directory / "replica").iterdir() if path.is_dir()]) == 1
+with writer.current.read() as read:
+    assert read.record(b"joe"), "the generation in force still serves"
+filler.truncate(0)
+built = writer.build()
+fill(built, ["ana"])
+writer.swap(built)
+print("ok")
+"""
+
+
+def test_a_full_disk_is_an_error_and_no_signal(tmp_path: Path) -> None:
+    """A real file system of 400 KiB, in a mount namespace of its own: a resync there must fail, not die."""
+    command = f'mount -t tmpfs -o size=400k none "{tmp_path}" && exec "$@"'
+    here = os.path.dirname(__file__)
+    flags = ["-m"] if os.getuid() == 0 else ["-r", "-m"]
+    mounted = subprocess.run(["unshare", *flags, "sh", "-c", command, "sh", "true"], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no mount namespace of our own here, a full file system is NOT tested: {mounted.stderr!r}")
+    result = subprocess.run(
+        ["unshare", *flags, "sh", "-c", command, "sh", sys.executable, "-c", _FULL_DISK, str(tmp_path), here],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "ok\n"), result.stderr
+
+
 def _folders(directory: Path) -> list[Path]:
     return [path for path in directory.iterdir() if path.is_dir()]
 
