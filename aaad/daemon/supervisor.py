@@ -26,7 +26,7 @@ from aaad.daemon.notify import notifier_of
 from aaad.daemon.process import RoleProcess, role_command
 from aaad.daemon.roles import CONFIG, EXIT_CONFIG, EXIT_FAILED, ROLES, WATCHDOG, Role
 from aaad.daemon.sockets import Purpose, SocketPlan, SocketTable, inherited, planned
-from aaad.daemon.watchdog import Prober
+from aaad.daemon.watchdog import Prober, sources_for
 from aaad.errors import AaadError, ConfigError
 from aaad.log import adopt_standard_logging, configure_log, get_logger, report_suppressed
 from aaad.metrics import CounterFile
@@ -126,7 +126,7 @@ class Supervisor:
         self._health = health
         self._notifier = notifier_of(os.environ, os.getpid())
         self._sockets = SocketTable()
-        self._prober = Prober()
+        self._prober = Prober(sources_for(config.radius.processes))
         self._watchdog_memory = _in_memory(WATCHDOG, self._prober.key.encode())
         self._keepers: dict[str, Keeper] = {}
         self._group = asyncio.TaskGroup()
@@ -324,6 +324,9 @@ class Supervisor:
         old_memory, self._config_memory = self._config_memory, _in_memory(CONFIG, text.encode())
         os.close(old_memory)
         self._config, self._plans = config, plans
+        self._prober.open_sources(sources_for(config.radius.processes))  # for the roles that start from now on
+        os.close(self._watchdog_memory)
+        self._watchdog_memory = _in_memory(WATCHDOG, self._prober.key.encode())
         configure_log(config.log.level, config.log.format, slot=SLOT, pid=os.getpid())
         limits = config.supervisor
         for keeper in self._keepers.values():

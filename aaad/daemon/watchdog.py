@@ -26,6 +26,8 @@ _MESSAGE_AUTHENTICATOR_HEAD = bytes([80, 18])
 _REPLY_SIZE_MAX = 4096
 _REPLIES_READ_MAX = 64  # a round's replies, late ones of earlier rounds included
 _SECRET_OCTETS = 16
+_SOURCES_PER_PROCESS = 8
+_SOURCES_MAX = 128  # descriptors are not free
 
 Source = tuple[Any, ...]
 
@@ -71,53 +73,77 @@ def is_answer(reply: bytes, identifier: int, authenticator: bytes, secret: bytes
     return hmac.compare_digest(reply[4:_HEADER], hashlib.md5(signed, usedforsecurity=False).digest())
 
 
+def sources_for(processes: int) -> int:
+    """Return from how many source ports to ask, so that the kernel's choice by hash reaches every process.
+
+    Up to 16 processes, a given one is missed by all of them in one of 3,000 nodes.
+    """
+    return 1 if processes == 1 else min(_SOURCES_PER_PROCESS * processes, _SOURCES_MAX)
+
+
 class Prober:
     """Asks every authentication socket once a round, and knows which ones answered the round before."""
 
-    def __init__(self) -> None:
-        """Open one socket per family at the loopback address; a machine without IPv6 has one less."""
-        self._sockets: dict[int, socket.socket] = {}
+    def __init__(self, sources: int = 1) -> None:
+        """Open sockets at each family's loopback address; a machine without IPv6 has none there."""
+        self._secret = secrets.token_bytes(_SECRET_OCTETS)
+        self._sockets: dict[int, list[socket.socket]] = {4: [], 6: []}
+        self._identifier = 0
+        # of this round's questions: target and asking socket -> authenticator
+        self._waiting: dict[tuple[tuple[str, int], socket.socket], bytes] = {}
+        self.asked = 0  # questions of this round
+        self.open_sources(sources)
+
+    def open_sources(self, count: int) -> None:
+        """Have at least so many source ports in each family. The key is another one afterwards."""
         for version, family, address in ((4, socket.AF_INET, "127.0.0.1"), (6, socket.AF_INET6, "::1")):
             with suppress(OSError):
-                opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-                opened.bind((address, 0))
-                self._sockets[version] = opened
-        sources = tuple(opened.getsockname() for opened in self._sockets.values())
-        self.key = WatchdogKey(sources, secrets.token_bytes(_SECRET_OCTETS))
-        self._identifier = 0
-        self._waiting: dict[tuple[str, int], bytes] = {}  # target -> authenticator of this round's question
-        self.asked = 0  # questions of this round
+                while len(self._sockets[version]) < count:
+                    opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+                    try:
+                        opened.bind((address, 0))
+                    except OSError:
+                        opened.close()
+                        raise
+                    self._sockets[version].append(opened)
+
+    @property
+    def key(self) -> WatchdogKey:
+        """Who asks, and with which secret."""
+        return WatchdogKey(tuple(opened.getsockname() for opened in self._all_sockets()), self._secret)
+
+    def _all_sockets(self) -> list[socket.socket]:
+        return [opened for sockets in self._sockets.values() for opened in sockets]
 
     def finish_round(self) -> list[str]:
-        """Read what came; return the targets that did not answer the last questions."""
-        for opened in self._sockets.values():
+        """Read what came; return the targets that did not answer each of the last questions."""
+        for opened in self._all_sockets():
             with suppress(OSError):
                 for _ in range(_REPLIES_READ_MAX):
                     reply, source = opened.recvfrom(_REPLY_SIZE_MAX)
-                    target = source[:2]
-                    authenticator = self._waiting.get(target)
-                    if authenticator and is_answer(reply, self._identifier, authenticator, self.key.secret):
-                        del self._waiting[target]
-        return [f"{address} port {port}" for address, port in self._waiting]
+                    question = (source[:2], opened)
+                    authenticator = self._waiting.get(question)
+                    if authenticator and is_answer(reply, self._identifier, authenticator, self._secret):
+                        del self._waiting[question]
+        silent = dict.fromkeys(target for target, _ in self._waiting)
+        return [f"{address} port {port}" for address, port in silent]
 
     def begin_round(self, targets: Iterable[tuple[str, int]]) -> None:
-        """Ask each address and port; what was not answered before is forgotten."""
+        """Ask each address and port from each source; what was not answered before is forgotten."""
         self._identifier = (self._identifier + 1) % 256
         self._waiting = {}
         for address, port in targets:
             target = (_reachable(address), port)
-            opened = self._sockets.get(ip_address(address).version)
-            if opened is None:
-                continue
-            authenticator = os.urandom(16)
-            self._waiting[target] = authenticator
-            with suppress(OSError):  # then it counts as not answered
-                opened.sendto(status_server(self._identifier, authenticator, self.key.secret), target)
+            for opened in self._sockets[ip_address(address).version]:
+                authenticator = os.urandom(16)
+                self._waiting[target, opened] = authenticator
+                with suppress(OSError):  # then it counts as not answered
+                    opened.sendto(status_server(self._identifier, authenticator, self._secret), target)
         self.asked = len(self._waiting)
 
     def close(self) -> None:
         """Close the sockets."""
-        for opened in self._sockets.values():
+        for opened in self._all_sockets():
             opened.close()
 
 

@@ -560,3 +560,24 @@ def test_a_second_process_takes_its_share_only_when_it_can_serve(node: Node, mon
     for nas in nases:
         nas.socket.close()
     assert node.stop() == 0
+
+
+def test_of_several_processes_the_one_that_is_deaf_is_replaced_and_no_other(node: Node):
+    node.write_config(f"auth_port = {node.auth_port}\nprocesses = 2\n")
+    node.start_ready()
+    by_slot: dict[str, int] = {}
+    nases: dict[str, Client] = {}
+    for _ in range(24):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.connect(("127.0.0.1", node.auth_port))
+        opened.settimeout(5)
+        nas = Client(opened)
+        nas.send("who")
+        slot, by_slot[slot], _ = nas.receive()
+        nases[slot] = nas
+    for slot in ("radius-0", "radius-1"):
+        nases[slot].ask("deaf")
+        wait_for(lambda slot=slot: is_alive(by_slot[slot]) is False, f"the end of {slot}")
+        by_slot[slot] = nases[slot].ask()
+    assert [event["slot"] for event in node.events("role.hung")] == ["radius-0", "radius-1"]
+    assert node.stop() == 0

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from aaad.daemon.watchdog import Prober, WatchdogKey, is_answer, status_server
+from aaad.daemon.watchdog import Prober, WatchdogKey, is_answer, sources_for, status_server
 
 # RFC 5997, 6.1 (secret xyzzy5461)
 SECRET = b"xyzzy5461"
@@ -94,6 +94,49 @@ def test_a_wildcard_socket_is_asked_at_the_loopback_address(prober: Prober, serv
     prober.begin_round([("0.0.0.0", server.getsockname()[1])])
     answer(server, prober.key)
     assert prober.finish_round() == []
+
+
+def test_every_member_of_a_group_is_asked_and_one_that_is_silent_shows():
+    """The kernel chooses a member by the source port, so one port would always ask the same process."""
+    port = 0
+    members = []
+    for _ in range(3):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened.bind(("127.0.0.1", port))
+        opened.setblocking(False)
+        port = opened.getsockname()[1]
+        members.append(opened)
+    prober = Prober(2 * sources_for(len(members)))
+    assert len(prober.key.sources) >= 48
+    prober.begin_round([("127.0.0.1", port)])
+    answered = [answer_all(member, prober.key) for member in members[:2]]
+    assert all(answered)
+    assert prober.finish_round() == [f"127.0.0.1 port {port}"]
+    assert answer_all(members[2], prober.key)
+    assert prober.finish_round() == []
+    for opened in members:
+        opened.close()
+    prober.close()
+
+
+def answer_all(server: socket.socket, key: WatchdogKey) -> int:
+    count = 0
+    while True:
+        try:
+            answer(server, key)
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+def test_more_sources_keep_the_old_ones_and_the_secret(prober: Prober):
+    before = prober.key
+    prober.open_sources(4)
+    assert set(before.sources) < set(prober.key.sources)
+    assert prober.key.secret == before.secret
+    prober.open_sources(1)
+    assert len(prober.key.sources) >= 4
 
 
 def test_a_late_answer_does_not_count_for_the_next_round(prober: Prober, server: socket.socket):
