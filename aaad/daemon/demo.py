@@ -47,6 +47,7 @@ _PORT_TIMEOUT_S = 2
 _LOCK_DESCRIPTOR_MIN = 500
 _RESTART_AFTER_S = 2
 _PAUSE_S = 0.1
+_EXIT_USAGE = 2  # as of every command
 _FOREIGN_VARIABLES = ("AAAD_", "LISTEN_", "NOTIFY_", "WATCHDOG_", "CREDENTIALS_")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -69,8 +70,7 @@ def run_demo(directory: Path, auth_port: int, acct_port: int, metrics_port: int,
     for number in _SIGNALS:
         signal.signal(number, _stop)
     try:
-        if not 0 <= logins <= LOGINS_MAX:
-            raise ConfigError("--logins", logins, f"0 to {LOGINS_MAX}")
+        _check_logins(logins)
         directory = directory.resolve()
         directory.mkdir(parents=True, exist_ok=True)
         with _hold(directory) as lock:
@@ -81,9 +81,17 @@ def run_demo(directory: Path, auth_port: int, acct_port: int, metrics_port: int,
                 return _run_node(directory, ports, postgres, lock)
     except _Stopped:
         return 0
+    except ConfigError as error:
+        _say(str(error))
+        return _EXIT_USAGE
     except (AaadError, OSError) as error:
         _say(str(error))
         return 1
+
+
+def _check_logins(logins: int) -> None:
+    if not 0 <= logins <= LOGINS_MAX:
+        raise ConfigError("--logins", logins, f"0 to {LOGINS_MAX}")
 
 
 def _stop(_number: int, _frame: object) -> None:

@@ -33,10 +33,18 @@ async def prepare_database(server_dsn: str, dsn: str, logins: int, secret: str) 
     try:
         row = await database.fetchrow(_statements["is_seeded"])
         if row is not None and row["seeded"]:
-            return "going on with the data that is there"
+            return await _kept(database, logins)
         return await _seed(database, logins, secret)
     finally:
         await database.close()
+
+
+async def _kept(database: Database, wanted: int) -> str:
+    """Say what is there, and that the number asked for makes no difference to it."""
+    row = await database.fetchrow(_statements["count_numbered_logins"])
+    count = row["count"] if row is not None else 0
+    text = f"going on with the data that is there: {count} numbered logins"
+    return text if count == wanted else f"{text}, not {wanted}; for those begin in another folder, or remove this one"
 
 
 def _database(dsn: str) -> Database:

@@ -5,6 +5,9 @@
 -- Whether this database was seeded: the NAS entry comes last.
 SELECT EXISTS (SELECT FROM net.nas WHERE name = 'demo') AS seeded
 
+-- name: count_numbered_logins
+SELECT count(*) AS count FROM erp.login WHERE name ~ '^user[0-9]{6,7}$' AND deleted_at IS NULL
+
 -- name: add_branches
 INSERT INTO erp.branch (id, name, time_zone) VALUES
     (1, 'Matriz', 'America/Sao_Paulo'),

@@ -203,5 +203,12 @@ def test_a_port_in_use_is_named(tmp_path: Path):
         port = str(taken.getsockname()[1])
         demo = Demo(tmp_path, "--auth-port", port, "--acct-port", "0", "--metrics-port", "0")
         said = demo.process.communicate(timeout=30)
-    assert demo.process.returncode != 0
+    assert demo.process.returncode == 2
     assert port in said[1] and "--auth-port" in said[1]
+
+
+def test_too_many_logins_are_a_usage_error(tmp_path: Path):
+    demo = Demo(tmp_path, *FREE_PORTS, "--logins", "99999999")
+    said = demo.process.communicate(timeout=30)
+    assert (demo.process.returncode, said[0]) == (2, "")
+    assert "--logins: 99999999 is not valid: 0 to 4000000" in said[1]

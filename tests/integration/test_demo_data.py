@@ -22,7 +22,9 @@ async def test_seeds_once_and_goes_on_with_what_is_there(postgres: EmbeddedPostg
     try:
         await connection.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1001")
         second = await prepare_database(postgres.dsn(), demo_dsn, 500, "testing123")
-        assert "going on" in second
+        assert second.startswith("going on with the data that is there: 30 numbered logins, not 500; ")
+        same = await prepare_database(postgres.dsn(), demo_dsn, 30, "testing123")
+        assert same == "going on with the data that is there: 30 numbered logins"
         assert await connection.fetchval("SELECT count(*) FROM erp.login WHERE name LIKE 'user%'") == 30
         assert await connection.fetchval("SELECT access_status FROM erp.contract WHERE id = 1001") == "CM"
         await _holds_what_is_promised(connection)
