@@ -54,6 +54,11 @@ class Changes:
     bindings: dict[int, str] = field(default_factory=dict)
 
 
+def touches_erp(record: Record) -> bool:
+    """Whether this changes a row of the ERP's, which its own programs and triggers may hold for long."""
+    return isinstance(record, BindingLearned)
+
+
 def check(record: Record) -> None:
     """SpoolError if PostgreSQL could never take this record."""
     match record:

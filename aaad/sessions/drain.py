@@ -15,6 +15,7 @@ from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.sessions.changes import KINDS
+from aaad.sessions.settle import Settler
 from aaad.sessions.slot import Slot
 from aaad.sessions.store import DrainStore
 from aaad.spool.directory import find_spool_id
@@ -62,6 +63,7 @@ class Drain:
     ) -> None:
         """Nothing is read before `run`. `node` names this node's row of net.node."""
         self._store = DrainStore(database, node=node)
+        self._settler = Settler(self._store, counters)
         self._root = spool_root
         self._keep_s = keep_s
         self._bytes_max = bytes_max
@@ -96,6 +98,7 @@ class Drain:
             was_busy = await self._advance_all()
             if is_time:
                 await self._publish()
+                await self._settler.settle()
         except StoreError as error:
             return self._note_away(error)
         if self._is_away:

@@ -13,7 +13,7 @@ from aaad.db.connection import Database
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.sessions.changes import check, fold
+from aaad.sessions.changes import check
 from aaad.sessions.store import DrainStore
 from aaad.spool.handoff import (
     LENGTH_OCTETS,
@@ -109,11 +109,13 @@ class HandoffServer:
     async def _apply(self, handoff: Handoff) -> bool:
         records = self._decode(handoff)
         try:
-            skipped = await self._store.apply_handoff(handoff, fold(records))
+            skipped = await self._store.apply_handoff(handoff, records)
         except StoreError as error:
             self._counters.add("aaad_handoff_batches_total|outcome=failed")
             _log.warning("handoff.failed", slot=handoff.slot, records=len(records), error=str(error))
             return False
+        if skipped is not None and skipped.deferred:
+            _log.warning("drain.deferred", slot=handoff.slot, records=skipped.deferred)
         outcome = "repeated" if skipped is None else "applied"
         self._counters.add(f"aaad_handoff_batches_total|outcome={outcome}")
         self._counters.add("aaad_handoff_records_total", len(records) if skipped is not None else 0)

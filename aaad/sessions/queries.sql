@@ -40,6 +40,26 @@ SELECT number FROM net.spool_handoff WHERE spool_id = $1 AND life = $2;
 -- Of lives that ended so long ago that their segments are gone.
 DELETE FROM net.spool_handoff WHERE updated_at < now() - $1::double precision * interval '1 second';
 
+-- name: limit_waits
+-- For the rest of the transaction: how long each statement waits for a row that somebody else holds.
+SELECT set_config('lock_timeout', $1, true);
+
+-- name: limit_statements
+SELECT set_config('statement_timeout', $1, true);
+
+-- name: defer
+-- All of them or none: what lies there already is counted up to the bound $3.
+INSERT INTO net.spool_deferred (node, record)
+SELECT $1, deferred.record FROM unnest($2::bytea[]) WITH ORDINALITY AS deferred (record, ordinal)
+WHERE (SELECT count(*) FROM (SELECT FROM net.spool_deferred WHERE node = $1 LIMIT $3) AS known) < $3
+ORDER BY deferred.ordinal;
+
+-- name: load_deferred
+SELECT id, record FROM net.spool_deferred WHERE node = $1 AND id > $2 ORDER BY id LIMIT $3;
+
+-- name: delete_deferred
+DELETE FROM net.spool_deferred WHERE id = ANY($1::bigint[]);
+
 -- name: upsert_routers
 -- A router is made on the first proof of its secret (rule R2.1); of a NAS that was deleted meanwhile nothing is kept.
 INSERT INTO net.router AS known (nas_id, source_address, nas_identifier, first_seen, last_seen)
@@ -100,7 +120,8 @@ ON CONFLICT (router_id, reason, minute) DO UPDATE SET
         SELECT DISTINCT name FROM unnest(known.sample || excluded.sample) AS name ORDER BY name LIMIT $8);
 
 -- name: bind_macs
--- The first device binds the login; a later one, and a login whose filling was switched off, changes nothing.
+-- The first device binds the login; a later one, and a login whose filling was switched off, changes nothing. Never
+-- waits for the ERP: what it holds is tried again later.
 UPDATE erp.login SET mac = learned.mac
 FROM (
     SELECT login.id, wanted.mac
@@ -108,7 +129,7 @@ FROM (
     JOIN erp.login ON login.id = wanted.login_id
     WHERE login.auto_fill_mac AND login.mac IS NULL AND login.deleted_at IS NULL
     ORDER BY login.id
-    FOR UPDATE OF login
+    FOR UPDATE OF login NOWAIT
 ) AS learned
 WHERE login.id = learned.id;
 

@@ -16,8 +16,8 @@ from aaad.clock import wall_s
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.sessions.changes import KINDS, Changes, check, fold
-from aaad.sessions.store import CursorLost, DrainStore, Skipped
+from aaad.sessions.changes import KINDS, check
+from aaad.sessions.store import CursorLost, DrainStore, Skipped, is_refused
 from aaad.spool.directory import read_drained, write_drained
 from aaad.spool.reader import Batch, SpoolReader
 from aaad.spool.records import Record, decode
@@ -27,9 +27,6 @@ from aaad.spool.segment import START, Cut, Frame, Position, Tail
 BATCH_RECORDS_MAX = 1000
 SET_ASIDE_OCTETS_MAX = 16 << 20
 _SHRINK = 10  # a refused batch is tried again in tenths, until the one record that is refused stands alone
-# Classes of SQLSTATE that speak of a value in the batch, not of PostgreSQL's own state: 22 data, 23 constraint,
-# 21 one row twice, P0 what a trigger of the ERP raises.
-_VALUE_CLASSES = ("21", "22", "23", "P0")
 
 _log = get_logger("drain")
 
@@ -122,23 +119,25 @@ class Slot:
         parsed = _parse(batch.frames)
         try:
             skipped = await self._store.apply(
-                self.spool_id, cursor, batch.next, cuts=self._cuts, changes=fold(parsed.records)
+                self.spool_id, cursor, batch.next, cuts=self._cuts, records=parsed.records
             )
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
             self._records_max = max(1, len(batch.frames) // _SHRINK)
-            if not (error.sqlstate or "").startswith(_VALUE_CLASSES):
+            if not is_refused(error):
                 raise
             if len(batch.frames) > 1:
                 return
             parsed = _Parsed([], [_SetAside(frame, "refused", str(error)) for frame in batch.frames])
-            skipped = await self._store.apply(self.spool_id, cursor, batch.next, cuts=self._cuts, changes=Changes())
+            skipped = await self._store.apply(self.spool_id, cursor, batch.next, cuts=self._cuts, records=[])
         self._committed(cursor, batch, parsed, skipped)
 
     def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
         self._cursor = self._place = batch.next
         self._records_max = min(BATCH_RECORDS_MAX, 2 * self._records_max)
         self._count(batch, parsed, skipped)
+        if skipped.deferred:
+            _log.warning("drain.deferred", slot=self._directory.name, records=skipped.deferred)
         if batch.is_start_missing:
             _log.error("drain.segment_missing", slot=self._directory.name, asked=cursor, continued=batch.segment)
         for damage in batch.damages:

@@ -1,6 +1,8 @@
 """The drain's statements: cursor and rows in one transaction, so that each record counts exactly once (rule R6.1).
 
-A transaction takes its rows in one order everywhere: cursor, routers, servers, refusals, logins.
+A transaction takes its rows in one order everywhere: cursor, routers, servers, refusals, logins. The one that moves
+a cursor never touches the ERP's rows and never waits long for anybody's: what would make it wait is deferred, that
+is, kept in net.spool_deferred with the cursor's move, and applied later by itself (aaad/sessions/settle.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,23 +13,45 @@ from uuid import UUID
 from aaad.db.connection import Database, Row, Transaction
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
-from aaad.sessions.changes import SAMPLE_MAX, Changes, RouterKey
+from aaad.sessions.changes import SAMPLE_MAX, Changes, RouterKey, fold, touches_erp
 from aaad.spool.handoff import Handoff
+from aaad.spool.records import Record, encode
 from aaad.spool.segment import Cut, Position
 
 _SQL = load_statements(Path(__file__).with_name("queries.sql"))
 _SAMPLE_SEPARATOR = "\x1f"
 
+LOCK_WAIT_MS = 200  # a writer that hands over waits a second in all
+SETTLE_STATEMENT_MS = 1000  # what a trigger of the ERP may take: meanwhile nothing is drained
+DEFERRED_MAX = 100_000  # of one node; beyond it batches wait in the spool
+_LOCKED = "55P03"
+# Classes of SQLSTATE that speak of PostgreSQL's own state and pass: connection, transaction, rollback, resources,
+# locks and other preconditions, operators, the system, internal. Everything else speaks of the record.
+_PASSING_CLASSES = ("08", "25", "40", "53", "55", "57", "58", "XX")
+
 
 class Skipped(NamedTuple):
-    """Rows of a committed batch that found no NAS or router to belong to."""
+    """Rows of a committed batch that found no NAS or router to belong to, and records put off for a later try."""
 
     routers: int = 0
     refused_names: int = 0
+    deferred: int = 0  # because of what others do; records that are always deferred are not counted
+
+
+class Deferred(NamedTuple):
+    """One record in net.spool_deferred."""
+
+    id: int
+    record: bytes
 
 
 class CursorLost(StoreError):  # noqa: N818  says what happened
     """The cursor, or what counts behind it, is not what this batch was read by: read again from there."""
+
+
+def is_refused(error: StoreError) -> bool:
+    """Return whether PostgreSQL refused what it was given, and would refuse it again."""
+    return bool(error.sqlstate) and not str(error.sqlstate).startswith(_PASSING_CLASSES)
 
 
 class DrainStore:
@@ -55,9 +79,9 @@ class DrainStore:
         return [_cut(row) for row in await self._database.fetch(_SQL.load_cuts, spool_id)]
 
     async def apply(
-        self, spool_id: UUID, before: Position, after: Position, *, cuts: Sequence[Cut], changes: Changes
+        self, spool_id: UUID, before: Position, after: Position, *, cuts: Sequence[Cut], records: Sequence[Record]
     ) -> Skipped:
-        """Write the rows and move the cursor, or neither. CursorLost if somebody was here meanwhile."""
+        """Apply or defer the records and move the cursor, or neither. CursorLost if somebody was here meanwhile."""
         async with self._database.transaction("read_committed") as transaction:
             moved = await transaction.execute(_SQL.move_cursor, spool_id, *before, *after)
             if _count(moved) != 1:
@@ -65,10 +89,10 @@ class DrainStore:
             # Asked for under the cursor's lock: a batch may have been handed over since this one was read.
             if [_cut(row) for row in await transaction.fetch(_SQL.load_cuts, spool_id)] != list(cuts):
                 raise CursorLost("a batch was handed over meanwhile")
-            return await self._write(transaction, changes)
+            return await self._take(transaction, records, defers_refused=False)
 
-    async def apply_handoff(self, handoff: Handoff, changes: Changes) -> Skipped | None:
-        """Write the rows of a batch that its writer could not put on disk; None if that was done before."""
+    async def apply_handoff(self, handoff: Handoff, records: Sequence[Record]) -> Skipped | None:
+        """Apply or defer a batch that its writer could not put on disk; None if that was done before."""
         async with self._database.transaction("read_committed") as transaction:
             if handoff.spool_id != handoff.life:  # else its spool could not even be opened: there is no cursor
                 await transaction.execute(_SQL.make_cursor, handoff.spool_id, self._node, handoff.slot)
@@ -90,7 +114,25 @@ class DrainStore:
                 if row is None or row[0] != handoff.number:
                     raise CursorLost("a later batch of this writer came first")
                 return None
-            return await self._write(transaction, changes)
+            return await self._take(transaction, records, defers_refused=True)
+
+    async def load_deferred(self, after: int, limit: int) -> list[Deferred]:
+        """Return the next records of this node that were deferred."""
+        rows = await self._database.fetch(_SQL.load_deferred, self._node, after, limit)
+        return [Deferred(row[0], row[1]) for row in rows]
+
+    async def settle(self, ids: Sequence[int], records: Sequence[Record]) -> Skipped:
+        """Apply deferred records and delete them, or neither. CursorLost if somebody was here meanwhile."""
+        async with self._database.transaction("read_committed") as transaction:
+            await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
+            await transaction.execute(_SQL.limit_statements, str(SETTLE_STATEMENT_MS))
+            if _count(await transaction.execute(_SQL.delete_deferred, ids)) != len(ids):
+                raise CursorLost("deferred records were settled by somebody else")
+            return await self._write(transaction, fold(records))
+
+    async def drop_deferred(self, deferred: Deferred) -> None:
+        """Give up a record that PostgreSQL refuses."""
+        await self._database.execute(_SQL.delete_deferred, [deferred.id])
 
     async def forget_handoffs(self, older_than_s: float) -> None:
         """Forget lives of writers that handed over long ago."""
@@ -99,6 +141,26 @@ class DrainStore:
     async def save_watermark(self, *, at_s: float, undrained: int) -> None:
         """Publish how far this node is drained (rule R5.3)."""
         await self._database.execute(_SQL.save_watermark, self._node, at_s, undrained)
+
+    async def _take(self, transaction: Transaction, records: Sequence[Record], *, defers_refused: bool) -> Skipped:
+        later = [record for record in records if touches_erp(record)]
+        await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
+        await transaction.execute("SAVEPOINT rows")
+        try:
+            now = fold(record for record in records if not touches_erp(record))
+            skipped = await self._write(transaction, now)
+        except StoreError as error:
+            if error.sqlstate != _LOCKED and not (defers_refused and is_refused(error)):
+                raise
+            await transaction.execute("ROLLBACK TO SAVEPOINT rows")
+            later, skipped = list(records), Skipped(deferred=len(records))
+        if later:
+            done = await transaction.execute(
+                _SQL.defer, self._node, [encode(record) for record in later], DEFERRED_MAX
+            )
+            if _count(done) != len(later):
+                raise StoreError(f"{DEFERRED_MAX} deferred records wait already")
+        return skipped
 
     async def _write(self, transaction: Transaction, changes: Changes) -> Skipped:
         routers = names = 0

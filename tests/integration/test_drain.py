@@ -36,6 +36,7 @@ NODE = "node-1"
 MINUTE = 28_000_000
 AT_S = 1_700_000_000.0
 SEGMENT_BYTES = 1 << 16
+MAC = "00:00:5E:00:53:01"
 
 
 class House:
@@ -234,15 +235,103 @@ async def test_r3_6_refused_names_need_a_router_and_keep_a_small_sample(house):
 
 
 async def test_a_binding_is_learned_only_where_it_is_wanted(house):
-    bound, mac = "00:00:5E:00:53:AA", "00:00:5E:00:53:01"
+    bound, mac = "00:00:5E:00:53:AA", MAC
     await make_login(house, 1)
     await make_login(house, 2, auto_fill_mac=False)
     await make_login(house, 3, mac=bound)
     await make_login(house, 4, deleted_at="2024-01-01 00:00Z")
     house.put([BindingLearned(login_id, "mac", mac, AT_S) for login_id in (1, 2, 3, 4, 5)])
-    await house.drain_all()
+    async with house.draining():
+        await house.until("SELECT mac FROM erp.login WHERE id = 1", mac)
+        await house.until("SELECT count(*) FROM net.spool_deferred", 0)
     rows = await house.database.fetch("SELECT id, mac FROM erp.login ORDER BY id")
     assert [tuple(row) for row in rows] == [(1, mac), (2, None), (3, bound), (4, None)]
+
+
+def learned(login_id: int) -> BindingLearned:
+    return BindingLearned(login_id, "mac", MAC, AT_S)
+
+
+async def test_a_strangers_open_transaction_holds_up_what_it_touches_and_nothing_else(house, tmp_path, monkeypatch):
+    """An ERP that updates a login, an operator that resets a router, and neither commits."""
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    path, disk = tmp_path / "sync.sock", BrokenDisk()
+    disk.is_broken = True
+    armed = MessageAuthenticatorArmed(1, "192.0.2.7", b"bng", AT_S)
+    for login_id in (7, 8):
+        await make_login(house, login_id)
+    house.put([seen()])
+    await house.drain_all()
+    stranger = house.connect()
+    async with serving(house, path), house.draining():
+        async with stranger.transaction("read_committed") as open_transaction:
+            await open_transaction.execute("UPDATE erp.login SET password = 'other' WHERE id = 7")
+            await open_transaction.execute("UPDATE net.router SET reset_at = to_timestamp(1)")
+            house.put([learned(7), learned(8), *(refused(number) for number in range(1, 101))], slot="radius-1")
+            await house.until("SELECT count(*) FROM net.refusal", 100, limit_s=3)
+            await house.until("SELECT mac FROM erp.login WHERE id = 8", MAC, limit_s=3)
+            house.put([seen(at_s=AT_S + 9), refused(101), armed], slot="radius-1")
+            await house.until("SELECT count(*) FROM net.refusal", 101, limit_s=3)
+            await house.until_counted("aaad_drain_undrained_records", 0, limit_s=3)
+            spool = begin(house, path, disk)
+            for record in (learned(7), refused(102), armed, seen(at_s=AT_S + 10)):
+                assert await put_one(spool, record), "PostgreSQL lives: what is handed over is not lost"
+            assert await house.value("SELECT mac FROM erp.login WHERE id = 7") is None
+        await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+        disk.is_broken = False
+        assert spool.stop(5)
+    await stranger.close()
+    assert await house.value("SELECT mac FROM erp.login WHERE id = 7") == MAC
+    assert await house.refusals() == dict.fromkeys(range(1, 103), 1)
+    router = await house.database.fetchrow(
+        "SELECT armed_at IS NOT NULL, extract(epoch FROM last_seen) FROM net.router"
+    )
+    assert tuple(router) == (True, AT_S + 10)
+
+
+@pytest.mark.parametrize("sqlstate", ["insufficient_privilege", "raise_exception"])
+async def test_a_trigger_of_the_erp_that_refuses_costs_its_own_record_alone(house, tmp_path, monkeypatch, sqlstate):
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    for login_id in (6, 7, 8):
+        await make_login(house, login_id)
+    await house.database.execute(
+        "CREATE FUNCTION erp.mine() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '{sqlstate}'; END $$"
+    )
+    await house.database.execute(
+        "CREATE TRIGGER mine BEFORE UPDATE ON erp.login FOR EACH ROW WHEN (OLD.id = 7) EXECUTE FUNCTION erp.mine()"
+    )
+    await house.database.execute(
+        "CREATE TRIGGER mine BEFORE INSERT ON net.refusal FOR EACH ROW WHEN (NEW.login_id = 17) "
+        "EXECUTE FUNCTION erp.mine()"
+    )
+    path, disk = tmp_path / "sync.sock", BrokenDisk()
+    house.put([learned(6), learned(7), refused(16), refused(17), refused(18), learned(8)])
+    async with serving(house, path), house.draining():
+        await house.until("SELECT count(*) FROM erp.login WHERE mac IS NOT NULL", 2)
+        await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+        await house.until_counted("aaad_drain_set_aside_total|cause=refused", 2)
+        spool = begin(house, path, disk)
+        assert await put_one(spool, refused(19))
+        disk.is_broken = True
+        assert await put_one(spool, refused(17))
+        assert spool.stop(5)
+        await house.until_counted("aaad_drain_set_aside_total|cause=refused", 3)
+    assert await house.refusals() == {16: 1, 18: 1, 19: 1}
+
+
+async def test_what_is_deferred_is_bounded(house, monkeypatch):
+    monkeypatch.setattr("aaad.sessions.store.DEFERRED_MAX", 2)
+    monkeypatch.setattr("aaad.sessions.drain.Settler.settle", lambda _: asyncio.sleep(0))
+    await make_login(house, 7)
+    house.put([learned(7), learned(8)])
+    await house.drain_all()
+    house.put([refused(1), learned(9)])
+    async with house.draining():
+        await house.until("SELECT records_undrained FROM net.node", 2)
+        await house.database.execute("DELETE FROM net.spool_deferred")  # room again
+        await house.until("SELECT count(*) FROM net.refusal", 1)
+    assert await house.value("SELECT count(*) FROM net.spool_deferred") == 1
 
 
 async def test_what_nobody_can_read_is_set_aside_and_stops_nothing(house):
@@ -352,10 +441,10 @@ async def test_r5_3_the_watermark_stands_at_the_oldest_undrained_record(house, m
     now_s = time.time()
     age = "SELECT extract(epoch FROM now() - drain_watermark)::float8 FROM net.node"
     assert await house.value(age) < drain_module.WATERMARK_MARGIN_S + 3
-    # A lock on the table that it writes: PostgreSQL answers, but the batch does not come through.
+    # A lock on its cursor: PostgreSQL answers, but the batch does not come through.
     other = house.connect()
     async with other.transaction("read_committed") as blocking:
-        await blocking.execute("LOCK TABLE net.refusal IN EXCLUSIVE MODE")
+        await blocking.execute("SELECT FROM net.spool_cursor FOR UPDATE")
         house.put([refused(2), refused(3)])
         async with house.draining():
             await house.until_counted("aaad_drain_undrained_records", 2)
@@ -410,10 +499,13 @@ async def test_a_file_system_that_turned_read_only_is_drained(house, monkeypatch
 
 async def test_one_slot_that_postgresql_holds_up_does_not_hold_up_another(house):
     other = house.connect()
+    house.put([seen()], slot="radius-0")
+    await house.drain_all()
+    await house.database.execute("DELETE FROM net.router")
     house.put([refused(1)], slot="radius-0")
     house.put([seen()], slot="radius-1")
     async with other.transaction("read_committed") as blocking:
-        await blocking.execute("LOCK TABLE net.refusal IN EXCLUSIVE MODE")
+        await blocking.execute("SELECT FROM net.spool_cursor FOR UPDATE")
         async with house.draining(statement_timeout_s=0.4):
             await house.until("SELECT count(*) FROM net.router", 1)
     await other.close()
