@@ -23,10 +23,12 @@ from aaad.errors import AaadError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.replica import holds, source
+from aaad.replica.apply import PROBLEMS_TOLD_MAX
 from aaad.replica.batch import Batch, Written, held_sample, write_batch, write_meta
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.checksum import Checksum
 from aaad.replica.layout import ReplicaMeta
+from aaad.replica.record import Tables
 from aaad.replica.resync import TOO_MANY_CHANGES, resync
 from aaad.replica.store import Generation, ReplicaWriter
 
@@ -54,7 +56,13 @@ LISTEN_CHECK_S = 1.0
 TELL_EVERY_S = 5.0  # other nodes wait for our snapshot (R8.2), so it moves on a quiet day, too
 PERSIST_EVERY_S = 30.0  # the snapshot of a quiet day: else a restart would read the log of that day
 REAP_READERS_EVERY_S = 10.0
+TELL_RETRY_S = 1.0
 BULK_TIMEOUT_S = 300.0  # of one statement over all logins: the digest of millions
+CLOSE_LIMIT_S = 0.5
+EXEMPT_TIMEOUT_S = 60.0  # of one statement over a log of many changes
+RESYNC_BACKOFF_INITIAL_S = 1.0  # after a resync that no poll could follow
+RESYNC_BACKOFF_MAX_S = 60.0
+FAILED_AGAIN = "two polls failed in the same way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,7 @@ class Feed:
         self._thread = ThreadPoolExecutor(1, "replica")  # a write transaction of LMDB belongs to one thread
         self._database = self._connect("feed", settings.statement_timeout_s)
         self._listening = self._connect("feed notifications", settings.statement_timeout_s)
+        self._telling = self._connect("feed report", settings.statement_timeout_s)
         self._wake = asyncio.Event()
         self._checksum = Checksum(
             lambda: self._connect("feed checksum", BULK_TIMEOUT_S),
@@ -101,10 +110,13 @@ class Feed:
         self._retry_ids: tuple[int, ...] = ()
         self._resync_reason = ""
         self._held_count = 0
+        self._last_bug = ""
+        self._resync_backoff_s = self._resync_due_s = 0.0
         self._is_hold_told = False
         self._away_since_s: float | None = None  # None: the last poll succeeded
         self._away_told_at_s = 0.0
-        self._told_snapshot = ""
+        self._told_hold_id: int | None = None  # what the report came to, for the loop to write down
+        self._news = asyncio.Event()  # for the report
         self._told_at_s = self._persisted_at_s = self._reaped_at_s = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -112,7 +124,7 @@ class Feed:
         self._stopping = stopping
         try:
             async with asyncio.TaskGroup() as group:
-                helpers = [group.create_task(self._listen()), group.create_task(self._wake_at_end())]
+                helpers = [group.create_task(work()) for work in (self._listen, self._report, self._wake_at_end)]
                 await self._follow(group)
                 self._checksum.cancel()
                 for helper in helpers:
@@ -120,8 +132,8 @@ class Feed:
         finally:
             await self._in_thread(self._writer.close)
             self._thread.shutdown()
-            await self._database.close()
-            await self._listening.close()
+            for database in (self._database, self._listening, self._telling):
+                await _close(database)
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
@@ -138,7 +150,7 @@ class Feed:
                 await _pause(self._stopping, min(backoff_s, most_s))
                 backoff_s = min(2 * backoff_s, most_s)
             else:
-                backoff_s = BACKOFF_INITIAL_S
+                backoff_s, self._last_bug = BACKOFF_INITIAL_S, ""
                 self._note_success()
                 await _pause(self._wake, self._settings.poll_interval_s)
                 await asyncio.sleep(max(0.0, began_s + COALESCE_S - clock.monotonic_s()))
@@ -157,11 +169,15 @@ class Feed:
         if reason or not self._node_number:
             self._node_number = await self._register()
         if meta is None or reason:
+            await self._await_resync()
+            if self._stopping.is_set():
+                return
             await self._resync(meta, reason)
         elif not await self._poll(group, meta):
             return  # a resync follows at once
-        await self._tell()
         await self._keep_house()
+        if not self._is_hold_told or self._persisted_at_s > self._told_at_s:
+            self._news.set()
 
     def _note_failure(self, error: Exception) -> None:
         self._counters.add("aaad_replica_poll_failures_total")
@@ -173,6 +189,23 @@ class Feed:
             self._log.error("replica.write_failed", error=str(error))
         else:
             self._log.exception("bug", while_="following PostgreSQL")
+            self._note_bug(f"{type(error).__name__}: {error}")
+
+    def _note_bug(self, bug: str) -> None:
+        """Read everything anew after the same bug twice: one change that we cannot digest must not stop the feed."""
+        if bug == self._last_bug:
+            self._resync_reason, self._last_bug = FAILED_AGAIN, ""
+            return
+        self._last_bug = bug
+        if self._resync_reason == FAILED_AGAIN:
+            self._resync_reason = ""  # that did not help either: follow on, and try both in turn
+
+    async def _await_resync(self) -> None:
+        """Wait while resyncs come to nothing: each reads the whole database."""
+        wait_s = self._resync_due_s - clock.monotonic_s()
+        if wait_s > 0:
+            self._log.warning("replica.resync_delayed", wait_s=round(wait_s, 1))
+            await _pause(self._stopping, wait_s)
 
     def _note_away(self, error: StoreError) -> None:
         """Say once that PostgreSQL is away, and then now and then: each second of it would fill the log."""
@@ -224,16 +257,22 @@ class Feed:
             if self._resync_reason:
                 self._wake.set()
                 return False
+            self._resync_backoff_s = self._resync_due_s = 0.0
             limit = max(CHANGES_MAX, meta.count // CHANGES_DIVISOR)
             changes = await source.read_changes(queries, meta.snapshot, limit)
             if "truncate" in changes.kinds or changes.is_too_many:
                 self._resync_reason = TOO_MANY_CHANGES if changes.is_too_many else "a table was truncated"
                 self._wake.set()
                 return False
-            batch = await self._read_batch(queries, head, changes)
-            if self._checksum.is_due:
+            is_checked = self._checksum.is_due
+            batch = await self._read_batch(queries, head, changes, is_checked=is_checked)
+            if is_checked:
                 await self._checksum.begin(group, queries)
+        if is_checked and not self._needs_tables(head, changes) and batch.tables is not None:
+            await self._check_tables(meta, batch.tables)
         await self._apply(meta, batch, head)
+        for login_id in sorted(changes.impossible_ids)[:PROBLEMS_TOLD_MAX]:
+            self._log.error("replica.row_unusable", login_id=login_id, problem="id: outside 1 to 2147483647")
         if self._meta is not None:
             self._checksum.expect(self._meta.count, self._meta.digest)
         if changes.newest_at_s is not None:
@@ -243,15 +282,31 @@ class Feed:
         self._counters.set_seconds("aaad_replica_polled_at_seconds", clock.wall_s())
         return True
 
-    async def _read_batch(self, queries: Queries, head: source.Head, changes: source.Changes) -> Batch:
-        is_accepted = head.hold_state == holds.ACCEPTED
-        needs_tables = self._rereads_tables or is_accepted or bool(changes.kinds & source.TABLE_KINDS)
+    def _needs_tables(self, head: source.Head, changes: source.Changes) -> bool:
+        return self._rereads_tables or head.hold_state == holds.ACCEPTED or bool(changes.kinds & source.TABLE_KINDS)
+
+    async def _check_tables(self, meta: ReplicaMeta, fresh: Tables) -> None:
+        """Tell that the small tables had changed without a trace; the poll that read them applies it."""
+
+        def read_served() -> Tables:
+            with self._generation().read() as read:
+                return read.tables()
+
+        served: Tables = await self._in_thread(read_served)
+        is_held = bool(meta.held_nases or meta.held_plans)  # then they differ, and that is told already
+        if replace(fresh, generation=served.generation) != served and not is_held:
+            self._log.error("replica.checksum_differs", of="tables")
+
+    async def _read_batch(
+        self, queries: Queries, head: source.Head, changes: source.Changes, *, is_checked: bool
+    ) -> Batch:
+        needs_tables = is_checked or self._needs_tables(head, changes)
         logins = dict.fromkeys(self._retry_ids, False) | changes.logins
         return Batch(
             snapshot=head.snapshot,
             changes=await source.read_logins(queries, logins) if logins else [],
             tables=await source.read_tables(queries, self._node_number) if needs_tables else None,
-            is_hold_accepted=is_accepted,
+            is_hold_accepted=head.hold_state == holds.ACCEPTED,
         )
 
     async def _apply(self, meta: ReplicaMeta, batch: Batch, head: source.Head) -> None:
@@ -274,7 +329,10 @@ class Feed:
     async def _resync(self, meta: ReplicaMeta | None, reason: str) -> None:
         self._log.warning("replica.resync_started", reason=reason)
         began_s = clock.monotonic_s()
-        database = self._connect("feed resync", BULK_TIMEOUT_S)
+        adopted = await self._database.fetchrow(source.STATEMENTS["adopt_change_log"])
+        if adopted is not None and adopted["is_adopted"]:
+            self._log.warning("replica.change_log_adopted")
+        database = self._connect("feed resync", self._settings.statement_timeout_s)
         try:
             written: Written = await resync(
                 database,
@@ -284,14 +342,20 @@ class Feed:
                 reason=reason,
                 node_number=self._node_number,
                 limits=self._settings.brake,
+                read_exempt=self._read_exempt,
                 stopping=self._stopping,
             )
         finally:
-            await database.close()
+            await _close(database)
         self._checksum.forget()
+        if meta is not None and meta.system_identifier != written.meta.system_identifier:
+            self._checksum.hasten()  # a dump that is still being restored leaves no trace in the log
         self._resync_reason = ""
+        self._resync_backoff_s = min(RESYNC_BACKOFF_MAX_S, max(RESYNC_BACKOFF_INITIAL_S, 2 * self._resync_backoff_s))
+        self._resync_due_s = clock.monotonic_s() + self._resync_backoff_s
         self._rereads_tables = False
         self._is_hold_told = False
+        self._told_hold_id = None
         self._take_over(written)
         self._counters.add("aaad_replica_resyncs_total")
         self._counters.set_seconds("aaad_replica_polled_at_seconds", clock.wall_s())
@@ -299,6 +363,13 @@ class Feed:
         self._log.info(
             "replica.resync_finished", logins=written.meta.count, seconds=round(clock.monotonic_s() - began_s, 3)
         )
+
+    async def _read_exempt(self, snapshot: str) -> frozenset[int]:
+        database = self._connect("feed resync", EXEMPT_TIMEOUT_S)
+        try:
+            return await source.read_exempt_logins(database, snapshot)
+        finally:
+            await _close(database)
 
     def _take_over(self, written: Written) -> None:
         """Note what a write came to."""
@@ -326,43 +397,70 @@ class Feed:
             raise StoreError("this node could not be registered in net.node")
         return int(row["id"])
 
+    async def _report(self) -> None:
+        """Tell the cluster what is applied and held here, in a task and on a connection of its own.
+
+        A stranger's lock on net.node or net.hold makes this wait, and no change.
+        """
+        is_told = True
+        while True:
+            await _pause(self._news, TELL_EVERY_S)
+            self._news.clear()
+            try:
+                await self._tell()
+            except StoreError as error:
+                if is_told:
+                    self._log.warning("replica.report_failed", error=str(error))
+                is_told = False
+                await asyncio.sleep(TELL_RETRY_S)
+            except Exception:  # noqa: BLE001  our own bug must not end the feed
+                self._log.exception("bug", while_="reporting")
+                await asyncio.sleep(TELL_RETRY_S)
+            else:
+                is_told = True
+
     async def _tell(self) -> None:
-        """Tell the cluster which snapshot is applied here, and what is held."""
         meta = self._meta
         if meta is None:
             return
-        if not self._is_hold_told:
+        if not self._is_hold_told and self._told_hold_id is None:
             await self._tell_hold(meta)
         now_s = clock.monotonic_s()
-        if self._persisted_at_s > self._told_at_s or now_s - self._told_at_s > TELL_EVERY_S:
-            tag = await self._database.execute(source.STATEMENTS["tell_snapshot"], meta.node_number, meta.snapshot)
-            self._told_at_s = now_s
-            if tag != "UPDATE 1":  # an operator removed this node, and here it is again
-                self._node_number = 0
-                self._rereads_tables = True
+        tag = await self._telling.execute(source.STATEMENTS["tell_snapshot"], meta.node_number, meta.snapshot)
+        self._told_at_s = now_s
+        if tag != "UPDATE 1":  # an operator removed this node, and here it is again
+            self._node_number = 0
+            self._rereads_tables = True
 
     async def _tell_hold(self, meta: ReplicaMeta) -> None:
-        generation = self._generation()
-        if self._held_count:
-            hold_id = await holds.open_hold(
-                self._database,
-                node_number=meta.node_number,
-                kind="changes",
-                cut_off_count=self._held_count,
-                logins_count=meta.count,
-                sample=await self._in_thread(held_sample, generation, meta, holds.SAMPLE_MAX),
-            )
-        else:
-            hold_id = 0
-            if meta.hold_id:
-                await holds.close_hold(self._database, meta.hold_id)
+        self._is_hold_told = True  # until the loop finds news meanwhile
+        hold_id = 0
+        try:
+            if held_count := self._held_count:
+                hold_id = await holds.open_hold(
+                    self._telling,
+                    node_number=meta.node_number,
+                    kind="changes",
+                    cut_off_count=held_count,
+                    logins_count=meta.count,
+                    sample=await self._in_thread(held_sample, self._generation(), meta, holds.SAMPLE_MAX),
+                )
+            elif meta.hold_id:
+                await holds.close_hold(self._telling, meta.hold_id)
+        except BaseException:
+            self._is_hold_told = False
+            raise
         if hold_id != meta.hold_id:
-            self._take_over(await self._in_thread(write_meta, generation, replace(meta, hold_id=hold_id)))
-        self._is_hold_told = True
+            self._told_hold_id = hold_id
+            self._wake.set()
 
     async def _keep_house(self) -> None:
         now_s = clock.monotonic_s()
         meta = self._meta
+        told_hold_id, self._told_hold_id = self._told_hold_id, None
+        if meta is not None and told_hold_id is not None:
+            meta = replace(meta, hold_id=told_hold_id)
+            self._take_over(await self._in_thread(write_meta, self._generation(), meta))
         if meta is not None and now_s - self._persisted_at_s > PERSIST_EVERY_S:
             self._take_over(await self._in_thread(write_meta, self._generation(), meta))
         if now_s - self._reaped_at_s > REAP_READERS_EVERY_S:
@@ -395,10 +493,21 @@ async def _pause(event: asyncio.Event, limit_s: float) -> None:
         pass
 
 
+async def _close(database: Database) -> None:
+    """Take leave of PostgreSQL, but not of a frozen one: its connection is cut."""
+    try:
+        async with asyncio.timeout(CLOSE_LIMIT_S):
+            await database.close()
+    except TimeoutError:
+        pass
+
+
 def _reason_to_resync(head: source.Head, meta: ReplicaMeta) -> str:
     """Return why changes cannot be followed from where the replica stands; empty if they can."""
     if head.system_identifier != meta.system_identifier:
         return "this is another database"
+    if head.is_log_strange:
+        return "a dump was restored: the change log is another cluster's"
     if head.timeline != meta.timeline:
         return "PostgreSQL is on another timeline"
     if head.is_from_the_future:

@@ -31,6 +31,7 @@ READERS_MAX = 126  # LMDB's own default: more than all processes of a node
 DATABASES_MAX = 8
 _MARK = Struct("<HHQ?")  # store version, record version, tables' generation, superseded
 LOGIN_ID = Struct(">I")  # big endian: LMDB's order is the order of numbers
+LOGIN_IDS = range(1, 1 << 31)  # which of PostgreSQL's integers a store can hold
 SOURCE = Struct("<Q")
 _PENDING = Struct("<Q?H")
 _INSTANT = Struct("<d")
@@ -44,7 +45,7 @@ class ReplicaMeta(msgspec.Struct, frozen=True, array_like=True):
     """
 
     snapshot: str  # pg_snapshot: every change that it sees is applied or held
-    system_identifier: str  # the cluster's system identifier and the database's number
+    system_identifier: str  # the cluster's system identifier, the numbers of the database and its change log
     timeline: str
     count: int
     digest: int  # exclusive or of every row's digest, 64 bits, unsigned

@@ -8,7 +8,8 @@ SELECT
     pg_is_in_recovery() AS is_standby,
     pg_current_snapshot()::text AS snapshot,
     (SELECT system_identifier::text FROM pg_control_system())
-        || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database()) AS system_identifier,
+        || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database())
+        || '/' || 'net.change'::regclass::oid::text AS system_identifier,
     CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline,
     extract(epoch FROM clock_timestamp())::float8 AS at_s,
     pg_snapshot_xmax($1::text::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) AS is_from_the_future,
@@ -16,16 +17,22 @@ SELECT
         OR EXISTS (SELECT FROM pg_snapshot_xip($1::text::pg_snapshot) AS open (xid)
             WHERE open.xid < horizon.pruned_below AND pg_visible_in_snapshot(open.xid, pg_current_snapshot()))
         AS is_pruned,
+    horizon.identity <> net.change_log_identity() AS is_log_strange,
     (SELECT state FROM net.hold WHERE id = $2::integer) AS hold_state
 FROM net.change_horizon AS horizon;
+
+-- name: adopt_change_log
+-- After a dump was restored its log speaks of another cluster's transactions, which must be forgotten first.
+SELECT net.adopt_change_log() AS is_adopted;
 
 -- name: find_changes
 -- The rows changed by transactions that the snapshot $1 did not see and this one sees, at most $2 log rows. To be
 -- invisible in $1 (pg_visible_in_snapshot) is to lie beyond it or to have been open in it: written so, an index finds
--- them, and a stranger's open transaction does not make each poll read all that was committed since it began.
+-- them, and a stranger's open transaction does not make each poll read all that was committed since it began. What
+-- lies beyond this snapshot belongs to another cluster: a dump's rows are visible before their number has come.
 WITH unseen AS (
     (SELECT kind, key, run_id, at FROM net.change
-        WHERE xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+        WHERE xid >= pg_snapshot_xmax($1::text::pg_snapshot) AND xid < pg_snapshot_xmax(pg_current_snapshot())
         ORDER BY xid LIMIT $2::integer)
     UNION ALL
     (SELECT kind, key, run_id, at FROM net.change
@@ -49,6 +56,7 @@ WITH unseen AS (
     FROM net.change
     LEFT JOIN net.run ON run.id = change.run_id
     WHERE (change.xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+                AND change.xid < pg_snapshot_xmax(pg_current_snapshot())
             OR change.xid = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
         AND EXISTS (SELECT FROM net.run WHERE brake_passed)
 ), changed AS (
@@ -83,8 +91,9 @@ SELECT * FROM net.login_source WHERE login_id = ANY ($1::integer[]);
 SELECT * FROM net.login_source WHERE login_id > $1::integer ORDER BY login_id LIMIT $2::integer;
 
 -- name: digest_logins
--- What every replica must come to at this snapshot.
-SELECT count(*)::bigint AS count, coalesce(bit_xor(digest), 0)::bigint AS digest FROM net.login_source;
+-- What every replica must come to at this snapshot. No replica holds an id below 1 (aaad/replica/layout.py).
+SELECT count(*)::bigint AS count, coalesce(bit_xor(digest), 0)::bigint AS digest FROM net.login_source
+WHERE login_id > 0;
 
 -- name: export_snapshot
 SELECT pg_export_snapshot() AS name;

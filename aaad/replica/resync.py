@@ -1,11 +1,13 @@
 """The resync (rule R1.2): the whole database read in one snapshot into a new generation, then swapped in.
 
 The old generation serves meanwhile, on a connection of its own the primary is read in chunks, so neither memory nor
-a statement grows with the number of logins. If anything fails the half-built generation is dropped.
+a statement grows with the number of logins, and every statement has the ordinary limit. If anything fails, or the
+process shall end, the half-built generation is dropped.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 
 from aaad import clock
@@ -37,6 +39,7 @@ async def resync(
     reason: str,
     node_number: int,
     limits: BrakeLimits,
+    read_exempt: Callable[[str], Awaitable[Set[int]]],
     stopping: asyncio.Event,
 ) -> Written:
     """Build a new generation and put it in force.
@@ -49,34 +52,47 @@ async def resync(
         reason: why; after too many changes the log still tells which of them passed a brake of their own.
         node_number: this node's number in net.node.
         limits: the brake's.
+        read_exempt: gives the logins that only runs with a brake of their own have changed since a snapshot; asked
+            after this resync has its own, so that what it says holds for this one, too.
         stopping: ends it early, with StoreError.
     """
     built: Generation = await in_thread(writer.build)
     try:
-        async with database.transaction("repeatable_read", readonly=True) as queries:
+        async with _until(stopping), database.transaction("repeatable_read", readonly=True) as queries:
             head = await source.read_head(queries, meta.snapshot if meta else None, meta.hold_id if meta else 0)
             # Of another database neither the hold's number nor the snapshot means anything.
             is_same = meta is not None and meta.system_identifier == head.system_identifier
             exempt: Set[int] = frozenset()
             if meta is not None and reason == TOO_MANY_CHANGES:
-                exempt = await source.read_exempt_logins(queries, meta.snapshot)
+                exempt = await read_exempt(meta.snapshot)
             tables = await source.read_tables(queries, node_number)
             exemptions = Exemptions(login_ids=exempt, is_hold_accepted=is_same and head.hold_state == holds.ACCEPTED)
             rebuild = Rebuild(writer.current if meta is not None else None, built, exemptions)
             async for rows in source.iterate_logins(queries):
                 await in_thread(rebuild.add, rows)
-                _check_not(stopping)
-        hold_id = meta.hold_id if meta is not None and is_same and head.hold_state == holds.OPEN else 0
-        written: Written = await in_thread(_finish, writer, rebuild, built, _Target(head, tables, hold_id), limits)
     except BaseException:
         await in_thread(writer.discard, built)
         raise
+    hold_id = meta.hold_id if meta is not None and is_same and head.hold_state == holds.OPEN else 0
+    written: Written = await in_thread(_finish, writer, rebuild, built, _Target(head, tables, hold_id), limits)
     return written
 
 
-def _check_not(stopping: asyncio.Event) -> None:
-    if stopping.is_set():
+@asynccontextmanager
+async def _until(stopping: asyncio.Event) -> AsyncIterator[None]:
+    """End the block with StoreError as soon as the process shall end, whatever it waits for."""
+
+    async def watch() -> None:
+        await stopping.wait()
         raise StoreError("the resync was stopped, since this process ends")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(watch())
+            yield
+            watcher.cancel()
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 class _Target(NamedTuple):
@@ -89,6 +105,16 @@ def _finish(
     writer: ReplicaWriter, rebuild: Rebuild, built: Generation, target: _Target, limits: BrakeLimits
 ) -> Written:
     """Decide what stays held, describe the generation, put it in force."""
+    try:
+        written = _complete(rebuild, built, target, limits)
+        writer.swap(built)
+    except BaseException:
+        writer.discard(built)
+        raise
+    return written
+
+
+def _complete(rebuild: Rebuild, built: Generation, target: _Target, limits: BrakeLimits) -> Written:
     now_s = clock.wall_s()
     applied = rebuild.finish(limits, now_s)
     merged = rebuild.tables(target.tables, keeps_lost=applied.newly_held_count > 0)
@@ -107,7 +133,7 @@ def _finish(
     with built.write() as write:
         write.put_tables(merged.tables)
         write.put_meta(meta)
-        written = Written(
+        return Written(
             meta=meta,
             applied_count=applied.applied_count,
             newly_held_count=applied.newly_held_count,
@@ -115,5 +141,3 @@ def _finish(
             unusable_count=write.problem_count(),
             problems=applied.problems,
         )
-    writer.swap(built)
-    return written

@@ -13,6 +13,7 @@ from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.policy.facts import PlanFacts
 from aaad.replica.compile import DIGEST_MASK, CompiledLogin, LoginChange, compile_login
+from aaad.replica.layout import LOGIN_IDS
 from aaad.replica.record import NasRow, ParameterRow, RouterRow, Tables
 
 STATEMENTS = load_statements(Path(__file__).with_name("queries.sql"))
@@ -31,6 +32,7 @@ class Head:
     at_s: float  # PostgreSQL's clock
     is_from_the_future: bool  # the snapshot asked about is newer than PostgreSQL itself
     is_pruned: bool  # changes since the snapshot asked about are not in the log any more
+    is_log_strange: bool  # a dump was restored: the log speaks of another cluster's transactions
     hold_state: str  # of the hold asked about; empty: there is no such row
 
 
@@ -41,6 +43,7 @@ class Changes:
     kinds: frozenset[str]
     logins: dict[int, bool]  # login id -> whether every change of it comes of runs that passed a brake
     is_too_many: bool
+    impossible_ids: frozenset[int]  # left out: no store can hold them
     newest_at_s: float | None  # when the newest change's transaction began, by PostgreSQL's clock
 
 
@@ -58,6 +61,7 @@ async def read_head(queries: Queries, snapshot: str | None, hold_id: int) -> Hea
         at_s=row["at_s"],
         is_from_the_future=bool(row["is_from_the_future"]),
         is_pruned=bool(row["is_pruned"]),
+        is_log_strange=row["is_log_strange"],
         hold_state=row["hold_state"] or "",
     )
 
@@ -68,9 +72,13 @@ async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:
     logins: dict[int, bool] = {}
     if sum(row["rows_count"] for row in rows) < limit:
         await _resolve_logins(queries, rows, logins)
+    impossible_ids = frozenset(login_id for login_id in logins if login_id not in LOGIN_IDS)
+    for login_id in impossible_ids:
+        del logins[login_id]
     return Changes(
         kinds=frozenset(row["kind"] for row in rows),
         logins=logins,
+        impossible_ids=impossible_ids,
         is_too_many=sum(row["rows_count"] for row in rows) >= limit or len(logins) >= limit,
         newest_at_s=max((row["newest_at_s"] for row in rows), default=None),
     )

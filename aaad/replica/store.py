@@ -315,9 +315,10 @@ class ReplicaWriter:
             shutil.rmtree(old.folder, ignore_errors=True)
 
     def discard(self, built: Generation) -> None:
-        """Drop a generation whose build failed."""
+        """Drop a generation whose build failed, unless it was named already: then only its opening failed."""
         built.close()
-        shutil.rmtree(built.folder, ignore_errors=True)
+        if _current_name(self._directory) != built.folder.name:
+            shutil.rmtree(built.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Close the generation in force and let another process write."""

@@ -4,8 +4,13 @@ import asyncio
 from pathlib import Path
 from time import monotonic
 
+import pytest
 from replica_node import Node, erp, expected_contents, running, seed, until
 
+from aaad.db.connection import Database
+from aaad.errors import StoreError
+from aaad.replica import source
+from aaad.replica.batch import write_batch
 from aaad.replica.store import ReplicaWriter
 
 
@@ -237,6 +242,179 @@ async def test_pruning_below_an_open_writer_is_no_gap(dsn: str, tmp_path: Path) 
         assert node.count("resyncs_total") == 1
         await opened.commit()
         await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY", 2.0)
+
+
+async def test_a_pruned_commit_of_an_open_writer_is_a_gap(dsn: str, tmp_path: Path) -> None:
+    """The stored snapshot lies beyond the horizon, but a transaction that was open in it has ended and was pruned."""
+    await seed(dsn, 10)
+    async with erp(dsn) as stranger, erp(dsn) as sql:
+        async with running(Node(dsn, tmp_path)) as node:
+            await until(lambda: node.meta)
+            opened = stranger.transaction()
+            await opened.start()
+            await stranger.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 2")
+            await until(lambda: node.standing("user000002") == "BLOCKED_MANUALLY", 1.0)
+        await opened.commit()
+        await sql.execute("SELECT net.prune_changes(interval '0')")
+        async with running(Node(dsn, tmp_path)) as node:
+            await until(lambda: node.count("resyncs_total") == 2)
+            assert node.standing("user000001") == "BLOCKED_MANUALLY"
+
+
+async def test_a_standby_is_refused(dsn: str) -> None:
+    """Its snapshots know nothing of the primary's open transactions."""
+    database = Database(dsn, connect_timeout_s=2, statement_timeout_s=2, application_name="test")
+    async with database.transaction() as queries:
+        assert (await source.read_head(queries, None, 0)).timeline == "00000001"
+        await queries.execute("CREATE SCHEMA standby")
+        await queries.execute(
+            "CREATE FUNCTION standby.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'"
+        )
+        await queries.execute("SET LOCAL search_path = standby, pg_catalog")
+        with pytest.raises(StoreError, match="standby"):
+            await source.read_head(queries, None, 0)
+    await database.close()
+
+
+RESTORED_ELSEWHERE = """
+UPDATE net.change_horizon SET identity = 'another cluster', pruned_below = '9000000000';
+INSERT INTO net.change (xid, kind, key) VALUES
+    ('8000000000', 'truncate', 0), ('8000000001', 'login', 1), ('8000000002', 'contract', 2)
+"""
+
+
+async def test_a_dump_restored_into_another_cluster_is_read_once(dsn: str, tmp_path: Path) -> None:
+    """Its change log and horizon speak of transactions that this cluster has not reached for years."""
+    await seed(dsn, 10)
+    async with erp(dsn) as sql:
+        await sql.execute(RESTORED_ELSEWHERE)
+        async with running(Node(dsn, tmp_path)) as node:
+            await until(lambda: node.count("polls_total") >= 3)
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+            await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY", 1.0)
+            assert node.count("resyncs_total") == 1
+            await sql.execute(RESTORED_ELSEWHERE)  # only the log's rows, under a running node
+            await until(lambda: node.count("resyncs_total") == 2)
+            applied, polls = node.count("changes_applied_total"), node.count("polls_total")
+            await until(lambda: node.count("polls_total") >= polls + 3)
+            assert node.count("resyncs_total") == 2
+            assert node.count("changes_applied_total") == applied  # nothing comes again at each poll
+
+
+async def test_changes_of_the_future_are_left_alone(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 10)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute("INSERT INTO net.change (xid, kind, key) VALUES ('8000000000', 'truncate', 0)")
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+        await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY", 1.0)
+        assert node.count("resyncs_total") == 1
+
+
+async def test_resyncs_that_come_to_nothing_are_rare(dsn: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("aaad.replica.feed._reason_to_resync", lambda head, meta: "whatever it is")
+    await seed(dsn, 10)
+    async with running(Node(dsn, tmp_path)) as node:
+        await until(lambda: node.meta)
+        await asyncio.sleep(1.5)
+        assert node.count("resyncs_total") == 2  # at 0 s and 1 s; the next at 3 s
+
+
+async def test_a_log_made_anew_is_another_database(dsn: str, tmp_path: Path) -> None:
+    """What `pg_dump --clean` restored in place left no trace: the same cluster, the same database, new tables."""
+    await seed(dsn, 10)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        async with sql.transaction():
+            await sql.execute("SET LOCAL session_replication_role = replica")
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+            await sql.execute("ALTER TABLE net.change RENAME TO change_before")
+            await sql.execute("CREATE TABLE net.change (LIKE net.change_before INCLUDING ALL)")
+        await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY")
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 2")
+        await until(lambda: node.standing("user000002") == "BLOCKED_MANUALLY", 2.0)
+        assert node.count("resyncs_total") == 2
+
+
+async def test_small_tables_changed_without_a_trace(dsn: str, tmp_path: Path) -> None:
+    """They are read again at each checksum, and what the brake would hold, it holds here, too."""
+    await seed(dsn, 10)
+    async with running(Node(dsn, tmp_path, checksum_interval_s=0.3)) as node, erp(dsn) as sql:
+        await until(lambda: node.feed._checksum.finished_count >= 1)
+        async with sql.transaction():
+            await sql.execute("SET LOCAL session_replication_role = replica")
+            await sql.execute("UPDATE erp.plan SET download = '77M' WHERE id = 1")
+            await sql.execute("UPDATE net.nas SET secret_previous = secret, secret = 'new'")
+        await until(lambda: node.tables().plans[0].download == "77M")
+        assert node.tables().nases[0].secret == b"new"
+        async with sql.transaction():
+            await sql.execute("SET LOCAL session_replication_role = replica")
+            await sql.execute("DELETE FROM net.nas")
+        await until(lambda: node.meta.held_nases)
+        assert len(node.tables().nases) == 1
+        assert node.count("resyncs_total") == 1
+
+
+async def test_an_impossible_id_stops_nothing(dsn: str, tmp_path: Path) -> None:
+    """The schema refuses it; if it comes to that all the same, it is told and left out."""
+    await seed(dsn, 10)
+    async with erp(dsn) as sql:
+        await sql.execute("ALTER TABLE erp.login DROP CONSTRAINT IF EXISTS login_id_positive")
+        async with running(Node(dsn, tmp_path, checksum_interval_s=0.3)) as node:
+            await until(lambda: node.meta)
+            for impossible in (0, -1, -(2**31)):
+                await sql.execute(
+                    "INSERT INTO erp.login (id, contract_id, name, password) VALUES ($1, 1, 'x' || $1::int, 'x')",
+                    impossible,
+                )
+            await sql.execute(
+                "INSERT INTO net.change (kind, key) VALUES ('contract', -5), ('client', 0), ('nas', -7)"
+            )
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+            await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY", 1.0)
+            finished = node.feed._checksum.finished_count
+            await until(lambda: node.feed._checksum.finished_count >= finished + 2)
+            assert (node.count("poll_failures_total"), node.count("resyncs_total")) == (0, 1)
+            await sql.execute("DELETE FROM erp.login WHERE id <= 0")
+            await sql.execute("UPDATE erp.contract SET access_status = 'A' WHERE id = 1")
+            await until(lambda: node.standing("user000001") == "GRANTED", 1.0)
+
+
+async def test_a_bug_at_one_change_does_not_stop_the_feed(dsn: str, tmp_path: Path, monkeypatch) -> None:
+    """Two polls that fail in the same way are followed by a resync, which needs no change one by one."""
+
+    def fail_at_7(generation, meta, batch, *rest):  # type: ignore[no-untyped-def]
+        if any(change.login_id == 7 for change in batch.changes):
+            raise OverflowError("a bug of ours")
+        return write_batch(generation, meta, batch, *rest)
+
+    monkeypatch.setattr("aaad.replica.feed.write_batch", fail_at_7)
+    await seed(dsn, 10)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.count("polls_total"))
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id IN (7, 8)")
+        await until(lambda: node.standing("user000007") == "BLOCKED_MANUALLY", 2.0)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 9")
+        await until(lambda: node.standing("user000009") == "BLOCKED_MANUALLY", 1.0)
+        assert (node.count("poll_failures_total"), node.count("resyncs_total")) == (2, 2)
+
+
+async def test_a_lock_on_what_is_reported_delays_no_change(dsn: str, tmp_path: Path) -> None:
+    """Somebody left `SELECT … FROM net.node FOR UPDATE` open."""
+    await seed(dsn, 100)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as stranger, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        async with stranger.transaction():
+            await stranger.execute("SELECT FROM net.node FOR UPDATE")
+            for number in range(1, 21):
+                await sql.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = $1", number)
+                name = f"user{number:06d}"
+                await until(lambda name=name: node.login(name).plan_id == 2, 1.0)
+            await sql.execute("DELETE FROM erp.login WHERE id > 20")  # its hold needs the same row
+            await until(lambda: node.count("held_logins") == 80, 1.0)
+            assert node.count("poll_failures_total") == 0
+        await until(lambda: node.meta.hold_id, 4.0)
 
 
 async def test_a_checksum_difference_forces_a_resync(dsn: str, tmp_path: Path) -> None:

@@ -119,6 +119,30 @@ async def test_postgresql_frozen_at_the_end(own_postgres: EmbeddedPostgres, tmp_
             assert monotonic() - began < 4
 
 
+async def test_postgresql_frozen_during_a_resync(own_postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch) -> None:
+    """Neither the ordinary limit of a statement nor the end of the process waits for the whole database."""
+    monkeypatch.setattr("aaad.replica.source.ROWS_PER_READ", 2)
+    dsn = await own_database(own_postgres, "frozen_in_resync")
+    await seed(dsn, 2000)
+    for limit_s in (0.5, 60.0):
+        node = Node(dsn, tmp_path, name=f"node-{limit_s}", statement_timeout_s=limit_s, connect_timeout_s=0.5)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(running(node))
+            await until(lambda node=node: list(node.directory.glob("*/data.mdb")))
+            await asyncio.sleep(0.1)  # in the midst of a thousand chunks
+            with frozen(own_postgres):
+                if limit_s < 1:
+                    await until(lambda node=node: node.count("poll_failures_total"), 3.0)
+                else:
+                    await asyncio.sleep(0.1)
+                assert node.meta is None
+                began = monotonic()
+                node.stopping.set()
+                await stack.aclose()
+                assert monotonic() - began < 4
+        assert not list(node.directory.glob("*/data.mdb"))  # the half-built one is gone
+
+
 async def test_started_without_postgresql(tmp_path: Path) -> None:
     node = Node("postgresql://nobody@127.0.0.1:9/none", tmp_path)
     async with running(node):
