@@ -18,7 +18,7 @@ from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.sessions.changes import KINDS, check
 from aaad.sessions.store import CursorLost, DrainStore, Skipped, is_refused
-from aaad.spool.directory import read_drained, write_drained
+from aaad.spool.directory import find_spool_id, read_drained, write_drained
 from aaad.spool.reader import Batch, SpoolReader
 from aaad.spool.records import Record, decode
 from aaad.spool.retention import Removed, mark_drained, remove_drained
@@ -112,6 +112,8 @@ class Slot:
             if tail is not None:
                 self._leave_copy(Tail(self._cursor, tail.next_sequence))
             return False
+        if find_spool_id(self._directory) != self.spool_id:
+            return False  # somebody removed the folder: the tail may be of the spool that was begun in its place
         await self._apply(self._cursor, batch)
         return True
 

@@ -3,7 +3,8 @@
 Rules R6.2 and R6.3: a batch is durable when `append` returns; when it raises OSError nothing of the batch counts.
 A segment on which anything failed is never written or synced again (after a failed fsync the kernel may have
 thrown the pages away and call the next one a success): the next segment's header says how far it is valid.
-Nothing is ever appended to a segment that an earlier life of the process opened.
+Nothing is ever appended to a segment that an earlier life of the process opened. A folder that somebody removed
+or moved away is given up, and a new spool with an id of its own begun in its place.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aaad.clock import wall_ns
 from aaad.spool.directory import (
@@ -70,7 +71,6 @@ class Appender:
         directory: Path,
         *,
         slot: str,
-        life: UUID,
         segment_bytes: int,
         bytes_max: int,
         write: Write = os.pwrite,
@@ -79,7 +79,7 @@ class Appender:
         """Touch nothing yet: the disk may be the very thing that is broken."""
         self._directory = directory
         self._slot = slot
-        self._life = life
+        self.life = uuid4()
         self._segment_bytes = segment_bytes
         self._bytes_max = bytes_max
         self._write = write
@@ -95,7 +95,7 @@ class Appender:
     @property
     def cut(self) -> Cut:
         """Behind what, and up to which segment, nothing of this life counts so far."""
-        return Cut(self._life, self.tail.position, self._last_number)
+        return Cut(self.life, self.tail.position, self._last_number)
 
     def load(self) -> None:
         """Take the directory and find the end of what lies there; OSError if the disk does not let us."""
@@ -111,6 +111,17 @@ class Appender:
         self._last_number = recovered.tail.position.segment
         self.spool_id = recovered.spool_id
         self._release_unused(recovered.tail.position)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether what is open still lies where the drain looks for it."""
+        segment = self._segment
+        return self._is_tail_in_place() and (
+            segment is None or _is_at(segment.descriptor, segment_path(self._directory, segment.number))
+        )
+
+    def _is_tail_in_place(self) -> bool:
+        return self._tail_descriptor is None or _is_at(self._tail_descriptor, self._directory / "tail")
 
     def append(self, batch: Sequence[Stored]) -> None:
         """Make these records durable and publish them; OSError if that is not so, and then none of them counts."""
@@ -133,9 +144,12 @@ class Appender:
             sequence += 1
         self._write_all(segment.descriptor, b"".join(frames), segment.end)
         self._sync(segment.descriptor)
+        assert self._tail_descriptor is not None
+        if not os.fstat(segment.descriptor).st_nlink or not os.fstat(self._tail_descriptor).st_nlink:
+            # Before the tail: the drain may still have the segment open, and the batch is stored once more elsewhere.
+            raise OSError(errno.ESTALE, "the spool's files were removed")
         # The tail is written and not mapped: on a file system that turned read-only a store would be a SIGBUS.
         tail = Tail(Position(segment.number, offset), sequence)
-        assert self._tail_descriptor is not None
         self._write_all(self._tail_descriptor, encode_tail(tail), 0)
         segment.end, self.tail = offset, tail
 
@@ -149,6 +163,11 @@ class Appender:
 
     def open_segment(self) -> _Segment:
         """Begin a fresh segment; OSError if the disk or the spool's bound does not let us."""
+        if not self._is_tail_in_place():
+            # The folder is gone with all that waited in it: another spool. If it is still there, a new life: what
+            # this one handed over cuts off its own segments by their numbers.
+            self.close()
+            self.life = uuid4()
         self.load()
         assert self.spool_id is not None
         self._close_segment()
@@ -158,7 +177,7 @@ class Appender:
         number = self._last_number  # spent even if opening fails: a life never uses a number twice
         header = Header(
             spool_id=self.spool_id,
-            life=self._life,
+            life=self.life,
             slot=self._slot,
             number=number,
             created_us=wall_ns() // 1000,
@@ -207,17 +226,27 @@ class Appender:
 
     def _close_segment(self) -> None:
         if self._segment is not None:
+            path = segment_path(self._directory, self._segment.number)
+            if _is_at(self._segment.descriptor, path):
+                self._release_unused(Position(self._segment.number, self._segment.end))
             os.close(self._segment.descriptor)
-            self._release_unused(Position(self._segment.number, self._segment.end))
             self._segment = None
 
     def close(self) -> None:
         """Let go of the directory."""
         self._close_segment()
+        self.tail, self._last_number = Tail(START, 0), 0
         for descriptor in (self._tail_descriptor, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
         self._tail_descriptor = self._lock = self.spool_id = None
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
 
 
 def _lock_patiently(directory: Path) -> int:

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 from aaad.clock import monotonic_s, wall_s
 from aaad.errors import SpoolError
@@ -83,11 +82,9 @@ class SpoolWriter:
         if bytes_max < 2 * segment_bytes:
             raise SpoolError("bytes_max must hold at least two segments")
         self._directory = directory
-        self._life = uuid4()
         self._appender = Appender(
             directory,
             slot=directory.name,
-            life=self._life,
             segment_bytes=segment_bytes,
             bytes_max=bytes_max,
             write=write,
@@ -106,7 +103,7 @@ class SpoolWriter:
         self._refuse_until_s = 0.0
         self._is_broken = False
         self._is_full = False
-        self._risk_at_s = 0.0
+        self._look_at_s = 0.0
         self._retry_at_s = 0.0
         self._retry_after_s = RETRY_INITIAL_S
         self._thread = threading.Thread(target=self._run, name=f"spool-{directory.name}", daemon=True)
@@ -261,8 +258,8 @@ class SpoolWriter:
         cut = self._appender.cut
         return Handoff(
             # A spool whose very id cannot be read has written nothing in this life: any id does.
-            spool_id=self._appender.spool_id or self._life,
-            life=self._life,
+            spool_id=self._appender.spool_id or self._appender.life,
+            life=self._appender.life,
             slot=self._directory.name,
             number=self._handoffs,
             segment=cut.position.segment,
@@ -280,7 +277,11 @@ class SpoolWriter:
         return True
 
     def _look_after(self) -> bool:
-        """Try a broken disk although nothing is to be written, and publish the gauge: at most each second."""
+        """Try a broken disk although nothing is to be written; miss a folder that was removed; publish the gauge."""
+        if monotonic_s() >= self._look_at_s:
+            self._look_at_s = monotonic_s() + IDLE_S
+            self._look_at_place()
+            self._publish_risk()
         if self._is_broken and self._may_try():
             try:
                 self._appender.open_segment()
@@ -288,11 +289,17 @@ class SpoolWriter:
                 self._note_broken(error)
             else:
                 self._note_whole()
-        if self._counters is not None and monotonic_s() >= self._risk_at_s:
-            self._risk_at_s = monotonic_s() + IDLE_S
+        return True
+
+    def _look_at_place(self) -> None:
+        if not self._is_broken and not self._appender.is_in_place:
+            self._note_broken(OSError(errno.ESTALE, "the spool's files were removed"))
+            self._retry_at_s = 0.0
+
+    def _publish_risk(self) -> None:
+        if self._counters is not None:
             with contextlib.suppress(OSError):  # the number is only a gauge
                 self._set("aaad_spool_records_at_risk", self._records_at_risk())
-        return True
 
     def _records_at_risk(self) -> int:
         drained = read_drained(self._directory)

@@ -529,6 +529,20 @@ async def test_a_spool_that_was_begun_anew_is_followed(house):
     assert await house.value("SELECT count(*) FROM net.spool_cursor") == 2
 
 
+async def test_a_spool_that_is_removed_under_its_writer_loses_nothing_that_came_later(house):
+    spool = SpoolWriter(house.root / "radius-0", segment_bytes=SEGMENT_BYTES, bytes_max=1 << 30)
+    spool.start()
+    async with house.draining():
+        assert await put_one(spool, refused(1))
+        await house.until("SELECT count(*) FROM net.refusal", 1)
+        shutil.rmtree(house.root / "radius-0")
+        for number in range(2, 30):
+            assert await put_one(spool, refused(number))
+        await house.until("SELECT count(*) FROM net.refusal", 29)
+    assert spool.stop(5)
+    assert set((await house.refusals()).values()) == {1}
+
+
 async def test_after_a_power_cut_a_slot_without_writer_is_drained_to_its_end(house):
     house.put([refused(1)])
     old_tail = (house.root / "radius-0" / "tail").read_bytes()

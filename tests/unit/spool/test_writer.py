@@ -369,6 +369,54 @@ def test_after_a_power_cut_every_acknowledged_record_is_there(directory, disk, t
     spool.stop(5)
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_removed_folder_is_missed_at_once_and_begun_anew(directory, moves):
+    spool = writer(directory)
+    put(spool, names(0, 3))
+    old_id = SpoolReader(directory).spool_id
+    if moves:
+        directory.rename(directory.with_name("elsewhere"))
+        wait_for(directory.exists)
+    else:
+        shutil.rmtree(directory)
+    records = [b"%04d" % number + bytes(9000) for number in range(20)]  # over several segments
+    assert put(spool, records) == dict.fromkeys(records, True)
+    assert SpoolReader(directory).spool_id != old_id
+    assert drained(directory)[0] == records, "all that was acknowledged since is there"
+    assert has_writer(directory)
+    spool.stop(5)
+
+
+def test_a_removed_folder_is_missed_without_any_record_and_told(directory, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "IDLE_S", 0.05)
+    counters = CounterFile(tmp_path / "counters", SPOOL_COUNTERS)
+    spool = writer(directory, counters=counters)
+    put(spool, names(0, 3))
+    shutil.rmtree(directory)
+    wait_for(lambda: directory.exists() and segments(directory) == ["0000000001.segment"])
+    assert counters.cells[counters.index["aaad_spool_disk_failures_total"]] == 1
+    put(spool, [b"after"])
+    spool.stop(5)
+    assert drained(directory)[0] == [b"after"]
+
+
+@pytest.mark.parametrize("name", ["0000000001.segment", "tail", "spool_id"])
+def test_one_removed_file_costs_no_more_than_itself(directory, name):
+    spool = writer(directory)
+    put(spool, names(0, 3))
+    (directory / name).unlink()
+    put(spool, names(3, 6))
+    spool.stop(5)
+    assert drained(directory)[0] == names(3 if name.endswith("segment") else 0, 6)
+
+
+def wait_for(is_so) -> None:
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 _FULL_DISK = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
