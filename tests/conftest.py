@@ -19,7 +19,12 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL for this run, started once; fsync is on, as in life."""
-    settings = {"max_connections": "100", "shared_buffers": "32MB", "autovacuum_naptime": "1h"}
+    settings = {
+        "max_connections": "100",
+        "max_prepared_transactions": "2",
+        "shared_buffers": "32MB",
+        "autovacuum_naptime": "1h",
+    }
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), settings=settings) as server:
         yield server
 

@@ -285,8 +285,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _end_orphans(data: Path) -> None:
     """End what a killed predecessor left: its server, or that server's children, which die a moment later.
 
-    Every process of a cluster has the cluster's folder as its working directory. Only when none is left may a
-    stale postmaster.pid be removed: it is what keeps two servers apart.
+    Every process of a cluster has the cluster's folder as its working directory; so may a person's shell, which runs
+    another program and is left alone. Only when none is left may a stale postmaster.pid be removed: it is what keeps
+    two servers apart.
     """
     started_at = monotonic_s()
     while orphans := _processes_in(data):
@@ -304,13 +305,19 @@ def _end_orphans(data: Path) -> None:
 
 
 def _processes_in(folder: Path) -> list[int]:
+    """Return PostgreSQL's processes in a folder, whichever installation's they are."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             with contextlib.suppress(OSError):
-                if (process / "cwd").readlink() == folder:
+                if (process / "cwd").readlink() == folder and _runs_postgres(process):
                     found.append(int(process.name))
     return found
+
+
+def _runs_postgres(process: Path) -> bool:
+    # The kernel adds the word when an upgrade has replaced the program.
+    return (process / "exe").readlink().name.removesuffix(" (deleted)") == "postgres"
 
 
 def _stale_pid(data: Path) -> int:

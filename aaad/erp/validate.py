@@ -17,6 +17,7 @@ _SPACE = " \t\n\r\f\v\u00a0"
 _LETTERS = "A-Za-z0-9À-ÖØ-öø-įı-ſ"  # Latin letters with accents; not × ÷, nor İ, which has no single lower case
 _NAME_LENGTH_MAX = 64
 _EMAIL_LIST_LENGTH_MAX = 1000
+_ID_MAX = 2**31 - 1
 
 MAC_MESSAGE = "Formato do MAC é Inválido"
 SAVED_MESSAGE = "Dados salvos com sucesso"
@@ -40,6 +41,13 @@ _EMAIL_LIST = re.compile(rf"{_EMAIL}(;{_EMAIL})*")
 _EMAIL_MISTAKES = re.compile(r"(^|;)\.|\.\.|\.@|[@.]-|-\.")
 _SPEED = re.compile(r"[1-9][0-9]{0,6}[kM]")
 _NO_HOSTS = [IPv4Network(prefix) for prefix in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
+
+
+def identifier(field: str, value: int) -> int:
+    """Return an id of a row: what fits 31 bits and is not 0, which means "none"."""
+    if not 1 <= value <= _ID_MAX:
+        raise InvalidValue(field, f"a number from 1 to {_ID_MAX}")
+    return value
 
 
 def text(field: str, value: str) -> str:

@@ -115,11 +115,17 @@ async def test_a_change_carries_its_transaction_and_its_run(database: Database):
     assert [tuple(row) for row in rows] == [("client", 7, True), ("truncate", 7, True), ("client", None, False)]
 
 
-async def test_a_run_that_is_no_number_is_refused(database: Database):
-    with pytest.raises(StoreError, match="integer"):
-        async with database.transaction() as transaction:
-            await transaction.execute("SET LOCAL aaad.run = 'monday'")
-            await transaction.execute("UPDATE erp.client SET active = false")
+async def test_a_run_that_is_no_id_is_refused_by_name(database: Database):
+    for run in ("monday", "-1", "0", "1.5", "2147483648", "99999999999999999999"):
+        with pytest.raises(StoreError) as caught:
+            async with database.transaction() as transaction:
+                await transaction.execute(f"SET LOCAL aaad.run = '{run}'")
+                await transaction.execute("UPDATE erp.client SET active = false")
+        assert str(caught.value).startswith(f'aaad.run is "{run}": it must be the id of a row of net.run')
+        assert caught.value.sqlstate == "22023"
+    await database.execute("SET aaad.run = 7")
+    await database.execute("RESET aaad.run; UPDATE erp.client SET active = false")
+    assert [row["run_id"] for row in await database.fetch("SELECT run_id FROM net.change")] == [None]
 
 
 async def test_a_change_is_told_once_a_transaction_and_nothing_is_told_of_nothing(database: Database, dsn):

@@ -147,6 +147,18 @@ def test_a_strangers_process_number_in_postmaster_pid_does_not_stop_it(private_f
             stranger.kill()
 
 
+def test_an_operators_shell_in_the_clusters_folder_is_left_alone(private_folder: Path):
+    with EmbeddedPostgres(private_folder) as server:
+        fetch(server, "SELECT 1")
+    with subprocess.Popen(["sleep", "60"], cwd=private_folder / "data") as shell:
+        try:
+            with EmbeddedPostgres(private_folder) as server:
+                assert fetch(server, "SELECT 1") == 1
+            assert shell.poll() is None, "a stranger was ended"
+        finally:
+            shell.kill()
+
+
 def test_tells_why_it_does_not_start(private_folder: Path):
     server = EmbeddedPostgres(private_folder, settings={"shared_buffers": "nonsense"})
     with pytest.raises(EmbeddedError, match="shared_buffers"):

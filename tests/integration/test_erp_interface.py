@@ -36,6 +36,12 @@ async def test_every_example_does_what_it_says(connection: asyncpg.Connection):
     assert (41, "contract_changed", "status: A → D", "maria") in told
 
 
+async def test_a_followed_table_cannot_be_written_in_two_phases(connection: asyncpg.Connection):
+    await connection.execute(GRANTS[1])
+    with pytest.raises(asyncpg.FeatureNotSupportedError, match="NOTIFY"):
+        await connection.execute("BEGIN; INSERT INTO erp.branch (name) VALUES ('Norte'); PREPARE TRANSACTION 'x'")
+
+
 async def test_a_marked_transaction_marks_its_changes(connection: asyncpg.Connection):
     await connection.execute(GRANTS[1])
     for refused, sql in STEPS:
@@ -45,6 +51,130 @@ async def test_a_marked_transaction_marks_its_changes(connection: asyncpg.Connec
         "SELECT change.kind, change.key FROM net.change JOIN net.run ON run.id = change.run_id AND run.brake_passed"
     )
     assert [tuple(row) for row in marked] == [("contract", 40)]
+
+
+ATTACKS = {  # what a program with the rights above could try, to do more than they allow
+    "net.log_change": """
+        CREATE FUNCTION pg_temp.evil() RETURNS integer LANGUAGE sql AS 'INSERT INTO evil_ran VALUES (1) RETURNING 1';
+        CREATE TRIGGER evil AFTER UPDATE ON bait REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION net.log_change('x', 'pg_temp.evil()', '2');
+    """,
+    "erp.tell_client": """
+        CREATE TRIGGER evil AFTER UPDATE ON bait REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION erp.tell_client();
+    """,
+    "erp.tell_contract": """
+        CREATE TRIGGER evil AFTER UPDATE ON bait REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION erp.tell_contract();
+    """,
+    "erp.tell_login": """
+        CREATE TRIGGER evil AFTER UPDATE ON bait REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION erp.tell_login();
+    """,
+    "erp.tell_login_delete": """
+        CREATE TRIGGER evil AFTER DELETE ON bait REFERENCING OLD TABLE AS old_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION erp.tell_login_delete();
+    """,
+    "erp.check_login_accents": """
+        CREATE TRIGGER evil BEFORE UPDATE ON bait FOR EACH ROW EXECUTE FUNCTION erp.check_login_accents();
+    """,
+    "erp.check_document_required": """
+        CREATE TRIGGER evil BEFORE UPDATE ON bait FOR EACH ROW EXECUTE FUNCTION erp.check_document_required();
+    """,
+}
+BAIT = """
+CREATE TEMP TABLE evil_ran (one integer);
+CREATE TEMP TABLE bait (id integer, name text, active boolean);
+INSERT INTO bait VALUES (1, 'x', true);
+"""
+
+
+async def test_no_function_that_has_our_rights_serves_a_strangers_table(connection: asyncpg.Connection):
+    await connection.execute(GRANTS[1])
+    definers = await connection.fetch(
+        "SELECT oid::regproc::text AS name FROM pg_proc "
+        "WHERE prosecdef AND pronamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
+    )
+    assert {row["name"] for row in definers} == set(ATTACKS), "each has its attack here"
+    for function, attack in ATTACKS.items():
+        assert await attacked(connection, attack) == f"permission denied for function {function}"
+        # Also one that somebody was given by mistake checks for itself where it stands.
+        refused = await attacked(connection, attack, f"GRANT EXECUTE ON FUNCTION {function} TO erp_writer")
+        assert re.fullmatch(rf"{function} serves .+, not bait", refused), refused
+
+
+async def attacked(connection: asyncpg.Connection, attack: str, mistake: str = "SELECT 1") -> str:
+    """Return why it was refused."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(mistake)
+        await connection.execute("SET LOCAL ROLE erp_writer")
+        await connection.execute(BAIT)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError) as caught:
+            await connection.execute(attack + "UPDATE bait SET active = false, id = 2, name = 'y'; DELETE FROM bait")
+        return str(caught.value)
+    finally:
+        await transaction.rollback()
+
+
+async def test_no_trigger_function_may_be_attached_by_others(connection: asyncpg.Connection):
+    await connection.execute("CREATE ROLE erp_writer")
+    rows = await connection.fetch(
+        "SELECT oid::regproc::text AS name FROM pg_proc WHERE (prosecdef OR prorettype = 'trigger'::regtype) "
+        "AND pronamespace IN ('erp'::regnamespace, 'net'::regnamespace) "
+        "AND has_function_privilege('erp_writer', oid, 'EXECUTE')"
+    )
+    assert [row["name"] for row in rows] == []
+
+
+async def test_a_program_that_writes_logins_needs_rights_on_logins_only(connection: asyncpg.Connection):
+    await connection.execute("CREATE ROLE erp_writer; GRANT USAGE ON SCHEMA erp TO erp_writer")
+    await connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON erp.login TO erp_writer")
+    await connection.execute(STEPS[1][1])  # branches to logins, as the owner
+    await connection.execute("SET ROLE erp_writer")
+    await connection.execute("INSERT INTO erp.login (contract_id, name, password) VALUES (40, 'joão', 'any')")
+    await connection.execute("UPDATE erp.login SET password = 'other', mac = '001a2b3c4d5e' WHERE name = 'joão'")
+    await connection.execute("DELETE FROM erp.login WHERE name = 'joão'")
+    await connection.execute(
+        "RESET ROLE; INSERT INTO erp.parameter (name, value) VALUES ('block_accents_in_logins', 'S')"
+    )
+    await connection.execute("SET ROLE erp_writer")
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await connection.execute("INSERT INTO erp.login (contract_id, name, password) VALUES (40, 'joão', 'any')")
+    assert caught.value.constraint_name == "login_name_without_accents"
+    await connection.execute("RESET ROLE; GRANT SELECT, INSERT ON erp.client TO erp_writer")
+    await connection.execute("INSERT INTO erp.parameter (name, value) VALUES ('document_required', 'S')")
+    await connection.execute("SET ROLE erp_writer")
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        await connection.execute("INSERT INTO erp.client (branch_id, kind, name) VALUES (10, 'F', 'Bia')")
+    assert caught.value.constraint_name == "client_document_required"
+
+
+async def test_history_cannot_be_forged(connection: asyncpg.Connection):
+    await connection.execute(GRANTS[1])
+    await connection.execute("SET ROLE erp_writer; SET aaad.operator = 'joana'")
+    insert = "INSERT INTO erp.history (kind, text, operator, at, source) VALUES ('note', 'x', 'maria', '2020-01-01', "
+    with pytest.raises(asyncpg.InsufficientPrivilegeError) as caught:
+        await connection.execute(insert + "'system')")
+    assert caught.value.constraint_name == "history_system_by_triggers"
+    # Nor from within a trigger of one's own.
+    with pytest.raises(asyncpg.InsufficientPrivilegeError) as caught:
+        await connection.execute(
+            "CREATE TEMP TABLE bait (id integer);"
+            "CREATE FUNCTION pg_temp.forge() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN {insert}'system'); RETURN NEW; END $$;"
+            "CREATE TRIGGER forge BEFORE INSERT ON bait FOR EACH ROW EXECUTE FUNCTION pg_temp.forge();"
+            "INSERT INTO bait VALUES (1)"
+        )
+    assert caught.value.constraint_name == "history_system_by_triggers"
+    rows = [
+        await connection.fetchrow(insert + f"'{source}') RETURNING operator, now() - at < '1 minute' AS is_now")
+        for source in ("user", "api")
+    ]
+    assert [tuple(row) for row in rows] == [("joana", True), ("joana", True)]
+    await connection.execute("RESET aaad.operator")
+    assert await connection.fetchval(insert + "'api') RETURNING operator = session_user")
 
 
 def section(table: str) -> str:

@@ -1,6 +1,7 @@
 """Schema erp: each constraint by its name, and what keeps clients, contracts and logins consistent."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -109,13 +110,28 @@ REFUSED = [
     ("net.nas", NAS, {"secret": ""}, "nas_secret_form"),
     ("net.nas", NAS, {"secret": "testing123\n"}, "nas_secret_form"),
     ("net.nas", NAS, {"secret_previous": ""}, "nas_secret_previous_form"),
+    ("net.nas", NAS, {"secret_previous": "old"}, "nas_secret_previous_with_until"),
+    ("net.nas", NAS, {"secret_previous_until": datetime.now(UTC)}, "nas_secret_previous_with_until"),
     ("net.nas", NAS, {"kind": "Mikrotik"}, "nas_kind_form"),
     ("net.nas", NAS, {"message_authenticator": "maybe"}, "nas_message_authenticator_known"),
     ("net.nas", NAS, {"timeout_ms": 0}, "nas_timeout_range"),
     ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
     ("net.nas", NAS, {"address_space": 0}, "nas_address_space_range"),
     ("net.nas", NAS, {"coa_port": 0}, "nas_coa_port_range"),
-]
+    # An id is packed unsigned in 31 bits, and 0 stands for "none".
+    *(
+        (table, defaults, {"id": number}, f"{table.split('.')[1]}_id_range")
+        for table, defaults in {
+            "erp.branch": BRANCH, "erp.client": CLIENT, "erp.plan": PLAN, "erp.contract": CONTRACT,
+            "erp.login": LOGIN, "net.nas": NAS, "erp.parameter": PARAMETER, "erp.history": HISTORY,
+            "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
+            "net.router": {"nas_id": 1, "source_address": "192.0.2.1"}, "net.question": {"kind": "x"},
+            "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
+            "net.change": {"kind": "login", "key": 1},
+        }.items()
+        for number in (0, -1)
+    ),
+]  # fmt: skip
 
 
 async def test_every_rule_refuses_by_its_name(database: Database):
@@ -133,6 +149,17 @@ async def test_every_check_of_the_schema_is_tried_here(database: Database):
     )
     elsewhere = {"contract_suspended_in_order", "hold_state_known"}
     assert {row["conname"] for row in rows} - {constraint for *_, constraint in REFUSED} == elsewhere
+
+
+async def test_every_id_has_its_range(database: Database):
+    rows = await database.fetch(
+        "SELECT attrelid::regclass::text AS name FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
+        "WHERE attname = 'id' AND relkind = 'r' AND relnamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
+    )
+    tried = {table for table, _, values, _ in REFUSED if "id" in values}
+    assert {row["name"] for row in rows} == tried
+    error = await refusal(database, "UPDATE erp.plan SET id = 2147483648 WHERE id = 1")
+    assert error.sqlstate == "22003"  # the type's own end
 
 
 async def test_the_defaults_of_these_tests_are_accepted(database: Database):

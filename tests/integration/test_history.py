@@ -134,10 +134,13 @@ async def test_the_systems_rows_never_change(database: Database):
 
 
 async def test_an_entry_by_interface_never_changes_either(database: Database):
-    await database.execute(
-        "INSERT INTO erp.history (kind, text, operator, source) VALUES ('note', 'x', 'maria', 'api')"
-    )
-    assert await refused(database, "UPDATE erp.history SET text = 'y'") == "history_append_only"
+    await database.execute("INSERT INTO erp.history (kind, text, source) VALUES ('note', 'x', 'api')")
+    assert await refused(database, "UPDATE erp.history SET text = 'y'", operator="postgres") == "history_append_only"
+
+
+async def test_not_even_the_owner_writes_as_the_system(database: Database):
+    forged = "INSERT INTO erp.history (kind, text, source) VALUES ('login_changed', 'x', 'system')"
+    assert await refused(database, forged) == "history_system_by_triggers"
 
 
 async def test_a_note_may_be_corrected_by_its_author_only(database: Database, note: int):

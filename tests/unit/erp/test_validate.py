@@ -272,3 +272,9 @@ def accepts(check, *args) -> bool:
     except InvalidValue:
         return False
     return True
+
+
+def test_an_id_fits_31_bits_and_is_never_zero():
+    assert [validate.identifier("id", value) for value in (1, 2_147_483_647)] == [1, 2_147_483_647]
+    for value in (0, -1, 2_147_483_648):
+        assert message_of(validate.identifier, "client_id", value) == "client_id: a number from 1 to 2147483647"
