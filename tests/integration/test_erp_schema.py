@@ -127,6 +127,7 @@ REFUSED = [
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": {"nas_id": 1, "source_address": "192.0.2.1"}, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
+            "net.spool_deferred": {"node": "n1", "record": b"x"},
             "net.change": {"kind": "login", "key": 1},
         }.items()
         for number in (0, -1)
