@@ -134,5 +134,6 @@ FROM (
 WHERE login.id = learned.id;
 
 -- name: save_watermark
--- Ages of sessions count up to here (rule R5.3).
-UPDATE net.node SET drain_watermark = to_timestamp($2), records_undrained = $3 WHERE name = $1;
+-- Ages of sessions count up to here (rule R5.3). Waits for nobody: the next second it is due again.
+UPDATE net.node SET drain_watermark = to_timestamp($2), records_undrained = $3
+WHERE id = (SELECT id FROM net.node WHERE name = $1 FOR NO KEY UPDATE SKIP LOCKED);

@@ -267,6 +267,7 @@ async def test_a_strangers_open_transaction_holds_up_what_it_touches_and_nothing
         async with stranger.transaction("read_committed") as open_transaction:
             await open_transaction.execute("UPDATE erp.login SET password = 'other' WHERE id = 7")
             await open_transaction.execute("UPDATE net.router SET reset_at = to_timestamp(1)")
+            await open_transaction.execute("SELECT FROM net.node, net.nas FOR UPDATE")
             house.put([learned(7), learned(8), *(refused(number) for number in range(1, 101))], slot="radius-1")
             await house.until("SELECT count(*) FROM net.refusal", 100, limit_s=3)
             await house.until("SELECT mac FROM erp.login WHERE id = 8", MAC, limit_s=3)
