@@ -26,7 +26,7 @@ from aaad.metrics import CounterFile
 from aaad.policy.codes import AccessStatus, ContractStatus, Credential, LoginFlag, Reason
 from aaad.policy.decide import decide
 from aaad.policy.facts import LoginFacts, PlanFacts
-from aaad.radius import access, explain
+from aaad.radius import access, explain, request
 from aaad.radius import counters as names
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.learned import Learned
