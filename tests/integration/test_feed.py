@@ -345,7 +345,10 @@ async def test_small_tables_changed_without_a_trace(dsn: str, tmp_path: Path) ->
         async with sql.transaction():
             await sql.execute("SET LOCAL session_replication_role = replica")
             await sql.execute("UPDATE erp.plan SET download = '77M' WHERE id = 1")
-            await sql.execute("UPDATE net.nas SET secret_previous = secret, secret = 'new'")
+            await sql.execute(
+                "UPDATE net.nas SET secret_previous = secret, secret_previous_until = now() + interval '1 day',"
+                " secret = 'new'"
+            )
         await until(lambda: node.tables().plans[0].download == "77M")
         assert node.tables().nases[0].secret == b"new"
         async with sql.transaction():
@@ -360,7 +363,7 @@ async def test_an_impossible_id_stops_nothing(dsn: str, tmp_path: Path) -> None:
     """The schema refuses it; if it comes to that all the same, it is told and left out."""
     await seed(dsn, 10)
     async with erp(dsn) as sql:
-        await sql.execute("ALTER TABLE erp.login DROP CONSTRAINT IF EXISTS login_id_positive")
+        await sql.execute("ALTER TABLE erp.login DROP CONSTRAINT login_id_range")
         async with running(Node(dsn, tmp_path, checksum_interval_s=0.3)) as node:
             await until(lambda: node.meta)
             for impossible in (0, -1, -(2**31)):
