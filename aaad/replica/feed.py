@@ -9,6 +9,7 @@ Survives whatever PostgreSQL does. Writes only the replica, this node's snapshot
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ FEED_COUNTERS = (
 )
 CHANNEL = "aaad_change"
 CHANGES_MAX = 100_000  # in one poll; more is read faster as a whole, in memory that does not grow
+MEANWHILE_CHANGES_MAX = 10_000  # in one poll during a resync, which shall end soon
 CHANGES_DIVISOR = 5  # a replica of millions follows up to a fifth of its logins one by one
 COALESCE_S = 0.01  # a storm of commits becomes 100 polls a second
 BACKOFF_INITIAL_S = 0.05
@@ -111,6 +113,7 @@ class Feed:
         self._resync_reason = ""
         self._held_count = 0
         self._last_bug = ""
+        self._is_resyncing = False
         self._resync_backoff_s = self._resync_due_s = 0.0
         self._is_hold_told = False
         self._away_since_s: float | None = None  # None: the last poll succeeded
@@ -172,7 +175,7 @@ class Feed:
             await self._await_resync()
             if self._stopping.is_set():
                 return
-            await self._resync(meta, reason)
+            await self._resync(group, meta, reason)
         elif not await self._poll(group, meta):
             return  # a resync follows at once
         await self._keep_house()
@@ -326,13 +329,21 @@ class Feed:
             # Written now and then only: to read the log of a quiet minute again is harmless.
             self._meta = replace(meta, snapshot=batch.snapshot, applied_at_s=clock.wall_s())
 
-    async def _resync(self, meta: ReplicaMeta | None, reason: str) -> None:
+    async def _resync(self, group: asyncio.TaskGroup, meta: ReplicaMeta | None, reason: str) -> None:
         self._log.warning("replica.resync_started", reason=reason)
         began_s = clock.monotonic_s()
         adopted = await self._database.fetchrow(source.STATEMENTS["adopt_change_log"])
         if adopted is not None and adopted["is_adopted"]:
             self._log.warning("replica.change_log_adopted")
         database = self._connect("feed resync", self._settings.statement_timeout_s)
+        meanwhile = _Meanwhile()
+        self._is_resyncing = True
+        follower = group.create_task(self._follow_meanwhile(meanwhile))
+
+        async def end_meanwhile() -> None:
+            meanwhile.end(self._wake)
+            await asyncio.wait([follower])
+
         try:
             written: Written = await resync(
                 database,
@@ -343,9 +354,13 @@ class Feed:
                 node_number=self._node_number,
                 limits=self._settings.brake,
                 read_exempt=self._read_exempt,
+                note_head=meanwhile.head.set_result,
+                before_swap=end_meanwhile,
                 stopping=self._stopping,
             )
         finally:
+            self._is_resyncing = False
+            await end_meanwhile()
             await _close(database)
         self._checksum.forget()
         if meta is not None and meta.system_identifier != written.meta.system_identifier:
@@ -363,6 +378,41 @@ class Feed:
         self._log.info(
             "replica.resync_finished", logins=written.meta.count, seconds=round(clock.monotonic_s() - began_s, 3)
         )
+
+    async def _follow_meanwhile(self, meanwhile: "_Meanwhile") -> None:
+        """During a resync take changes into the old generation, from the resync's own snapshot on.
+
+        The old one's stored snapshot stays, since what made the resync necessary is still missing there; after the
+        swap an ordinary poll takes the same changes into the new one.
+        """
+        head = await meanwhile.head
+        if head is None or self._meta is None or head.system_identifier != self._meta.system_identifier:
+            return
+        since = head.snapshot
+        while not meanwhile.is_over and self._writer.is_intact():
+            self._wake.clear()
+            try:
+                since = await self._poll_meanwhile(self._meta, since)
+            except AaadError as error:
+                self._log.warning("replica.poll_failed", error=str(error), while_="reading everything anew")
+            except Exception:  # noqa: BLE001  our own bug: the resync goes on
+                self._log.exception("bug", while_="following PostgreSQL during a resync")
+                return
+            if not meanwhile.is_over:
+                await _pause(self._wake, self._settings.poll_interval_s)
+                await asyncio.sleep(COALESCE_S)
+
+    async def _poll_meanwhile(self, meta: ReplicaMeta, since: str) -> str:
+        """Return up to which snapshot changes are applied."""
+        async with self._database.transaction("repeatable_read", readonly=True) as queries:
+            head = await source.read_head(queries, since, meta.hold_id)
+            changes = await source.read_changes(queries, since, MEANWHILE_CHANGES_MAX)
+            is_followed = not (changes.is_too_many or "truncate" in changes.kinds or head.is_pruned)
+            if head.hold_state == holds.ACCEPTED or not is_followed:
+                return since  # the poll after the swap sees to it
+            batch = await self._read_batch(queries, head, changes, is_checked=False)
+        await self._apply(meta, dataclasses.replace(batch, snapshot=meta.snapshot), head)
+        return head.snapshot
 
     async def _read_exempt(self, snapshot: str) -> frozenset[int]:
         database = self._connect("feed resync", EXEMPT_TIMEOUT_S)
@@ -423,7 +473,7 @@ class Feed:
         meta = self._meta
         if meta is None:
             return
-        if not self._is_hold_told and self._told_hold_id is None:
+        if not self._is_hold_told and self._told_hold_id is None and not self._is_resyncing:
             await self._tell_hold(meta)
         now_s = clock.monotonic_s()
         tag = await self._telling.execute(source.STATEMENTS["tell_snapshot"], meta.node_number, meta.snapshot)
@@ -483,6 +533,20 @@ class Feed:
 
     async def _in_thread(self, function: Callable[..., Any], /, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+
+class _Meanwhile:
+    """The time of one resync, as who goes on following must know it."""
+
+    def __init__(self) -> None:
+        self.head: asyncio.Future[source.Head | None] = asyncio.get_running_loop().create_future()
+        self.is_over = False
+
+    def end(self, wake: asyncio.Event) -> None:
+        self.is_over = True
+        if not self.head.done():
+            self.head.set_result(None)
+        wake.set()
 
 
 async def _pause(event: asyncio.Event, limit_s: float) -> None:

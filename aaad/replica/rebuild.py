@@ -28,7 +28,7 @@ from aaad.replica.brake import BrakeLimits, is_over
 from aaad.replica.compile import CompiledLogin
 from aaad.replica.layout import WriteTransaction
 from aaad.replica.record import Tables
-from aaad.replica.store import Generation
+from aaad.replica.store import FrozenGeneration, Generation
 
 STEP_LOGINS = 5000  # of one transaction
 
@@ -46,8 +46,8 @@ class Exemptions:
 class Rebuild:
     """One generation being built. Give it every login in order, then finish it."""
 
-    def __init__(self, old: Generation | None, new: Generation, exemptions: Exemptions) -> None:
-        """Begin with an empty new generation; `old` must not change until the end."""
+    def __init__(self, old: FrozenGeneration | None, new: Generation, exemptions: Exemptions) -> None:
+        """Begin with an empty new generation; `old` is compared with."""
         self._old = old
         self._new = new
         self._exemptions = exemptions
@@ -150,7 +150,7 @@ class Rebuild:
             return True
         return not is_held and self._exemptions.is_hold_accepted and old.pending(login_id) is not None
 
-    def _is_over(self, old: Generation, limits: BrakeLimits, now_s: float) -> bool:
+    def _is_over(self, old: FrozenGeneration, limits: BrakeLimits, now_s: float) -> bool:
         with old.read() as transaction:
             logins_count = transaction.meta().count
             recent_count = sum(limits.is_recent(at_s, now_s) for at_s in self._cut_offs.values())

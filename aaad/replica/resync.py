@@ -1,6 +1,7 @@
 """The resync (rule R1.2): the whole database read in one snapshot into a new generation, then swapped in.
 
-The old generation serves meanwhile, on a connection of its own the primary is read in chunks, so neither memory nor
+The old generation serves meanwhile and goes on being followed; what it was when the resync began is what the new one
+is compared with. On a connection of its own the primary is read in chunks, so neither memory nor
 a statement grows with the number of logins, and every statement has the ordinary limit. If anything fails, or the
 process shall end, the half-built generation is dropped.
 """
@@ -19,7 +20,7 @@ from aaad.replica.brake import BrakeLimits
 from aaad.replica.layout import ReplicaMeta
 from aaad.replica.rebuild import Exemptions, Rebuild
 from aaad.replica.record import Tables
-from aaad.replica.store import Generation, ReplicaWriter
+from aaad.replica.store import FrozenGeneration, Generation, ReplicaWriter
 
 TOO_MANY_CHANGES = "too many changes to follow one by one"
 
@@ -40,6 +41,8 @@ async def resync(
     node_number: int,
     limits: BrakeLimits,
     read_exempt: Callable[[str], Awaitable[Set[int]]],
+    note_head: Callable[[source.Head], None],
+    before_swap: Callable[[], Awaitable[None]],
     stopping: asyncio.Event,
 ) -> Written:
     """Build a new generation and put it in force.
@@ -54,12 +57,18 @@ async def resync(
         limits: the brake's.
         read_exempt: gives the logins that only runs with a brake of their own have changed since a snapshot; asked
             after this resync has its own, so that what it says holds for this one, too.
+        note_head: told which snapshot is read.
+        before_swap: awaited before the new generation is put in force; from then on nobody else may write.
         stopping: ends it early, with StoreError.
     """
     built: Generation = await in_thread(writer.build)
+    old: FrozenGeneration | None = None
     try:
+        if meta is not None and writer.current is not None:
+            old = await in_thread(writer.current.freeze)
         async with _until(stopping), database.transaction("repeatable_read", readonly=True) as queries:
             head = await source.read_head(queries, meta.snapshot if meta else None, meta.hold_id if meta else 0)
+            note_head(head)
             # Of another database neither the hold's number nor the snapshot means anything.
             is_same = meta is not None and meta.system_identifier == head.system_identifier
             exempt: Set[int] = frozenset()
@@ -67,15 +76,22 @@ async def resync(
                 exempt = await read_exempt(meta.snapshot)
             tables = await source.read_tables(queries, node_number)
             exemptions = Exemptions(login_ids=exempt, is_hold_accepted=is_same and head.hold_state == holds.ACCEPTED)
-            rebuild = Rebuild(writer.current if meta is not None else None, built, exemptions)
+            rebuild = Rebuild(old, built, exemptions)
             async for rows in source.iterate_logins(queries):
                 await in_thread(rebuild.add, rows)
+        await before_swap()
     except BaseException:
-        await in_thread(writer.discard, built)
+        await in_thread(_drop, writer, built, old)
         raise
     hold_id = meta.hold_id if meta is not None and is_same and head.hold_state == holds.OPEN else 0
-    written: Written = await in_thread(_finish, writer, rebuild, built, _Target(head, tables, hold_id), limits)
+    written: Written = await in_thread(_finish, writer, rebuild, (built, old), _Target(head, tables, hold_id), limits)
     return written
+
+
+def _drop(writer: ReplicaWriter, built: Generation, old: FrozenGeneration | None) -> None:
+    writer.discard(built)
+    if old is not None:
+        old.thaw()
 
 
 @asynccontextmanager
@@ -102,14 +118,21 @@ class _Target(NamedTuple):
 
 
 def _finish(
-    writer: ReplicaWriter, rebuild: Rebuild, built: Generation, target: _Target, limits: BrakeLimits
+    writer: ReplicaWriter,
+    rebuild: Rebuild,
+    generations: tuple[Generation, FrozenGeneration | None],
+    target: _Target,
+    limits: BrakeLimits,
 ) -> Written:
     """Decide what stays held, describe the generation, put it in force."""
+    built, old = generations
     try:
         written = _complete(rebuild, built, target, limits)
+        if old is not None:
+            old.thaw()
         writer.swap(built)
     except BaseException:
-        writer.discard(built)
+        _drop(writer, built, old)
         raise
     return written
 

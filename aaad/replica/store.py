@@ -245,6 +245,11 @@ class Generation:
         with translated(), self._environment.begin() as transaction:
             yield WriteTransaction(transaction, self._databases)
 
+    def freeze(self) -> "FrozenGeneration":
+        """Return what it holds now, for a long look while it is written to."""
+        with translated():
+            return FrozenGeneration(self._environment.begin(), self._databases)
+
     def reap_readers(self) -> int:
         """Free the slots of readers that died; else their old snapshots keep pages for ever."""
         return int(self._environment.reader_check())
@@ -254,6 +259,25 @@ class Generation:
         if flush:
             self._environment.sync(True)
         self._environment.close()
+
+
+class FrozenGeneration:
+    """A generation as it was at one moment. Belongs to the thread that writes; thaw it before the store is closed."""
+
+    def __init__(self, transaction: "LmdbTransaction", databases: Databases) -> None:
+        """Made by `Generation.freeze`."""
+        self._transaction = transaction
+        self._databases = databases
+
+    @contextmanager
+    def read(self) -> Iterator[WriteTransaction]:
+        """Look at that moment; the methods that write fail."""
+        with translated():
+            yield WriteTransaction(self._transaction, self._databases)
+
+    def thaw(self) -> None:
+        """Let go of it, so that its pages can be used again."""
+        self._transaction.abort()
 
 
 class ReplicaWriter:

@@ -2,15 +2,17 @@
 
 import asyncio
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
+from msgspec.structs import replace
 from replica_node import Node, erp, expected_contents, running, seed, until
 
 from aaad.db.connection import Database
 from aaad.errors import StoreError
 from aaad.replica import source
 from aaad.replica.batch import write_batch
+from aaad.replica.rebuild import Rebuild
 from aaad.replica.store import ReplicaWriter
 
 
@@ -418,6 +420,43 @@ async def test_a_lock_on_what_is_reported_delays_no_change(dsn: str, tmp_path: P
             await until(lambda: node.count("held_logins") == 80, 1.0)
             assert node.count("poll_failures_total") == 0
         await until(lambda: node.meta.hold_id, 4.0)
+
+
+@pytest.mark.parametrize("reason", ["checksum", "truncate", "pruned"])
+async def test_changes_are_live_during_a_resync(dsn: str, tmp_path: Path, monkeypatch, reason: str) -> None:
+    monkeypatch.setattr("aaad.replica.source.ROWS_PER_READ", 10)
+    await seed(dsn, 300)
+    async with running(Node(dsn, tmp_path, poll_interval_s=0.1)) as node, erp(dsn) as sql:
+        await until(lambda: node.count("polls_total"))
+        monkeypatch.setattr(Rebuild, "add", _slowly(Rebuild.add))
+        if reason == "checksum":
+            node.feed._checksum.has_difference = True
+        elif reason == "truncate":
+            await sql.execute("TRUNCATE erp.parameter")
+        else:
+            node.feed._meta = replace(node.meta, snapshot="3:3:")
+            await sql.execute("SELECT net.prune_changes(interval '0')")
+        before = node.directory.joinpath("current").read_text()
+        await until(lambda: len([path for path in node.directory.iterdir() if path.is_dir()]) == 2)
+        await asyncio.sleep(0.2)
+        for number in range(1, 300, 60):
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = $1", number)
+            name = f"user{number:06d}"
+            await until(lambda name=name: node.standing(name) == "BLOCKED_MANUALLY", 1.0)
+        await sql.execute("UPDATE erp.login SET name = 'renamed' WHERE id = 250")
+        await until(lambda: node.login("renamed"), 1.0)
+        assert node.directory.joinpath("current").read_text() == before  # all that in the old generation
+        await until(lambda: node.count("resyncs_total") == 2)
+        expected = await expected_contents(dsn)
+        await until(lambda: node.contents() == expected, 1.0)
+
+
+def _slowly(function):  # type: ignore[no-untyped-def]
+    def slow(*args):  # type: ignore[no-untyped-def]
+        sleep(0.1)
+        return function(*args)
+
+    return slow
 
 
 async def test_a_checksum_difference_forces_a_resync(dsn: str, tmp_path: Path) -> None:
