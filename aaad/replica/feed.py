@@ -380,19 +380,20 @@ class Feed:
         )
 
     async def _follow_meanwhile(self, meanwhile: "_Meanwhile") -> None:
-        """During a resync take changes into the old generation, from the resync's own snapshot on.
+        """During a resync take changes into the old generation, as far as its log and the resync's tell them.
 
         The old one's stored snapshot stays, since what made the resync necessary is still missing there; after the
         swap an ordinary poll takes the same changes into the new one.
         """
-        head = await meanwhile.head
-        if head is None or self._meta is None or head.system_identifier != self._meta.system_identifier:
+        head, meta = await meanwhile.head, self._meta
+        if head is None or meta is None or head.system_identifier != meta.system_identifier:
             return
-        since = head.snapshot
+        is_behind = head.timeline == meta.timeline and not head.is_from_the_future
+        since = meta.snapshot if is_behind else head.snapshot
         while not meanwhile.is_over and self._writer.is_intact():
             self._wake.clear()
             try:
-                since = await self._poll_meanwhile(self._meta, since)
+                since = await self._poll_meanwhile(self._meta or meta, since)
             except AaadError as error:
                 self._log.warning("replica.poll_failed", error=str(error), while_="reading everything anew")
             except Exception:  # noqa: BLE001  our own bug: the resync goes on
@@ -407,8 +408,9 @@ class Feed:
         async with self._database.transaction("repeatable_read", readonly=True) as queries:
             head = await source.read_head(queries, since, meta.hold_id)
             changes = await source.read_changes(queries, since, MEANWHILE_CHANGES_MAX)
-            is_followed = not (changes.is_too_many or "truncate" in changes.kinds or head.is_pruned)
-            if head.hold_state == holds.ACCEPTED or not is_followed:
+            if changes.is_too_many:
+                return head.snapshot  # the resync reads them, or the poll after it; the next ones are few again
+            if head.hold_state == holds.ACCEPTED:
                 return since  # the poll after the swap sees to it
             batch = await self._read_batch(queries, head, changes, is_checked=False)
         await self._apply(meta, dataclasses.replace(batch, snapshot=meta.snapshot), head)

@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
 from replica_node import Node, erp, expected_contents, running, seed, until
 
+from aaad.replica.holds import accept_hold
+
 pytestmark = pytest.mark.soak
 OPEN_FOR_S = float(os.environ.get("AAAD_SOAK_S", "600"))
 CHANGES = 1000
@@ -45,3 +47,30 @@ async def test_a_writer_open_for_ten_minutes_delays_nobody(dsn: str, tmp_path: P
     p50, p99 = delays[len(delays) // 2], delays[len(delays) * 99 // 100]
     print(f"delay of {CHANGES} changes: p50 {p50:.3f} s, p99 {p99:.3f} s, max {delays[-1]:.3f} s")
     assert p50 < 0.1
+
+
+@pytest.mark.timeout(300)
+async def test_a_hundred_thousand_logins(dsn: str, tmp_path: Path) -> None:
+    """Changes are live within 1 s during a resync of them; a hold of all of them is accepted, and nothing stops."""
+    await seed(dsn, 100_000)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.count("polls_total"), 60)
+        node.feed._checksum.has_difference = True
+        delays = []
+        contract_id = 0
+        while node.count("resyncs_total") < 2:
+            contract_id += 1
+            await sql.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = $1", contract_id)
+            name = f"user{contract_id:06d}"
+            delays.append(await until(lambda name=name: node.login(name).plan_id == 2, 5.0))
+        print(f"delay of {len(delays)} changes during a resync: max {max(delays):.3f} s")
+        assert max(delays) < 1.0
+        await sql.execute("UPDATE erp.client SET active = false")
+        await until(lambda: node.count("held_logins") == 100_000, 60)
+        assert node.standing("user000001") == "GRANTED"
+        await until(lambda: node.meta.hold_id, 5)
+        assert await accept_hold(sql, "operator")  # type: ignore[arg-type]
+        released_s = await until(lambda: node.count("held_logins") == 0, 60)
+        print(f"a hold of 100,000 was released within {released_s:.1f} s")
+        assert node.standing("user000001") == "CLIENT_INACTIVE"
+        assert node.contents() == await expected_contents(dsn)
