@@ -177,6 +177,7 @@ async def test_truncate_of_many_is_held_and_heals(dsn: str, tmp_path: Path) -> N
         await sql.execute("TRUNCATE erp.login")
         await until(lambda: node.count("held_logins") == 200)
         assert node.contents() == before
+        await until(lambda: node.meta.hold_id)
         await sql.execute(
             "INSERT INTO erp.login (id, contract_id, name, password) SELECT id, contract_id, name, password FROM kept"
         )
