@@ -18,6 +18,7 @@ from aaad.words import Speaker
 
 _LIMIT_DEFAULT, _LIMIT_MAX = 10, 100
 _PORT_MAX = 65_535
+_INTEGER_MAX = 2**31 - 1  # of PostgreSQL
 _DEMO_LOGINS = 1_000
 _KNOWN_SECRET = "testing123"  # noqa: S105  of the throw-away node, and of every tutorial
 
@@ -157,10 +158,15 @@ def _add_brake(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         _end(terminal, lambda: operate.replica_status(terminal))
 
     @replica.command("accept", help=_("Let through what the brake holds back, on all nodes."))
-    def replica_accept() -> None:
+    def replica_accept(
+        hold: Annotated[int | None, typer.Argument(min=1, max=_INTEGER_MAX, help=_("the hold's number"))] = None,
+        count: Annotated[
+            int | None, typer.Option(min=0, max=_INTEGER_MAX, help=_("accept no more than so many"))
+        ] = None,
+    ) -> None:
         from aaad.cli import operate
 
-        _end(terminal, lambda: operate.replica_accept(terminal))
+        _end(terminal, lambda: operate.replica_accept(terminal, hold, count))
 
 
 def _add_nas(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:

@@ -62,7 +62,8 @@ def replica_status(terminal: Terminal) -> None:
         terminal.line(_("Nothing is held, and nothing ever was."))
     elif is_open:
         _show(terminal, hold)
-        terminal.line(_("`aaad replica accept` lets it through on all nodes."))
+        command = f"aaad replica accept {hold.hold_id} --count {hold.cut_off_count}"
+        terminal.line(_("`{command}` lets it through on all nodes.", command=command))
         terminal.line(_("To undo it, put the data in PostgreSQL right; the hold then ends by itself."))
     else:
         terminal.line(_("Nothing is held now. The last hold:"))
@@ -71,17 +72,20 @@ def replica_status(terminal: Terminal) -> None:
         terminal.refuse()
 
 
-def replica_accept(terminal: Terminal) -> None:
-    """Let through what is held; end with 1 if nothing is."""
-    hold = asyncio.run(_accept_hold(terminal.config, getpass.getuser()))
+def replica_accept(terminal: Terminal, hold_id: int | None, count: int | None) -> None:
+    """Let through what is held, no more than was asked for; end with 1 if nothing is, or if it is more by now."""
+    accepted, found = asyncio.run(_accept_hold(terminal.config, getpass.getuser(), hold_id, count))
     _ = terminal.speak
     if terminal.options.is_json:
-        terminal.json({"accepted": asdict(hold) if hold else None})
-    elif hold is None:
+        terminal.json({"accepted": asdict(accepted) if accepted else None, "held": asdict(found) if found else None})
+    elif accepted is not None:
+        _show(terminal, accepted)
+    elif found is None:
         terminal.line(_("Nothing is held."))
     else:
-        _show(terminal, hold)
-    if hold is None:
+        terminal.line(_("Not accepted: what is held is not what you asked for."))
+        _show(terminal, found)
+    if accepted is None:
         terminal.refuse()
 
 
@@ -108,9 +112,21 @@ async def _find_hold(config: Config) -> Hold | None:
         return await hold_status(database)
 
 
-async def _accept_hold(config: Config, operator: str) -> Hold | None:
+async def _accept_hold(
+    config: Config, operator: str, hold_id: int | None, count: int | None
+) -> tuple[Hold | None, Hold | None]:
+    """Return the hold as accepted, else the one that is open instead."""
     async with opened(config) as database:
-        return await accept_hold(database, operator)
+        found = await hold_status(database)
+        if found is None or found.state != OPEN:
+            return None, None
+        wanted_id = found.hold_id if hold_id is None else hold_id
+        wanted_count = found.cut_off_count if count is None else count
+        accepted = await accept_hold(database, operator, hold_id=wanted_id, count=wanted_count)
+        if accepted is not None:
+            return accepted, None
+        now = await hold_status(database)
+        return None, now if now is not None and now.state == OPEN else None
 
 
 def _show(terminal: Terminal, hold: Hold) -> None:
@@ -129,5 +145,8 @@ def _show(terminal: Terminal, hold: Hold) -> None:
     )
     if hold.sample:
         terminal.line("  " + _("for example: {names}", names=", ".join(hold.sample)))
+    if hold.built_meanwhile:
+        nodes = ", ".join(hold.built_meanwhile)
+        terminal.line("  " + _("held on no node that was built meanwhile: {nodes}", nodes=nodes))
     if hold.decided_by:
         terminal.line("  " + _("accepted by {operator}", operator=hold.decided_by))

@@ -2,20 +2,21 @@
 
 Works on one write transaction of the store, so a batch is seen at once or never. A held login goes on being served
 as it was, while `Pending` remembers what PostgreSQL says. Two rows never share a name: of two that fold to one, the
-second is left out, counted and told. Asks no clock and no database.
+second is left out, counted and told, and tried again when the name is free. A plan that PostgreSQL has lost is kept
+as long as a served record names it: without it, to be served means to be refused. Asks no clock and no database.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
 
 from aaad.policy.facts import LoginFacts, PlanFacts
-from aaad.replica.brake import BrakeLimits, are_nases_over, cuts_off, gives_access, is_over, lost_nases
+from aaad.replica.brake import BrakeLimits, are_nases_over, gives_access, is_other_device, is_over, lost_nases
 from aaad.replica.compile import CompiledLogin, LoginChange, facts_of
-from aaad.replica.layout import Pending, Source, WriteTransaction
-from aaad.replica.record import NasRow, Tables, login_id_of
+from aaad.replica.layout import LostNas, Pending, Source, WriteTransaction
+from aaad.replica.record import NasRow, Tables, login_id_of, plan_id_of
 
 PROBLEMS_TOLD_MAX = 20  # of one batch: an operator needs a few to see what is wrong
 
@@ -31,18 +32,28 @@ class Served(NamedTuple):
 _NOT_SERVED = Served(b"", b"", None)
 
 
-def is_cut_off(served: Served, row: CompiledLogin | None) -> bool:
-    """Whether who gets in now would not get in with this row."""
-    if not gives_access(served.facts):
-        return False
-    if row is None:
-        return True
-    return cuts_off(served.name, served.facts, row.name, facts_of(row.record))
+class Plans(NamedTuple):
+    """The numbers of the plans that there are: access without one is none."""
 
+    served: Set[int]
+    fresh: Set[int]  # as PostgreSQL says
 
-def has_access(row: CompiledLogin | None) -> bool:
-    """Whether a login with this row gets in with its password."""
-    return row is not None and gives_access(facts_of(row.record))
+    def has_access(self, served: Served) -> bool:
+        """Whether who is served so gets in with his password."""
+        return gives_access(served.facts, self.served)
+
+    def gives_access(self, row: CompiledLogin | None) -> bool:
+        """Whether a login with this row gets in with its password."""
+        return row is not None and gives_access(facts_of(row.record), self.fresh)
+
+    def is_cut_off(self, served: Served, row: CompiledLogin | None) -> bool:
+        """Whether who gets in now would not get in with this row."""
+        if served.facts is None or not self.has_access(served):
+            return False
+        facts = facts_of(row.record) if row is not None else None
+        if row is None or facts is None or not self.gives_access(row):
+            return True
+        return is_other_device(served.name, served.facts, row.name, facts)
 
 
 class LoginBook:
@@ -83,6 +94,9 @@ class LoginBook:
     def hold(self, login_id: int, row: CompiledLogin | None) -> None:
         """Go on serving what is served, and remember what PostgreSQL says."""
         self._account(login_id, row)
+        name, _ = self._find(login_id)
+        if name and (row is None or row.name != name):
+            self.freed.add(name)  # PostgreSQL has it to give: who was left out for it shall get it
         pending = Pending(0, False, b"", b"") if row is None else Pending(row.digest, True, row.name, row.record)
         self._write.put_pending(login_id, pending)
 
@@ -134,6 +148,12 @@ class LoginBook:
         else:
             self._write.delete_problem(row.login_id)
 
+    def retry_ids(self) -> tuple[int, ...]:
+        """Return the logins that were left out for a name that has come free here."""
+        if not self.freed or not self._write.problem_count():
+            return ()
+        return tuple(login_id for login_id, name in self._write.problems().items() if name in self.freed)
+
     def _give_way(self, occupant_id: int, name: bytes) -> bool:
         """Free a name that a held login is still served under although PostgreSQL has given it to another."""
         pending = self._write.pending(occupant_id)
@@ -162,6 +182,7 @@ def apply_logins(
     *,
     count: int,
     digest: int,
+    plans: Plans,
     limits: BrakeLimits,
     now_s: float,
 ) -> Applied:
@@ -169,23 +190,27 @@ def apply_logins(
     book = LoginBook(write, count, digest)
     passed: list[tuple[int, CompiledLogin | None]] = []
     fresh: list[tuple[int, CompiledLogin | None]] = []
+    exempt_ids: set[int] = set()
     for change in changes:
         served = book.served(change.login_id)
-        if not is_cut_off(served, change.row):
+        if not plans.is_cut_off(served, change.row):
             passed.append((change.login_id, change.row))
-            if not gives_access(served.facts) and has_access(change.row):
+            if not plans.has_access(served) and plans.gives_access(change.row):
                 write.delete_cut_off(change.login_id)  # who has access again counts in no window
-        elif _stays_held(write, change):
-            book.hold(change.login_id, change.row)
+        elif write.pending(change.login_id) is not None and not plans.gives_access(change.row):
+            book.hold(change.login_id, change.row)  # its fate is the hold's, even in a run
         elif change.is_exempt:
             passed.append((change.login_id, change.row))
+            exempt_ids.add(change.login_id)
         else:
             fresh.append((change.login_id, change.row))
+    cut_off_ids = exempt_ids.union(login_id for login_id, _ in fresh)
     is_held = bool(fresh) and is_over(
         recent_count=recent_cut_offs(write, limits, now_s),
         cut_off_count=len(fresh),
         logins_count=count,
         limits=limits,
+        leaves_nobody=_leaves_nobody(write, plans, cut_off_ids),
     )
     if is_held:
         for login_id, row in fresh:
@@ -201,29 +226,30 @@ def apply_logins(
         applied_count=len(passed),
         newly_held_count=len(fresh) if is_held else 0,
         problems=book.problems[:PROBLEMS_TOLD_MAX],
-        retry_ids=_retry_ids(write, book),
+        retry_ids=book.retry_ids(),
     )
 
 
-def _stays_held(write: WriteTransaction, change: LoginChange) -> bool:
-    """Whether a login is held already and goes on having no access: then its fate is the hold's, even in a run."""
-    if write.pending(change.login_id) is None:
-        return False
-    return not has_access(change.row)
-
-
-def _retry_ids(write: WriteTransaction, book: LoginBook) -> tuple[int, ...]:
-    if not book.freed or not write.problem_count():
-        return ()
-    return tuple(login_id for login_id, name in write.problems().items() if name in book.freed)
+def _leaves_nobody(write: WriteTransaction, plans: Plans, cut_off_ids: Set[int]) -> bool:
+    """Whether no other login that is served gives access; the first one found answers it."""
+    return not any(
+        gives_access(facts_of(record), plans.served)
+        for record in write.records()
+        if login_id_of(record) not in cut_off_ids
+    )
 
 
 def recent_cut_offs(write: WriteTransaction, limits: BrakeLimits, now_s: float) -> int:
-    """Return how many logins applied changes cut off in the window; forget those before it."""
+    """Return how many logins applied changes cut off in the window; forget those before it.
+
+    What the clock, set back since, calls the future counts as of now: for one window, not for as long as it takes.
+    """
     recent_count = 0
     for login_id, at_s in write.cut_offs().items():
         if limits.is_recent(at_s, now_s):
             recent_count += 1
+            if at_s > now_s:
+                write.put_cut_off(login_id, now_s)
         else:
             write.delete_cut_off(login_id)
     return recent_count
@@ -240,7 +266,7 @@ def release(write: WriteTransaction, login_ids: Sequence[int], *, count: int, di
         applied_count=len(rows),
         newly_held_count=0,
         problems=book.problems[:PROBLEMS_TOLD_MAX],
-        retry_ids=_retry_ids(write, book),
+        retry_ids=book.retry_ids(),
     )
 
 
@@ -253,47 +279,64 @@ def _pending_row(write: WriteTransaction, login_id: int) -> CompiledLogin | None
 
 
 class MergedTables(NamedTuple):
-    """The small tables to serve, and which of their rows PostgreSQL has lost but the brake keeps."""
+    """The small tables to serve, what the brake keeps of the NAS entries, and what it counts in its window."""
 
     tables: Tables
     held_nases: tuple[str, ...]
-    held_plans: tuple[int, ...]
+    lost_nases: tuple[LostNas, ...]
 
 
-def merge_tables(
+def merge_nases(
     served: Tables,
     fresh: Tables,
     *,
-    held_nases: Iterable[str],
-    held_plans: Iterable[int],
-    keeps_lost: bool,
+    held: Iterable[str],
+    lost_before: Iterable[LostNas],
+    limits: BrakeLimits,
+    now_s: float,
+    is_exempt: bool = False,
+    keeps_lost: bool = False,
 ) -> MergedTables:
-    """Take over what PostgreSQL says, but for losses that the brake holds.
+    """Take over what PostgreSQL says, but for the losses of NAS entries that the brake holds.
 
     Args:
         served: what is served now.
         fresh: what PostgreSQL says.
-        held_nases: addresses of entries that are held already.
-        held_plans: numbers of plans that are held already.
+        held: addresses of entries that are held already.
+        lost_before: entries that applied changes took.
+        limits: the brake's.
+        now_s: Unix seconds.
+        is_exempt: the new losses passed another brake, or an operator accepted them.
         keeps_lost: hold every loss, because the logins' brake holds this resync.
     """
-    lost = lost_nases(served.nases, fresh.nases)
-    already = lost.intersection(held_nases)
-    is_held = keeps_lost or are_nases_over(served.nases, fresh.nases, lost - already)
-    kept_nases = lost if is_held else already
-    lost_plans = {plan.plan_id for plan in served.plans} - {plan.plan_id for plan in fresh.plans}
-    kept_plans = lost_plans if keeps_lost else lost_plans.intersection(held_plans)
-    return MergedTables(
-        msgspec.structs.replace(
-            fresh,
-            nases=_merge_nases(served.nases, fresh.nases, kept_nases),
-            plans=sorted(
-                [*fresh.plans, *(plan for plan in served.plans if plan.plan_id in kept_plans)], key=_plan_id
-            ),
-        ),
-        tuple(sorted(kept_nases)),
-        tuple(sorted(kept_plans)),
-    )
+    lost = lost_nases(served.nases, fresh.nases, now_s)
+    still_lost = lost_nases([entry.nas for entry in lost_before], fresh.nases, now_s)
+    window = [
+        LostNas(entry.nas, min(entry.at_s, now_s))
+        for entry in lost_before
+        if entry.nas.address in still_lost and limits.is_recent(entry.at_s, now_s)
+    ]
+    already = lost.intersection(held)
+    recent = frozenset(entry.nas.address for entry in window)
+    is_over = not is_exempt and are_nases_over(served.nases, fresh.nases, lost - already, recent)
+    kept = lost if keeps_lost or is_over else already
+    if not is_exempt:
+        window += (LostNas(nas, now_s) for nas in served.nases if nas.address in lost - kept)
+    nases = _merge_nases(served.nases, fresh.nases, kept)
+    return MergedTables(msgspec.structs.replace(fresh, nases=nases), tuple(sorted(kept)), tuple(window))
+
+
+def keep_named_plans(write: WriteTransaction, served: Tables, fresh: Tables) -> Tables:
+    """Keep the plans that PostgreSQL has lost but a record names that is served: a held login's."""
+    missing = {plan.plan_id for plan in served.plans} - {plan.plan_id for plan in fresh.plans}
+    named: set[int] = set()
+    if missing:
+        for record in write.records():
+            named.add(plan_id_of(record))
+            if named >= missing:
+                break
+    kept = [plan for plan in served.plans if plan.plan_id in missing & named]
+    return msgspec.structs.replace(fresh, plans=sorted([*fresh.plans, *kept], key=_plan_id))
 
 
 def _plan_id(plan: PlanFacts) -> int:

@@ -4,12 +4,14 @@ Runs in the store's thread. Knows no PostgreSQL: what was read of it comes as va
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from aaad.replica.apply import Applied, MergedTables, apply_logins, merge_tables, release
-from aaad.replica.brake import BrakeLimits
+from aaad.policy.facts import PlanFacts
+from aaad.replica.apply import Applied, Plans, apply_logins, keep_named_plans, merge_nases, release
+from aaad.replica.brake import Acceptance, BrakeLimits
 from aaad.replica.compile import LoginChange
 from aaad.replica.layout import ReplicaMeta, WriteTransaction
 from aaad.replica.record import Tables
@@ -25,7 +27,9 @@ class Batch:
     snapshot: str
     changes: list[LoginChange]
     tables: Tables | None  # None: none of them changed
-    is_hold_accepted: bool = False  # an operator let through what is held
+    accepted_id: int = 0  # the last accepted row of net.hold
+    acceptance: Acceptance | None = None  # what that lets through; None: nothing new
+    are_nases_exempt: bool = False  # an operator, or another brake, let every change of a NAS entry pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +50,44 @@ def write_batch(
     generation: Generation, meta: ReplicaMeta, batch: Batch, limits: BrakeLimits, now_s: float
 ) -> Written:
     """Bring the generation to the batch's snapshot."""
-    released = 0
+    released = _Released()
     held_before = len(meta.held_nases)
-    if batch.is_hold_accepted:
-        released, meta = _release_all(generation, meta)
-    meta = replace(meta, snapshot=batch.snapshot, applied_at_s=now_s)
+    if batch.acceptance is not None:
+        released = _release(generation, meta, batch.acceptance)
+        meta = replace(meta, hold_id=0)  # what stays held came later, and waits for a hold of its own
+    meta = replace(meta, snapshot=batch.snapshot, applied_at_s=now_s, accepted_id=batch.accepted_id)
     with generation.write() as write:
-        applied = apply_logins(write, batch.changes, count=meta.count, digest=meta.digest, limits=limits, now_s=now_s)
+        applied = apply_logins(
+            write,
+            batch.changes,
+            count=meta.count,
+            digest=meta.digest,
+            plans=_plans(write, batch),
+            limits=limits,
+            now_s=now_s,
+        )
         meta = replace(meta, count=applied.count, digest=applied.digest)
         if batch.tables is not None:
-            meta = _write_tables(write, meta, batch.tables, is_accepted=batch.is_hold_accepted)
+            meta = _write_tables(write, meta, batch.tables, batch, limits, now_s)
         write.put_meta(meta)
-        written = _written(write, meta, applied, released)
+        written = _written(write, meta, applied, released.count)
         newly_held_nases = max(0, len(meta.held_nases) - held_before)
-        return dataclasses.replace(written, newly_held_count=written.newly_held_count + newly_held_nases)
+        return dataclasses.replace(
+            written,
+            newly_held_count=written.newly_held_count + newly_held_nases,
+            retry_ids=tuple({*applied.retry_ids, *released.retry_ids}),
+        )
+
+
+def _plans(write: WriteTransaction, batch: Batch) -> Plans:
+    if not batch.changes:
+        return Plans(frozenset(), frozenset())
+    served = _numbers(write.tables().plans)
+    return Plans(served, served if batch.tables is None else _numbers(batch.tables.plans))
+
+
+def _numbers(plans: Iterable[PlanFacts]) -> frozenset[int]:
+    return frozenset(plan.plan_id for plan in plans)
 
 
 def _written(write: WriteTransaction, meta: ReplicaMeta, applied: Applied, released_count: int) -> Written:
@@ -75,29 +103,42 @@ def _written(write: WriteTransaction, meta: ReplicaMeta, applied: Applied, relea
     )
 
 
-def _release_all(generation: Generation, meta: ReplicaMeta) -> tuple[int, ReplicaMeta]:
-    """Apply everything that is held, a slice at a time; a crash between two slices goes on where it stopped."""
-    released_count = 0
-    while True:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Released:
+    count: int = 0
+    retry_ids: tuple[int, ...] = ()
+
+
+def _release(generation: Generation, meta: ReplicaMeta, acceptance: Acceptance) -> _Released:
+    """Apply what is held and accepted, a slice at a time; a crash between two slices goes on where it stopped."""
+    with generation.read() as read:
+        login_ids = [login_id for login_id in read.pending_ids() if login_id not in acceptance.changed_logins]
+    retry_ids: set[int] = set()
+    for start in range(0, len(login_ids), RELEASE_SLICE):
         with generation.write() as write:
-            login_ids = write.pending_ids(RELEASE_SLICE)
-            release(write, login_ids, count=meta.count, digest=meta.digest)
-            released_count += len(login_ids)
-            if len(login_ids) < RELEASE_SLICE:
-                meta = replace(meta, hold_id=0, held_nases=(), held_plans=())
-                write.put_meta(meta)
-                return released_count, meta
+            applied = release(write, login_ids[start : start + RELEASE_SLICE], count=meta.count, digest=meta.digest)
+            retry_ids.update(applied.retry_ids)
+    return _Released(count=len(login_ids), retry_ids=tuple(retry_ids))
 
 
-def _write_tables(write: WriteTransaction, meta: ReplicaMeta, fresh: Tables, *, is_accepted: bool) -> ReplicaMeta:
+def _write_tables(
+    write: WriteTransaction, meta: ReplicaMeta, fresh: Tables, batch: Batch, limits: BrakeLimits, now_s: float
+) -> ReplicaMeta:
     served = write.tables()
-    fresh = replace(fresh, generation=served.generation)
-    merged = MergedTables(fresh, (), ())
-    if not is_accepted:
-        merged = merge_tables(served, fresh, held_nases=meta.held_nases, held_plans=meta.held_plans, keeps_lost=False)
-    if merged.tables != served:
-        write.put_tables(replace(merged.tables, generation=served.generation + 1))
-    return replace(meta, node_number=fresh.node_number, held_nases=merged.held_nases, held_plans=merged.held_plans)
+    is_accepted = batch.acceptance is not None and not batch.acceptance.has_nas_changes
+    merged = merge_nases(
+        served,
+        replace(fresh, generation=served.generation),
+        held=() if is_accepted else meta.held_nases,
+        lost_before=meta.lost_nases,
+        limits=limits,
+        now_s=now_s,
+        is_exempt=is_accepted or batch.are_nases_exempt,
+    )
+    tables = keep_named_plans(write, served, merged.tables)
+    if tables != served:
+        write.put_tables(replace(tables, generation=served.generation + 1))
+    return replace(meta, node_number=fresh.node_number, held_nases=merged.held_nases, lost_nases=merged.lost_nases)
 
 
 def write_meta(generation: Generation, meta: ReplicaMeta) -> Written:

@@ -3,9 +3,12 @@
 Pure. "Cut off" is meant as the customer means it: who connects now could not connect any more with the name and
 password set in his device. So an UPDATE without WHERE is held whichever column it hits: a status, a deletion,
 `password = 'x'`. What gives access, and what changes speeds or addresses, is never held.
+
+A total loss is always held, however few there are: no login that gave access would be left, and two or more are gone
+in this window. NAS entries have the same window: more than half of them must not fall silent in it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from hashlib import md5
 
@@ -28,21 +31,26 @@ class BrakeLimits:
         return max(self.minimum_count, int(self.share * logins_count))
 
     def is_recent(self, at_s: float, now_s: float) -> bool:
-        """Whether what happened then counts in the window that ends now."""
-        return now_s - self.window_s < at_s <= now_s
+        """Whether what happened then counts in the window that ends now: also what a clock set back calls future."""
+        return at_s > now_s - self.window_s
 
 
-def gives_access(login: LoginFacts | None) -> bool:
-    """Whether a login that proves its password gets in."""
-    return login is not None and login.plan_id != 0 and standing(login) is Reason.GRANTED
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """The last accepted hold, as it bears on a node: what has not changed since its snapshot is let through."""
+
+    changed_logins: Set[int]  # since that snapshot: an operator never saw these as they are now
+    has_nas_changes: bool  # likewise
+    covers_unseen: bool  # the node had not seen more than that snapshot when it looked last
 
 
-def cuts_off(old_name: bytes, old_login: LoginFacts | None, new_name: bytes, new_login: LoginFacts | None) -> bool:
-    """Whether who gets in with the old row would not get in with the new one."""
-    if old_login is None or not gives_access(old_login):
-        return False
-    if new_login is None or not gives_access(new_login):
-        return True
+def gives_access(login: LoginFacts | None, plan_ids: Set[int]) -> bool:
+    """Whether a login that proves its password gets in, where there are these plans."""
+    return login is not None and login.plan_id in plan_ids and standing(login) is Reason.GRANTED
+
+
+def is_other_device(old_name: bytes, old_login: LoginFacts, new_name: bytes, new_login: LoginFacts) -> bool:
+    """Whether a device set up for the old row would have to be set up anew for the new one."""
     return old_name != new_name or not _is_same_password(old_login, new_login)
 
 
@@ -55,28 +63,47 @@ def _is_same_password(old: LoginFacts, new: LoginFacts) -> bool:
     return new.password == md5(old.password, usedforsecurity=False).digest()
 
 
-def is_over(*, recent_count: int, cut_off_count: int, logins_count: int, limits: BrakeLimits) -> bool:
+def is_over(
+    *, recent_count: int, cut_off_count: int, logins_count: int, limits: BrakeLimits, leaves_nobody: bool = False
+) -> bool:
     """Whether these cut-offs, with those already applied in the window, are more than may pass."""
-    return cut_off_count > 0 and recent_count + cut_off_count > limits.allowance(logins_count)
+    if cut_off_count == 0:
+        return False
+    lost_count = recent_count + cut_off_count
+    return lost_count > limits.allowance(logins_count) or (leaves_nobody and lost_count > 1)
 
 
-def lost_nases(old: Iterable[NasRow], new: Iterable[NasRow]) -> frozenset[str]:
+def lost_nases(old: Iterable[NasRow], new: Iterable[NasRow], now_s: float) -> frozenset[str]:
     """Return the addresses from which nobody would get an answer any more: gone, disabled, or of another secret."""
     by_address = {nas.address: nas for nas in new}
-    return frozenset(nas.address for nas in old if nas.enabled and not _serves_on(nas, by_address.get(nas.address)))
+    return frozenset(
+        nas.address for nas in old if nas.enabled and not _serves_on(nas, by_address.get(nas.address), now_s)
+    )
 
 
-def _serves_on(old: NasRow, new: NasRow | None) -> bool:
-    return new is not None and new.enabled and old.secret in (new.secret, new.secret_previous)
+def _serves_on(old: NasRow, new: NasRow | None, now_s: float) -> bool:
+    if new is None or not new.enabled:
+        return False
+    return old.secret == new.secret or (old.secret == new.secret_previous and now_s < new.secret_previous_until_s)
 
 
-def are_nases_over(old: Sequence[NasRow], new: Sequence[NasRow], lost: frozenset[str]) -> bool:
-    """Whether too many entries would be lost at once: more than half of those that are enabled.
+def are_nases_over(
+    old: Sequence[NasRow], new: Sequence[NasRow], lost: frozenset[str], recent: frozenset[str] = frozenset()
+) -> bool:
+    """Whether too many entries would be lost in one window: more than half of those that served in it.
 
     A change of one entry that stays is an operator's daily work and passes, even if it is the only one.
+
+    Args:
+        old: what is served now.
+        new: what PostgreSQL says.
+        lost: addresses that would be lost now.
+        recent: addresses that applied changes took in this window, and that do not serve again.
     """
-    enabled_count = sum(nas.enabled for nas in old)
-    if 2 * len(lost) <= enabled_count:
+    if not lost:
+        return False
+    all_lost = lost | recent
+    if 2 * len(all_lost) <= len({nas.address for nas in old if nas.enabled} | recent):
         return False
     lost_ids = {nas.nas_id for nas in old if nas.address in lost}
-    return len(lost) > 1 or not lost_ids <= {nas.nas_id for nas in new}
+    return len(all_lost) > 1 or not lost_ids <= {nas.nas_id for nas in new}

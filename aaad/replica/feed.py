@@ -268,10 +268,10 @@ class Feed:
                 self._wake.set()
                 return False
             is_checked = self._checksum.is_due
-            batch = await self._read_batch(queries, head, changes, is_checked=is_checked)
+            batch = await self._read_batch(queries, meta, head, changes, is_checked=is_checked)
             if is_checked:
                 await self._checksum.begin(group, queries)
-        if is_checked and not self._needs_tables(head, changes) and batch.tables is not None:
+        if is_checked and not self._needs_tables(meta, head, changes) and batch.tables is not None:
             await self._check_tables(meta, batch.tables)
         await self._apply(meta, batch, head)
         for login_id in sorted(changes.impossible_ids)[:PROBLEMS_TOLD_MAX]:
@@ -285,8 +285,9 @@ class Feed:
         self._counters.set_seconds("aaad_replica_polled_at_seconds", clock.wall_s())
         return True
 
-    def _needs_tables(self, head: source.Head, changes: source.Changes) -> bool:
-        return self._rereads_tables or head.hold_state == holds.ACCEPTED or bool(changes.kinds & source.TABLE_KINDS)
+    def _needs_tables(self, meta: ReplicaMeta, head: source.Head, changes: source.Changes) -> bool:
+        is_accepted = head.accepted_id != meta.accepted_id
+        return self._rereads_tables or is_accepted or bool(changes.kinds & source.TABLE_KINDS)
 
     async def _check_tables(self, meta: ReplicaMeta, fresh: Tables) -> None:
         """Tell that the small tables had changed without a trace; the poll that read them applies it."""
@@ -296,25 +297,30 @@ class Feed:
                 return read.tables()
 
         served: Tables = await self._in_thread(read_served)
-        is_held = bool(meta.held_nases or meta.held_plans)  # then they differ, and that is told already
-        if replace(fresh, generation=served.generation) != served and not is_held:
+        known = {plan.plan_id for plan in fresh.plans}  # a plan of held logins is kept without being known
+        served = replace(served, plans=[plan for plan in served.plans if plan.plan_id in known])
+        # With NASes held they differ, and that is told already.
+        if replace(fresh, generation=served.generation) != served and not meta.held_nases:
             self._log.error("replica.checksum_differs", of="tables")
 
     async def _read_batch(
-        self, queries: Queries, head: source.Head, changes: source.Changes, *, is_checked: bool
+        self, queries: Queries, meta: ReplicaMeta, head: source.Head, changes: source.Changes, *, is_checked: bool
     ) -> Batch:
-        needs_tables = is_checked or self._needs_tables(head, changes)
+        needs_tables = is_checked or self._needs_tables(meta, head, changes)
+        is_accepted = head.accepted_id != meta.accepted_id
         logins = dict.fromkeys(self._retry_ids, False) | changes.logins
         return Batch(
             snapshot=head.snapshot,
             changes=await source.read_logins(queries, logins) if logins else [],
             tables=await source.read_tables(queries, self._node_number) if needs_tables else None,
-            is_hold_accepted=head.hold_state == holds.ACCEPTED,
+            accepted_id=head.accepted_id,
+            acceptance=await source.read_acceptance(queries, meta.snapshot, CHANGES_MAX) if is_accepted else None,
+            are_nases_exempt=changes.are_nases_exempt,
         )
 
     async def _apply(self, meta: ReplicaMeta, batch: Batch, head: source.Head) -> None:
-        if meta.hold_id and head.hold_state not in (holds.OPEN, holds.ACCEPTED):
-            meta = replace(meta, hold_id=0)  # somebody closed it: what is held here is told anew
+        if meta.hold_id and head.hold_state != holds.OPEN:
+            meta = replace(meta, hold_id=0)  # somebody decided it: what is held here, if anything, is told anew
             self._is_hold_told = False
         if batch.changes or batch.tables is not None:
             written = await self._in_thread(
@@ -322,6 +328,7 @@ class Feed:
             )
             self._take_over(written)
             self._rereads_tables = False
+            self._is_hold_told &= not self._held_count  # the snapshot of the figures, too, moves on
             self._retry_ids = written.retry_ids
             if self._retry_ids:
                 self._wake.set()
@@ -372,6 +379,9 @@ class Feed:
         self._is_hold_told = False
         self._told_hold_id = None
         self._take_over(written)
+        self._retry_ids = written.retry_ids
+        if meta is None:
+            await self._note_built(written.meta)
         self._counters.add("aaad_replica_resyncs_total")
         self._counters.set_seconds("aaad_replica_polled_at_seconds", clock.wall_s())
         self._wake.set()  # what was committed meanwhile
@@ -422,6 +432,15 @@ class Feed:
             return await source.read_exempt_logins(database, snapshot)
         finally:
             await _close(database)
+
+    async def _note_built(self, meta: ReplicaMeta) -> None:
+        try:
+            hold_id = await holds.note_built(self._database, meta.node_number)
+        except StoreError as error:
+            self._log.error("replica.built_perhaps_during_hold", error=str(error))
+        else:
+            if hold_id:
+                self._log.error("replica.built_during_hold", hold=hold_id, remedy="aaad replica status")
 
     def _take_over(self, written: Written) -> None:
         """Note what a write came to."""
@@ -491,10 +510,8 @@ class Feed:
             if held_count := self._held_count:
                 hold_id = await holds.open_hold(
                     self._telling,
-                    node_number=meta.node_number,
-                    kind="changes",
+                    meta,
                     cut_off_count=held_count,
-                    logins_count=meta.count,
                     sample=await self._in_thread(held_sample, self._generation(), meta, holds.SAMPLE_MAX),
                 )
             elif meta.hold_id:

@@ -1,7 +1,13 @@
 """The brake's hold as rows of PostgreSQL, one open at most for all nodes (rule R1.3).
 
-The feed opens it or joins the open one; an operator accepts it (`aaad replica accept`); every node sees that at its
-next poll and applies what it had set aside. Decides nothing: the brake is aaad/replica/brake.py.
+The feed opens it or joins the open one, and tells the figures together with the snapshot that they count. An operator
+accepts those figures (`aaad replica accept`). One rule then makes all nodes answer alike: what the last accepted
+hold's snapshot sees passes, on every node. A node that holds lets go of what has not changed since that snapshot; a
+node that was away applies what it had not seen of it without asking; what came later is judged, and asked, anew.
+Where the change log cannot tell what came later (pruned, truncated, too much, another timeline), all is asked anew.
+
+A node that builds its replica from nothing while a hold is open has nothing else to serve than what the others hold
+back: it says so in its log and in the hold's row. Decides nothing: the brake is aaad/replica/brake.py.
 """
 
 from dataclasses import dataclass
@@ -9,10 +15,10 @@ from datetime import datetime
 
 from aaad.db.connection import Queries, Row
 from aaad.errors import StoreError
+from aaad.replica.layout import ReplicaMeta
 from aaad.replica.source import STATEMENTS
 
 OPEN = "open"
-ACCEPTED = "accepted"
 SAMPLE_MAX = 10
 
 
@@ -29,6 +35,7 @@ class Hold:
     sample: tuple[str, ...]
     decided_at: datetime | None
     decided_by: str | None
+    built_meanwhile: tuple[str, ...]  # nodes that had nothing else to serve, and hold nothing of it
 
 
 async def hold_status(database: Queries) -> Hold | None:
@@ -37,20 +44,33 @@ async def hold_status(database: Queries) -> Hold | None:
     return None if row is None else _hold(row)
 
 
-async def accept_hold(database: Queries, operator: str) -> Hold | None:
-    """Let through what is held, on all nodes; None if nothing is held."""
-    row = await database.fetchrow(STATEMENTS["accept_hold"], operator)
+async def accept_hold(database: Queries, operator: str, *, hold_id: int, count: int) -> Hold | None:
+    """Let through one hold, on all nodes; None if it is not open, or would cut off more than `count` by now."""
+    row = await database.fetchrow(STATEMENTS["accept_hold"], operator, hold_id, count)
     return None if row is None else _hold(row)
 
 
-async def open_hold(
-    database: Queries, *, node_number: int, kind: str, cut_off_count: int, logins_count: int, sample: list[str]
-) -> int:
-    """Open the hold or join the open one with our numbers; return its id."""
-    row = await database.fetchrow(STATEMENTS["open_hold"], node_number, kind, cut_off_count, logins_count, sample)
+async def open_hold(database: Queries, meta: ReplicaMeta, *, cut_off_count: int, sample: list[str]) -> int:
+    """Open the hold or join the open one with our figures; return its id."""
+    row = await database.fetchrow(
+        STATEMENTS["open_hold"],
+        meta.node_number,
+        "changes",
+        cut_off_count,
+        meta.count,
+        sample,
+        meta.snapshot,
+        meta.accepted_id,
+    )
     if row is None:
         raise StoreError("the hold was decided at this very moment")
     return int(row["id"])
+
+
+async def note_built(database: Queries, node_number: int) -> int:
+    """Say that this node built its replica from nothing; return the id of the hold that is open meanwhile, else 0."""
+    row = await database.fetchrow(STATEMENTS["note_built"], node_number)
+    return 0 if row is None else int(row["id"])
 
 
 async def close_hold(database: Queries, hold_id: int) -> None:
@@ -69,4 +89,5 @@ def _hold(row: Row) -> Hold:
         sample=tuple(row["sample"]),
         decided_at=row["decided_at"],
         decided_by=row["decided_by"],
+        built_meanwhile=tuple(row["built_meanwhile"]),
     )

@@ -20,7 +20,7 @@ import lmdb
 import msgspec
 
 from aaad.errors import ReplicaError
-from aaad.replica.record import VERSION, Tables, decode_tables, encode_tables
+from aaad.replica.record import VERSION, NasRow, Tables, decode_tables, encode_tables
 
 if TYPE_CHECKING:
     LmdbTransaction = lmdb.Transaction[bytes]
@@ -38,6 +38,13 @@ _INSTANT = Struct("<d")
 MARK_KEY, META_KEY, TABLES_KEY = b"mark", b"meta", b"tables"
 
 
+class LostNas(msgspec.Struct, frozen=True, array_like=True):
+    """A NAS entry that an applied change took, for the brake's window."""
+
+    nas: NasRow  # as it was served
+    at_s: float
+
+
 class ReplicaMeta(msgspec.Struct, frozen=True, array_like=True):
     """What a generation holds, and of which database at which snapshot.
 
@@ -53,8 +60,9 @@ class ReplicaMeta(msgspec.Struct, frozen=True, array_like=True):
     node_number: int
     complete: bool = True
     hold_id: int = 0  # the row of net.hold that the held rows wait for; 0: not told yet
+    accepted_id: int = 0  # the last accepted row of net.hold that is carried out here; 0: none
     held_nases: tuple[str, ...] = ()  # addresses of NAS entries that are served although the database lost them
-    held_plans: tuple[int, ...] = ()
+    lost_nases: tuple[LostNas, ...] = ()  # in the brake's window
 
 
 class Source(NamedTuple):
@@ -144,6 +152,11 @@ class WriteTransaction:
     def delete_record(self, name: bytes) -> None:
         """Serve nothing under a folded name."""
         self._transaction.delete(name, db=self._databases.login)
+
+    def records(self) -> Iterator[bytes]:
+        """Walk over every record that is served."""
+        with self._transaction.cursor(db=self._databases.login) as cursor:
+            yield from cursor.iternext(keys=False, values=True)
 
     def source(self, login_id: int) -> Source | None:
         """Return what stands for a row of PostgreSQL."""

@@ -18,7 +18,8 @@ SELECT
             WHERE open.xid < horizon.pruned_below AND pg_visible_in_snapshot(open.xid, pg_current_snapshot()))
         AS is_pruned,
     horizon.identity <> net.change_log_identity() AS is_log_strange,
-    (SELECT state FROM net.hold WHERE id = $2::integer) AS hold_state
+    (SELECT state FROM net.hold WHERE id = $2::integer) AS hold_state,
+    coalesce((SELECT max(id) FROM net.hold WHERE state = 'accepted'), 0) AS accepted_id
 FROM net.change_horizon AS horizon;
 
 -- name: adopt_change_log
@@ -30,23 +31,30 @@ SELECT net.adopt_change_log() AS is_adopted;
 -- invisible in $1 (pg_visible_in_snapshot) is to lie beyond it or to have been open in it: written so, an index finds
 -- them, and a stranger's open transaction does not make each poll read all that was committed since it began. What
 -- lies beyond this snapshot belongs to another cluster: a dump's rows are visible before their number has come.
-WITH unseen AS (
-    (SELECT kind, key, run_id, at FROM net.change
+-- Exempt is what a run that passed its own brake changed, and what the last accepted hold's snapshot sees.
+WITH accepted AS (
+    SELECT snapshot FROM net.hold
+    WHERE state = 'accepted' AND pg_snapshot_xmax(snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
+    ORDER BY id DESC LIMIT 1
+), unseen AS (
+    (SELECT kind, key, run_id, at, xid FROM net.change
         WHERE xid >= pg_snapshot_xmax($1::text::pg_snapshot) AND xid < pg_snapshot_xmax(pg_current_snapshot())
         ORDER BY xid LIMIT $2::integer)
     UNION ALL
-    (SELECT kind, key, run_id, at FROM net.change
+    (SELECT kind, key, run_id, at, xid FROM net.change
         WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot)))
         ORDER BY xid LIMIT $2::integer)
 )
 SELECT
     unseen.kind,
     unseen.key,
-    bool_and(coalesce(run.brake_passed, false)) AS is_exempt,
+    bool_and(coalesce(run.brake_passed, false) OR coalesce(pg_visible_in_snapshot(unseen.xid, accepted.snapshot), false))
+        AS is_exempt,
     count(*) AS rows_count,
     extract(epoch FROM max(unseen.at))::float8 AS newest_at_s
 FROM unseen
 LEFT JOIN net.run ON run.id = unseen.run_id
+LEFT JOIN accepted ON true
 GROUP BY unseen.kind, unseen.key;
 
 -- name: find_exempt_logins
@@ -138,30 +146,59 @@ SELECT id FROM known UNION ALL SELECT id FROM made;
 -- All nodes learn what this one has applied (rules R7.2 and R8.2).
 UPDATE net.node SET snapshot = $2::text::pg_snapshot, applied_at = now() WHERE id = $1::integer;
 
+-- name: find_acceptance
+-- The last accepted hold: whether its snapshot sees all that $1 sees (of one primary, one of two always sees all that
+-- the other does), and whether every change since is still in the log.
+SELECT
+    hold.snapshot::text AS snapshot,
+    pg_snapshot_xmax($1::text::pg_snapshot) <= pg_snapshot_xmax(hold.snapshot)
+        AND NOT EXISTS (SELECT FROM pg_snapshot_xip(hold.snapshot) AS open (xid)
+            WHERE pg_visible_in_snapshot(open.xid, $1::text::pg_snapshot)) AS covers_unseen,
+    pg_snapshot_xmax(hold.snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
+        AND pg_snapshot_xmax(hold.snapshot) >= horizon.pruned_below
+        AND NOT EXISTS (SELECT FROM pg_snapshot_xip(hold.snapshot) AS open (xid)
+            WHERE open.xid < horizon.pruned_below AND pg_visible_in_snapshot(open.xid, pg_current_snapshot()))
+        AS is_followed
+FROM net.hold
+CROSS JOIN net.change_horizon AS horizon
+WHERE hold.state = 'accepted'
+ORDER BY hold.id DESC
+LIMIT 1;
+
 -- name: open_hold
--- The one open hold of the cluster: opened by the first node, joined by all others.
-INSERT INTO net.hold (node_id, kind, cut_off_count, logins_count, sample)
-VALUES ($1::integer, $2::text, $3::integer, $4::integer, $5::text[])
+-- The one open hold of the cluster: opened by the first node, joined by all others. The figures are those of their
+-- snapshot. Not by a node that has not carried out the last acceptance, $7.
+INSERT INTO net.hold (node_id, kind, cut_off_count, logins_count, sample, snapshot)
+SELECT $1::integer, $2::text, $3::integer, $4::integer, $5::text[], $6::text::pg_snapshot
+WHERE $7::integer = coalesce((SELECT max(id) FROM net.hold WHERE state = 'accepted'), 0)
 ON CONFLICT (state) WHERE state = 'open'
 DO UPDATE SET
     cut_off_count = excluded.cut_off_count,
     logins_count = excluded.logins_count,
-    sample = excluded.sample
+    sample = excluded.sample,
+    snapshot = excluded.snapshot
 RETURNING id;
+
+-- name: note_built
+-- This node had nothing to serve when the hold was open, so it serves already what the others hold.
+UPDATE net.hold SET built_meanwhile = array_append(built_meanwhile, node.name)
+FROM net.node
+WHERE node.id = $1::integer AND hold.state = 'open' AND node.name <> ALL (hold.built_meanwhile)
+RETURNING hold.id;
 
 -- name: close_hold
 -- Nothing waits any more: every held login was given its access back.
 UPDATE net.hold SET state = 'superseded', decided_at = now() WHERE id = $1::integer AND state = 'open';
 
 -- name: accept_hold
--- An operator lets through what is held, on all nodes.
+-- An operator lets through the hold that he saw, on all nodes: no other, and not if it has grown since.
 UPDATE net.hold SET state = 'accepted', decided_at = now(), decided_by = $1::text
-WHERE state = 'open'
-RETURNING id, kind, opened_at, cut_off_count, logins_count, sample, state, decided_at, decided_by;
+WHERE state = 'open' AND id = $2::integer AND cut_off_count <= $3::integer
+RETURNING id, kind, opened_at, cut_off_count, logins_count, sample, state, decided_at, decided_by, built_meanwhile;
 
 -- name: find_hold
 -- The open hold, else the last one.
-SELECT id, kind, opened_at, cut_off_count, logins_count, sample, state, decided_at, decided_by
+SELECT id, kind, opened_at, cut_off_count, logins_count, sample, state, decided_at, decided_by, built_meanwhile
 FROM net.hold
 ORDER BY state = 'open' DESC, id DESC
 LIMIT 1;

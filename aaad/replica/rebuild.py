@@ -2,7 +2,8 @@
 
 Rows come in order of login ids, and so do the old generation's: one walk over both finds what is new, changed and
 gone, in memory that does not grow. What would cut somebody off is first held; at the end, when the number is known,
-the brake decides whether it stays held (rule R1.3). A node without an old generation holds nothing.
+the brake decides whether it stays held (rule R1.3). A node without an old generation holds nothing: it has nothing
+else to serve.
 
 Each method is one or more transactions of the store and runs in the store's thread. Asks no clock, no database.
 """
@@ -19,15 +20,15 @@ from aaad.replica.apply import (
     Applied,
     LoginBook,
     MergedTables,
-    has_access,
-    is_cut_off,
-    merge_tables,
+    Plans,
+    keep_named_plans,
+    merge_nases,
     release,
 )
-from aaad.replica.brake import BrakeLimits, is_over
+from aaad.replica.brake import Acceptance, BrakeLimits, is_over
 from aaad.replica.compile import CompiledLogin
 from aaad.replica.layout import WriteTransaction
-from aaad.replica.record import Tables
+from aaad.replica.record import Tables, login_id_of
 from aaad.replica.store import FrozenGeneration, Generation
 
 STEP_LOGINS = 5000  # of one transaction
@@ -40,14 +41,14 @@ class Exemptions:
     """Who may be cut off without asking the brake."""
 
     login_ids: Set[int] = frozenset()  # changed by runs that passed their own brake, and by nothing else
-    is_hold_accepted: bool = False  # an operator let through what the old generation holds
+    acceptance: Acceptance | None = None  # what an operator let through
 
 
 class Rebuild:
     """One generation being built. Give it every login in order, then finish it."""
 
-    def __init__(self, old: FrozenGeneration | None, new: Generation, exemptions: Exemptions) -> None:
-        """Begin with an empty new generation; `old` is compared with."""
+    def __init__(self, old: FrozenGeneration | None, new: Generation, exemptions: Exemptions, fresh: Tables) -> None:
+        """Begin with an empty new generation; `old` is compared with. `fresh`: PostgreSQL's small tables."""
         self._old = old
         self._new = new
         self._exemptions = exemptions
@@ -57,9 +58,14 @@ class Rebuild:
         self._fresh = array("I")  # cut off, and to be judged: 4 octets each
         self.problems: list[tuple[int, str]] = []
         self._cut_offs: dict[int, float] = {}
+        self._with_access_count = 0  # who gets in now
+        self._fresh_tables = fresh
+        self._plans = Plans(frozenset(), frozenset())
         if old is not None:
             with old.read() as transaction:
                 self._cut_offs = transaction.cut_offs()
+                served = frozenset(plan.plan_id for plan in transaction.tables().plans)
+            self._plans = Plans(served, frozenset(plan.plan_id for plan in fresh.plans))
 
     def add(self, rows: Sequence[CompiledLogin]) -> None:
         """Take the next rows of PostgreSQL, and whatever the old generation has before their end."""
@@ -81,31 +87,38 @@ class Rebuild:
         is_held = self._old is not None and self._is_over(self._old, limits, now_s)
         if not is_held:
             self._release_fresh(now_s)
+        with self._new.read() as new:
+            retry_ids = _retry_ids(new)
         return Applied(
             count=self._count,
             digest=self._digest,
             applied_count=self._count,
             newly_held_count=len(self._fresh) if is_held else 0,
             problems=self.problems,
+            retry_ids=retry_ids,
         )
 
-    def tables(self, fresh: Tables, *, keeps_lost: bool) -> MergedTables:
-        """Return the small tables of the new generation."""
+    def tables(self, limits: BrakeLimits, now_s: float, *, keeps_lost: bool) -> MergedTables:
+        """Return the small tables of the new generation, whose logins are finished."""
+        fresh = self._fresh_tables
         if self._old is None:
             return MergedTables(replace(fresh, generation=1), (), ())
         with self._old.read() as old:
             meta, served = old.meta(), old.tables()
-        fresh = replace(fresh, generation=served.generation + 1)
-        is_accepted = self._exemptions.is_hold_accepted
-        if is_accepted and not keeps_lost:
-            return MergedTables(fresh, (), ())
-        return merge_tables(
+        acceptance = self._exemptions.acceptance
+        is_accepted = acceptance is not None and not acceptance.has_nas_changes
+        merged = merge_nases(
             served,
-            fresh,
-            held_nases=() if is_accepted else meta.held_nases,
-            held_plans=() if is_accepted else meta.held_plans,
+            replace(fresh, generation=served.generation + 1),
+            held=() if is_accepted else meta.held_nases,
+            lost_before=meta.lost_nases,
+            limits=limits,
+            now_s=now_s,
+            is_exempt=is_accepted,
             keeps_lost=keeps_lost,
         )
+        with self._new.read() as new:
+            return merged._replace(tables=keep_named_plans(new, served, merged.tables))
 
     def _old_ids(self, upto: int | None) -> Iterator[int]:
         if self._old is None:
@@ -132,30 +145,37 @@ class Rebuild:
         passed: list[_Pair] = []
         for login_id, row in pairs:
             served = old_book.served(login_id)
-            is_cut = is_cut_off(served, row)
-            is_held = is_cut and old.pending(login_id) is not None and not self._exemptions.is_hold_accepted
-            if is_held and not has_access(row):
+            self._with_access_count += self._plans.has_access(served)
+            was_held = old.pending(login_id) is not None
+            if not self._plans.is_cut_off(served, row) or self._is_accepted(login_id, was_held=was_held):
+                passed.append((login_id, row))
+            elif was_held and not self._plans.gives_access(row):
                 book.keep(login_id, served, row)
-            elif is_cut and not self._is_exempt(login_id, is_held=is_held, old=old):
+            elif login_id in self._exemptions.login_ids:
+                passed.append((login_id, row))
+            else:
                 book.keep(login_id, served, row)
                 self._fresh.append(login_id)
-            else:
-                passed.append((login_id, row))
-            if login_id in self._cut_offs and not has_access(row):
+            if login_id in self._cut_offs and not self._plans.gives_access(row):
                 new.put_cut_off(login_id, self._cut_offs[login_id])
         book.apply(passed)
 
-    def _is_exempt(self, login_id: int, *, is_held: bool, old: WriteTransaction) -> bool:
-        if login_id in self._exemptions.login_ids:
-            return True
-        return not is_held and self._exemptions.is_hold_accepted and old.pending(login_id) is not None
+    def _is_accepted(self, login_id: int, *, was_held: bool) -> bool:
+        acceptance = self._exemptions.acceptance
+        if acceptance is None or login_id in acceptance.changed_logins:
+            return False
+        return was_held or acceptance.covers_unseen
 
     def _is_over(self, old: FrozenGeneration, limits: BrakeLimits, now_s: float) -> bool:
         with old.read() as transaction:
             logins_count = transaction.meta().count
             recent_count = sum(limits.is_recent(at_s, now_s) for at_s in self._cut_offs.values())
         return is_over(
-            recent_count=recent_count, cut_off_count=len(self._fresh), logins_count=logins_count, limits=limits
+            recent_count=recent_count,
+            cut_off_count=len(self._fresh),
+            logins_count=logins_count,
+            limits=limits,
+            leaves_nobody=len(self._fresh) == self._with_access_count,
         )
 
     def _release_fresh(self, now_s: float) -> None:
@@ -165,3 +185,13 @@ class Rebuild:
                 release(new, login_ids, count=self._count, digest=self._digest)
                 for login_id in login_ids:
                     new.put_cut_off(login_id, now_s)
+
+
+def _retry_ids(new: WriteTransaction) -> tuple[int, ...]:
+    """Return the logins that were left out for a name that nobody is served under in the end, or one that is held."""
+    found: list[int] = []
+    for login_id, name in new.problems().items():
+        occupant = new.record(name) if name else None
+        if name and (occupant is None or new.pending(login_id_of(occupant)) is not None):
+            found.append(login_id)
+    return tuple(found)

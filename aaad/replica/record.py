@@ -28,6 +28,7 @@ _unpack_facts = _FACTS.unpack_from
 _new_tuple = tuple.__new__
 _MD5_FLAG = int(LoginFlag.PASSWORD_IS_MD5)
 _FLAGS = LoginFacts._fields.index("flags")
+_PLAN_ID = LoginFacts._fields.index("plan_id")
 _HEAD_FIELDS = LoginFacts._fields.index("nt_hash")
 NAME_OCTETS_MAX = 253  # RFC 2865, 5: an attribute's value has at most 253 octets
 
@@ -69,6 +70,14 @@ def login_id_of(record: bytes) -> int:
     if len(record) < _VERSION_SIZE + _LOGIN_ID.size:
         raise ReplicaError(f"a record of {len(record)} octets is nobody's")
     return int(_LOGIN_ID.unpack_from(record, _VERSION_SIZE)[0])
+
+
+def plan_id_of(record: bytes) -> int:
+    """Return which plan a record names; 0 if it is damaged, or of another version."""
+    if len(record) < _PASSWORD_AT or record[0] != VERSION:
+        return 0
+    plan_id: int = _unpack_facts(record, _VERSION_SIZE)[_PLAN_ID]
+    return plan_id
 
 
 def digest_of(record: bytes) -> int:

@@ -12,17 +12,18 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 
 from aaad import clock
-from aaad.db.connection import Database
+from aaad.db.connection import Database, Queries
 from aaad.errors import StoreError
 from aaad.replica import holds, source
 from aaad.replica.batch import Written
-from aaad.replica.brake import BrakeLimits
+from aaad.replica.brake import Acceptance, BrakeLimits
 from aaad.replica.layout import ReplicaMeta
 from aaad.replica.rebuild import Exemptions, Rebuild
 from aaad.replica.record import Tables
 from aaad.replica.store import FrozenGeneration, Generation, ReplicaWriter
 
 TOO_MANY_CHANGES = "too many changes to follow one by one"
+ACCEPTANCE_CHANGES_MAX = 1_000_000  # since the accepted hold; what is more is asked anew
 
 
 class InThread(Protocol):
@@ -75,8 +76,8 @@ async def resync(
             if meta is not None and reason == TOO_MANY_CHANGES:
                 exempt = await read_exempt(meta.snapshot)
             tables = await source.read_tables(queries, node_number)
-            exemptions = Exemptions(login_ids=exempt, is_hold_accepted=is_same and head.hold_state == holds.ACCEPTED)
-            rebuild = Rebuild(old, built, exemptions)
+            exemptions = Exemptions(login_ids=exempt, acceptance=await _read_acceptance(queries, head, meta))
+            rebuild = Rebuild(old, built, exemptions, tables)
             async for rows in source.iterate_logins(queries):
                 await in_thread(rebuild.add, rows)
         await before_swap()
@@ -92,6 +93,15 @@ def _drop(writer: ReplicaWriter, built: Generation, old: FrozenGeneration | None
     writer.discard(built)
     if old is not None:
         old.thaw()
+
+
+async def _read_acceptance(queries: Queries, head: source.Head, meta: ReplicaMeta | None) -> Acceptance | None:
+    """Return what an operator let through; nothing where another database's hold, or a lost one, would say so."""
+    if meta is None or head.accepted_id == meta.accepted_id or head.is_from_the_future:
+        return None
+    if (head.system_identifier, head.timeline) != (meta.system_identifier, meta.timeline):
+        return None
+    return await source.read_acceptance(queries, meta.snapshot, ACCEPTANCE_CHANGES_MAX)
 
 
 @asynccontextmanager
@@ -140,7 +150,7 @@ def _finish(
 def _complete(rebuild: Rebuild, built: Generation, target: _Target, limits: BrakeLimits) -> Written:
     now_s = clock.wall_s()
     applied = rebuild.finish(limits, now_s)
-    merged = rebuild.tables(target.tables, keeps_lost=applied.newly_held_count > 0)
+    merged = rebuild.tables(limits, now_s, keeps_lost=applied.newly_held_count > 0)
     meta = ReplicaMeta(
         snapshot=target.head.snapshot,
         system_identifier=target.head.system_identifier,
@@ -150,8 +160,9 @@ def _complete(rebuild: Rebuild, built: Generation, target: _Target, limits: Brak
         applied_at_s=now_s,
         node_number=target.tables.node_number,
         hold_id=target.hold_id,
+        accepted_id=target.head.accepted_id,
         held_nases=merged.held_nases,
-        held_plans=merged.held_plans,
+        lost_nases=merged.lost_nases,
     )
     with built.write() as write:
         write.put_tables(merged.tables)
@@ -163,4 +174,5 @@ def _complete(rebuild: Rebuild, built: Generation, target: _Target, limits: Brak
             held_count=write.pending_count() + len(merged.held_nases),
             unusable_count=write.problem_count(),
             problems=applied.problems,
+            retry_ids=applied.retry_ids,
         )

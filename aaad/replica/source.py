@@ -12,6 +12,7 @@ from aaad.db.connection import Queries, Row
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.policy.facts import PlanFacts
+from aaad.replica.brake import Acceptance
 from aaad.replica.compile import DIGEST_MASK, CompiledLogin, LoginChange, compile_login
 from aaad.replica.layout import LOGIN_IDS
 from aaad.replica.record import NasRow, ParameterRow, RouterRow, Tables
@@ -34,6 +35,7 @@ class Head:
     is_pruned: bool  # changes since the snapshot asked about are not in the log any more
     is_log_strange: bool  # a dump was restored: the log speaks of another cluster's transactions
     hold_state: str  # of the hold asked about; empty: there is no such row
+    accepted_id: int  # the last accepted hold; 0: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,8 @@ class Changes:
     """What changed since a snapshot, before any row is read again."""
 
     kinds: frozenset[str]
-    logins: dict[int, bool]  # login id -> whether every change of it comes of runs that passed a brake
+    logins: dict[int, bool]  # login id -> whether every change of it passed a run's brake or was accepted
+    are_nases_exempt: bool  # likewise for all changes of NAS entries
     is_too_many: bool
     impossible_ids: frozenset[int]  # left out: no store can hold them
     newest_at_s: float | None  # when the newest change's transaction began, by PostgreSQL's clock
@@ -63,6 +66,7 @@ async def read_head(queries: Queries, snapshot: str | None, hold_id: int) -> Hea
         is_pruned=bool(row["is_pruned"]),
         is_log_strange=row["is_log_strange"],
         hold_state=row["hold_state"] or "",
+        accepted_id=row["accepted_id"],
     )
 
 
@@ -79,8 +83,27 @@ async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:
         kinds=frozenset(row["kind"] for row in rows),
         logins=logins,
         impossible_ids=impossible_ids,
+        are_nases_exempt={row["is_exempt"] for row in rows if row["kind"] == "nas"} == {True},
         is_too_many=sum(row["rows_count"] for row in rows) >= limit or len(logins) >= limit,
         newest_at_s=max((row["newest_at_s"] for row in rows), default=None),
+    )
+
+
+async def read_acceptance(queries: Queries, snapshot: str, limit: int) -> Acceptance | None:
+    """Return what the last accepted hold lets through at a node that had seen `snapshot`.
+
+    None if there is none, or if what changed since it cannot be told row by row: then everything is asked anew.
+    """
+    row = await queries.fetchrow(STATEMENTS["find_acceptance"], snapshot)
+    if row is None or not row["is_followed"]:
+        return None
+    since = await read_changes(queries, row["snapshot"], limit)
+    if since.is_too_many or "truncate" in since.kinds:
+        return None
+    return Acceptance(
+        changed_logins=since.logins.keys(),
+        has_nas_changes="nas" in since.kinds,
+        covers_unseen=bool(row["covers_unseen"]),
     )
 
 

@@ -163,9 +163,16 @@ async def test_truncate_forces_a_resync(dsn: str, tmp_path: Path) -> None:
     await seed(dsn, 40)
     async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
         await until(lambda: node.meta)
-        await sql.execute("TRUNCATE erp.login")
+        await sql.execute("INSERT INTO erp.login (id, contract_id, name, password) VALUES (900, 1, 'kept', 'x')")
+        await until(lambda: node.login("kept"))
+        async with sql.transaction():
+            await sql.execute("CREATE TEMPORARY TABLE kept AS SELECT id, contract_id, name, password FROM erp.login")
+            await sql.execute("TRUNCATE erp.login")
+            await sql.execute(
+                "INSERT INTO erp.login (id, contract_id, name, password) SELECT * FROM kept WHERE id = 900"
+            )
         await until(lambda: node.count("resyncs_total") == 2)
-        assert node.contents() == {}  # 40 logins are fewer than the brake's least
+        assert node.contents().keys() == {b"kept"}  # 40 logins are fewer than the brake's least
 
 
 async def test_truncate_of_many_is_held_and_heals(dsn: str, tmp_path: Path) -> None:
@@ -513,13 +520,13 @@ async def test_a_wrong_database_cuts_nobody_off(dsn: str, empty_dsn: str, tmp_pa
         await until(lambda: node.count("held_logins") >= 200 and node.meta.hold_id)
         assert node.contents() == before
         assert [nas.name for nas in node.tables().nases] == ["one"]
-        assert len(node.tables().plans) == 2
+        assert [plan.plan_id for plan in node.tables().plans] == [1]  # who is served names this one only
         async with erp(empty_dsn) as sql:
             assert await sql.fetchval("SELECT cut_off_count FROM net.hold WHERE state = 'open'") == 201
     async with running(Node(dsn, tmp_path)) as node:
         await until(lambda: node.count("held_logins") == 0)
         assert node.contents() == before == await expected_contents(dsn)
-        assert node.meta.held_nases == node.meta.held_plans == ()
+        assert node.meta.held_nases == ()
 
 
 async def test_a_deleted_directory_is_rebuilt(dsn: str, tmp_path: Path) -> None:
@@ -553,7 +560,7 @@ async def test_a_row_that_cannot_be_compiled_stops_nothing(dsn: str, tmp_path: P
             await sql.execute("UPDATE erp.login SET password = 'mended', password_md5 = false WHERE id = 1")
             await sql.execute("UPDATE erp.login SET name = 'user000002' WHERE id = 2")
             await until(lambda: node.login("user000002") and node.login("user000001"))
-            assert node.count("unusable_logins") == 0
+            await until(lambda: node.count("unusable_logins") == 0)
 
 
 async def test_two_names_that_fold_to_one(dsn: str, tmp_path: Path) -> None:

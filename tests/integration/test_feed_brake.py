@@ -19,7 +19,9 @@ def door(dsn: str) -> Database:
 
 async def accept(dsn: str) -> int:
     database = door(dsn)
-    hold = await accept_hold(database, "maria")
+    held = await hold_status(database)
+    assert held is not None
+    hold = await accept_hold(database, "maria", hold_id=held.hold_id, count=held.cut_off_count)
     await database.close()
     assert hold is not None
     return hold.cut_off_count
@@ -38,6 +40,9 @@ FORGOTTEN_WHERE = [
     "DELETE FROM erp.login",
     "TRUNCATE erp.login",
     "TRUNCATE erp.client CASCADE",
+    "BEGIN; DELETE FROM erp.login; DELETE FROM erp.contract; DELETE FROM erp.plan; COMMIT",
+    "DELETE FROM erp.login; DELETE FROM erp.contract; DELETE FROM erp.plan",
+    "TRUNCATE erp.plan CASCADE",
 ]
 
 
@@ -47,8 +52,12 @@ async def test_a_forgotten_where_is_held_and_accepted(statement: str, dsn: str, 
     async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
         await until(lambda: node.meta)
         before = node.contents()
-        await sql.execute(statement)
+        for part in [statement] if statement.startswith("BEGIN") else statement.split(";"):
+            await sql.execute(part)
         await until(lambda: node.count("held_logins") == N)
+        if "erp.plan" in statement:
+            # The last statement is known, too, and the plan that nobody is served with is gone.
+            await until(lambda: [plan.plan_id for plan in node.tables().plans] == [1])
         assert node.contents() == before
         await until(lambda: node.meta.hold_id)
         database = door(dsn)
@@ -60,6 +69,8 @@ async def test_a_forgotten_where_is_held_and_accepted(statement: str, dsn: str, 
         assert await until(lambda: node.count("held_logins") == 0, 2.0) < 1.0
         assert node.contents() == await expected_contents(dsn)
         await until(lambda: node.meta.hold_id == 0)
+        plans = [row["id"] for row in await sql.fetch("SELECT id FROM erp.plan ORDER BY id")]
+        assert [plan.plan_id for plan in node.tables().plans] == plans
 
 
 async def test_all_others_go_on_and_access_is_never_held(dsn: str, tmp_path: Path) -> None:
@@ -288,3 +299,164 @@ async def test_the_only_concentrator_may_be_disabled_but_not_vanish(dsn: str, tm
             "INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'one', '127.0.0.0/8', 'testing123')"
         )
         await until(lambda: not node.meta.held_nases and not node.meta.hold_id)
+
+
+async def test_six_concentrators_deleted_one_by_one_do_not_all_go(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 5)
+    async with erp(dsn) as sql:
+        await sql.execute(
+            "INSERT INTO net.nas (id, name, address, secret) "
+            "SELECT n, 'nas' || n, ('10.0.0.' || n)::cidr, 's' FROM generate_series(2, 6) n"
+        )
+        async with running(Node(dsn, tmp_path)) as node:
+            await until(lambda: node.meta)
+            for nas_id in range(1, 7):
+                await sql.execute("DELETE FROM net.nas WHERE id = $1", nas_id)
+                await until(lambda gone=nas_id: _is_known(node, gone))
+            assert [nas.nas_id for nas in node.tables().nases] == [4, 5, 6]
+            await until(lambda: node.meta.hold_id)
+            assert await accept(dsn) == 3
+            await until(lambda: not node.tables().nases)
+
+
+def _is_known(node: Node, nas_id: int) -> bool:
+    nas_ids = {nas.nas_id for nas in node.tables().nases}
+    return nas_id not in nas_ids or f"10.0.0.{nas_id}/32" in node.meta.held_nases
+
+
+async def test_a_node_that_was_down_at_the_acceptance_answers_like_the_others(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    two = Node(dsn, tmp_path, name="node-b")
+    three = Node(dsn, tmp_path, name="node-c")
+    async with running(Node(dsn, tmp_path)) as one, erp(dsn) as sql:
+        async with running(two), running(three):
+            await until(lambda: one.meta and two.meta and three.meta)
+        # Two is down before the hold and the NASes' loss, three with the hold on its disk.
+        async with running(three := Node(dsn, tmp_path, name="node-c")):
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id <= 100")
+            await sql.execute("DELETE FROM net.nas")
+            await until(lambda: len(three.held_ids()) == 100 and three.meta.hold_id)
+        await until(lambda: one.count("held_logins") == 101)
+        await _told(dsn, 101)
+        await accept(dsn)
+        await until(lambda: one.standing("user000100") == "BLOCKED_MANUALLY")
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id BETWEEN 101 AND 200")
+        await until(lambda: len(one.held_ids()) == 100 and one.meta.hold_id)
+        async with (
+            running(Node(dsn, tmp_path, name="node-b")) as two,
+            running(Node(dsn, tmp_path, name="node-c")) as three,
+        ):
+            for node in (two, three):
+                await until(lambda node=node: node.meta and node.standing("user000100") == "BLOCKED_MANUALLY")
+                await until(lambda node=node: node.meta.hold_id == one.meta.hold_id)
+                assert node.held_ids() == one.held_ids() == list(range(101, 201))
+                assert node.tables().nases == one.tables().nases == []
+            assert await sql.fetchval("SELECT count(*) FROM net.hold") == 2
+
+
+async def _told(dsn: str, count: int) -> None:
+    """Wait until PostgreSQL has these figures of the hold."""
+    database = door(dsn)
+    for _ in range(200):
+        hold = await hold_status(database)
+        if hold is not None and hold.cut_off_count == count:
+            break
+        await asyncio.sleep(0.01)
+    else:
+        raise AssertionError(f"nobody told {count}")
+    await database.close()
+
+
+@pytest.mark.parametrize("statement", ["TRUNCATE erp.login", "UPDATE erp.contract SET access_status = 'CM'"])
+async def test_a_resync_carries_out_what_was_accepted_while_the_node_was_down(
+    statement: str, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a hold on this node's disk, and of one that it never saw."""
+    monkeypatch.setattr("aaad.replica.feed.CHANGES_MAX", 100)
+    await seed(dsn, N)
+    two = Node(dsn, tmp_path, name="node-b")
+    async with running(Node(dsn, tmp_path)) as one, running(two), erp(dsn) as sql:
+        await until(lambda: one.meta and two.meta)
+        two.stopping.set()
+        await asyncio.sleep(0.1)
+        await sql.execute(statement)
+        await until(lambda: one.count("held_logins") == N and one.meta.hold_id)
+        one.stopping.set()
+        await asyncio.sleep(0.1)
+        await accept(dsn)
+        await sql.execute("UPDATE erp.client SET active = NOT active WHERE id > 390")
+        await sql.execute(
+            "INSERT INTO erp.parameter (name, value) SELECT 'p' || n, 'v' FROM generate_series(1, 120) n"
+        )
+    for name in ("node-a", "node-b"):
+        async with running(Node(dsn, tmp_path, name=name)) as node:
+            resyncs = node.count("resyncs_total")
+            await until(lambda node=node, resyncs=resyncs: node.count("resyncs_total") > resyncs)
+            expected = 0 if "TRUNCATE" in statement else 10
+            assert len(node.held_ids()) == expected  # those changed since are asked anew
+            if not expected:
+                assert node.contents() == await expected_contents(dsn)
+            assert node.standing("user000001") != "GRANTED"
+
+
+async def test_another_databases_acceptance_releases_nothing_of_ours(
+    dsn: str, empty_dsn: str, tmp_path: Path
+) -> None:
+    from aaad.db.migrate import migrate
+
+    await migrate(empty_dsn)
+    await seed(empty_dsn, N)
+    async with erp(empty_dsn) as sql:
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM'")
+        await sql.execute(
+            "INSERT INTO net.hold (kind, cut_off_count, logins_count, state) VALUES ('changes', 400, 400, 'accepted')"
+        )
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM'")
+        await until(lambda: node.meta.hold_id == 1)
+    async with running(Node(empty_dsn, tmp_path)) as node:
+        await until(lambda: node.count("resyncs_total") == 2)
+        await until(lambda: node.meta.hold_id == 2)
+        assert len(node.held_ids()) == N
+        assert node.standing("user000001") == "GRANTED"
+
+
+async def test_nobody_accepts_what_he_has_not_seen(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id <= 100")
+        await _told(dsn, 100)
+        database = door(dsn)
+        seen = await hold_status(database)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id <= 300")
+        await _told(dsn, 300)
+        assert await accept_hold(database, "maria", hold_id=seen.hold_id, count=seen.cut_off_count) is None
+        assert await accept_hold(database, "maria", hold_id=seen.hold_id + 1, count=N) is None
+        assert len(node.held_ids()) == 300
+        # Accepted before a node told that it has grown again: only what the figures counted passes.
+        figures = await sql.fetchrow("SELECT id, snapshot::text AS snapshot FROM net.hold")
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM'")
+        await _told(dsn, N)
+        await sql.execute(
+            "UPDATE net.hold SET snapshot = $2::text::pg_snapshot, state = 'accepted' WHERE id = $1", *figures
+        )
+        await until(lambda: node.standing("user000300") == "BLOCKED_MANUALLY")
+        await _told(dsn, 100)
+        assert node.held_ids() == list(range(301, 401))
+        await database.close()
+
+
+async def test_a_node_built_from_nothing_during_a_hold_says_so(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as one, erp(dsn) as sql:
+        await until(lambda: one.meta)
+        await sql.execute("UPDATE erp.contract SET access_status = 'CM'")
+        await until(lambda: one.meta.hold_id)
+        async with running(Node(dsn, tmp_path, name="node-b")) as two:
+            await until(lambda: two.count("resyncs_total"))
+            assert two.held_ids() == []
+            assert await sql.fetchval("SELECT built_meanwhile FROM net.hold") == ["node-b"]
+        assert len(one.held_ids()) == N

@@ -66,6 +66,8 @@ CREATE TABLE net.hold (
     cut_off_count integer NOT NULL,
     logins_count integer NOT NULL,
     sample text[] NOT NULL DEFAULT '{}',
+    snapshot pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
+    built_meanwhile text[] NOT NULL DEFAULT '{}',
     state text NOT NULL DEFAULT 'open',
     decided_at timestamptz,
     decided_by text,
@@ -73,6 +75,8 @@ CREATE TABLE net.hold (
     CONSTRAINT hold_state_known CHECK (state IN ('open', 'accepted', 'superseded'))
 );
 COMMENT ON TABLE net.hold IS 'The brake: changes that would cut off too many logins wait here for an operator, for all nodes (rule R1.3).';
+COMMENT ON COLUMN net.hold.snapshot IS 'What the figures count. Once accepted, every change that it sees passes on every node.';
+COMMENT ON COLUMN net.hold.built_meanwhile IS 'Nodes that had no replica while this was open: they hold nothing of it.';
 CREATE UNIQUE INDEX hold_one_open ON net.hold (state) WHERE state = 'open';
 
 -- Which run the writer names, null if none. The cast's own message would not tell where the value comes from.

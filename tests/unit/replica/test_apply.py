@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from aaad.policy.codes import AccessStatus, ContractStatus, LoginFlag
 from aaad.policy.facts import LoginFacts, PlanFacts
-from aaad.replica.apply import apply_logins, merge_tables
+from aaad.replica.apply import Plans, apply_logins, keep_named_plans, merge_nases, recent_cut_offs
 from aaad.replica.batch import Batch, write_batch
-from aaad.replica.brake import BrakeLimits, gives_access
+from aaad.replica.brake import Acceptance, BrakeLimits, gives_access
 from aaad.replica.compile import CompiledLogin, LoginChange, facts_of
-from aaad.replica.layout import ReplicaMeta
+from aaad.replica.layout import LostNas, ReplicaMeta
 from aaad.replica.rebuild import Exemptions, Rebuild
 from aaad.replica.record import NasRow, Tables, encode, login_id_of
 from aaad.replica.store import Generation, ReplicaWriter
@@ -21,7 +21,9 @@ from aaad.replica.store import Generation, ReplicaWriter
 MAP_SIZE = 1 << 26
 NO_BRAKE = BrakeLimits(minimum_count=10**6)
 TIGHT = BrakeLimits(share=0.0, minimum_count=2)
-TABLES = Tables(1, [], [], [], [], b"k" * 16, 1)
+TABLES = Tables(1, [], [], [PlanFacts(1, "plan", "1M", "1M", 0, 0, 0)], [], b"k" * 16, 1)
+PLANS = Plans(frozenset({1}), frozenset({1}))
+ACCEPTED = Acceptance(changed_logins=frozenset(), has_nas_changes=False, covers_unseen=False)
 
 
 def compiled(login_id: int, name: str, *, has_access: bool = True, password: bytes = b"p") -> CompiledLogin:
@@ -68,23 +70,29 @@ class Replica:
         self.writer = writer
         self.limits = limits
         self.database: dict[int, CompiledLogin] = {}
-        self.meta = self.resync()
         self.now_s = 1000.0
+        self.meta = self.resync()
 
     def resync(self, *, is_accepted: bool = False, fresh: bool = False) -> ReplicaMeta:
         old = self.writer.current
         built = self.writer.build()
-        rebuild = Rebuild(None if fresh else old, built, Exemptions(is_hold_accepted=is_accepted))
+        exemptions = Exemptions(acceptance=ACCEPTED if is_accepted else None)
+        rebuild = Rebuild(None if fresh else old, built, exemptions, TABLES)
         ordered = [self.database[login_id] for login_id in sorted(self.database)]
         for start in range(0, len(ordered), 2):
             rebuild.add(ordered[start : start + 2])
         applied = rebuild.finish(self.limits, 1000.0)
         with built.write() as write:
-            write.put_tables(rebuild.tables(TABLES, keeps_lost=False).tables)
+            write.put_tables(rebuild.tables(self.limits, 1000.0, keeps_lost=False).tables)
             self.meta = ReplicaMeta("1:1:", "1/1", "1", applied.count, applied.digest, 0.0, 1)
             write.put_meta(self.meta)
         self.writer.swap(built)
+        self.retry(applied.retry_ids)
         return self.meta
+
+    def retry(self, login_ids: tuple[int, ...]) -> None:
+        if login_ids:
+            self.poll([LoginChange(login_id, self.database.get(login_id), False) for login_id in login_ids])
 
     def poll(self, batch: list[LoginChange], *, is_accepted: bool = False) -> None:
         for change in batch:
@@ -93,12 +101,11 @@ class Replica:
             else:
                 self.database[change.login_id] = change.row
         assert self.writer.current is not None
-        wanted = Batch(snapshot="1:1:", changes=batch, tables=None, is_hold_accepted=is_accepted)
+        acceptance = ACCEPTED if is_accepted else None
+        wanted = Batch(snapshot="1:1:", changes=batch, tables=None, acceptance=acceptance)
         written = write_batch(self.writer.current, self.meta, wanted, self.limits, self.now_s)
         self.meta = written.meta
-        retry = [LoginChange(login_id, self.database.get(login_id), False) for login_id in written.retry_ids]
-        if retry:
-            self.poll(retry)
+        self.retry(written.retry_ids)
 
     def check(self) -> None:
         assert self.writer.current is not None
@@ -185,13 +192,13 @@ def _with_access(subject: Replica) -> set[int]:
         return {
             login_id
             for login_id, source in read.sources()
-            if source.name and gives_access(facts_of(read.record(source.name)))
+            if source.name and gives_access(facts_of(read.record(source.name)), {1})
         }
 
 
 def test_names_change_hands_within_one_batch(tmp_path_factory: pytest.TempPathFactory) -> None:
     with replica(tmp_path_factory, NO_BRAKE) as subject:
-        subject.poll([LoginChange(1, compiled(1, "a"), False), LoginChange(2, compiled(2, "b"), False)])
+        subject.poll([LoginChange(number, compiled(number, "abc"[number - 1]), False) for number in (1, 2, 3)])
         subject.poll([LoginChange(1, compiled(1, "b"), False), LoginChange(2, compiled(2, "a"), False)])
         subject.check()
         assert subject.writer.current is not None
@@ -217,7 +224,7 @@ def test_a_batch_that_fails_leaves_everything_as_it_was(tmp_path_factory: pytest
     good = LoginChange(1, compiled(1, "a"), False)
     bad = LoginChange(2, compiled(2, "b")._replace(record="text"), False)  # type: ignore[arg-type]  our own bug
     with pytest.raises(TypeError), generation.write() as write:
-        apply_logins(write, [good, bad], count=0, digest=0, limits=NO_BRAKE, now_s=0.0)
+        apply_logins(write, [good, bad], count=0, digest=0, plans=PLANS, limits=NO_BRAKE, now_s=0.0)
     with generation.read() as read:
         assert read.record(b"a") is None
     generation.close()
@@ -231,22 +238,114 @@ def plan(plan_id: int) -> PlanFacts:
     return PlanFacts(plan_id, f"plan{plan_id}", "1M", "1M", 0, 0, 0)
 
 
+def merge(served: Tables, fresh: Tables, **how: object) -> object:
+    settings = {"held": (), "lost_before": (), "limits": BrakeLimits(), "now_s": 1000.0} | how
+    return merge_nases(served, fresh, **settings)  # type: ignore[arg-type]
+
+
+def of_nases(*rows: NasRow) -> Tables:
+    return Tables(1, list(rows), [], [], [], b"", 1)
+
+
 def test_a_held_entry_stays_beside_the_new_ones() -> None:
-    served = Tables(1, [nas(1, "a"), nas(2, "b"), nas(3, "c")], [], [plan(1), plan(2)], [], b"", 1)
-    fresh = Tables(1, [nas(3, "c"), nas(4, "d"), nas(1, "e")], [], [plan(2)], [], b"", 1)
-    merged = merge_tables(served, fresh, held_nases=(), held_plans=(), keeps_lost=False)
+    served = of_nases(nas(1, "a"), nas(2, "b"), nas(3, "c"))
+    merged = merge(served, of_nases(nas(3, "c"), nas(4, "d"), nas(1, "e")))
     assert [(row.nas_id, row.address) for row in merged.tables.nases] == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
-    assert (merged.held_nases, merged.held_plans) == (("a", "b"), ())
-    assert merged.tables.plans == [plan(2)]  # plans go unless the logins' brake holds
-    kept = merge_tables(served, fresh, held_nases=(), held_plans=(), keeps_lost=True)
-    assert (kept.tables.plans, kept.held_plans) == ([plan(1), plan(2)], (1,))
-    healed = merge_tables(kept.tables, served, held_nases=("a", "b"), held_plans=(1,), keeps_lost=False)
-    assert (healed.held_nases, healed.held_plans, healed.tables.nases) == ((), (), served.nases)
+    assert (merged.held_nases, merged.lost_nases) == (("a", "b"), ())
+    healed = merge(merged.tables, served, held=("a", "b"))
+    assert (healed.held_nases, healed.tables.nases) == ((), served.nases)
 
 
 def test_a_single_loss_passes_while_others_are_held() -> None:
-    served = Tables(1, [nas(number, f"n{number}") for number in range(1, 6)], [], [], [], b"", 1)
-    fresh = Tables(1, [nas(4, "n4"), nas(5, "n5", enabled=False)], [], [], [], b"", 1)
-    merged = merge_tables(served, fresh, held_nases=("n1", "n2", "n3"), held_plans=(), keeps_lost=False)
+    served = of_nases(*(nas(number, f"n{number}") for number in range(1, 6)))
+    merged = merge(served, of_nases(nas(4, "n4"), nas(5, "n5", enabled=False)), held=("n1", "n2", "n3"))
     assert merged.held_nases == ("n1", "n2", "n3")
     assert [row.enabled for row in merged.tables.nases] == [True, True, True, True, False]
+    assert [entry.nas.address for entry in merged.lost_nases] == ["n5"]
+
+
+def test_the_window_of_the_entries_ends_and_what_serves_again_leaves_it() -> None:
+    lost = (LostNas(nas(1, "a"), 900.0), LostNas(nas(2, "b"), 5000.0))
+    served = of_nases(nas(3, "c"), nas(4, "d"))
+    assert merge(served, of_nases(nas(4, "d")), lost_before=lost).held_nases == ("c",)
+    back = merge(served, of_nases(nas(1, "a"), nas(2, "b"), nas(3, "c"), nas(4, "d")), lost_before=lost)
+    assert back.lost_nases == ()
+    assert merge(served, of_nases(nas(4, "d")), lost_before=lost, now_s=5300.0).held_nases == ()
+    kept = merge(served, served, lost_before=lost)
+    assert [entry.at_s for entry in kept.lost_nases] == [900.0, 1000.0]  # from the future: counts from now
+
+
+def test_a_plan_is_kept_as_long_as_a_record_that_is_served_names_it(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with replica(tmp_path_factory, BrakeLimits(share=0, minimum_count=1)) as subject:
+        subject.poll([LoginChange(number, compiled(number, "abc"[number - 1]), False) for number in (1, 2, 3)])
+        subject.poll([LoginChange(number, None, False) for number in (1, 2, 3)])
+        served = Tables(1, [], [], [plan(1), plan(2)], [], b"", 1)
+        fresh = Tables(1, [], [], [], [], b"", 1)
+        assert subject.writer.current is not None
+        with subject.writer.current.read() as read:
+            assert keep_named_plans(read, served, fresh).plans == [plan(1)]
+        subject.poll([], is_accepted=True)
+        with subject.writer.current.read() as read:
+            assert keep_named_plans(read, served, fresh).plans == []
+
+
+@pytest.mark.parametrize("is_resync", [False, True])
+def test_what_changed_since_the_accepted_hold_stays_held(
+    tmp_path_factory: pytest.TempPathFactory, is_resync: bool
+) -> None:
+    with replica(tmp_path_factory, BrakeLimits(share=0, minimum_count=1)) as subject:
+        subject.poll([LoginChange(number, compiled(number, "abc"[number - 1]), False) for number in (1, 2, 3)])
+        subject.poll([LoginChange(number, None, False) for number in (1, 2, 3)])
+        acceptance = Acceptance(changed_logins={2}, has_nas_changes=False, covers_unseen=False)
+        assert subject.writer.current is not None
+        if is_resync:
+            built = subject.writer.build()
+            rebuild = Rebuild(subject.writer.current, built, Exemptions(acceptance=acceptance), TABLES)
+            assert rebuild.finish(subject.limits, 1000.0).newly_held_count == 0
+            with built.read() as read:
+                assert read.pending_ids() == [2]
+            subject.writer.discard(built)
+        else:
+            wanted = Batch(snapshot="1:1:", changes=[], tables=None, acceptance=acceptance, accepted_id=7)
+            written = write_batch(subject.writer.current, subject.meta, wanted, subject.limits, 1000.0)
+            assert (written.released_count, written.meta.accepted_id, written.held_count) == (2, 7, 1)
+            assert _with_access(subject) == {2}
+
+
+def test_the_window_of_the_logins_outlives_a_resync_and_a_clock_set_back(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with replica(tmp_path_factory, BrakeLimits(share=0, minimum_count=2)) as subject:
+        subject.poll([LoginChange(number, compiled(number, f"n{number}"), False) for number in range(1, 6)])
+        subject.poll(
+            [LoginChange(number, compiled(number, f"n{number}", has_access=False), False) for number in (1, 2)]
+        )
+        subject.resync()
+        subject.now_s = 990.0
+        subject.poll([LoginChange(3, None, False)])
+        assert _with_access(subject) == {3, 4, 5}
+        assert subject.writer.current is not None
+        with subject.writer.current.write() as write:
+            assert recent_cut_offs(write, subject.limits, 990.0 + 299.0) == 2
+            assert recent_cut_offs(write, subject.limits, 990.0 + 300.0) == 0
+
+
+def test_the_last_who_get_in_are_held_however_few(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with replica(tmp_path_factory, BrakeLimits()) as subject:
+        subject.poll([LoginChange(number, compiled(number, f"n{number}"), False) for number in (1, 2, 3)])
+        subject.poll([LoginChange(number, None, False) for number in (1, 2)])
+        assert _with_access(subject) == {3}
+        subject.poll([LoginChange(3, None, False)])
+        assert _with_access(subject) == {3}
+        subject.database = {}
+        subject.resync()
+        assert _with_access(subject) == {3}
+
+
+def test_who_was_left_out_gets_the_name_of_one_deleted_into_a_hold(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with replica(tmp_path_factory, BrakeLimits(share=0, minimum_count=1)) as subject:
+        subject.poll([LoginChange(number, compiled(number, name), False) for number, name in ((1, "a"), (2, "b"))])
+        subject.poll([LoginChange(3, compiled(3, "a"), False)])
+        subject.poll([LoginChange(number, None, False) for number in (1, 2)])
+        subject.check()
+        assert _with_access(subject) == {2, 3}
