@@ -185,8 +185,20 @@ def apply_logins(
     plans: Plans,
     limits: BrakeLimits,
     now_s: float,
+    judges_held: bool = False,
 ) -> Applied:
-    """Apply a batch of changed logins; what would cut off too many is held."""
+    """Apply a batch of changed logins; what would cut off too many is held.
+
+    Args:
+        write: the store.
+        changes: the rows as PostgreSQL has them.
+        count: of all rows until now.
+        digest: of all rows until now.
+        plans: which there are.
+        limits: the brake's.
+        now_s: Unix seconds.
+        judges_held: judge also what is held already; else its fate is the hold's, even in a run.
+    """
     book = LoginBook(write, count, digest)
     passed: list[tuple[int, CompiledLogin | None]] = []
     fresh: list[tuple[int, CompiledLogin | None]] = []
@@ -197,8 +209,8 @@ def apply_logins(
             passed.append((change.login_id, change.row))
             if not plans.has_access(served) and plans.gives_access(change.row):
                 write.delete_cut_off(change.login_id)  # who has access again counts in no window
-        elif write.pending(change.login_id) is not None and not plans.gives_access(change.row):
-            book.hold(change.login_id, change.row)  # its fate is the hold's, even in a run
+        elif not judges_held and write.pending(change.login_id) is not None and not plans.gives_access(change.row):
+            book.hold(change.login_id, change.row)
         elif change.is_exempt:
             passed.append((change.login_id, change.row))
             exempt_ids.add(change.login_id)
@@ -268,6 +280,11 @@ def release(write: WriteTransaction, login_ids: Sequence[int], *, count: int, di
         problems=book.problems[:PROBLEMS_TOLD_MAX],
         retry_ids=book.retry_ids(),
     )
+
+
+def held_changes(write: WriteTransaction) -> list[LoginChange]:
+    """Return what is held, as changes to be judged once more."""
+    return [LoginChange(login_id, _pending_row(write, login_id), False) for login_id in write.pending_ids()]
 
 
 def _pending_row(write: WriteTransaction, login_id: int) -> CompiledLogin | None:

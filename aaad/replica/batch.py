@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from aaad.policy.facts import PlanFacts
-from aaad.replica.apply import Applied, Plans, apply_logins, keep_named_plans, merge_nases, release
+from aaad.replica.apply import Applied, Plans, apply_logins, held_changes, keep_named_plans, merge_nases, release
 from aaad.replica.brake import Acceptance, BrakeLimits
 from aaad.replica.compile import LoginChange
 from aaad.replica.layout import ReplicaMeta, WriteTransaction
@@ -54,17 +54,21 @@ def write_batch(
     held_before = len(meta.held_nases)
     if batch.acceptance is not None:
         released = _release(generation, meta, batch.acceptance)
-        meta = replace(meta, hold_id=0)  # what stays held came later, and waits for a hold of its own
+        meta = replace(meta, hold_id=0)  # what is held still came later, is judged once more, and told anew
     meta = replace(meta, snapshot=batch.snapshot, applied_at_s=now_s, accepted_id=batch.accepted_id)
     with generation.write() as write:
+        changes = {change.login_id: change for change in batch.changes}
+        if batch.acceptance is not None:
+            changes = {change.login_id: change for change in held_changes(write)} | changes
         applied = apply_logins(
             write,
-            batch.changes,
+            changes.values(),
             count=meta.count,
             digest=meta.digest,
             plans=_plans(write, batch),
             limits=limits,
             now_s=now_s,
+            judges_held=batch.acceptance is not None,
         )
         meta = replace(meta, count=applied.count, digest=applied.digest)
         if batch.tables is not None:
@@ -80,7 +84,7 @@ def write_batch(
 
 
 def _plans(write: WriteTransaction, batch: Batch) -> Plans:
-    if not batch.changes:
+    if not batch.changes and batch.acceptance is None:
         return Plans(frozenset(), frozenset())
     served = _numbers(write.tables().plans)
     return Plans(served, served if batch.tables is None else _numbers(batch.tables.plans))

@@ -3,7 +3,7 @@
 The feed opens it or joins the open one, and tells the figures together with the snapshot that they count. An operator
 accepts those figures (`aaad replica accept`). One rule then makes all nodes answer alike: what the last accepted
 hold's snapshot sees passes, on every node. A node that holds lets go of what has not changed since that snapshot; a
-node that was away applies what it had not seen of it without asking; what came later is judged, and asked, anew.
+node that was away applies what it had not seen of it without asking; what came later is judged anew.
 Where the change log cannot tell what came later (pruned, truncated, too much, another timeline), all is asked anew.
 
 A node that builds its replica from nothing while a hold is open has nothing else to serve than what the others hold

@@ -149,7 +149,7 @@ class Rebuild:
             was_held = old.pending(login_id) is not None
             if not self._plans.is_cut_off(served, row) or self._is_accepted(login_id, was_held=was_held):
                 passed.append((login_id, row))
-            elif was_held and not self._plans.gives_access(row):
+            elif was_held and self._exemptions.acceptance is None and not self._plans.gives_access(row):
                 book.keep(login_id, served, row)
             elif login_id in self._exemptions.login_ids:
                 passed.append((login_id, row))

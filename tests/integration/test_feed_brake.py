@@ -384,7 +384,7 @@ async def test_a_resync_carries_out_what_was_accepted_while_the_node_was_down(
         one.stopping.set()
         await asyncio.sleep(0.1)
         await accept(dsn)
-        await sql.execute("UPDATE erp.client SET active = NOT active WHERE id > 390")
+        await sql.execute("UPDATE erp.client SET active = NOT active WHERE id > 300")
         await sql.execute(
             "INSERT INTO erp.parameter (name, value) SELECT 'p' || n, 'v' FROM generate_series(1, 120) n"
         )
@@ -392,8 +392,8 @@ async def test_a_resync_carries_out_what_was_accepted_while_the_node_was_down(
         async with running(Node(dsn, tmp_path, name=name)) as node:
             resyncs = node.count("resyncs_total")
             await until(lambda node=node, resyncs=resyncs: node.count("resyncs_total") > resyncs)
-            expected = 0 if "TRUNCATE" in statement else 10
-            assert len(node.held_ids()) == expected  # those changed since are asked anew
+            expected = 0 if "TRUNCATE" in statement else 100
+            assert len(node.held_ids()) == expected  # those changed since are judged anew
             if not expected:
                 assert node.contents() == await expected_contents(dsn)
             assert node.standing("user000001") != "GRANTED"
