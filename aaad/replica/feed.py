@@ -420,9 +420,10 @@ class Feed:
             changes = await source.read_changes(queries, since, MEANWHILE_CHANGES_MAX)
             if changes.is_too_many:
                 return head.snapshot  # the resync reads them, or the poll after it; the next ones are few again
-            if head.hold_state == holds.ACCEPTED:
+            if meta.hold_id and head.hold_state != holds.OPEN:
                 return since  # the poll after the swap sees to it
-            batch = await self._read_batch(queries, head, changes, is_checked=False)
+            head = dataclasses.replace(head, accepted_id=meta.accepted_id)  # the resync carries a newer one out
+            batch = await self._read_batch(queries, meta, head, changes, is_checked=False)
         await self._apply(meta, dataclasses.replace(batch, snapshot=meta.snapshot), head)
         return head.snapshot
 
