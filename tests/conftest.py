@@ -1,6 +1,7 @@
 """What all tests share: one real PostgreSQL of their own, and a fresh database for each test that asks."""
 
 import asyncio
+import os
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -8,8 +9,15 @@ from typing import Any, TypeVar
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aaad.db.embedded import EmbeddedPostgres
+
+# The same examples in every run, on however busy a machine: what random ones find belongs into a test of its own.
+# `HYPOTHESIS_PROFILE=random` looks for new ones.
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 T = TypeVar("T")
 _TEMPLATE = "aaad_template"
