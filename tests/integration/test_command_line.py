@@ -303,7 +303,16 @@ def test_the_brake_holds_and_an_operator_lets_it_through(node: ProcessNode, data
     told = aaad(node, "replica", "status", language="pt")
     assert "de 4 logins" in told.output
     assert any("brake holds back" in problem for problem in aaad(node, "status", as_json=True).json["problems"])
-    assert aaad(node, "replica", "accept", as_json=True).json["accepted"]["state"] == "accepted"
+    hold = aaad(node, "replica", "status", as_json=True).json["hold"]
+    shown = f"aaad replica accept {hold['hold_id']} --count {hold['cut_off_count']}"
+    assert shown in told.output
+    sql(database, f"UPDATE net.hold SET built_meanwhile = '{{outro}}' WHERE id = {hold['hold_id']}")
+    refused = aaad(node, "replica", "accept", str(hold["hold_id"]), "--count", "2", language="pt")
+    assert refused.exit_code == 1
+    assert "cortaria 3 de 4" in refused.output
+    assert "outro" in refused.output
+    assert aaad(node, "replica", "accept", str(hold["hold_id"] + 1)).exit_code == 1
+    assert aaad(node, *shown.split()[1:], as_json=True).json["accepted"]["state"] == "accepted"
     wait_until(lambda: aaad(node, "radtest", "davi", "senha-davi").exit_code == 1)
     sql(database, "UPDATE erp.contract SET access_status = 'A' WHERE id IN (1, 3, 4)")
     wait_until(lambda: aaad(node, "radtest", "ana", "senha-ana").exit_code == 0)
