@@ -28,10 +28,12 @@ from aaad.replica.apply import PROBLEMS_TOLD_MAX
 from aaad.replica.batch import Batch, Written, held_sample, write_batch, write_meta
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.checksum import Checksum
+from aaad.replica.hints import follow_hints, pause, take_leave
 from aaad.replica.layout import ReplicaMeta
 from aaad.replica.record import Tables
 from aaad.replica.resync import TOO_MANY_CHANGES, resync
 from aaad.replica.store import Generation, ReplicaWriter
+from aaad.replica.trouble import Trouble
 
 FEED_COUNTERS = (
     "aaad_replica_polls_total",
@@ -45,7 +47,6 @@ FEED_COUNTERS = (
     "aaad_replica_polled_at_seconds",
     "aaad_replica_lag_seconds",
 )
-CHANNEL = "aaad_change"
 CHANGES_MAX = 100_000  # in one poll; more is read faster as a whole, in memory that does not grow
 MEANWHILE_CHANGES_MAX = 10_000  # in one poll during a resync, which shall end soon
 CHANGES_DIVISOR = 5  # a replica of millions follows up to a fifth of its logins one by one
@@ -53,18 +54,14 @@ COALESCE_S = 0.01  # a storm of commits becomes 100 polls a second
 BACKOFF_INITIAL_S = 0.05
 BACKOFF_MAX_S = 1.0
 STORE_BACKOFF_MAX_S = 30.0  # a full disk stays full, and each try of a resync reads the whole database
-AWAY_TOLD_EVERY_S = 60.0
-LISTEN_CHECK_S = 1.0
 TELL_EVERY_S = 5.0  # other nodes wait for our snapshot (R8.2), so it moves on a quiet day, too
 PERSIST_EVERY_S = 30.0  # the snapshot of a quiet day: else a restart would read the log of that day
 REAP_READERS_EVERY_S = 10.0
 TELL_RETRY_S = 1.0
 BULK_TIMEOUT_S = 300.0  # of one statement over all logins: the digest of millions
-CLOSE_LIMIT_S = 0.5
 EXEMPT_TIMEOUT_S = 60.0  # of one statement over a log of many changes
 RESYNC_BACKOFF_INITIAL_S = 1.0  # after a resync that no poll could follow
 RESYNC_BACKOFF_MAX_S = 60.0
-FAILED_AGAIN = "two polls failed in the same way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +89,7 @@ class Feed:
         self._counters = counters
         self._settings = settings
         self._log = get_logger("replica")
+        self._trouble = Trouble(self._log, counters)
         self._writer = ReplicaWriter(directory, settings.map_size_bytes)
         self._thread = ThreadPoolExecutor(1, "replica")  # a write transaction of LMDB belongs to one thread
         self._database = self._connect("feed", settings.statement_timeout_s)
@@ -112,12 +110,9 @@ class Feed:
         self._retry_ids: tuple[int, ...] = ()
         self._resync_reason = ""
         self._held_count = 0
-        self._last_bug = ""
         self._is_resyncing = False
         self._resync_backoff_s = self._resync_due_s = 0.0
         self._is_hold_told = False
-        self._away_since_s: float | None = None  # None: the last poll succeeded
-        self._away_told_at_s = 0.0
         self._told_hold_id: int | None = None  # what the report came to, for the loop to write down
         self._news = asyncio.Event()  # for the report
         self._told_at_s = self._persisted_at_s = self._reaped_at_s = 0.0
@@ -127,7 +122,8 @@ class Feed:
         self._stopping = stopping
         try:
             async with asyncio.TaskGroup() as group:
-                helpers = [group.create_task(work()) for work in (self._listen, self._report, self._wake_at_end)]
+                hints = follow_hints(self._listening, self._wake, self._log)
+                helpers = [group.create_task(work) for work in (hints, self._report(), self._wake_at_end())]
                 await self._follow(group)
                 self._checksum.cancel()
                 for helper in helpers:
@@ -136,7 +132,7 @@ class Feed:
             await self._in_thread(self._writer.close)
             self._thread.shutdown()
             for database in (self._database, self._listening, self._telling):
-                await _close(database)
+                await take_leave(database)
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
@@ -149,13 +145,15 @@ class Feed:
                 await self._step(group)
             except Exception as error:  # noqa: BLE001  whatever it was, the next poll is due
                 most_s = BACKOFF_MAX_S if isinstance(error, StoreError) else STORE_BACKOFF_MAX_S
-                self._note_failure(error)
-                await _pause(self._stopping, min(backoff_s, most_s))
+                self._resync_reason = self._trouble.note_failure(error, self._resync_reason)
+                self._checksum.cancel()
+                self._checksum.hasten()
+                await pause(self._stopping, min(backoff_s, most_s))
                 backoff_s = min(2 * backoff_s, most_s)
             else:
-                backoff_s, self._last_bug = BACKOFF_INITIAL_S, ""
-                self._note_success()
-                await _pause(self._wake, self._settings.poll_interval_s)
+                backoff_s = BACKOFF_INITIAL_S
+                self._trouble.note_success()
+                await pause(self._wake, self._settings.poll_interval_s)
                 await asyncio.sleep(max(0.0, began_s + COALESCE_S - clock.monotonic_s()))
 
     async def _step(self, group: asyncio.TaskGroup) -> None:
@@ -182,68 +180,16 @@ class Feed:
         if not self._is_hold_told or self._persisted_at_s > self._told_at_s:
             self._news.set()
 
-    def _note_failure(self, error: Exception) -> None:
-        self._counters.add("aaad_replica_poll_failures_total")
-        self._checksum.cancel()
-        self._checksum.hasten()
-        if isinstance(error, StoreError):
-            self._note_away(error)
-        elif isinstance(error, AaadError):
-            self._log.error("replica.write_failed", error=str(error))
-        else:
-            self._log.exception("bug", while_="following PostgreSQL")
-            self._note_bug(f"{type(error).__name__}: {error}")
-
-    def _note_bug(self, bug: str) -> None:
-        """Read everything anew after the same bug twice: one change that we cannot digest must not stop the feed."""
-        if bug == self._last_bug:
-            self._resync_reason, self._last_bug = FAILED_AGAIN, ""
-            return
-        self._last_bug = bug
-        if self._resync_reason == FAILED_AGAIN:
-            self._resync_reason = ""  # that did not help either: follow on, and try both in turn
-
     async def _await_resync(self) -> None:
         """Wait while resyncs come to nothing: each reads the whole database."""
         wait_s = self._resync_due_s - clock.monotonic_s()
         if wait_s > 0:
             self._log.warning("replica.resync_delayed", wait_s=round(wait_s, 1))
-            await _pause(self._stopping, wait_s)
-
-    def _note_away(self, error: StoreError) -> None:
-        """Say once that PostgreSQL is away, and then now and then: each second of it would fill the log."""
-        now_s = clock.monotonic_s()
-        if self._away_since_s is None:
-            self._away_since_s = now_s
-        elif now_s - self._away_told_at_s < AWAY_TOLD_EVERY_S:
-            return
-        self._away_told_at_s = now_s
-        self._log.warning("replica.poll_failed", error=str(error), away_s=round(now_s - self._away_since_s, 1))
-
-    def _note_success(self) -> None:
-        if self._away_since_s is not None:
-            away_s, self._away_since_s = clock.monotonic_s() - self._away_since_s, None
-            self._log.info("replica.poll_succeeded", away_s=round(away_s, 1))
+            await pause(self._stopping, wait_s)
 
     def _note_checksum(self) -> None:
         self._counters.add("aaad_replica_checksums_total")
         self._wake.set()  # a difference is cured at once
-
-    async def _listen(self) -> None:
-        """Be woken by notifications; they are hints, so whatever fails here only costs time."""
-        is_listening = False
-        while True:
-            try:
-                if is_listening:
-                    await self._listening.fetchrow(source.STATEMENTS["keep_listening"])
-                else:
-                    is_listening = True  # from now on each new connection listens by itself
-                    await self._listening.listen(CHANNEL, self._wake.set)
-            except StoreError:
-                pass  # the poll tells it
-            except Exception:  # noqa: BLE001  our own bug: polls follow in any case
-                self._log.exception("bug", while_="listening")
-            await asyncio.sleep(LISTEN_CHECK_S)
 
     async def _wake_at_end(self) -> None:
         await self._stopping.wait()
@@ -368,7 +314,7 @@ class Feed:
         finally:
             self._is_resyncing = False
             await end_meanwhile()
-            await _close(database)
+            await take_leave(database)
         self._checksum.forget()
         if meta is not None and meta.system_identifier != written.meta.system_identifier:
             self._checksum.hasten()  # a dump that is still being restored leaves no trace in the log
@@ -410,7 +356,7 @@ class Feed:
                 self._log.exception("bug", while_="following PostgreSQL during a resync")
                 return
             if not meanwhile.is_over:
-                await _pause(self._wake, self._settings.poll_interval_s)
+                await pause(self._wake, self._settings.poll_interval_s)
                 await asyncio.sleep(COALESCE_S)
 
     async def _poll_meanwhile(self, meta: ReplicaMeta, since: str) -> str:
@@ -432,7 +378,7 @@ class Feed:
         try:
             return await source.read_exempt_logins(database, snapshot)
         finally:
-            await _close(database)
+            await take_leave(database)
 
     async def _note_built(self, meta: ReplicaMeta) -> None:
         try:
@@ -476,7 +422,7 @@ class Feed:
         """
         is_told = True
         while True:
-            await _pause(self._news, TELL_EVERY_S)
+            await pause(self._news, TELL_EVERY_S)
             self._news.clear()
             try:
                 await self._tell()
@@ -567,23 +513,6 @@ class _Meanwhile:
         if not self.head.done():
             self.head.set_result(None)
         wake.set()
-
-
-async def _pause(event: asyncio.Event, limit_s: float) -> None:
-    try:
-        async with asyncio.timeout(limit_s):
-            await event.wait()
-    except TimeoutError:
-        pass
-
-
-async def _close(database: Database) -> None:
-    """Take leave of PostgreSQL, but not of a frozen one: its connection is cut."""
-    try:
-        async with asyncio.timeout(CLOSE_LIMIT_S):
-            await database.close()
-    except TimeoutError:
-        pass
 
 
 def _reason_to_resync(head: source.Head, meta: ReplicaMeta) -> str:
