@@ -237,10 +237,13 @@ class AccessPath:
         """Make, sign and remember the reply of a decision; write down what was decided and why."""
         reason, grant, _ = decision
         router = request.router
-        if grant is None:
+        plan = self._plans.get(login.plan_id)
+        if grant is not None and plan is None:  # it went while the request waited
+            reason, grant = Reason.PLAN_MISSING, None
+        if grant is None or plan is None:
             code, attributes = _REJECT, self._rejects[reason]
         else:
-            code, attributes = _ACCEPT, self._grant_attributes(request, login, grant)
+            code, attributes = _ACCEPT, self._grant_attributes(request, login, plan[1], grant)
         if _PROXY_STATE in request.positions:
             states = _proxy_states(request)
             if grant is not None and len(attributes) + len(states) > _ATTRIBUTES_MAX:
@@ -381,8 +384,7 @@ class AccessPath:
 
     # --- what is said -------------------------------------------------------------------------------------------
 
-    def _grant_attributes(self, request: Request, login: LoginFacts, grant: Grant) -> bytes:
-        compiled = self._plans[login.plan_id][1]
+    def _grant_attributes(self, request: Request, login: LoginFacts, compiled: PlanReply, grant: Grant) -> bytes:
         return self._signer.class_attribute(
             login.login_id, login.contract_id, login.plan_id, grant_fingerprint(compiled, grant)
         ) + accept_attributes(compiled, grant, _FRAMED_PROTOCOL in request.positions)

@@ -1,13 +1,14 @@
 """Copies of a request (RFC 5080, 2.2.2), lateness from the first copy (R3.3), and requests that have to wait."""
 
 import pytest
-from access_world import NOW_S, SOURCE, World, login, nas_row
+from access_world import CLASS_KEY, NOW_S, SOURCE, World, login, nas_row
 from nas_double import SECRET, access_request, chap, checked, fresh_authenticator, is_signed_with
 
 from aaad.policy.codes import Discard, Reason
 from aaad.policy.grant import Decision
 from aaad.radius import access
 from aaad.radius.access import REPLY_TTL_S
+from aaad.replica.record import Tables
 
 OLD = b"old secret"
 TWO_SECRETS = [nas_row(secret_previous=OLD, secret_previous_until_s=NOW_S + 9)]
@@ -236,6 +237,15 @@ def test_what_waited_may_be_refused_in_the_end() -> None:
     request = access_request()
     refusal = Decision(Reason.PLAN_MISSING, None, 0.0)
     assert checked(finish(world, world.pending(request), refusal), request).code == 3
+    assert world.explained().reason is Reason.PLAN_MISSING
+
+
+def test_a_plan_that_goes_while_its_login_waits_is_a_refusal_with_its_reason() -> None:
+    world = waiting_world()
+    request = access_request()
+    pending = world.pending(request)
+    world.path.load(Tables(2, [nas_row()], [], [], [], CLASS_KEY, 1), NOW_S)
+    assert checked(finish(world, pending), request).code == 3
     assert world.explained().reason is Reason.PLAN_MISSING
 
 
