@@ -167,16 +167,20 @@ LIMIT 1;
 
 -- name: open_hold
 -- The one open hold of the cluster: opened by the first node, joined by all others. The figures are those of their
--- snapshot. Not by a node that has not carried out the last acceptance, $7.
+-- snapshot; of two nodes' figures the larger ones stand, so that nobody accepts less than he lets through. Not by a
+-- node that has not carried out the last acceptance, $7.
 INSERT INTO net.hold (node_id, kind, cut_off_count, logins_count, sample, snapshot)
 SELECT $1::integer, $2::text, $3::integer, $4::integer, $5::text[], $6::text::pg_snapshot
 WHERE $7::integer = coalesce((SELECT max(id) FROM net.hold WHERE state = 'accepted'), 0)
 ON CONFLICT (state) WHERE state = 'open'
-DO UPDATE SET
-    cut_off_count = excluded.cut_off_count,
-    logins_count = excluded.logins_count,
-    sample = excluded.sample,
-    snapshot = excluded.snapshot
+DO UPDATE SET (node_id, cut_off_count, logins_count, sample, snapshot) = (
+    SELECT told.node_id, told.cut_off_count, told.logins_count, told.sample, told.snapshot
+    FROM (VALUES
+        (true, excluded.node_id, excluded.cut_off_count, excluded.logins_count, excluded.sample, excluded.snapshot),
+        (false, hold.node_id, hold.cut_off_count, hold.logins_count, hold.sample, hold.snapshot)
+    ) AS told (is_new, node_id, cut_off_count, logins_count, sample, snapshot)
+    WHERE told.is_new = (hold.node_id IS NOT DISTINCT FROM excluded.node_id
+        OR excluded.cut_off_count >= hold.cut_off_count))
 RETURNING id;
 
 -- name: note_built

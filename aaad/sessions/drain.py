@@ -95,16 +95,24 @@ class Drain:
                 self._look_at_s = monotonic_s() + LOOK_AFTER_S
                 await self._find_slots()
                 self._measure()
-            was_busy = await self._advance_all()
-            if is_time:
+            was_busy, held_up = await self._advance_what_can()
+            if is_time:  # also when a batch is held up: settling may be what makes room for it
                 await self._publish()
                 await self._settler.settle()
+            if held_up is not None:
+                return self._note_away(held_up)
         except StoreError as error:
             return self._note_away(error)
         if self._is_away:
             self._is_away, self._retry_s = False, RETRY_INITIAL_S
             _log.info("drain.resumed")
         return 0.0 if was_busy else POLL_S
+
+    async def _advance_what_can(self) -> tuple[bool, StoreError | None]:
+        try:
+            return await self._advance_all(), None
+        except StoreError as error:
+            return False, error
 
     def _note_away(self, error: StoreError) -> float:
         self._counters.add("aaad_drain_store_errors_total")

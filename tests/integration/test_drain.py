@@ -335,6 +335,20 @@ async def test_what_is_deferred_is_bounded(house, monkeypatch):
     assert await house.value("SELECT count(*) FROM net.spool_deferred") == 1
 
 
+async def test_what_is_deferred_makes_room_for_what_waits_for_it(house, monkeypatch):
+    monkeypatch.setattr("aaad.sessions.store.DEFERRED_MAX", 2)
+    for login_id in (7, 8, 9):
+        await make_login(house, login_id)
+    with monkeypatch.context() as nobody_settles:
+        nobody_settles.setattr("aaad.sessions.drain.Settler.settle", lambda _: asyncio.sleep(0))
+        house.put([learned(7), learned(8)])
+        await house.drain_all()
+    house.put([learned(9), refused(1)])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.refusal", 1)
+        await house.until("SELECT count(mac) FROM erp.login", 3)
+
+
 async def test_what_nobody_can_read_is_set_aside_and_stops_nothing(house):
     house.put([refused(1), b"\xff not a record", LoginRefused(2, "x" * 99, MINUTE, 1), refused(3)])
     await house.drain_all()

@@ -7,6 +7,7 @@ import pytest
 from replica_node import Node, erp, expected_contents, running, seed, until
 
 from aaad.db.connection import Database
+from aaad.replica import holds
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.holds import accept_hold, hold_status
 
@@ -234,6 +235,17 @@ async def test_two_nodes_share_one_hold(dsn: str, tmp_path: Path) -> None:
         await accept(dsn)
         await until(lambda: one.standing("user000001") == two.standing("user000001") == "BLOCKED_MANUALLY", 1.0)
         assert await sql.fetchval("SELECT count(*) FROM net.node") == 2
+
+
+async def test_of_two_nodes_figures_the_larger_ones_stand_and_an_owner_may_lower_his(dsn: str) -> None:
+    told = []
+    async with erp(dsn) as sql:
+        await sql.execute("INSERT INTO net.node (name) VALUES ('a'), ('b')")
+        for node, count in ((1, 5000), (2, 60), (1, 4000), (2, 4500), (2, 10)):
+            figures = (node, "changes", count, 9000, [f"of {node}"], "10:10:", 0)
+            assert await sql.fetchval(holds.STATEMENTS["open_hold"], *figures) == 1
+            told.append(tuple(await sql.fetchrow("SELECT node_id, cut_off_count, sample[1] FROM net.hold")))
+    assert told == [(1, 5000, "of 1"), (1, 5000, "of 1"), (1, 4000, "of 1"), (2, 4500, "of 2"), (2, 10, "of 2")]
 
 
 async def test_a_fresh_node_holds_nothing(dsn: str, tmp_path: Path) -> None:
