@@ -13,6 +13,7 @@ from aaad.policy.codes import Discard
 
 RECENT_S = 600.0
 _SAMPLE_EVERY_S = 30.0
+_SAMPLES_MAX = int(RECENT_S / _SAMPLE_EVERY_S) + 2
 _PREFIX = "aaad_radius_discarded_total|cause="
 # Not among them: copies of what is being answered, and what is no Access-Request.
 HIDING = (
@@ -44,7 +45,8 @@ class RecentDiscards:
 
     def __init__(self) -> None:
         """Know nothing yet: what is asked before the first sample is told since ever."""
-        self._samples: deque[tuple[float, dict[str, int]]] = deque()
+        # Bounded by count, too: a clock set back would keep samples from its future.
+        self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=_SAMPLES_MAX)
 
     def note(self, counters: Counters, now_s: float) -> None:
         """Take a sample, now and then."""

@@ -40,3 +40,10 @@ def test_samples_are_few() -> None:
 
 def test_what_costs_no_login_its_request_is_left_out() -> None:
     assert set(Discard) - set(HIDING) == {Discard.DUPLICATE_IN_WORK, Discard.CODE_NOT_SERVED}
+
+
+def test_samples_are_few_also_when_the_clock_goes_back_and_back() -> None:
+    recent = RecentDiscards()
+    for step in range(5000):
+        recent.note(counters(late=step), 1e9 - step)
+    assert len(recent._samples) < 30
