@@ -76,10 +76,13 @@ class Node:
         return code
 
     def kill(self) -> None:
+        """Kill the supervisor, and wait for its roles: they go on answering until they notice, a successor apart."""
         assert self.process is not None
+        orphans = list(self.roles().values())
         self.process.kill()
         self.process.wait(20)
         self.process = None
+        eventually(lambda: not any(_is_alive(pid) for pid in orphans), within_s=20, what="the roles end")
 
     def roles(self) -> dict[str, int]:
         """Return the pids of the roles by slot."""
@@ -150,6 +153,13 @@ def eventually(check: Callable[[], bool], *, within_s: float, what: str) -> floa
             return time.monotonic() - begun
         time.sleep(0.01)
     raise AssertionError(f"not within {within_s} s: {what}")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _free_port(kind: socket.SocketKind) -> int:

@@ -18,7 +18,11 @@ def _block(node: Node, login: str, access_status: str) -> None:
 
 
 def _code(node: Node, login: str) -> int | None:
-    return dial(node.auth_port, login, login.replace("user", "pass"), timeout_s=0.3).code
+    for _ in range(3):  # as a MikroTik tries
+        code = dial(node.auth_port, login, login.replace("user", "pass"), timeout_s=0.3).code
+        if code is not None:
+            return code
+    return None
 
 
 def _changes_flow(node: Node, login: str) -> None:
