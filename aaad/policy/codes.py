@@ -50,9 +50,15 @@ ACCESS_STATUS_LETTERS: dict[str, AccessStatus] = {
 
 
 class Reason(IntEnum):
-    """Why a decision is what it is. `label` is its name in metrics, SQL and words."""
+    """Why a decision is what it is. `label` is its name in metrics, SQL and words. Up to 9 are grants."""
 
     GRANTED = 1
+    GRANTED_WITH_NOTICE = 2  # in full, and told that a payment is late (FA)
+    GRANTED_BLOCKED = 3  # let into the blocked state
+    GRANTED_LATE_PLAN = 4  # with the plan for who is late
+    GRANTED_CAP_PLAN = 5  # with the plan for who used up the cap
+    GRANTED_ON_TRUST = 6  # unblocked on a promise
+    GRANTED_ROUTER_ADMINISTRATOR = 7
 
     UNKNOWN_LOGIN = 10
     WRONG_PASSWORD = 11
@@ -62,6 +68,8 @@ class Reason(IntEnum):
     NAME_INVALID = 15
     PASSWORD_MISSING = 16
     METHOD_UNSUPPORTED = 17
+    PASSWORD_STORED_AS_MD5 = 18  # CHAP and MS-CHAP need it in clear
+    NOT_FOR_ROUTER_ADMINISTRATION = 19  # a customer's login in a router-administration request (rule R2.5)
 
     CONTRACT_NOT_SIGNED_YET = 20
     CONTRACT_INACTIVE = 21
@@ -72,6 +80,14 @@ class Reason(IntEnum):
     BLOCKED_MANUALLY = 26
     BLOCKED_AUTOMATICALLY = 27
     AWAITING_SIGNATURE = 28
+    PREPAID_ENDED = 29
+    TRUST_UNLOCK_ENDED = 30
+    OUTSIDE_HOURS = 31
+    DEVICE_NOT_ALLOWED = 32  # another MAC than the login's
+    NAS_NOT_ALLOWED = 33
+    PORT_NOT_ALLOWED = 34
+    CIRCUIT_NOT_ALLOWED = 35
+    MAC_LOGIN_FROM_OTHER_DEVICE = 36  # a MAC typed as a user name (rule R3.4)
 
     PLAN_MISSING = 40
     RECORD_DAMAGED = 41
@@ -81,6 +97,11 @@ class Reason(IntEnum):
     def label(self) -> str:
         """The name in metrics, SQL and word lists: lower case, snake case."""
         return self.name.lower()
+
+    @property
+    def is_grant(self) -> bool:
+        """Whether it lets in."""
+        return self < Reason.UNKNOWN_LOGIN
 
 
 class Discard(IntEnum):
@@ -112,14 +133,62 @@ class Credential(IntEnum):
     WRONG = 2
     MISSING = 3
     UNSUPPORTED = 4
+    NEEDS_CLEAR_PASSWORD = 5  # CHAP or MS-CHAP, and the password is stored as MD5
+    OTHER_DEVICE = 6  # a MAC login whose User-Name is not its Calling-Station-Id
 
 
 class LoginFlag(IntEnum):
-    """Bits of `LoginFacts.flags`."""
+    """Bits of `LoginFacts.flags`. A binding is enforced, or learned, always (…_BIND) or as the branch says (…_DEFAULT)."""
 
-    LOGIN_ACTIVE = 1
-    LOGIN_DELETED = 2
-    CLIENT_ACTIVE = 4
-    CONTRACT_SUSPENDED = 8
-    PASSWORD_IS_MD5 = 16
-    LEARN_MAC = 32
+    LOGIN_ACTIVE = 1 << 0
+    LOGIN_DELETED = 1 << 1
+    CLIENT_ACTIVE = 1 << 2
+    CONTRACT_SUSPENDED = 1 << 3
+    PASSWORD_IS_MD5 = 1 << 4
+    CONDITIONAL = 1 << 5  # more than statuses and password decide: see `decide`
+    IS_MAC_LOGIN = 1 << 6  # its device's address is its name
+    ON_TRUST = 1 << 7  # unblocked on a promise, until trust_until_s
+    CAP_REACHED = 1 << 8
+    SPEED_REDUCED = 1 << 9  # by an operator: the plan for who is late holds at once
+    NEVER_REDUCED = 1 << 10
+
+    MAC_BIND = 1 << 16
+    MAC_BIND_DEFAULT = 1 << 17
+    MAC_LEARN = 1 << 18  # only while there is none; so the others
+    MAC_LEARN_DEFAULT = 1 << 19
+    NAS_BIND = 1 << 20
+    NAS_BIND_DEFAULT = 1 << 21
+    NAS_LEARN = 1 << 22
+    NAS_LEARN_DEFAULT = 1 << 23
+    PORT_BIND = 1 << 24
+    PORT_BIND_DEFAULT = 1 << 25
+    PORT_LEARN = 1 << 26
+    PORT_LEARN_DEFAULT = 1 << 27
+    CIRCUIT_BIND = 1 << 28
+    CIRCUIT_BIND_DEFAULT = 1 << 29
+    CIRCUIT_LEARN = 1 << 30
+    CIRCUIT_LEARN_DEFAULT = 1 << 31
+
+
+class GrantState(IntEnum):
+    """How much a grant gives."""
+
+    FULL = 1
+    NOTICE = 2  # in full, with the notice list
+    BLOCKED = 3
+
+
+class SpeedPhase(IntEnum):
+    """Which of a plan's speeds holds at this hour."""
+
+    NORMAL = 1
+    REDUCED = 2  # night and the like ("reduzido")
+    TURBO = 3
+
+
+class MppePolicy(IntEnum):
+    """Whether a PPP session is encrypted (MS-MPPE-Encryption-Policy, RFC 2548, 2.4.4). 0: nothing is said."""
+
+    UNSAID = 0
+    ALLOWED = 1
+    REQUIRED = 2

@@ -3,19 +3,26 @@
 from typing import NamedTuple
 
 from aaad.policy.codes import Reason
-from aaad.policy.facts import PlanFacts
+from aaad.policy.facts import LoginExtras, PlanFacts, Speed
+from aaad.policy.parameters import BranchPolicy
 
 
 class Grant(NamedTuple):
-    """What one login gets. `ipv4` is a number, 0 when the concentrator's own profile gives the address."""
+    """What one login gets. A grant is complete: it says what is not given, too (rule R4.3)."""
 
-    plan: PlanFacts
-    ipv4: int
+    plan: PlanFacts  # whose attributes hold: the login's own, or that for who is late or used up the cap
+    speed: Speed | None  # of the phase that holds; None: no limit. In the blocked state the branch's
+    state: int  # GrantState
+    phase: int  # SpeedPhase
+    ipv4: int  # a number, 0: from a pool, or as the concentrator's own profile says
+    ends_at_s: int  # the session must end then (prepaid time), 0: the plan alone limits it
+    extras: LoginExtras | None
+    policy: BranchPolicy
 
 
 class Decision(NamedTuple):
     """Grant or refusal, why, and until when (Unix seconds) the same facts would decide the same."""
 
     reason: Reason
-    grant: Grant | None  # None exactly when reason is not GRANTED
+    grant: Grant | None  # None exactly when the reason is no grant
     until_s: float  # math.inf when only a change of facts can change it

@@ -1,7 +1,7 @@
 """The form of what the replica holds: the compiled record of a login, and the small tables.
 
-Pure. A login's record is a fixed head (public: the journal stores it as the facts of a decision) and a tail
-that holds the secrets. Integers are little endian. A record of another VERSION is refused: a new version of
+Pure. A login's record is a fixed head and, for some logins, extras (both public: the journal stores them as the facts
+of a decision), and a tail that holds the secrets. Integers are little endian. A record of another VERSION is refused: a new version of
 the program rebuilds the replica.
 """
 
@@ -12,31 +12,43 @@ import msgspec
 
 from aaad.errors import ReplicaError
 from aaad.policy.codes import LoginFlag
-from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts
 
-VERSION = 1
-# Behind the version stand the first fields of LoginFacts in their order, then the digest.
-_FACTS = Struct("<IIIIIHBBI")
+VERSION = 2
+# Behind the version stand the first fields of LoginFacts in their order, the size of the extras, then the digest.
+_FACTS = Struct("<IIIIIIBBIQIIHHHHII")
+_EXTRAS_SIZE = Struct("<H")
 _DIGEST = Struct("<Q")
 _VERSION_SIZE = 1
-HEAD_SIZE = _VERSION_SIZE + _FACTS.size + _DIGEST.size
+_EXTRAS_SIZE_AT = _VERSION_SIZE + _FACTS.size
+HEAD_SIZE = _EXTRAS_SIZE_AT + _EXTRAS_SIZE.size + _DIGEST.size
 _DAMAGED = 0  # stands where others have their version
 _LOGIN_ID = Struct("<I")
 _NT_HASH_SIZE = 16
-_PASSWORD_AT = HEAD_SIZE + _NT_HASH_SIZE
-_unpack_facts = _FACTS.unpack_from
+_SIZE_MIN = HEAD_SIZE + _NT_HASH_SIZE
+_HEAD = Struct(_FACTS.format + "H")
+_unpack_head = _HEAD.unpack_from
 _new_tuple = tuple.__new__
 _MD5_FLAG = int(LoginFlag.PASSWORD_IS_MD5)
 _FLAGS = LoginFacts._fields.index("flags")
 _PLAN_ID = LoginFacts._fields.index("plan_id")
-_HEAD_FIELDS = LoginFacts._fields.index("nt_hash")
+_HEAD_FIELDS = LoginFacts._fields.index("extras")
+EXTRAS_OCTETS_MAX = 4_096  # nothing longer fits into a reply
 NAME_OCTETS_MAX = 253  # RFC 2865, 5: an attribute's value has at most 253 octets
+_extras_encoder = msgspec.msgpack.Encoder()
+_extras_decoder = msgspec.msgpack.Decoder(LoginExtras)
 
 
 def encode(login: LoginFacts, digest: int) -> bytes:
-    """Compile a login. `digest` (unsigned, 64 bits) is PostgreSQL's checksum of the source row."""
-    head = bytes((VERSION,)) + _FACTS.pack(*login[:_HEAD_FIELDS]) + _DIGEST.pack(digest)
-    return head + login.nt_hash + login.password
+    """Compile a login. `digest` (unsigned, 64 bits) is PostgreSQL's checksum of the source row.
+
+    ReplicaError if the extras are too long for any reply.
+    """
+    extras = _extras_encoder.encode(login.extras) if login.extras is not None else b""
+    if len(extras) > EXTRAS_OCTETS_MAX:
+        raise ReplicaError(f"extras of {len(extras)} octets, allowed are {EXTRAS_OCTETS_MAX}")
+    head = bytes((VERSION,)) + _HEAD.pack(*login[:_HEAD_FIELDS], len(extras)) + _DIGEST.pack(digest)
+    return head + extras + login.nt_hash + login.password
 
 
 def decode(record: bytes) -> LoginFacts:
@@ -44,17 +56,39 @@ def decode(record: bytes) -> LoginFacts:
 
     An NT hash or an MD5, 16 octets, always stands behind the head: a shorter record is no empty password.
     """
-    if len(record) < _PASSWORD_AT:
-        raise ReplicaError(f"a record of {len(record)} octets is too short")
+    size = len(record)
+    if size < _SIZE_MIN:
+        raise ReplicaError(f"a record of {size} octets is too short")
     if record[0] != VERSION:
         raise ReplicaError(f"a record of version {record[0]} cannot be read by version {VERSION}")
-    head = _unpack_facts(record, _VERSION_SIZE)
+    head = _unpack_head(record, _VERSION_SIZE)
+    extras, at = None, HEAD_SIZE
+    if head[-1]:
+        at += head[-1]
+        if size < at + _NT_HASH_SIZE:
+            raise ReplicaError(f"a record of {size} octets is too short")
+        try:
+            extras = _extras_decoder.decode(record[HEAD_SIZE:at])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ReplicaError(f"a record's extras cannot be read: {error}") from error
     if head[_FLAGS] & _MD5_FLAG:
-        secrets = (b"", record[HEAD_SIZE:])
+        tail = (extras, b"", record[at:])
     else:
-        secrets = (record[HEAD_SIZE:_PASSWORD_AT], record[_PASSWORD_AT:])
-    # The named way, LoginFacts(*head, *secrets), takes half a microsecond more on every request.
-    return _new_tuple(LoginFacts, head + secrets)
+        tail = (extras, record[at : at + _NT_HASH_SIZE], record[at + _NT_HASH_SIZE :])
+    # The named way, LoginFacts(*head, *tail), takes half a microsecond more on every request.
+    return _new_tuple(LoginFacts, head[:-1] + tail)
+
+
+def public_part(record: bytes) -> bytes:
+    """Return what a journal may store of a record: everything before the secrets; `decode_public` reads it."""
+    if len(record) < _SIZE_MIN or record[0] != VERSION:
+        return b""
+    return record[: HEAD_SIZE + _EXTRAS_SIZE.unpack_from(record, _EXTRAS_SIZE_AT)[0]]
+
+
+def decode_public(data: bytes) -> LoginFacts:
+    """Return the facts in the public part of a record, without secrets; ReplicaError if they cannot be read."""
+    return decode(data + bytes(_NT_HASH_SIZE))._replace(nt_hash=b"", password=b"")
 
 
 def encode_damaged(login_id: int) -> bytes:
@@ -74,9 +108,9 @@ def login_id_of(record: bytes) -> int:
 
 def plan_id_of(record: bytes) -> int:
     """Return which plan a record names; 0 if it is damaged, or of another version."""
-    if len(record) < _PASSWORD_AT or record[0] != VERSION:
+    if len(record) < _SIZE_MIN or record[0] != VERSION:
         return 0
-    plan_id: int = _unpack_facts(record, _VERSION_SIZE)[_PLAN_ID]
+    plan_id: int = _unpack_head(record, _VERSION_SIZE)[_PLAN_ID]
     return plan_id
 
 
@@ -137,6 +171,28 @@ class ParameterRow(msgspec.Struct, frozen=True, array_like=True):
     value: str
 
 
+class BranchRow(msgspec.Struct, frozen=True, array_like=True):
+    """One branch; 0 stands for NASes without a branch."""
+
+    branch_id: int
+    time_zone: str  # IANA name
+
+
+class AdministratorRow(msgspec.Struct, frozen=True, array_like=True):
+    """One person who may log in to routers (rule R2.5)."""
+
+    administrator_id: int
+    name: bytes  # folded
+    password: bytes
+    nt_hash: bytes
+    group: str  # the router's user group: full, read, write, or one of its own
+    nas_id: int  # 0: every NAS
+
+    def __repr__(self) -> str:
+        """Show who it is, never the password."""
+        return f"AdministratorRow(administrator_id={self.administrator_id}, group={self.group!r})"
+
+
 class Tables(msgspec.Struct, frozen=True, array_like=True):
     """Every small table, whole: written as one value, so a reader never sees half a change."""
 
@@ -147,6 +203,8 @@ class Tables(msgspec.Struct, frozen=True, array_like=True):
     parameters: list[ParameterRow]
     class_key: bytes  # 16 octets, one for the whole cluster: signs the Class attribute
     node_number: int  # this node's id in net.node
+    branches: list[BranchRow] = []
+    administrators: list[AdministratorRow] = []
 
     def __repr__(self) -> str:
         """Show how much there is, never a key."""
