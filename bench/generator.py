@@ -15,11 +15,15 @@ _UNBOUNDED = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How to ask. `rate_per_s` None: closed loop, `window` in flight; else open loop, `window` at most."""
+    """How to ask. `rate_per_s` None: closed loop, `window` in flight; else open loop, `window` at most.
+
+    `method`: pap, chap or mschapv2.
+    """
 
     window: int
     rate_per_s: float | None
     time_s: float
+    method: str = "pap"
 
 
 def build() -> None:
@@ -37,6 +41,7 @@ def run(port: int, logins: int, load: Load, roots: dict[str, list[int]]) -> dict
     """
     arguments = ["--auth", f"127.0.0.1:{port}", "--users", str(logins), "--window", str(load.window)]
     arguments += ["--count", str(_UNBOUNDED), "--time", str(load.time_s), "--json", "--quiet"]
+    arguments += ["--mode", f"auth-{load.method}"]
     if load.rate_per_s is not None:
         arguments += ["--rate", str(round(load.rate_per_s))]
     before, machine_before, start = used_s(roots), processes.machine(), time.monotonic()

@@ -22,6 +22,7 @@ class Leg(Protocol):
     name: str
     about: str
     port: int
+    methods: tuple[str, ...]  # which it can be asked by
 
     def start(self, scratch: Path, logins: int) -> None: ...
 
@@ -35,6 +36,7 @@ class Prototype:
 
     name = "prototype"
     about = "bare Python responder, `limits/pyserver.py`"
+    methods = ("pap", "chap")
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -56,6 +58,7 @@ class Freeradius:
     """FreeRADIUS 3.2 in the foreground, with a lean configuration of the bench's own."""
 
     variant = "files"
+    methods = ("pap", "chap", "mschapv2")
 
     def __init__(self, port: int, *, name: str, about: str, threads: int, single: bool = False) -> None:
         self.port = port
@@ -158,6 +161,7 @@ class Aaad:
     """A whole node of aaad with everything on, and its own PostgreSQL."""
 
     name = "aaad"
+    methods = ("pap", "chap", "mschapv2")
     about = "aaad, a whole node: journal, counters, Message-Authenticator, feed, spool, own PostgreSQL"
 
     def __init__(self, ports: Ports) -> None:

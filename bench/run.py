@@ -65,6 +65,8 @@ def main() -> None:
             _wait_until_quiet(running)
             bench = _Bench(arguments, run, running, rows_file)
             bench.rounds(report.CLOSED, lambda _: Load(_WINDOW, None, arguments.seconds))
+            bench.rounds(report.CHAP, lambda _: Load(_WINDOW, None, arguments.seconds, "chap"))
+            bench.rounds(report.MSCHAPV2, lambda _: Load(_WINDOW, None, arguments.seconds, "mschapv2"))
             bench.rounds(report.HALF, lambda leg: _open(_top_rate(run, leg) / 2, arguments.seconds))
             bench.rounds(report.FIXED, lambda _: _open(arguments.fixed_rate, arguments.seconds))
     finally:
@@ -90,7 +92,7 @@ class _Bench:
         loads = {leg.name: load_of(leg) for leg in self._legs if leg.name not in self._run.failures}
         for number in range(self._arguments.rounds):
             for leg in self._legs:
-                if leg.name not in self._run.failures:
+                if leg.name not in self._run.failures and loads[leg.name].method in leg.methods:
                     self._once(leg, phase, number, loads[leg.name])
 
     def _once(self, leg: Leg, phase: str, number: int, load: Load) -> None:

@@ -1,7 +1,7 @@
 """The bare prototype: how fast one Python process can answer PAP at all. An upper bound, not a product.
 
 It drains its socket under uvloop, checks the Message-Authenticator, walks the attributes into a dict, compares the
-password, takes the login from a dict in memory and answers with ready-made attributes. It has no duplicate
+password (PAP or CHAP), takes the login from a dict in memory and answers with ready-made attributes. It has no duplicate
 detection, no policy, no counters and no database.
 
     pyserver.py PORT [--logins N]
@@ -23,7 +23,7 @@ PARENT_CHECK_S = 0.5
 
 
 def logins_table(count):
-    """user name -> (password as a number, ready reply attributes)"""
+    """user name -> (password as a number, ready reply attributes, password)"""
     table = {}
     for i in range(count):
         plan = i % 10 + 1
@@ -31,7 +31,8 @@ def logins_table(count):
         vendor = struct.pack("!BBIBB", 26, 8 + len(rate), 14988, 8, 2 + len(rate)) + rate
         address = b"\x08\x06" + struct.pack("!I", 0x64400000 + i)
         attributes = b"\x06\x06\0\0\0\x02\x07\x06\0\0\0\x01\x55\x06\0\0\x01\x2c" + vendor + address
-        table[b"user%06d" % i] = (int.from_bytes((b"pass%06d" % i).ljust(16, b"\0"), "big"), attributes)
+        password = b"pass%06d" % i
+        table[b"user%06d" % i] = (int.from_bytes(password.ljust(16, b"\0"), "big"), attributes, password)
     return table
 
 
@@ -80,11 +81,16 @@ def responder(logins):
         ra = d[4:20]
         u = logins.get(a.get(1))
         hidden = a.get(2)
-        if u is None or hidden is None:
+        chap = a.get(3)
+        if u is None or (hidden is None and chap is None):
             return None
-        m = st[0].copy()
-        m.update(ra)
-        if from_bytes(m.digest(), "big") ^ from_bytes(hidden, "big") != u[0]:
+        if hidden is None:
+            is_right = md5(chap[:1] + u[2] + a.get(60, ra)).digest() == chap[1:]
+        else:
+            m = st[0].copy()
+            m.update(ra)
+            is_right = from_bytes(m.digest(), "big") ^ from_bytes(hidden, "big") == u[0]
+        if not is_right:
             rest = b""
             rcode = 3
         else:

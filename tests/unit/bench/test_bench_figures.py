@@ -67,8 +67,8 @@ def test_a_missed_target_and_a_failed_leg_show():
     run = measured([40], [100], files=[10])
     run.failures["freeradius-sql"] = "no PostgreSQL here"
     text = report.markdown(run)
-    assert "| bare prototype (`prototype`) | 0.40 [0.40–0.40] | ≥ 0.5, wish 0.6 | **missed** |" in text
-    assert "| FreeRADIUS from memory (`freeradius-files`) | 4.00 [4.00–4.00] | ≥ 1.2 | met |" in text
+    assert "| PAP: bare prototype (`prototype`) | 0.40 [0.40–0.40] | ≥ 0.5, wish 0.6 | **missed** |" in text
+    assert "| PAP: FreeRADIUS from memory (`freeradius-files`) | 4.00 [4.00–4.00] | ≥ 1.2 | met |" in text
     assert "* freeradius-sql: no PostgreSQL here" in text
     assert "| freeradius-sql | 0 | not measured: no PostgreSQL here |" in text
 
