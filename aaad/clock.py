@@ -3,6 +3,7 @@
 Wall time is Unix seconds (float) or aware UTC datetimes, monotonic time is seconds (float).
 """
 
+import asyncio
 import time
 from datetime import UTC, datetime
 
@@ -15,3 +16,12 @@ wall_ns = time.time_ns
 def utc_now() -> datetime:
     """Return the current instant as an aware datetime in UTC."""
     return datetime.now(UTC)
+
+
+async def pause(wake: asyncio.Event, longest_s: float) -> None:
+    """Wait for the event, but not longer than this."""
+    try:
+        async with asyncio.timeout(longest_s):
+            await wake.wait()
+    except TimeoutError:
+        pass

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from aaad.clock import monotonic_s
+from aaad.clock import monotonic_s, pause
 from aaad.config import Config
 from aaad.daemon.testimony import Testimony
 from aaad.db.connection import Database, Row
@@ -113,11 +113,7 @@ async def _ask_nodes(database: Database, body: dict[str, object]) -> tuple[list[
         found = _testimonies(await database.fetch(_SQL.answers, asked["id"]))
         if living <= set(found) or monotonic_s() > give_up_at_s:
             break
-        try:
-            async with asyncio.timeout(_LOOK_AGAIN_S):
-                await answered.wait()
-        except TimeoutError:
-            pass
+        await pause(answered, _LOOK_AGAIN_S)
     return list(found.values()), [Unheard(name, nodes[name]) for name in nodes if name not in found]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from aaad.clock import utc_now, wall_s
+from aaad.clock import pause, utc_now, wall_s
 from aaad.daemon.metrics_endpoint import HttpAnswer, NodeCollector
 from aaad.daemon.node_facts import NodeFacts, NodeFiles
 from aaad.daemon.stream_server import StreamServer
@@ -163,7 +163,7 @@ class Control:
                 self._counters.add(BUGS)
                 self._log.exception("service.failed", service=service)
                 wait_s = max(interval_s, _SLOWER_AFTER_FAILURE_S)
-            await _wait(stopping if hint is None else hint, wait_s)
+            await pause(stopping if hint is None else hint, wait_s)
 
     async def _wake_at_the_end(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -219,11 +219,3 @@ def _question(row: Row) -> _Ask | None:
         return msgspec.convert({**body, "ask": row["kind"]}, _Ask)
     except (msgspec.MsgspecError, TypeError):
         return None
-
-
-async def _wait(wake: asyncio.Event, longest_s: float) -> None:
-    try:
-        async with asyncio.timeout(longest_s):
-            await wake.wait()
-    except TimeoutError:
-        pass

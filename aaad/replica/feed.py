@@ -28,7 +28,7 @@ from aaad.replica.apply import PROBLEMS_TOLD_MAX
 from aaad.replica.batch import Batch, Written, held_sample, write_batch, write_meta
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.checksum import Checksum
-from aaad.replica.hints import follow_hints, pause, take_leave
+from aaad.replica.hints import follow_hints, take_leave
 from aaad.replica.layout import ReplicaMeta
 from aaad.replica.record import Tables
 from aaad.replica.resync import TOO_MANY_CHANGES, resync
@@ -148,12 +148,12 @@ class Feed:
                 self._resync_reason = self._trouble.note_failure(error, self._resync_reason)
                 self._checksum.cancel()
                 self._checksum.hasten()
-                await pause(self._stopping, min(backoff_s, most_s))
+                await clock.pause(self._stopping, min(backoff_s, most_s))
                 backoff_s = min(2 * backoff_s, most_s)
             else:
                 backoff_s = BACKOFF_INITIAL_S
                 self._trouble.note_success()
-                await pause(self._wake, self._settings.poll_interval_s)
+                await clock.pause(self._wake, self._settings.poll_interval_s)
                 await asyncio.sleep(max(0.0, began_s + COALESCE_S - clock.monotonic_s()))
 
     async def _step(self, group: asyncio.TaskGroup) -> None:
@@ -185,7 +185,7 @@ class Feed:
         wait_s = self._resync_due_s - clock.monotonic_s()
         if wait_s > 0:
             self._log.warning("replica.resync_delayed", wait_s=round(wait_s, 1))
-            await pause(self._stopping, wait_s)
+            await clock.pause(self._stopping, wait_s)
 
     def _note_checksum(self) -> None:
         self._counters.add("aaad_replica_checksums_total")
@@ -356,7 +356,7 @@ class Feed:
                 self._log.exception("bug", while_="following PostgreSQL during a resync")
                 return
             if not meanwhile.is_over:
-                await pause(self._wake, self._settings.poll_interval_s)
+                await clock.pause(self._wake, self._settings.poll_interval_s)
                 await asyncio.sleep(COALESCE_S)
 
     async def _poll_meanwhile(self, meta: ReplicaMeta, since: str) -> str:
@@ -422,7 +422,7 @@ class Feed:
         """
         is_told = True
         while True:
-            await pause(self._news, TELL_EVERY_S)
+            await clock.pause(self._news, TELL_EVERY_S)
             self._news.clear()
             try:
                 await self._tell()

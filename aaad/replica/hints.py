@@ -32,15 +32,6 @@ async def follow_hints(database: Database, wake: asyncio.Event, log: Log) -> Non
         await asyncio.sleep(LISTEN_CHECK_S)
 
 
-async def pause(event: asyncio.Event, limit_s: float) -> None:
-    """Wait for the event, but not longer than this."""
-    try:
-        async with asyncio.timeout(limit_s):
-            await event.wait()
-    except TimeoutError:
-        pass
-
-
 async def take_leave(database: Database) -> None:
     """Close a connection, but do not wait for a frozen PostgreSQL: then it is cut."""
     try:

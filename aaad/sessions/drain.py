@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aaad.clock import monotonic_s, wall_s
+from aaad.clock import monotonic_s, pause, wall_s
 from aaad.db.connection import Database
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
@@ -82,7 +82,7 @@ class Drain:
             while not stopping.is_set():
                 pause_s = await self._pass()
                 if pause_s:
-                    await _pause(stopping, pause_s)
+                    await pause(stopping, pause_s)
         finally:
             for slot in self._slots.values():
                 slot.close()
@@ -190,11 +190,3 @@ def _told(slot: str) -> Iterator[None]:
         yield
     except (OSError, SpoolError) as error:
         _log.error("spool.unreadable", slot=slot, error=str(error))
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return
