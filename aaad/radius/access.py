@@ -40,6 +40,7 @@ from aaad.radius.reply import (
 )
 from aaad.radius.request import Answer, Pending, Request
 from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
+from aaad.radius.starts import StartWatch
 from aaad.replica.record import Tables, decode, fold_name, login_id_of
 
 REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
@@ -53,7 +54,7 @@ _EMPTY = 2  # octets of an attribute without a value
 _DISCARDS_TO_JOURNAL_PER_S = 20
 # Plain integers: looking up a member of an enum costs more than the comparison.
 _USER_NAME, _FRAMED_PROTOCOL, _CALLING_STATION_ID, _NAS_IDENTIFIER = 1, 7, 31, 32
-_PROXY_STATE, _MESSAGE_AUTHENTICATOR = 33, 80
+_USER_PASSWORD, _PROXY_STATE, _ACCT_SESSION_ID, _MESSAGE_AUTHENTICATOR = 2, 33, 44, 80
 _LEARN_MAC = int(LoginFlag.LEARN_MAC)
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
 _ACCEPT, _REJECT = int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT)
@@ -129,6 +130,7 @@ class AccessPath:
         self._slot = slot
         self._rejects = {reason: reject_attributes(reject_messages.get(reason, "")) for reason in Reason}
         self._must_wait = must_wait
+        self.starts = StartWatch()
         self._plans: dict[int, tuple[PlanFacts, PlanReply]] = {}
         self._signer = ClassSigner(b"", node=0, slot=slot, serial=first_serial)  # nothing is granted before load()
         self._loaded = False
@@ -272,6 +274,10 @@ class AccessPath:
             self._learned.login_refused(login.login_id, reason, now_s)
         else:
             router.statistics.granted += 1
+            at = request.positions.get(_ACCT_SESSION_ID, 0)
+            if at:
+                is_proven = request.keys is not None or _USER_PASSWORD in request.positions
+                self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven=is_proven)
             if login.flags & _LEARN_MAC and _CALLING_STATION_ID in request.positions:
                 calling = value_at(data, request.positions[_CALLING_STATION_ID])
                 self._learned.device_seen(login.login_id, calling, now_s)
@@ -370,6 +376,8 @@ class AccessPath:
             return Discard.DUPLICATE_IN_WORK
         router.statistics.resent += 1
         self.resent += 1
+        if not signed:
+            router.doubt(copy.first_arrival_s, resent=1)
         if signed or len(router.nas.keys) == 1:
             return copy.reply
         code, identifier = copy.reply[0], copy.reply[1]

@@ -39,20 +39,26 @@ class Proof:
             owed = nas.require_signature or (router.armed and nas.may_arm)
             if owed or _PROXY_STATE in positions or _EAP in positions:
                 router.statistics.unsigned_dropped += 1
+                router.statistics.unsigned_dropped_at_s = now_s
                 return Discard.MESSAGE_AUTHENTICATOR_MISSING
             return None
-        for keys in nas.keys:
-            if keys.message_authenticator_fits(data, length, at):
-                if router.proven is not keys or now_s - router.announced_at_s >= ANNOUNCE_EVERY_S:
-                    self._proven(router, keys, now_s)
-                router.last_heard_s = now_s
-                if nas.may_arm and not router.armed and _EAP not in positions:
-                    router.armed = True
-                    router.locally_armed_at_s = now_s
-                    self._learned.armed(router, now_s)
-                return keys
-        router.statistics.bad_authenticators += 1
-        return Discard.BAD_MESSAGE_AUTHENTICATOR
+        keys = router.proven
+        if not keys.message_authenticator_fits(data, length, at):
+            for keys in nas.keys:
+                if keys is not router.proven and keys.message_authenticator_fits(data, length, at):
+                    break
+            else:
+                router.statistics.bad_authenticators += 1
+                router.statistics.bad_authenticators_at_s = now_s
+                return Discard.BAD_MESSAGE_AUTHENTICATOR
+        if router.proven is not keys or now_s - router.announced_at_s >= ANNOUNCE_EVERY_S:
+            self._proven(router, keys, now_s)
+        router.last_heard_s = now_s
+        if nas.may_arm and not router.armed and _EAP not in positions:
+            router.armed = True
+            router.locally_armed_at_s = now_s
+            self._learned.armed(router, now_s)
+        return keys
 
     def credential(self, request: Request, login: LoginFacts, now_s: float) -> tuple[Credential, SecretKeys]:
         """Verify the password. In an unsigned request a password that fits also proves which secret is right."""
@@ -79,5 +85,5 @@ class Proof:
 
     def _proven(self, router: Router, keys: SecretKeys, now_s: float) -> None:
         router.proven = keys
-        self._hood.keep(router)
+        self._hood.keep(router, now_s)
         self._learned.secret_proven(router, now_s)

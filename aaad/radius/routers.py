@@ -3,15 +3,20 @@
 Pure: no I/O and no clock. Rules R2.1 (a router is NAS entry, source address and NAS-Identifier), R2.2 (which
 secret signs), R2.3 (the Message-Authenticator ratchet); duplicates by RFC 5080, 2.2.2.
 
+Routers behind one address or prefix may each have a secret of their own: the entry's secrets are candidates, and the
+one that a router proved stays with that router.
+
 These are the objects of the request path, so they are plain mutable slots: a Peer lives for one source address
 and port, a Router for as long as the process.
 """
 
+import math
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple
 
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.router_statistics import RouterStatistics
 from aaad.replica.record import NasRow, RouterRow
 
 Source = tuple[Any, ...]  # as the kernel gives it: (address, port) and for IPv6 flow and scope
@@ -37,22 +42,47 @@ class Remembered(NamedTuple):
 class Nas:
     """One NAS entry, made ready: its keys in the order in which they are tried."""
 
-    __slots__ = ("deadline_s", "enabled", "is_prefix", "keys", "may_arm", "name", "nas_id", "require_signature")
+    __slots__ = (
+        "_candidates",
+        "branch_id",
+        "deadline_s",
+        "enabled",
+        "is_prefix",
+        "keys",
+        "keys_end_s",
+        "kind",
+        "may_arm",
+        "name",
+        "nas_id",
+        "require_signature",
+    )
 
     def __init__(self, row: NasRow, now_s: float) -> None:
-        """Make the keys of a row; a previous secret counts while its time lasts."""
-        network = ip_network(row.address, strict=False)
-        secrets = [row.secret]
-        if row.secret_previous and now_s < row.secret_previous_until_s:
-            secrets.append(row.secret_previous)
+        """Make the keys of a row; each secret but the current one may have an end."""
+        network = _network(row.address)
         self.nas_id = row.nas_id
         self.name = row.name
+        self.kind = row.kind
+        self.branch_id = row.branch_id
         self.enabled = row.enabled
         self.is_prefix = network.prefixlen < network.max_prefixlen
-        self.keys = tuple(SecretKeys(secret) for secret in secrets[:SECRETS_MAX])
         self.require_signature = row.message_authenticator == "yes"
         self.may_arm = row.message_authenticator == "auto" and not self.is_prefix
         self.deadline_s = row.deadline_ms / 1000
+        secrets = {row.secret: math.inf}
+        for secret, until_s in ((row.secret_previous, row.secret_previous_until_s), *row.secrets):
+            if secret:
+                secrets[secret] = max(until_s, secrets.get(secret, 0.0))
+        self._candidates = [(SecretKeys(secret), until_s) for secret, until_s in secrets.items()]
+        self.keys: tuple[SecretKeys, ...] = ()
+        self.keys_end_s = 0.0  # when the next of them ends
+        self.expire(now_s)
+
+    def expire(self, now_s: float) -> None:
+        """Leave out the secrets whose time is over."""
+        current = [(keys, until_s) for keys, until_s in self._candidates if now_s < until_s][:SECRETS_MAX]
+        self.keys = tuple(keys for keys, _ in current)
+        self.keys_end_s = min(until_s for _, until_s in current)
 
     def keys_like(self, keys: SecretKeys) -> SecretKeys:
         """Return the keys of this entry that hold the same secret, else the current ones."""
@@ -81,7 +111,7 @@ class Router:
     )
 
     def __init__(
-        self, nas: Nas, source_address: str, identifier: bytes, statistics: "RouterStatistics | None" = None
+        self, nas: Nas, source_address: str, identifier: bytes, statistics: RouterStatistics | None = None
     ) -> None:
         """Start with nothing proven; `statistics` are those of its address."""
         self.is_kept = False
@@ -99,6 +129,11 @@ class Router:
         self.journal_key = nas.nas_id.to_bytes(4, "little") + bytes((len(address),)) + address
 
     @property
+    def claimed_name(self) -> tuple[int, str, bytes]:
+        """What it says of itself, proven or not."""
+        return (self.nas.nas_id, self.source_address, self.identifier)
+
+    @property
     def name(self) -> tuple[int, str, bytes]:
         """NAS entry, source address, and NAS-Identifier once its secret is proven: before, anybody may invent it."""
         return (self.nas.nas_id, self.source_address, self.identifier if self.is_kept else b"")
@@ -110,25 +145,14 @@ class Router:
             self.locally_armed_at_s = 0.0
         self.armed = row.armed_at_s > row.reset_at_s or self.locally_armed_at_s > 0.0
 
-
-class RouterStatistics:
-    """Counts of one router since the process began (rule R10)."""
-
-    __slots__ = ("bad_authenticators", "granted", "late", "refused", "requests", "resent", "unsigned_dropped")
-
-    def __init__(self) -> None:
-        """Begin at zero."""
-        self.requests = 0
-        self.granted = 0
-        self.refused = 0
-        self.resent = 0
-        self.late = 0
-        self.bad_authenticators = 0
-        self.unsigned_dropped = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    def doubt(self, now_s: float, *, accepts: int = 0, resent: int = 0) -> None:
+        """Count signs that it cannot read our answers; a proof of its secret ends a row of them."""
+        counts = self.statistics
+        if max(counts.proven_at_s, self.last_heard_s) > counts.doubted_at_s:
+            counts.doubted_accepts = counts.doubted_resent = 0
+        counts.doubted_accepts += accepts
+        counts.doubted_resent += resent
+        counts.doubted_at_s = now_s
 
 
 class Stranger:
@@ -167,16 +191,18 @@ class Registry:
         self._hosts: dict[str, Nas] = {}
         self._prefixes: dict[tuple[int, int], dict[int, Nas]] = {}
         self.problems: list[str] = []
+        self.keys_end_s = math.inf  # when the next secret of any entry ends
         for row in rows:
             if not row.secret:
                 self.problems.append(f"NAS {row.nas_id} has no secret")
                 continue
             try:
-                network = ip_network(row.address, strict=False)
+                network = _network(row.address)
             except ValueError as error:
                 self.problems.append(f"NAS {row.nas_id}: {error}")
                 continue
             nas = Nas(row, now_s)
+            self.keys_end_s = min(self.keys_end_s, nas.keys_end_s)
             if nas.is_prefix:
                 key = (network.version, network.prefixlen)
                 self._prefixes.setdefault(key, {})[int(network.network_address)] = nas
@@ -190,14 +216,22 @@ class Registry:
         for group in self._prefixes.values():
             yield from group.values()
 
+    def expire(self, now_s: float) -> bool:
+        """Leave out the secrets whose time is over; tell whether there were any."""
+        if now_s < self.keys_end_s:
+            return False
+        for nas in self:
+            if nas.keys_end_s <= now_s:
+                nas.expire(now_s)
+        self.keys_end_s = min((nas.keys_end_s for nas in self), default=math.inf)
+        return True
+
     def find(self, source_address: str) -> Nas | None:
         """Return the entry that a datagram from this address belongs to."""
         nas = self._hosts.get(source_address)
         if nas is not None or not (self._prefixes or ":" in source_address):
             return nas
-        address = ip_address(source_address.partition("%")[0])
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        address = ip_address(plain_address(source_address))
         nas = self._hosts.get(str(address))
         if nas is not None:
             return nas
@@ -209,6 +243,20 @@ class Registry:
                 if nas is not None:
                     return nas
         return None
+
+
+def plain_address(source_address: str) -> str:
+    """Return an address as PostgreSQL writes it: IPv4 if it is one in IPv6's clothes, without a link's zone."""
+    if ":" not in source_address:
+        return source_address
+    address = IPv6Address(source_address.partition("%")[0])
+    return str(address.ipv4_mapped or address)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    network = ip_network(text, strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return IPv4Network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
 
 
 class Neighbourhood:
@@ -268,7 +316,7 @@ class Neighbourhood:
                 return None
             if len(self.unproven_peers) >= UNPROVEN_PEERS_MAX:
                 del self.unproven_peers[next(iter(self.unproven_peers))]  # the oldest
-            peer = self.unproven_peers[source] = Peer(nas, source[0])
+            peer = self.unproven_peers[source] = Peer(nas, plain_address(source[0]))
             peer.heard_at_s = now_s
         return peer
 
@@ -285,36 +333,63 @@ class Neighbourhood:
         router = peer.router
         if router is not None and router.identifier == identifier:
             return router
-        name = (peer.nas.nas_id, peer.source_address, identifier)
+        router = peer.router = self.router_at(peer.nas, peer.source_address, identifier, peer.heard_at_s)
+        return router
+
+    def router_at(self, nas: Nas, source_address: str, identifier: bytes, now_s: float) -> Router:
+        """Return the router of this name behind a NAS entry; one that proved nothing yet is not kept."""
+        name = (nas.nas_id, source_address, identifier)
         router = self.routers.get(name)
         if router is None:
-            router = Router(peer.nas, peer.source_address, identifier, self._stranger(peer).statistics)
+            router = Router(nas, source_address, identifier, self._stranger(nas, source_address, now_s).statistics)
             row = self._rows.get(name)
             if row is not None:  # it proved its secret to some node
                 router.apply(row)
-                self.keep(router)
-        peer.router = router
+                self.keep(router, requests=0)
         return router
 
-    def _stranger(self, peer: Peer) -> "Stranger":
+    def nas_at(self, source: Source) -> Nas | None:
+        """Return the entry that a datagram from this address belongs to."""
+        return self._registry.find(source[0])
+
+    def _stranger(self, nas: Nas, source_address: str, now_s: float) -> "Stranger":
         """Return what is counted for an address from which nothing is proven."""
-        name = (peer.nas.nas_id, peer.source_address)
+        name = (nas.nas_id, source_address)
         stranger = self.strangers.get(name)
         if stranger is None:
-            stranger = Stranger(peer.nas, peer.source_address)
+            stranger = Stranger(nas, source_address)
             if len(self.strangers) < STRANGERS_MAX:
                 self.strangers[name] = stranger
-        stranger.last_heard_s = peer.heard_at_s
+        stranger.last_heard_s = now_s
         return stranger
 
-    def keep(self, router: Router) -> None:
-        """Keep a router that proved its secret (rule R2.1)."""
+    def keep(self, router: Router, now_s: float = 0.0, requests: int = 1) -> None:
+        """Keep a router that proved its secret (rule R2.1), with the requests that are its own.
+
+        What was wrong at its address before may have been this very router: it counts as put right.
+        """
         if not router.is_kept and len(self.routers) < ROUTERS_MAX:
             router.is_kept = True
-            router.statistics.requests -= 1  # the one that proved it is its own
+            router.statistics.requests -= requests
+            router.statistics.proven_at_s = max(router.statistics.proven_at_s, now_s)
             router.statistics = RouterStatistics()
-            router.statistics.requests = 1
+            router.statistics.requests = requests
             self.routers[router.name] = router
+            for peers in (self.peers, self.unproven_peers):
+                for peer in peers.values():
+                    known = peer.router
+                    if known is not None and known is not router and known.claimed_name == router.name:
+                        peer.router = None  # found anew: it may be this one
+
+    def expire_secrets(self, now_s: float) -> None:
+        """Let secrets end by the clock: what a router proved with one of them is not believed any more."""
+        if self._registry.expire(now_s):
+            for router in self.routers.values():
+                router.proven = router.nas.keys_like(router.proven)
+            for peers in (self.peers, self.unproven_peers):
+                for peer in peers.values():
+                    if peer.router is not None:
+                        peer.router.proven = peer.nas.keys_like(peer.router.proven)
 
     def forget_idle(self, now_s: float, peer_ttl_s: float) -> None:
         """Forget peers and strangers that were not heard for long."""

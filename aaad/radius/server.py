@@ -28,6 +28,7 @@ from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import counters as names
 from aaad.radius.access import AccessPath, Recorder
+from aaad.radius.accounting_watch import AccountingWatch
 from aaad.radius.learned import Learned
 from aaad.radius.packet import PACKET_SIZE_MAX
 from aaad.radius.request import Pending
@@ -37,11 +38,12 @@ from aaad.replica.store import ReplicaReader
 from aaad.spool.records import LoginRefused, NameRefused, encode
 
 WAKE_UP_MAX = 32
+_ACCOUNTING_WAKE_UP_MAX = 8  # who asks to be let in goes first
 _RECEIVE_SIZE = PACKET_SIZE_MAX + 1  # so that a longer datagram shows
 _ANCILLARY_SIZE = socket.CMSG_SPACE(16)
 _unpack_timestamp = Struct("@qq").unpack  # struct timespec of SO_TIMESTAMPNS
 _TICK_S = 1.0
-_TABLES_EVERY_S = 60.0  # tables are loaded anew at least so often: a previous secret ends by the clock
+_TABLES_EVERY_S = 60.0  # tables are loaded anew at least so often
 _STATISTICS_EVERY_S = 5.0
 _LOGGED_PER_S = 5  # discarded datagrams of one cause that are logged each second
 _CLAIMS_WAITING_MAX = 10_000
@@ -138,6 +140,7 @@ class RadiusService:
             reject_messages=reject_messages,
             must_wait=must_wait,
         )
+        self._watch = AccountingWatch(self._hood, self._learned, self._path.starts)
         index = counters.index
         self._discarded_at = names.positions_by_code(index, Discard)
         self._received_at = index[names.RECEIVED]
@@ -272,17 +275,22 @@ class RadiusService:
                 self._cells[self._discarded_at[Discard.OVERLOAD]] += 1
 
     def _accounting_reader(self, listener: Listener) -> Callable[[], None]:
-        """Return what is called whenever an accounting socket has datagrams: they are read and counted."""
+        """Return what is called whenever an accounting socket has datagrams: they prove secrets, unanswered."""
 
         def on_readable() -> None:
-            for _ in range(WAKE_UP_MAX):
+            self._learned.local_address = listener.address
+            for _ in range(_ACCOUNTING_WAKE_UP_MAX):
                 try:
                     data, source = listener.socket.recvfrom(_RECEIVE_SIZE)
                 except OSError:
                     return
                 self._cells[self._received_at] += 1
-                cause = Discard.CODE_NOT_SERVED if data else Discard.MALFORMED
-                self._not_answered(cause, source, listener)
+                try:
+                    cause = self._watch.hear(data, source, clock.wall_s())
+                except Exception:  # noqa: BLE001  our own bug costs this datagram only
+                    self._bug(source)
+                else:
+                    self._not_answered(cause, source, listener)
 
         return on_readable
 
@@ -374,6 +382,8 @@ class RadiusService:
         if self._replica.complete and now_s - self._tables_loaded_s > _TABLES_EVERY_S:
             self._load_tables()
         self._replica.end()
+        self._hood.expire_secrets(now_s)
+        self._watch.tick(now_s)
         self._path.tick(now_s)
         self._hand_over()
 
@@ -437,7 +447,7 @@ class RadiusService:
                 **stranger.statistics.as_dict(),
             }
             for stranger in self._hood.strangers.values()
-            if stranger.statistics.requests
+            if stranger.statistics.requests or stranger.statistics.accounting_bad_authenticators
         ]
         return kept + strangers
 

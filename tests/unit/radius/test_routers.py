@@ -1,5 +1,7 @@
 """Who asks: entries by address, routers behind them (R2.1), their ratchet (R2.3), bounds, and what a reload keeps."""
 
+import math
+
 import pytest
 
 from aaad.radius import routers
@@ -146,6 +148,67 @@ def test_the_proven_secret_stays_proven_when_it_becomes_the_previous_one() -> No
     hood.load([nas_row(secret=b"new")], (), NOW_S)
     assert router.proven is router.nas.keys[0]
     assert router.proven.same_secret(SecretKeys(b"new"))
+
+
+@pytest.mark.parametrize(
+    ("secrets", "valid"),
+    [
+        (((b"second", math.inf),), [b"testing123", b"second"]),
+        (((b"second", NOW_S + 1), (b"third", NOW_S)), [b"testing123", b"second"]),
+        (((b"testing123", NOW_S - 1),), [b"testing123"]),
+        (
+            tuple((b"number %d" % n, math.inf) for n in range(9)),
+            [b"testing123", b"number 0", b"number 1", b"number 2"],
+        ),
+    ],
+)
+def test_r2_1_r2_2_an_entry_may_have_more_secrets_four_at_most(secrets: tuple, valid: list[bytes]) -> None:
+    nas = Nas(nas_row(secrets=secrets), NOW_S)
+    assert len(nas.keys) == len(valid)
+    assert all(keys.same_secret(SecretKeys(secret)) for keys, secret in zip(nas.keys, valid, strict=True))
+
+
+def test_r2_2_a_secret_ends_by_the_clock_and_with_it_what_it_proved() -> None:
+    rows = [
+        nas_row(secret_previous=b"old", secret_previous_until_s=NOW_S + 9, secrets=((b"x", NOW_S + 20),)),
+        nas_row(2, "192.0.2.2/32"),
+    ]
+    hood = neighbourhood(*rows)
+    router = hood.router(heard(hood), b"bras-01")
+    hood.keep(router)
+    unkept = hood.router(heard(hood, port=7), b"bras-02")
+    router.proven = unkept.proven = router.nas.keys[1]
+    hood.expire_secrets(NOW_S + 8.9)
+    assert (len(router.nas.keys), router.proven) == (3, router.nas.keys[1])
+    hood.expire_secrets(NOW_S + 9)
+    assert (len(router.nas.keys), router.proven, unkept.proven) == (2, router.nas.keys[0], router.nas.keys[0])
+    hood.expire_secrets(NOW_S + 20)
+    assert [keys.same_secret(SecretKeys(b"testing123")) for keys in router.nas.keys] == [True]
+    hood.expire_secrets(NOW_S + 1e9)
+    assert len(router.nas.keys) == 1, "the current secret has no end"
+
+
+@pytest.mark.parametrize(
+    ("source", "plain"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::1", "::1"),
+    ],
+)
+def test_a_router_has_the_address_that_postgresql_can_store(source: str, plain: str) -> None:
+    hood = neighbourhood(nas_row(1, "0.0.0.0/0"), nas_row(2, "::/0"))
+    assert hood.router(heard(hood, source), b"").source_address == plain
+
+
+@pytest.mark.parametrize("address", ["::ffff:192.0.2.0/120", "::ffff:192.0.2.1/128"])
+def test_an_entry_of_a_mapped_address_is_an_ipv4_entry(address: str) -> None:
+    registry = Registry([nas_row(address=address)], NOW_S)
+    for source in ("192.0.2.1", "::ffff:192.0.2.1"):
+        assert registry.find(source) is not None
+    assert registry.find("::1") is None
 
 
 # --- routers and their ratchet --------------------------------------------------------------------------------------
@@ -337,12 +400,6 @@ def test_a_pinned_source_is_known_whatever_the_tables_say(pinned: tuple, source:
 def test_counts_have_names() -> None:
     router = Router(Nas(nas_row(), NOW_S), "192.0.2.1", b"")
     router.statistics.late += 2
-    assert router.statistics.as_dict() == {
-        "bad_authenticators": 0,
-        "granted": 0,
-        "late": 2,
-        "refused": 0,
-        "requests": 0,
-        "resent": 0,
-        "unsigned_dropped": 0,
-    }
+    counts = router.statistics.as_dict()
+    assert counts.pop("late") == 2
+    assert set(counts.values()) == {0}

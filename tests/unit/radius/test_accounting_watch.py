@@ -1,0 +1,169 @@
+"""Accounting that is not recorded yet proves secrets (R2.1, R2.2) and ends the wait for a session (R10)."""
+
+import hashlib
+import math
+
+import pytest
+
+from aaad.policy.codes import Discard
+from aaad.radius import accounting_watch, starts
+from aaad.radius.accounting_watch import AccountingWatch
+from aaad.radius.integrity import SecretKeys
+from aaad.radius.learned import Learned
+from aaad.radius.routers import Neighbourhood, Router
+from aaad.radius.starts import WAIT_S, StartWatch
+from aaad.replica.record import NasRow
+from aaad.spool.records import RouterSeen
+
+NOW_S = 1_000_000.0
+ADDRESS = "192.0.2.1"
+START, INTERIM = 1, 3
+
+
+def row(address: str = f"{ADDRESS}/32", **changes: object) -> NasRow:
+    values = {
+        "name": "nat",
+        "secret": b"first",
+        "secret_previous": b"",
+        "secret_previous_until_s": 0.0,
+        "kind": "mikrotik",
+        "enabled": True,
+        "message_authenticator": "auto",
+        "deadline_ms": 900,
+        "branch_id": 1,
+        "secrets": ((b"second", math.inf), (b"third", math.inf)),
+    } | changes
+    return NasRow(nas_id=1, address=address, **values)
+
+
+def accounting(
+    secret: bytes = b"first", *, session: bytes = b"81a00001", status: int = START, identifier: bytes = b"bras-1"
+) -> bytes:
+    """An Accounting-Request, made here and not by the server's code (RFC 2866, 3)."""
+    body = b"".join(
+        bytes((kind, len(value) + 2)) + value
+        for kind, value in ((40, status.to_bytes(4, "big")), (44, session), (32, identifier))
+    )
+    head = b"\x04\x09" + (20 + len(body)).to_bytes(2, "big")
+    return head + hashlib.md5(head + bytes(16) + body + secret).digest() + body
+
+
+class World:
+    def __init__(self, nas: NasRow | None = None) -> None:
+        self.hood = Neighbourhood(peers_max=10)
+        self.hood.load([nas or row()], (), NOW_S)
+        self.learned, self.starts = Learned(), StartWatch()
+        self.watch = AccountingWatch(self.hood, self.learned, self.starts)
+
+    def hear(self, data: bytes, *, address: str = ADDRESS, now_s: float = NOW_S) -> Discard:
+        return self.watch.hear(data, (address, 1813), now_s)
+
+    def asking(self, identifier: bytes = b"bras-1", *, address: str = ADDRESS, now_s: float = NOW_S) -> Router:
+        """The router as an Access-Request from another port finds it."""
+        peer = self.hood.new_peer((address, 40000), now_s)
+        assert peer is not None
+        return self.hood.router(peer, identifier)
+
+
+def holds(router: Router, secret: bytes) -> bool:
+    return router.proven.same_secret(SecretKeys(secret))
+
+
+@pytest.mark.parametrize(
+    "nas", [row(), row("192.0.2.0/24"), row(enabled=False)], ids=["address", "prefix", "disabled"]
+)
+def test_r2_1_r2_2_two_routers_behind_one_entry_each_prove_a_secret_of_their_own(nas: NasRow) -> None:
+    world = World(nas)
+    before = world.asking(b"bras-2")
+    assert holds(before, b"first"), "nothing is proven yet"
+    assert world.hear(accounting(b"second", identifier=b"bras-2")) is Discard.CODE_NOT_SERVED
+    assert world.hear(accounting(b"third", identifier=b"bras-3")) is Discard.CODE_NOT_SERVED
+    for identifier, secret in ((b"bras-1", b"first"), (b"bras-2", b"second"), (b"bras-3", b"third")):
+        assert holds(world.asking(identifier), secret)
+    told = [record for record in world.learned.take() if isinstance(record, RouterSeen)]
+    assert [record.nas_identifier for record in told] == [b"bras-2", b"bras-3"]
+
+
+def test_r2_2_a_wrong_authenticator_proves_nothing_and_is_counted() -> None:
+    world = World()
+    assert world.hear(accounting(b"fourth")) is Discard.BAD_MESSAGE_AUTHENTICATOR
+    assert world.hood.routers == {}
+    counts = world.hood.strangers[1, ADDRESS].statistics
+    assert (counts.accounting_bad_authenticators, counts.bad_authenticators_at_s) == (1, NOW_S)
+    assert world.hear(accounting(b"second"), now_s=NOW_S + 5) is Discard.CODE_NOT_SERVED
+    assert counts.proven_at_s == NOW_S + 5, "what was wrong at this address is put right"
+
+
+@pytest.mark.parametrize(
+    ("data", "address", "cause"),
+    [
+        (accounting(), "198.51.100.1", Discard.UNKNOWN_NAS),
+        (accounting()[:19], ADDRESS, Discard.MALFORMED),
+        (accounting()[:-1], ADDRESS, Discard.MALFORMED),
+        (b"", ADDRESS, Discard.MALFORMED),
+        (b"\x0c" + accounting()[1:], ADDRESS, Discard.CODE_NOT_SERVED),
+    ],
+)
+def test_what_is_no_accounting_of_ours_proves_nothing(data: bytes, address: str, cause: Discard) -> None:
+    world = World()
+    assert world.hear(data, address=address) is cause
+    assert world.hood.routers == {}
+
+
+def test_r10_a_start_in_time_ends_the_wait_and_nothing_else_does() -> None:
+    world = World()
+    world.hear(accounting(session=b"0", status=INTERIM))
+    router = world.asking()
+    for session in (b"1", b"2", b"3", b"4"):
+        world.starts.accepted(router, session, NOW_S, is_proven=True)
+    world.hear(accounting(session=b"1"))
+    world.hear(accounting(session=b"2", status=INTERIM))
+    world.hear(accounting(b"wrong", session=b"3"))
+    world.watch.tick(NOW_S + WAIT_S - 0.1)
+    assert router.statistics.accepts_without_start == 0
+    world.watch.tick(NOW_S + WAIT_S)
+    assert (router.statistics.accepts_without_start, router.statistics.starts_unmatched) == (3, 0)
+    assert router.statistics.doubted_accepts == 0, "these requests proved the secret"
+    assert len(world.starts) == 0
+
+
+def test_r10_accepts_that_nothing_proved_are_doubted_until_the_secret_is_proven() -> None:
+    world = World()
+    router = world.asking()
+    for number in range(3):
+        router.doubt(NOW_S + number, resent=2)
+        world.starts.accepted(router, b"%d" % number, NOW_S + number, is_proven=False)
+    world.watch.tick(NOW_S + 40)
+    counts = router.statistics
+    assert (counts.doubted_accepts, counts.doubted_resent, counts.doubted_at_s) == (3, 6, NOW_S + 2)
+    assert counts.proven_at_s < counts.doubted_at_s
+    world.hear(accounting(), now_s=NOW_S + 50)
+    assert counts.proven_at_s > counts.doubted_at_s
+    assert world.asking().is_kept, "the peer that asked before finds the router that is proven now"
+    world.starts.accepted(router, b"9", NOW_S + 60, is_proven=False)
+    world.watch.tick(NOW_S + 99)
+    assert (counts.doubted_accepts, counts.doubted_resent) == (1, 0), "a new row of signs"
+
+
+def test_starts_of_sessions_that_another_process_let_in_are_counted_apart() -> None:
+    world = World()
+    world.hear(accounting())
+    assert world.asking().statistics.starts_unmatched == 1
+
+
+def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "WAITING_MAX", 3)
+    world = World()
+    for number in range(9):
+        world.starts.accepted(world.asking(), b"%d" % number, NOW_S, is_proven=True)
+    assert len(world.starts) == 3
+
+
+def test_accounting_is_looked_at_so_much_a_second_and_then_nobody_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting_watch, "LOOKED_AT_PER_S", 2)
+    world = World()
+    world.starts.accepted(world.asking(), b"1", NOW_S, is_proven=True)
+    assert [world.hear(accounting()) for _ in range(3)] == [Discard.CODE_NOT_SERVED] * 2 + [Discard.OVERLOAD]
+    world.watch.tick(NOW_S + 99)
+    assert world.asking().statistics.accepts_without_start == 0
+    assert world.hear(accounting()) is Discard.CODE_NOT_SERVED
