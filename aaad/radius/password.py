@@ -1,4 +1,4 @@
-"""Passwords of Access-Requests. Pure; PAP (RFC 2865, 5.2).
+"""Passwords of Access-Requests. Pure; PAP (RFC 2865, 5.2) and CHAP (RFC 2865, 5.3). MS-CHAP has its own module.
 
 Comparisons take the same time whatever is wrong.
 """
@@ -10,6 +10,7 @@ from aaad.radius.integrity import SecretKeys, md5
 
 _CHUNK = 16
 _HIDDEN_MAX = 128  # RFC 2865, 5.2
+_CHAP_SIZE = 17  # RFC 2865, 5.3: the CHAP Identifier and an MD5
 _RIGHT, _WRONG = Credential.RIGHT, Credential.WRONG
 _from_bytes = int.from_bytes
 
@@ -51,3 +52,14 @@ def verify_pap(
     else:
         right = bool(password) and compare_digest(shown, password.ljust(len(shown), b"\0"))
     return _RIGHT if right else _WRONG
+
+
+def verify_chap(chap_password: bytes, challenge: bytes, password: bytes) -> Credential:
+    """Verify a CHAP-Password against the stored password, which must not be an MD5; a challenge may have any length.
+
+    An empty challenge fits nothing: whoever overheard one response could answer it.
+    """
+    if len(chap_password) != _CHAP_SIZE or not challenge or not password:
+        return _WRONG
+    expected = md5(chap_password[:1] + password + challenge).digest()
+    return _RIGHT if compare_digest(expected, chap_password[1:]) else _WRONG

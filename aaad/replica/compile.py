@@ -83,7 +83,7 @@ def facts_of(data: bytes | None) -> LoginFacts | None:
 
 def nt_hash(password: str) -> bytes:
     """Return MD4 of the password in UTF-16LE (RFC 2433, A.5: NtPasswordHash)."""
-    return _md4(password.encode("utf-16-le"))
+    return md4(password.encode("utf-16-le"))
 
 
 def _key(name: str | None) -> bytes:
@@ -217,14 +217,14 @@ def _md4_of_libcrypto() -> Callable[[bytes], bytes] | None:
         function.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p)
         function.restype = ctypes.c_void_p
 
-        def md4(data: bytes, function: Any = function) -> bytes:
+        def of_libcrypto(data: bytes, function: Any = function) -> bytes:
             digest = ctypes.create_string_buffer(_MD4_DIGEST_OCTETS)
             function(data, len(data), digest)
             return digest.raw
 
-        if md4(b"abc") == md4_pure(b"abc"):
-            return md4
+        if of_libcrypto(b"abc") == md4_pure(b"abc"):
+            return of_libcrypto
     return None
 
 
-_md4: Callable[[bytes], bytes] = _md4_of_libcrypto() or md4_pure
+md4: Callable[[bytes], bytes] = _md4_of_libcrypto() or md4_pure
