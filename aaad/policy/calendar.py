@@ -1,14 +1,27 @@
 """Days and hours of a branch: where an instant lies in its zone, and when a set of hours next begins or ends.
 
 Pure. A zone is its offset from UTC (Brazil has had no summer time since 2019; who has one is given another offset
-when it begins). A day is the number of days since 1970-01-01; a set of hours has bit 0 for 00:00 to 00:59.
+when it begins: `zone_offset_s`). A day is the number of days since 1970-01-01; a set of hours has bit 0 for 00:00
+to 00:59.
 """
 
+from datetime import UTC, datetime
 from math import inf
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 ALL_HOURS = (1 << 24) - 1
 _DAY_S = 86_400
 _HOUR_S = 3_600
+BRASILIA_OFFSET_S = -10_800
+
+
+def zone_offset_s(time_zone: str, now_s: float) -> int:
+    """Return a zone's offset from UTC at an instant; that of Brasília for a zone that this system does not know."""
+    try:
+        offset = ZoneInfo(time_zone).utcoffset(datetime.fromtimestamp(now_s, UTC))
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # no such zone, or no name of one
+        return BRASILIA_OFFSET_S
+    return BRASILIA_OFFSET_S if offset is None else int(offset.total_seconds())
 
 
 def local_day(now_s: float, utc_offset_s: int) -> int:

@@ -138,7 +138,7 @@ class Credential(IntEnum):
 
 
 class LoginFlag(IntEnum):
-    """Bits of `LoginFacts.flags`. A binding is enforced, or learned, always (…_BIND) or as the branch says (…_DEFAULT)."""
+    """Bits of `LoginFacts.flags`. A binding is enforced, or learned, always, or as the branch says (…_DEFAULT)."""
 
     LOGIN_ACTIVE = 1 << 0
     LOGIN_DELETED = 1 << 1

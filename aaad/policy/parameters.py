@@ -1,17 +1,77 @@
 """What a branch of the provider has set: its parameters, ready to decide with.
 
-Pure. A parameter of a branch is S (yes), N (no) or P (as the general value says); texts inherit likewise when they are
-absent. The closed list of names with their meaning stands in PARAMETERS; PostgreSQL refuses any other name.
+Pure. A switch of a branch is S (yes), N (no) or P (as the general value says); every other parameter that a branch
+does not have inherits likewise. The closed list of names with their meaning stands in PARAMETERS; PostgreSQL refuses
+any other name, and wrong values (`erp.parameter_kind`, `erp.is_parameter_value`; a test holds that both agree).
 """
 
-from typing import NamedTuple
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Any, NamedTuple, Protocol
+
+from aaad.policy.calendar import BRASILIA_OFFSET_S
+
+GENERAL = 0  # the number of no branch: what holds for all
+INHERITED = "P"
+
+
+class ParameterKind(StrEnum):
+    """What values a parameter may have. All but switches, speeds and numbers may be empty: nothing is said."""
+
+    SWITCH = "switch"  # S, N, and for a branch P
+    SPEED = "speed"  # as 512k or 50M
+    NAME = "name"  # what a router calls a pool, address list or profile
+    ADDRESSES = "addresses"  # of servers, IPv4 and IPv6, joined by ;
+    REALM = "realm"  # what stands behind the @ of a user name
+    REALMS = "realms"  # joined by ; or * for any
+    DAYS = "days"  # of the week, holiday and holiday_eve, joined by ;
+    NUMBER = "number"  # whole, from `minimum` to `maximum`
+
+
+class Parameter(NamedTuple):
+    """One parameter: what it is called, what it may be, what it does, what holds without it."""
+
+    name: str
+    kind: ParameterKind
+    description: str
+    default: str = ""
+    minimum: int = 0
+    maximum: int = 0
+
+    @property
+    def allowed(self) -> str:
+        """What a value may be, for people."""
+        if self.kind is ParameterKind.NUMBER:
+            return f"a whole number from {self.minimum} to {self.maximum}"
+        return _ALLOWED[self.kind]
+
+
+class ParameterValue(Protocol):
+    """A row of `erp.parameter`; branch 0 is the general value."""
+
+    @property
+    def name(self) -> str:
+        """Which parameter."""
+        ...
+
+    @property
+    def branch_id(self) -> int:
+        """Whose value."""
+        ...
+
+    @property
+    def value(self) -> str:
+        """What it is set to."""
+        ...
 
 
 class BranchPolicy(NamedTuple):
     """The parameters of one branch, resolved. Empty texts mean that nothing is said."""
 
     branch_id: int
-    utc_offset_s: int = -10_800  # of the branch's zone now
+    utc_offset_s: int = BRASILIA_OFFSET_S  # of the branch's zone now
     blocked_state: bool = False  # CM and CA are let into the blocked state instead of refused
     let_in_awaiting_signature: bool = False
     mac_bind: bool = True  # what P means for logins
@@ -39,3 +99,191 @@ class BranchPolicy(NamedTuple):
     session_timeout_max_s: int = 86_400  # a session that must end is told so at most so long before (rule R4.4)
     strip_realms: tuple[str, ...] = ()  # `*`: any. Tried when the name as typed is unknown (rule R3.4)
     default_realm: str = ""  # appended to a name without realm when the name as typed is unknown
+
+
+_DAY_NAMES = frozenset(
+    {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "holiday", "holiday_eve"}
+)
+_ALLOWED: dict[ParameterKind, str] = {
+    ParameterKind.SWITCH: "S, N or, for a branch, P",
+    ParameterKind.SPEED: "a speed as 512k or 50M",
+    ParameterKind.NAME: "up to 128 printable ASCII characters without space at the beginning or end",
+    ParameterKind.ADDRESSES: "one to eight IPv4 or IPv6 addresses, joined by ;",
+    ParameterKind.REALM: "up to 62 letters, digits, . _ and -",
+    ParameterKind.REALMS: "realms of letters, digits, . _ and -, joined by ; or * for any",
+    ParameterKind.DAYS: "monday to sunday, holiday and holiday_eve, joined by ;",
+}
+_SPEED = re.compile(r"[1-9][0-9]{0,6}[kM]")
+_NAME = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
+_REALM = re.compile(r"[A-Za-z0-9._-]{1,62}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+_ADDRESSES_MAX = 8
+
+_SWITCH, _TEXT = ParameterKind.SWITCH, ParameterKind.NAME
+_NUM = ParameterKind.NUMBER
+PARAMETERS: dict[str, Parameter] = {
+    parameter.name: parameter
+    for parameter in (
+        # What logins get.
+        Parameter(
+            "blocked_state", _SWITCH, "Blocked contracts connect in the blocked state; N: they are refused.", "N"
+        ),
+        Parameter("let_in_awaiting_signature", _SWITCH, "Contracts that await their signature connect.", "N"),
+        Parameter("mac_bind", _SWITCH, "Logins with bind_mac P connect only from their own device.", "S"),
+        Parameter("mac_learn", _SWITCH, "Logins with auto_fill_mac P keep the first device they connect from.", "N"),
+        Parameter("nas_bind", _SWITCH, "Logins with bind_nas P connect only at their own NAS.", "S"),
+        Parameter("nas_learn", _SWITCH, "Logins with auto_fill_nas P keep the first NAS they connect at.", "N"),
+        Parameter("port_bind", _SWITCH, "Logins with bind_port P connect only at their own port or VLAN.", "S"),
+        Parameter("port_learn", _SWITCH, "Logins with auto_fill_port P keep the first port they connect at.", "N"),
+        Parameter("circuit_bind", _SWITCH, "Logins with bind_circuit P connect only on their own circuit.", "S"),
+        Parameter("circuit_learn", _SWITCH, "Logins with auto_fill_circuit P keep the first circuit they use.", "N"),
+        Parameter("blocked_upload", ParameterKind.SPEED, "Upload in the blocked state.", "64k"),
+        Parameter("blocked_download", ParameterKind.SPEED, "Download in the blocked state.", "64k"),
+        Parameter("blocked_ipv4_pool", _TEXT, "Pool of IPv4 addresses in the blocked state."),
+        Parameter("blocked_ipv6_pool", _TEXT, "Pool of IPv6 prefixes of the link in the blocked state."),
+        Parameter("blocked_delegated_ipv6_pool", _TEXT, "Pool of delegated IPv6 prefixes in the blocked state."),
+        Parameter("blocked_group", _TEXT, "Profile on the router in the blocked state, such as one without IPv6."),
+        Parameter("blocked_address_list", _TEXT, "IPv4 address list of the firewall in the blocked state."),
+        Parameter("blocked_address_list_ipv6", _TEXT, "IPv6 address list of the firewall in the blocked state."),
+        Parameter("notice_address_list", _TEXT, "IPv4 address list of who is told that a payment is late."),
+        Parameter("notice_address_list_ipv6", _TEXT, "IPv6 address list of who is told that a payment is late."),
+        Parameter("ipv4_pool", _TEXT, "Pool of IPv4 addresses where neither login nor plan names one."),
+        Parameter("ipv6_pool", _TEXT, "Pool of IPv6 prefixes of the link where neither login nor plan names one."),
+        Parameter("delegated_ipv6_pool", _TEXT, "Pool of delegated IPv6 prefixes where login and plan name none."),
+        Parameter("dns", ParameterKind.ADDRESSES, "DNS servers where the plan names none."),
+        Parameter(
+            "session_timeout_max_s",
+            _NUM,
+            "Longest Session-Timeout by which the end of prepaid time is told, in seconds.",
+            "86400",
+            60,
+            31_536_000,
+        ),
+        Parameter(
+            "strip_realms", ParameterKind.REALMS, "Realms left out of a user name that is unknown as it was typed."
+        ),
+        Parameter(
+            "default_realm", ParameterKind.REALM, "Realm added to a user name that has none and is unknown as typed."
+        ),
+        # What may be written, and what the runs of the ERP do.
+        Parameter("block_accents_in_logins", _SWITCH, "Names of logins have no accents.", "N"),
+        Parameter("document_required", _SWITCH, "Clients have a CPF or CNPJ.", "N"),
+        Parameter("duplicate_address_warning", _SWITCH, "A second client at one address is warned of.", "S"),
+        Parameter("password_length", _NUM, "Characters of a generated password.", "16", 12, 64),
+        Parameter("trust_unlock", _SWITCH, "Contracts with trust_unlock P may be unblocked on a promise.", "S"),
+        Parameter("trust_unlock_days", _NUM, "Longest trust unlock, in days.", "3", 1, 30),
+        Parameter("require_notice", _SWITCH, "Nobody is blocked automatically without a notice before.", "S"),
+        Parameter("days_after_notice", _NUM, "Days between the notice and an automatic block.", "15", 0, 365),
+        Parameter(
+            "no_block_days",
+            ParameterKind.DAYS,
+            "Days on which nobody is blocked automatically.",
+            "friday;saturday;sunday;holiday;holiday_eve",
+        ),
+        Parameter("single_receivables_block", _SWITCH, "Receivables of no contract block, too.", "N"),
+        Parameter("inactivate_client_on_last_cancel", _SWITCH, "The last cancelled contract ends the client.", "N"),
+        Parameter("login_required_for_internet", _SWITCH, "Internet contracts are activated with a login only.", "N"),
+        Parameter("keep_plan_with_equipment", _SWITCH, "Contracts with lent equipment are not cancelled.", "N"),
+        Parameter(
+            "delete_nas_with_cancelled_contracts", _SWITCH, "A NAS with cancelled contracts may be deleted.", "N"
+        ),
+        Parameter(
+            "allow_inactive_client_with_contracts", _SWITCH, "Clients with contracts may be made inactive.", "N"
+        ),
+        Parameter("allow_voluntary_suspension", _SWITCH, "Contracts may be suspended at the client's wish.", "S"),
+    )
+}
+
+
+def is_valid(parameter: Parameter, value: str, branch_id: int) -> bool:
+    """Whether a branch, or GENERAL, may have this value."""
+    kind = parameter.kind
+    if kind is ParameterKind.SWITCH:
+        return value in ("S", "N") or (value == INHERITED and branch_id != GENERAL)
+    if kind is ParameterKind.SPEED:
+        return _SPEED.fullmatch(value) is not None
+    if kind is ParameterKind.NUMBER:
+        return _NUMBER.fullmatch(value) is not None and parameter.minimum <= int(value) <= parameter.maximum
+    return not value or _is_valid_text(kind, value)
+
+
+def _is_valid_text(kind: ParameterKind, value: str) -> bool:
+    items = value.split(";")
+    if kind is ParameterKind.NAME:
+        return _NAME.fullmatch(value) is not None
+    if kind is ParameterKind.REALM:
+        return _REALM.fullmatch(value) is not None
+    if kind is ParameterKind.REALMS:
+        return value == "*" or all(_REALM.fullmatch(item) for item in items)
+    if kind is ParameterKind.DAYS:
+        return all(item in _DAY_NAMES for item in items)
+    return len(items) <= _ADDRESSES_MAX and all(map(_is_server, items))
+
+
+def _is_server(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    return str(address) == text and not (address.is_multicast or address.is_unspecified or address.is_loopback)
+
+
+def compile_policies(rows: Iterable[ParameterValue], offsets: Mapping[int, int]) -> dict[int, BranchPolicy]:
+    """Return the policy of every branch, and that of GENERAL, which also stands for branches that nobody knows.
+
+    A value that is none of its parameter's counts as absent, since one bad row must refuse nobody;
+    `parameter_problems` tells of it.
+
+    Args:
+        rows: the parameters as they are set.
+        offsets: of every branch's zone from UTC now, in seconds.
+    """
+    values: dict[int, dict[str, str]] = {}
+    for row in rows:
+        parameter = PARAMETERS.get(row.name)
+        if parameter is not None and row.value != INHERITED and is_valid(parameter, row.value, row.branch_id):
+            values.setdefault(row.branch_id, {})[row.name] = row.value
+    general = values.get(GENERAL, {})
+    return {
+        branch_id: _compile(branch_id, general | values.get(branch_id, {}), offsets.get(branch_id))
+        for branch_id in sorted({GENERAL, *offsets, *values})
+    }
+
+
+def policy_of(policies: Mapping[int, BranchPolicy], branch_id: int) -> BranchPolicy:
+    """Return a branch's policy, the general one for a branch that nobody knows."""
+    policy = policies.get(branch_id)
+    return policy if policy is not None else policies[GENERAL]
+
+
+def _compile(branch_id: int, values: Mapping[str, str], utc_offset_s: int | None) -> BranchPolicy:
+    fields: dict[str, Any] = {name: _value(PARAMETERS[name], values[name]) for name in _FIELDS & values.keys()}
+    policy = BranchPolicy(branch_id)._replace(**fields)
+    return policy if utc_offset_s is None else policy._replace(utc_offset_s=utc_offset_s)
+
+
+def _value(parameter: Parameter, value: str) -> bool | int | str | tuple[str, ...]:
+    kind = parameter.kind
+    if kind is ParameterKind.SWITCH:
+        return value == "S"
+    if kind is ParameterKind.NUMBER:
+        return int(value)
+    if kind in (ParameterKind.ADDRESSES, ParameterKind.REALMS):
+        return tuple(value.split(";")) if value else ()
+    return value
+
+
+def parameter_problems(rows: Iterable[ParameterValue]) -> list[str]:
+    """Return what is wrong with the parameters as they are set, for the log."""
+    problems = []
+    for row in rows:
+        parameter = PARAMETERS.get(row.name)
+        where = "in general" if row.branch_id == GENERAL else f"of branch {row.branch_id}"
+        if parameter is None:
+            problems.append(f"there is no parameter {row.name!r}")
+        elif not is_valid(parameter, row.value, row.branch_id):
+            problems.append(f"parameter {row.name} {where}: {row.value!r} is not valid, allowed: {parameter.allowed}")
+    return problems
+
+
+_FIELDS = PARAMETERS.keys() & set(BranchPolicy._fields)

@@ -13,7 +13,15 @@ from typing import NamedTuple
 import msgspec
 
 from aaad.policy.facts import LoginFacts, PlanFacts
-from aaad.replica.brake import BrakeLimits, are_nases_over, gives_access, is_other_device, is_over, lost_nases
+from aaad.replica.brake import (
+    BrakeLimits,
+    Terms,
+    are_nases_over,
+    gives_access,
+    is_other_device,
+    is_over,
+    lost_nases,
+)
 from aaad.replica.compile import CompiledLogin, LoginChange, facts_of
 from aaad.replica.layout import LostNas, Pending, Source, WriteTransaction
 from aaad.replica.record import NasRow, Tables, login_id_of, plan_id_of
@@ -32,11 +40,11 @@ class Served(NamedTuple):
 _NOT_SERVED = Served(b"", b"", None)
 
 
-class Plans(NamedTuple):
-    """The numbers of the plans that there are: access without one is none."""
+class Access(NamedTuple):
+    """On what terms there is access."""
 
-    served: Set[int]
-    fresh: Set[int]  # as PostgreSQL says
+    served: Terms
+    fresh: Terms  # as PostgreSQL says
 
     def has_access(self, served: Served) -> bool:
         """Whether who is served so gets in with his password."""
@@ -182,7 +190,7 @@ def apply_logins(
     *,
     count: int,
     digest: int,
-    plans: Plans,
+    access: Access,
     limits: BrakeLimits,
     now_s: float,
     judges_held: bool = False,
@@ -194,7 +202,7 @@ def apply_logins(
         changes: the rows as PostgreSQL has them.
         count: of all rows until now.
         digest: of all rows until now.
-        plans: which there are.
+        access: on what terms there is.
         limits: the brake's.
         now_s: Unix seconds.
         judges_held: judge also what is held already; else its fate is the hold's, even in a run.
@@ -205,11 +213,11 @@ def apply_logins(
     exempt_ids: set[int] = set()
     for change in changes:
         served = book.served(change.login_id)
-        if not plans.is_cut_off(served, change.row):
+        if not access.is_cut_off(served, change.row):
             passed.append((change.login_id, change.row))
-            if not plans.has_access(served) and plans.gives_access(change.row):
+            if not access.has_access(served) and access.gives_access(change.row):
                 write.delete_cut_off(change.login_id)  # who has access again counts in no window
-        elif not judges_held and write.pending(change.login_id) is not None and not plans.gives_access(change.row):
+        elif not judges_held and write.pending(change.login_id) is not None and not access.gives_access(change.row):
             book.hold(change.login_id, change.row)
         elif change.is_exempt:
             passed.append((change.login_id, change.row))
@@ -222,7 +230,7 @@ def apply_logins(
         cut_off_count=len(fresh),
         logins_count=count,
         limits=limits,
-        leaves_nobody=_leaves_nobody(write, plans, cut_off_ids),
+        leaves_nobody=_leaves_nobody(write, access, cut_off_ids),
     )
     if is_held:
         for login_id, row in fresh:
@@ -242,10 +250,10 @@ def apply_logins(
     )
 
 
-def _leaves_nobody(write: WriteTransaction, plans: Plans, cut_off_ids: Set[int]) -> bool:
+def _leaves_nobody(write: WriteTransaction, access: Access, cut_off_ids: Set[int]) -> bool:
     """Whether no other login that is served gives access; the first one found answers it."""
     return not any(
-        gives_access(facts_of(record), plans.served)
+        gives_access(facts_of(record), access.served)
         for record in write.records()
         if login_id_of(record) not in cut_off_ids
     )

@@ -4,14 +4,12 @@ Runs in the store's thread. Knows no PostgreSQL: what was read of it comes as va
 """
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from aaad.policy.facts import PlanFacts
-from aaad.replica.apply import Applied, Plans, apply_logins, held_changes, keep_named_plans, merge_nases, release
-from aaad.replica.brake import Acceptance, BrakeLimits
+from aaad.replica.apply import Access, Applied, apply_logins, held_changes, keep_named_plans, merge_nases, release
+from aaad.replica.brake import NO_TERMS, Acceptance, BrakeLimits, terms_of
 from aaad.replica.compile import LoginChange
 from aaad.replica.layout import ReplicaMeta, WriteTransaction
 from aaad.replica.record import Tables
@@ -65,7 +63,7 @@ def write_batch(
             changes.values(),
             count=meta.count,
             digest=meta.digest,
-            plans=_plans(write, batch),
+            access=_access(write, batch, now_s),
             limits=limits,
             now_s=now_s,
             judges_held=batch.acceptance is not None,
@@ -83,15 +81,11 @@ def write_batch(
         )
 
 
-def _plans(write: WriteTransaction, batch: Batch) -> Plans:
+def _access(write: WriteTransaction, batch: Batch, now_s: float) -> Access:
     if not batch.changes and batch.acceptance is None:
-        return Plans(frozenset(), frozenset())
-    served = _numbers(write.tables().plans)
-    return Plans(served, served if batch.tables is None else _numbers(batch.tables.plans))
-
-
-def _numbers(plans: Iterable[PlanFacts]) -> frozenset[int]:
-    return frozenset(plan.plan_id for plan in plans)
+        return Access(NO_TERMS, NO_TERMS)
+    served = terms_of(write.tables(), now_s)
+    return Access(served, served if batch.tables is None else terms_of(batch.tables, now_s))
 
 
 def _written(write: WriteTransaction, meta: ReplicaMeta, applied: Applied, released_count: int) -> Written:

@@ -2,20 +2,24 @@
 
 Pure. "Cut off" is meant as the customer means it: who connects now could not connect any more with the name and
 password set in his device. So an UPDATE without WHERE is held whichever column it hits: a status, a deletion,
-`password = 'x'`. What gives access, and what changes speeds or addresses, is never held.
+`password = 'x'`. Who is let into the blocked state is cut off, too. What gives access, and what changes speeds,
+addresses, hours or bindings, is never held.
 
 A total loss is always held, however few there are: no login that gave access would be left, and two or more are gone
 in this window. NAS entries have the same window: more than half of them must not fall silent in it.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import md5
+from typing import NamedTuple
 
-from aaad.policy.codes import LoginFlag, Reason
+from aaad.policy.calendar import zone_offset_s
+from aaad.policy.codes import LoginFlag
 from aaad.policy.decide import standing
 from aaad.policy.facts import LoginFacts
-from aaad.replica.record import NasRow
+from aaad.policy.parameters import BranchPolicy, compile_policies, policy_of
+from aaad.replica.record import NasRow, Tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +48,29 @@ class Acceptance:
     covers_unseen: bool  # the node had not seen more than that snapshot when it looked last
 
 
-def gives_access(login: LoginFacts | None, plan_ids: Set[int]) -> bool:
-    """Whether a login that proves its password gets in, where there are these plans."""
-    return login is not None and login.plan_id in plan_ids and standing(login) is Reason.GRANTED
+class Terms(NamedTuple):
+    """What decides about access beside a login's own facts, at one moment."""
+
+    plan_ids: Set[int]  # access without a plan is none
+    policies: Mapping[int, BranchPolicy]
+    now_s: float
+
+
+NO_TERMS = Terms(frozenset(), {}, 0.0)  # nobody has access
+
+
+def terms_of(tables: Tables, now_s: float) -> Terms:
+    """Return the terms that the small tables make."""
+    offsets = {branch.branch_id: zone_offset_s(branch.time_zone, now_s) for branch in tables.branches}
+    policies = compile_policies(tables.parameters, offsets)
+    return Terms(frozenset(plan.plan_id for plan in tables.plans), policies, now_s)
+
+
+def gives_access(login: LoginFacts | None, terms: Terms) -> bool:
+    """Whether a login that proves its password gets in."""
+    if login is None or login.plan_id not in terms.plan_ids:
+        return False
+    return standing(login, policy_of(terms.policies, login.branch_id), terms.now_s).is_grant
 
 
 def is_other_device(old_name: bytes, old_login: LoginFacts, new_name: bytes, new_login: LoginFacts) -> bool:

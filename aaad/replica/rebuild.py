@@ -17,15 +17,15 @@ from msgspec.structs import replace
 
 from aaad.replica.apply import (
     PROBLEMS_TOLD_MAX,
+    Access,
     Applied,
     LoginBook,
     MergedTables,
-    Plans,
     keep_named_plans,
     merge_nases,
     release,
 )
-from aaad.replica.brake import Acceptance, BrakeLimits, is_over
+from aaad.replica.brake import NO_TERMS, Acceptance, BrakeLimits, is_over, terms_of
 from aaad.replica.compile import CompiledLogin
 from aaad.replica.layout import WriteTransaction
 from aaad.replica.record import Tables, login_id_of
@@ -47,7 +47,9 @@ class Exemptions:
 class Rebuild:
     """One generation being built. Give it every login in order, then finish it."""
 
-    def __init__(self, old: FrozenGeneration | None, new: Generation, exemptions: Exemptions, fresh: Tables) -> None:
+    def __init__(
+        self, old: FrozenGeneration | None, new: Generation, exemptions: Exemptions, fresh: Tables, now_s: float
+    ) -> None:
         """Begin with an empty new generation; `old` is compared with. `fresh`: PostgreSQL's small tables."""
         self._old = old
         self._new = new
@@ -60,12 +62,12 @@ class Rebuild:
         self._cut_offs: dict[int, float] = {}
         self._with_access_count = 0  # who gets in now
         self._fresh_tables = fresh
-        self._plans = Plans(frozenset(), frozenset())
+        self._access = Access(NO_TERMS, NO_TERMS)
         if old is not None:
             with old.read() as transaction:
                 self._cut_offs = transaction.cut_offs()
-                served = frozenset(plan.plan_id for plan in transaction.tables().plans)
-            self._plans = Plans(served, frozenset(plan.plan_id for plan in fresh.plans))
+                served = terms_of(transaction.tables(), now_s)
+            self._access = Access(served, terms_of(fresh, now_s))
 
     def add(self, rows: Sequence[CompiledLogin]) -> None:
         """Take the next rows of PostgreSQL, and whatever the old generation has before their end."""
@@ -145,18 +147,18 @@ class Rebuild:
         passed: list[_Pair] = []
         for login_id, row in pairs:
             served = old_book.served(login_id)
-            self._with_access_count += self._plans.has_access(served)
+            self._with_access_count += self._access.has_access(served)
             was_held = old.pending(login_id) is not None
-            if not self._plans.is_cut_off(served, row) or self._is_accepted(login_id, was_held=was_held):
+            if not self._access.is_cut_off(served, row) or self._is_accepted(login_id, was_held=was_held):
                 passed.append((login_id, row))
-            elif was_held and self._exemptions.acceptance is None and not self._plans.gives_access(row):
+            elif was_held and self._exemptions.acceptance is None and not self._access.gives_access(row):
                 book.keep(login_id, served, row)
             elif login_id in self._exemptions.login_ids:
                 passed.append((login_id, row))
             else:
                 book.keep(login_id, served, row)
                 self._fresh.append(login_id)
-            if login_id in self._cut_offs and not self._plans.gives_access(row):
+            if login_id in self._cut_offs and not self._access.gives_access(row):
                 new.put_cut_off(login_id, self._cut_offs[login_id])
         book.apply(passed)
 

@@ -77,7 +77,7 @@ async def resync(
                 exempt = await read_exempt(meta.snapshot)
             tables = await source.read_tables(queries, node_number)
             exemptions = Exemptions(login_ids=exempt, acceptance=await _read_acceptance(queries, head, meta))
-            rebuild = Rebuild(old, built, exemptions, tables)
+            rebuild = Rebuild(old, built, exemptions, tables, clock.wall_s())
             async for rows in source.iterate_logins(queries):
                 await in_thread(rebuild.add, rows)
         await before_swap()

@@ -8,9 +8,11 @@ from time import monotonic
 
 import asyncpg
 
+from aaad import clock
 from aaad.metrics import CounterFile
 from aaad.policy.decide import standing
 from aaad.policy.facts import LoginFacts
+from aaad.policy.parameters import BranchPolicy
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.compile import DIGEST_MASK, compile_login, facts_of
 from aaad.replica.feed import FEED_COUNTERS, Feed, FeedSettings
@@ -70,7 +72,7 @@ class Node:
 
     def standing(self, name: str) -> str:
         facts = self.login(name)
-        return "UNKNOWN" if facts is None else standing(facts).name
+        return "UNKNOWN" if facts is None else standing(facts, BranchPolicy(0), clock.wall_s()).name
 
     def tables(self) -> Tables:
         with self.feed._generation().read() as read:

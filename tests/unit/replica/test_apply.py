@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaad.policy.codes import AccessStatus, ContractStatus, LoginFlag
-from aaad.policy.facts import LoginFacts, PlanFacts
-from aaad.replica.apply import Plans, apply_logins, keep_named_plans, merge_nases, recent_cut_offs
+from aaad.policy.facts import LoginFacts, PlanFacts, Speed
+from aaad.replica.apply import Access, apply_logins, keep_named_plans, merge_nases, recent_cut_offs
 from aaad.replica.batch import Batch, write_batch
-from aaad.replica.brake import Acceptance, BrakeLimits, gives_access
+from aaad.replica.brake import Acceptance, BrakeLimits, gives_access, terms_of
 from aaad.replica.compile import CompiledLogin, LoginChange, facts_of
 from aaad.replica.layout import LostNas, ReplicaMeta
 from aaad.replica.rebuild import Exemptions, Rebuild
@@ -21,15 +21,18 @@ from aaad.replica.store import Generation, ReplicaWriter
 MAP_SIZE = 1 << 26
 NO_BRAKE = BrakeLimits(minimum_count=10**6)
 TIGHT = BrakeLimits(share=0.0, minimum_count=2)
-TABLES = Tables(1, [], [], [PlanFacts(1, "plan", "1M", "1M", 0, 0, 0)], [], b"k" * 16, 1)
-PLANS = Plans(frozenset({1}), frozenset({1}))
+TABLES = Tables(1, [], [], [PlanFacts(1, "plan", Speed("1M", "1M"), 0, 0, 0)], [], b"k" * 16, 1)
+TERMS = terms_of(TABLES, 1000.0)
+ACCESS = Access(TERMS, TERMS)
 ACCEPTED = Acceptance(changed_logins=frozenset(), has_nas_changes=False, covers_unseen=False)
 
 
 def compiled(login_id: int, name: str, *, has_access: bool = True, password: bytes = b"p") -> CompiledLogin:
     status = AccessStatus.ACTIVE if has_access else AccessStatus.DISABLED
     flags = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
-    facts = LoginFacts(login_id, 1, 1, 1, 1, flags, ContractStatus.ACTIVE, status, 0, b"n" * 16, password)
+    facts = LoginFacts(
+        login_id, 1, 1, 1, 1, flags, ContractStatus.ACTIVE, status, 0, nt_hash=b"n" * 16, password=password
+    )
     digest = hash((login_id, name, has_access, password)) & (2**64 - 1)
     return CompiledLogin(login_id, digest, name.encode(), encode(facts, digest), "")
 
@@ -77,7 +80,7 @@ class Replica:
         old = self.writer.current
         built = self.writer.build()
         exemptions = Exemptions(acceptance=ACCEPTED if is_accepted else None)
-        rebuild = Rebuild(None if fresh else old, built, exemptions, TABLES)
+        rebuild = Rebuild(None if fresh else old, built, exemptions, TABLES, self.now_s)
         ordered = [self.database[login_id] for login_id in sorted(self.database)]
         for start in range(0, len(ordered), 2):
             rebuild.add(ordered[start : start + 2])
@@ -192,7 +195,7 @@ def _with_access(subject: Replica) -> set[int]:
         return {
             login_id
             for login_id, source in read.sources()
-            if source.name and gives_access(facts_of(read.record(source.name)), {1})
+            if source.name and gives_access(facts_of(read.record(source.name)), TERMS)
         }
 
 
@@ -224,7 +227,7 @@ def test_a_batch_that_fails_leaves_everything_as_it_was(tmp_path_factory: pytest
     good = LoginChange(1, compiled(1, "a"), False)
     bad = LoginChange(2, compiled(2, "b")._replace(record="text"), False)  # type: ignore[arg-type]  our own bug
     with pytest.raises(TypeError), generation.write() as write:
-        apply_logins(write, [good, bad], count=0, digest=0, plans=PLANS, limits=NO_BRAKE, now_s=0.0)
+        apply_logins(write, [good, bad], count=0, digest=0, access=ACCESS, limits=NO_BRAKE, now_s=0.0)
     with generation.read() as read:
         assert read.record(b"a") is None
     generation.close()
@@ -235,7 +238,7 @@ def nas(nas_id: int, address: str, *, enabled: bool = True) -> NasRow:
 
 
 def plan(plan_id: int) -> PlanFacts:
-    return PlanFacts(plan_id, f"plan{plan_id}", "1M", "1M", 0, 0, 0)
+    return PlanFacts(plan_id, f"plan{plan_id}", Speed("1M", "1M"), 0, 0, 0)
 
 
 def merge(served: Tables, fresh: Tables, **how: object) -> object:
@@ -300,7 +303,7 @@ def test_what_changed_since_the_accepted_hold_stays_held(
         assert subject.writer.current is not None
         if is_resync:
             built = subject.writer.build()
-            rebuild = Rebuild(subject.writer.current, built, Exemptions(acceptance=acceptance), TABLES)
+            rebuild = Rebuild(subject.writer.current, built, Exemptions(acceptance=acceptance), TABLES, subject.now_s)
             assert rebuild.finish(subject.limits, 1000.0).newly_held_count == 1
             with built.read() as read:
                 assert read.pending_ids() == [2]

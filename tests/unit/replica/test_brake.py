@@ -7,14 +7,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaad.policy.codes import AccessStatus, ContractStatus, LoginFlag
-from aaad.policy.facts import LoginFacts
-from aaad.replica.brake import BrakeLimits, are_nases_over, gives_access, is_other_device, is_over, lost_nases
-from aaad.replica.record import NasRow
+from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts
+from aaad.policy.parameters import compile_policies
+from aaad.replica.brake import (
+    NO_TERMS,
+    BrakeLimits,
+    Terms,
+    are_nases_over,
+    gives_access,
+    is_other_device,
+    is_over,
+    lost_nases,
+    terms_of,
+)
+from aaad.replica.record import BranchRow, NasRow, ParameterRow, Tables
 
 IN_ORDER = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
-GOOD = LoginFacts(1, 1, 1, 1, 1, IN_ORDER, ContractStatus.ACTIVE, AccessStatus.ACTIVE, 0, b"n" * 16, b"secret")
+GOOD = LoginFacts(
+    1, 1, 1, 1, 1, IN_ORDER, ContractStatus.ACTIVE, AccessStatus.ACTIVE, 0, nt_hash=b"n" * 16, password=b"secret"
+)
 HASHED = GOOD._replace(flags=IN_ORDER | LoginFlag.PASSWORD_IS_MD5, nt_hash=b"", password=md5(b"secret").digest())
 BLOCKED = GOOD._replace(access_status=AccessStatus.BLOCKED_MANUALLY)
+WAITING = GOOD._replace(access_status=AccessStatus.AWAITING_SIGNATURE)
+NOW_S = 1_000_000.0
+OPEN_HANDED = [ParameterRow("blocked_state", 0, "S"), ParameterRow("let_in_awaiting_signature", 2, "S")]
+
+
+def terms(*plan_ids: int) -> Terms:
+    plans = [PlanFacts(plan_id, "plan", None, 0, 0, 0) for plan_id in plan_ids]
+    return terms_of(Tables(1, [], [], plans, OPEN_HANDED, b"k" * 16, 1, [BranchRow(2, "America/Manaus")]), NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -24,16 +45,38 @@ BLOCKED = GOOD._replace(access_status=AccessStatus.BLOCKED_MANUALLY)
         (GOOD._replace(access_status=AccessStatus.PAYMENT_LATE), True),
         (HASHED, True),
         (None, False),
-        (BLOCKED, False),
+        (BLOCKED, False),  # although the blocked state lets him in
+        (BLOCKED._replace(access_status=AccessStatus.BLOCKED_AUTOMATICALLY), False),
         (GOOD._replace(plan_id=0), False),
         (GOOD._replace(contract_status=ContractStatus.INACTIVE), False),
         (GOOD._replace(flags=LoginFlag.LOGIN_ACTIVE), False),
         (GOOD._replace(flags=IN_ORDER | LoginFlag.LOGIN_DELETED), False),
+        (GOOD._replace(flags=IN_ORDER | LoginFlag.CONTRACT_SUSPENDED), False),
+        (GOOD._replace(flags=IN_ORDER | LoginFlag.CONTRACT_SUSPENDED, suspended_from_day=30_000), True),
+        (WAITING, False),
+        (WAITING._replace(branch_id=2), True),
+        (WAITING._replace(branch_id=3), False),
+        (GOOD._replace(access_ends_at_s=int(NOW_S)), False),
+        (GOOD._replace(access_ends_at_s=int(NOW_S) + 1), True),
+        (GOOD._replace(flags=IN_ORDER | LoginFlag.ON_TRUST, trust_until_s=9, oldest_due_day=1), False),
+        (GOOD._replace(flags=IN_ORDER | LoginFlag.ON_TRUST, trust_until_s=9), True),
+        # Hours and bindings are one login's trouble, and no cut-off.
+        (GOOD._replace(hours=1, mac=5, nas_id=5, flags=IN_ORDER | LoginFlag.MAC_BIND | LoginFlag.NAS_BIND), True),
+        (GOOD._replace(extras=LoginExtras(port_id="a"), flags=IN_ORDER | LoginFlag.PORT_BIND), True),
+        (GOOD._replace(access_status=0), False),
     ],
 )
 def test_who_has_access(login: LoginFacts | None, expected: bool) -> None:
-    assert gives_access(login, {1, 2}) is expected
-    assert not gives_access(login, {2})  # its plan is not there
+    assert gives_access(login, terms(1, 2)) is expected
+    assert not gives_access(login, terms(2))  # its plan is not there
+    assert not gives_access(login, NO_TERMS)
+
+
+def test_terms_are_those_of_the_tables() -> None:
+    found = terms(1, 2)
+    assert found.plan_ids == {1, 2}
+    assert found.policies == compile_policies(OPEN_HANDED, {2: -14_400})
+    assert found.now_s == NOW_S
 
 
 @pytest.mark.parametrize(
