@@ -10,13 +10,12 @@ import msgspec
 
 from aaad.cli.cluster import NODE_LIVES_S, Overview, overview
 from aaad.cli.local_node import Heard, LocalNode
+from aaad.cli.router_words import router_problem_text
 from aaad.cli.terminal import Terminal
 from aaad.daemon.node_facts import ROLE_SILENT_S, NodeFacts, role_ages_s
-from aaad.daemon.router_facts import RouterFacts
-from aaad.daemon.testimony import suspects
+from aaad.daemon.router_problems import find_router_problems
 from aaad.errors import ConfigError, StoreError
 
-_ROUTERS_SHOWN_MAX = 10
 _REPLICA_OLD_S = 10.0  # a change is live within 1 s; ten times that is no hiccup
 
 
@@ -63,7 +62,7 @@ def find_problems(
     for slot, age_s in role_ages_s(facts).items():
         if age_s > ROLE_SILENT_S:
             found.append(_("The process {slot} does not run; last seen: {age}.", slot=slot, age=terminal.age(age_s)))
-    found += _router_problems(terminal, facts.routers)
+    found += [router_problem_text(terminal, problem) for problem in find_router_problems(facts.routers, facts.at_s)]
     for found_socket in facts.sockets:
         if found_socket.dropped_count:
             found.append(
@@ -75,30 +74,6 @@ def find_problems(
                 )
             )
     return [*found, *_cluster_problems(terminal, cluster)]
-
-
-def _router_problems(terminal: Terminal, routers: list[RouterFacts]) -> list[str]:
-    _ = terminal.speak
-    unsigned = [router for router in routers if router.unsigned_dropped]
-    found = [
-        _(
-            "NAS {nas} stopped sending Message-Authenticator ({address}, {count} requests dropped): "
-            "replaced or downgraded?",
-            nas=router.nas,
-            address=router.source_address,
-            count=router.unsigned_dropped,
-        )
-        for router in unsigned[:_ROUTERS_SHOWN_MAX]
-    ]
-    return found + [
-        _(
-            "NAS {nas}: {count} requests of {address} do not fit its secret: wrong secret?",
-            nas=sender.nas,
-            address=f"{sender.source_address} {sender.nas_identifier}".rstrip(),
-            count=sender.bad_authenticators,
-        )
-        for sender in suspects(routers)
-    ]
 
 
 def _cluster_problems(terminal: Terminal, cluster: Overview | None) -> list[str]:

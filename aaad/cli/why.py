@@ -13,6 +13,7 @@ import msgspec
 
 from aaad.cli.cluster import Unheard, hear
 from aaad.cli.local_node import LocalNode
+from aaad.cli.router_words import router_problem_text
 from aaad.cli.terminal import Terminal
 from aaad.daemon.testimony import Account, PastDecision, Testimony
 from aaad.errors import ConfigError, StoreError
@@ -102,7 +103,7 @@ def _document(evidence: Evidence, limit: int) -> dict[str, Any]:
                 "replica_age_s": heard.replica_age_s,
                 "journal_since_s": heard.journal_since_s,
                 "discarded": msgspec.to_builtins(heard.discarded),
-                "suspects": msgspec.to_builtins(heard.suspects),
+                "router_problems": msgspec.to_builtins(heard.router_problems),
             }
             for heard in evidence.testimonies
         ],
@@ -205,7 +206,7 @@ class _Report:
         if not heard:
             line(_("No node could be asked."), "red")
             return
-        if any(testimony.discarded.counts or testimony.suspects for testimony in self._evidence.testimonies):
+        if any(testimony.discarded.counts or testimony.router_problems for testimony in self._evidence.testimonies):
             line(
                 _(
                     "No request of this login that could be trusted and answered is known at {nodes}, "
@@ -226,21 +227,9 @@ class _Report:
         """Tell what arrived and never came into a journal: a request of this login may be among it."""
         _, line = self._terminal.speak, self._terminal.line
         for testimony in self._evidence.testimonies:
-            for suspect in testimony.suspects:
-                who = {
-                    "node": testimony.node,
-                    "nas": suspect.nas,
-                    "address": f"{suspect.source_address} {suspect.nas_identifier}".rstrip(),
-                    "count": suspect.bad_authenticators,
-                }
-                if suspect.is_trusted_at_times:
-                    line("  " + _("{node}: NAS {nas} ({address}): {count} requests do not fit its secret.", **who))
-                else:
-                    text = _(
-                        "{node}: NAS {nas} ({address}): its secret seems wrong, {count} requests do not fit it.",
-                        **who,
-                    )
-                    line("  " + text, "red")
+            for problem in testimony.router_problems:
+                text = router_problem_text(self._terminal, problem)
+                line(f"  {testimony.node}: {text}", "yellow" if problem.is_trusted_at_times else "red")
             since_s = testimony.discarded.since_s
             for cause, count in testimony.discarded.counts.items():
                 text, hint = self._wording(PastDecision(at_s=0, slot="", discard=cause))

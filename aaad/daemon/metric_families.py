@@ -63,6 +63,16 @@ FAMILIES: dict[str, Family] = {
     "aaad_router_unsigned_dropped_total": Family(
         _ROUTER, "Requests dropped because the router no longer sends Message-Authenticator: replaced or downgraded."
     ),
+    "aaad_router_accounting_heard_total": Family(_ROUTER, "Accounting-Requests that proved this router's secret."),
+    "aaad_router_accounting_bad_authenticators_total": Family(
+        _ROUTER, "Accounting-Requests whose authenticator did not fit the secret."
+    ),
+    "aaad_router_accepts_without_start_total": Family(
+        _ROUTER, "Accepts after which no session began within 30 s: wrong secret with CHAP, or missing pool."
+    ),
+    "aaad_router_starts_unmatched_total": Family(
+        _ROUTER, "Starts of sessions that no Accept of this slot waited for; another slot's may have."
+    ),
     "aaad_router_last_heard_at_seconds": Family(_ROUTER, "When this router was last heard (Unix time)."),
     # the kernel
     "aaad_udp_dropped_total": Family(

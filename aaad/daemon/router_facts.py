@@ -33,11 +33,29 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
     late: int = 0
     bad_authenticators: int = 0
     unsigned_dropped: int = 0
+    accounting_heard: int = 0  # Accounting-Requests that proved the secret
+    accounting_bad_authenticators: int = 0
+    accepts_without_start: int = 0  # within 30 s
+    starts_unmatched: int = 0  # of sessions that no Accept of this slot waited for: another slot's may have
+    doubted_accepts: int = 0  # Accepts without a Start to requests that prove no secret, since one was proven
+    doubted_resent: int = 0
+    bad_authenticators_at_s: float = 0.0  # Unix seconds, as all below
+    unsigned_dropped_at_s: float = 0.0
+    without_start_at_s: float = 0.0
+    doubted_at_s: float = 0.0
+    proven_at_s: float = 0.0  # when its secret was last proven
 
     @property
     def is_in_trouble(self) -> bool:
-        """Whether an operator should look at it."""
-        return self.bad_authenticators > 0 or self.unsigned_dropped > 0
+        """Whether something was wrong with it since the process began."""
+        return any(
+            (
+                self.bad_authenticators,
+                self.unsigned_dropped,
+                self.accounting_bad_authenticators,
+                self.doubted_accepts,
+            )
+        )
 
 
 ROUTER_COUNTERS = {
@@ -48,7 +66,20 @@ ROUTER_COUNTERS = {
     "aaad_router_late_total": "late",
     "aaad_router_bad_authenticators_total": "bad_authenticators",
     "aaad_router_unsigned_dropped_total": "unsigned_dropped",
+    "aaad_router_accounting_heard_total": "accounting_heard",
+    "aaad_router_accounting_bad_authenticators_total": "accounting_bad_authenticators",
+    "aaad_router_accepts_without_start_total": "accepts_without_start",
+    "aaad_router_starts_unmatched_total": "starts_unmatched",
 }
+_SUMMED = (*ROUTER_COUNTERS.values(), "doubted_accepts", "doubted_resent")
+_LATEST = (
+    "last_heard_s",
+    "bad_authenticators_at_s",
+    "unsigned_dropped_at_s",
+    "without_start_at_s",
+    "doubted_at_s",
+    "proven_at_s",
+)
 
 
 def statistics_path(counters: Path, slot: str) -> Path:
@@ -62,7 +93,7 @@ def read_routers(counters: Path) -> list[RouterFacts]:
     for router in _read_all(counters):
         # What was made printable may look like its neighbour: then it is counted with it.
         key = (router.slot, router.nas, router.source_address, router.nas_identifier, router.proven)
-        merged[key] = _sum(merged[key], router) if key in merged else router
+        merged[key] = together(merged[key], router) if key in merged else router
     found = sorted(merged.values(), key=lambda router: (not router.is_in_trouble, -router.last_heard_s))
     return found[:ROUTERS_MAX]
 
@@ -79,10 +110,11 @@ def _read_all(counters: Path) -> Iterator[RouterFacts]:
             yield msgspec.structs.replace(router, slot=slot, **shown)
 
 
-def _sum(one: RouterFacts, other: RouterFacts) -> RouterFacts:
+def together(one: RouterFacts, other: RouterFacts) -> RouterFacts:
+    """Return two rows of one router as one."""
     return msgspec.structs.replace(
         one,
         armed=one.armed or other.armed,
-        last_heard_s=max(one.last_heard_s, other.last_heard_s),
-        **{name: getattr(one, name) + getattr(other, name) for name in ROUTER_COUNTERS.values()},
+        **{name: getattr(one, name) + getattr(other, name) for name in _SUMMED},
+        **{name: max(getattr(one, name), getattr(other, name)) for name in _LATEST},
     )

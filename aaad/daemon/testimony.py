@@ -13,7 +13,7 @@ import msgspec
 from aaad.clock import wall_s
 from aaad.daemon.discards import Discards, RecentDiscards
 from aaad.daemon.node_facts import NodeFacts, NodeFiles
-from aaad.daemon.router_facts import RouterFacts
+from aaad.daemon.router_problems import RouterProblem, find_router_problems
 from aaad.errors import AaadError, ReplicaError
 from aaad.journal import Entry, JournalReader
 from aaad.policy.codes import Credential
@@ -24,7 +24,6 @@ from aaad.replica.record import Tables, decode, fold_name, login_id_of
 
 ENTRIES_MAX = 100
 """Most decisions of one answer: a person reads it."""
-SUSPECTS_MAX = 10
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,16 +71,6 @@ class PresentDecision(msgspec.Struct, frozen=True, kw_only=True):
     rate: str = ""  # upload/download
 
 
-class Suspect(msgspec.Struct, frozen=True, kw_only=True):
-    """A sender whose requests do not fit the secret of its NAS entry."""
-
-    nas: str
-    source_address: str
-    nas_identifier: str
-    is_trusted_at_times: bool  # others of its requests were answered
-    bad_authenticators: int  # since the radius process began
-
-
 class Testimony(msgspec.Struct, frozen=True, kw_only=True):
     """A node's answer to `why`."""
 
@@ -93,7 +82,7 @@ class Testimony(msgspec.Struct, frozen=True, kw_only=True):
     past: list[PastDecision]  # newest first
     journal_since_s: float | None  # Unix seconds of the oldest entry kept; None: nothing is kept
     discarded: Discards = Discards()  # what never got as far as the journal
-    suspects: list[Suspect] = []  # the most of them first, SUSPECTS_MAX at most
+    router_problems: list[RouterProblem] = []
 
 
 class Witness:
@@ -128,7 +117,7 @@ class Witness:
             past=list(_read(past, tables)),
             journal_since_s=since_s,
             discarded=self._discards.until(self._files.counters()),
-            suspects=suspects(self._files.routers()),
+            router_problems=find_router_problems(self._files.routers(), wall_s()),
         )
 
     def _present(self, name: bytes) -> tuple[Tables | None, PresentDecision | None, int]:
@@ -154,23 +143,6 @@ class Witness:
         found = [entry for subject in subjects for entry in self._journal.find(subject, limit)]
         found.sort(key=lambda entry: -entry.at_s)
         return found[:limit], self._journal.oldest_at_s()
-
-
-def suspects(routers: Iterable[RouterFacts]) -> list[Suspect]:
-    """Return who sends what does not fit the secret, over all slots."""
-    found: dict[tuple[str, str, str], Suspect] = {}
-    for router in routers:
-        if router.bad_authenticators:
-            key = (router.nas, router.source_address, router.nas_identifier)
-            before = found.get(key)
-            found[key] = Suspect(
-                nas=router.nas,
-                source_address=router.source_address,
-                nas_identifier=router.nas_identifier,
-                is_trusted_at_times=router.granted > 0 or (before is not None and before.is_trusted_at_times),
-                bad_authenticators=router.bad_authenticators + (before.bad_authenticators if before else 0),
-            )
-    return sorted(found.values(), key=lambda suspect: -suspect.bad_authenticators)[:SUSPECTS_MAX]
 
 
 def present_decision(login: LoginFacts, tables: Tables) -> PresentDecision:

@@ -429,7 +429,7 @@ class RadiusService:
                 "source_address": router.source_address,
                 "nas_identifier": router.identifier.decode("utf-8", "replace"),
                 "proven": True,
-                "armed": router.armed,
+                "armed": router.nas.require_signature or (router.armed and router.nas.may_arm),
                 "last_heard_s": router.last_heard_s,
                 **router.statistics.as_dict(),
             }
@@ -442,7 +442,7 @@ class RadiusService:
                 "source_address": stranger.source_address,
                 "nas_identifier": "",
                 "proven": False,
-                "armed": False,
+                "armed": stranger.nas.require_signature,
                 "last_heard_s": stranger.last_heard_s,
                 **stranger.statistics.as_dict(),
             }

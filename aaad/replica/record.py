@@ -147,7 +147,8 @@ class NasRow(msgspec.Struct, frozen=True, array_like=True):
     message_authenticator: str  # auto, yes, no
     deadline_ms: int  # the NAS's timeout times its tries
     branch_id: int
-    secrets: tuple[tuple[bytes, float], ...] = ()  # further ones of routers behind it, each until when (inf: for ever)
+    # Further ones, of routers behind it; each until when (inf: for ever).
+    secrets: tuple[tuple[bytes, float], ...] = ()
 
     def __repr__(self) -> str:
         """Show what it is, never a secret."""

@@ -6,7 +6,8 @@ from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
 from aaad.cli.why import Evidence, _Report
 from aaad.daemon.discards import Discards
-from aaad.daemon.testimony import PastDecision, Suspect
+from aaad.daemon.router_problems import ProblemKind, RouterProblem
+from aaad.daemon.testimony import PastDecision
 from aaad.daemon.testimony import Testimony as Heard  # pytest takes classes of the other name for tests
 from aaad.policy.codes import Discard
 from aaad.words import Language, discard_hint, discard_text
@@ -30,15 +31,17 @@ def tell(heard: Heard, language: str = "en") -> None:
     _Report(Terminal(Options(None, language), {}), evidence, 10).print()
 
 
-def suspect(**changes: object) -> Suspect:
+def problem(**changes: object) -> RouterProblem:
     plain: dict[str, object] = {
+        "kind": ProblemKind.WRONG_SECRET,
         "nas": "bras",
         "source_address": "192.0.2.1",
         "nas_identifier": "id",
         "is_trusted_at_times": False,
-        "bad_authenticators": 5,
+        "count": 5,
+        "last_at_s": 1.0,
     }
-    return Suspect(**{**plain, **changes})  # type: ignore[arg-type]
+    return RouterProblem(**{**plain, **changes})  # type: ignore[arg-type]
 
 
 def test_nothing_at_all_arrived(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,17 +50,32 @@ def test_nothing_at_all_arrived(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_wrong_secret_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(heard_of(suspects=[suspect()]))
+    tell(heard_of(router_problems=[problem()]))
     shown = capsys.readouterr().out
     assert "No request of this login arrived" not in shown
-    assert "n1: NAS bras (192.0.2.1 id): its secret seems wrong, 5 requests do not fit it." in shown
+    assert "n1: NAS bras: its secret seems wrong: 5 requests of 192.0.2.1 id do not fit it." in " ".join(
+        shown.split()
+    )
 
 
 def test_a_router_that_is_trusted_at_times_is_not_called_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(heard_of(suspects=[suspect(is_trusted_at_times=True)]))
+    tell(heard_of(router_problems=[problem(is_trusted_at_times=True)]))
     shown = capsys.readouterr().out
-    assert "n1: NAS bras (192.0.2.1 id): 5 requests do not fit its secret." in shown
+    assert "n1: NAS bras: 5 requests of 192.0.2.1 id do not fit its secret, others do" in " ".join(shown.split())
     assert "seems wrong" not in shown
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("kind", ProblemKind)
+def test_r10_every_problem_of_a_router_is_told_with_its_counts(
+    kind: ProblemKind, language: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(heard_of(router_problems=[problem(kind=kind, count=4711, resent=42)]), language)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "NAS bras" in shown or "concentrador bras" in shown
+    assert "192.0.2.1 id" in shown
+    assert "4711" in shown
+    assert ("42" in shown) is (kind is ProblemKind.SECRET_SEEMS_WRONG)
 
 
 @pytest.mark.parametrize("language", list(Language))

@@ -1,0 +1,51 @@
+"""What is wrong between us and a router, in words: one sentence that says what was seen and what to do."""
+
+from aaad.cli.terminal import Terminal
+from aaad.daemon.router_problems import ProblemKind, RouterProblem
+
+
+def router_problem_text(terminal: Terminal, problem: RouterProblem) -> str:
+    """Return the sentence for a problem, in the terminal's language."""
+    _ = terminal.speak
+    facts: dict[str, object] = {
+        "nas": problem.nas,
+        "address": f"{problem.source_address} {problem.nas_identifier}".rstrip(),
+        "count": problem.count,
+        "resent": problem.resent,
+    }
+    match problem.kind:
+        case ProblemKind.UNSIGNED:
+            return _(
+                "NAS {nas} stopped sending Message-Authenticator ({address}, {count} requests dropped): "
+                "replaced or downgraded? If so: aaad nas message-auth {nas} reset",
+                **facts,
+            )
+        case ProblemKind.WRONG_SECRET if problem.is_trusted_at_times:
+            return _(
+                "NAS {nas}: {count} requests of {address} do not fit its secret, others do: is there another router?",
+                **facts,
+            )
+        case ProblemKind.WRONG_SECRET:
+            return _(
+                "NAS {nas}: its secret seems wrong: {count} requests of {address} do not fit it. "
+                "Set the same secret in the router and here: aaad nas edit {nas}",
+                **facts,
+            )
+        case ProblemKind.SECRET_SEEMS_WRONG:
+            return _(
+                "NAS {nas}: its secret seems wrong: {count} Accepts to CHAP of {address} without a Start, {resent} "
+                "resends. Set the same secret in the router and here: aaad nas edit {nas}",
+                **facts,
+            )
+        case ProblemKind.SESSIONS_MISSING:
+            return _(
+                "NAS {nas}: {count} Accepts to {address} without a Start: does a pool or a profile that they name "
+                "not exist there?",
+                **facts,
+            )
+        case ProblemKind.NO_ACCOUNTING:
+            return _(
+                "NAS {nas}: no accounting heard of {address} after {count} Accepts: is it switched on there, and "
+                "sent to this server?",
+                **facts,
+            )
