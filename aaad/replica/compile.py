@@ -1,20 +1,23 @@
 """From a row of PostgreSQL to a compiled record: what the request path must never compute again.
 
 Makes the NT hash (MS-CHAP's form of a password, RFC 2433 and 2759) when the row is read, so that no request pays
-for it; turns addresses into numbers and letters into codes. A row that cannot be compiled is marked: its login
-is refused with a reason of its own (rule R3.1) and never stops the feed. Never logs a value of a row.
+for it; turns addresses, days and instants into numbers and letters into codes. A row that cannot be compiled is
+marked: its login is refused with a reason of its own (rule R3.1) and never stops the feed. Never logs a value.
 """
 
 import ctypes
 import ctypes.util
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from ipaddress import IPv4Address
+from math import ceil
 from struct import unpack
 from typing import Any, NamedTuple, Protocol
 
 from aaad.errors import AaadError, ReplicaError
 from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, LoginFlag
-from aaad.policy.facts import LoginFacts
+from aaad.policy.decide import is_conditional
+from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.replica import record
 
 _MASK = 0xFFFFFFFF
@@ -22,6 +25,15 @@ _MD4_BLOCK_OCTETS = 64
 _MD4_DIGEST_OCTETS = 16
 _MD5_DIGEST_OCTETS = 16
 DIGEST_MASK = 0xFFFFFFFFFFFFFFFF  # PostgreSQL's bigint is signed, ours is not
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_DAY_MAX = 0xFFFF
+_INSTANT_MAX = 0xFFFFFFFF
+_MAC_DIGITS = 12
+_TEXTS = (
+    "port_id", "circuit_id", "upload", "download", "ipv4_pool", "ipv6_pool", "delegated_ipv6_pool", "ipv6_prefix",
+    "delegated_ipv6_prefix", "address_list", "address_list_ipv6",
+)  # fmt: skip  # the columns of LoginExtras that are texts
+_NOTHING_EXTRA = LoginExtras()
 
 
 class Columns(Protocol):
@@ -62,7 +74,7 @@ def compile_login(row: Columns) -> CompiledLogin:
     digest = int(row["digest"]) & DIGEST_MASK
     name = b""
     try:
-        name = _key(row["name"])
+        name = key_of(row["name"])
         return CompiledLogin(login_id, digest, name, record.encode(_facts(row), digest), "")
     except RowUnusable as unusable:
         problem = str(unusable)
@@ -86,7 +98,8 @@ def nt_hash(password: str) -> bytes:
     return md4(password.encode("utf-16-le"))
 
 
-def _key(name: str | None) -> bytes:
+def key_of(name: str | None) -> bytes:
+    """Return the folded name that a row is found under; RowUnusable if there is none."""
     try:
         key = record.fold_name((name or "").encode())
     except UnicodeEncodeError as error:
@@ -97,38 +110,112 @@ def _key(name: str | None) -> bytes:
 
 
 def _facts(row: Columns) -> LoginFacts:
-    flags = _flags(row)
     password, hashed = _password(row)
-    return LoginFacts(
+    facts = LoginFacts(
         login_id=row["login_id"],
         contract_id=row["contract_id"],
         client_id=row["client_id"],
         plan_id=row["plan_id"] or 0,
         branch_id=row["branch_id"] or 0,
-        flags=flags,
+        flags=_flags(row),
         contract_status=_code(CONTRACT_STATUS_LETTERS, row["contract_status"], "contract status"),
         access_status=_code(ACCESS_STATUS_LETTERS, row["access_status"], "access status"),
         ipv4=_ipv4(row["ipv4"]),
+        mac=_mac(row["mac"]),
+        nas_id=row["nas_id"] or 0,
+        hours=row["hours"],
+        oldest_due_day=_day(row["oldest_open_due"], "oldest_open_due"),
+        not_reduced_until_day=_day(row["not_reduced_until"], "not_reduced_until"),
+        suspended_from_day=_day(row["suspended_from"], "suspended_from"),
+        suspended_until_day=_day(row["suspended_until"], "suspended_until"),
+        access_ends_at_s=_instant(row["access_ends_at"], "access_ends_at"),
+        trust_until_s=_instant(row["trust_unlock_until"], "trust_unlock_until"),
+        extras=_extras(row),
         nt_hash=hashed,
         password=password,
     )
+    return facts._replace(flags=facts.flags | LoginFlag.CONDITIONAL) if is_conditional(facts) else facts
+
+
+_FLAGS_BY_COLUMN = (
+    ("login_active", int(LoginFlag.LOGIN_ACTIVE)),
+    ("deleted", int(LoginFlag.LOGIN_DELETED)),
+    ("client_active", int(LoginFlag.CLIENT_ACTIVE)),
+    ("suspended", int(LoginFlag.CONTRACT_SUSPENDED)),
+    ("password_md5", int(LoginFlag.PASSWORD_IS_MD5)),
+    ("mac_login", int(LoginFlag.IS_MAC_LOGIN)),
+    ("trust_unlock_active", int(LoginFlag.ON_TRUST)),
+    ("cap_reached", int(LoginFlag.CAP_REACHED)),
+)
+_FLAGS_BY_LETTER = {
+    "speed_status": {"N": 0, "R": int(LoginFlag.SPEED_REDUCED)},
+    "late_speed": {"S": 0, "P": 0, "N": int(LoginFlag.NEVER_REDUCED)},
+    "bind_mac": {"N": 0, "S": int(LoginFlag.MAC_BIND), "P": int(LoginFlag.MAC_BIND_DEFAULT)},
+    "bind_nas": {"N": 0, "S": int(LoginFlag.NAS_BIND), "P": int(LoginFlag.NAS_BIND_DEFAULT)},
+    "bind_port": {"N": 0, "S": int(LoginFlag.PORT_BIND), "P": int(LoginFlag.PORT_BIND_DEFAULT)},
+    "bind_circuit": {"N": 0, "S": int(LoginFlag.CIRCUIT_BIND), "P": int(LoginFlag.CIRCUIT_BIND_DEFAULT)},
+}
+_FLAGS_OF_LEARNING = (  # the column to fill, and whether it is to be filled
+    ("mac", "auto_fill_mac", {"N": 0, "S": int(LoginFlag.MAC_LEARN), "P": int(LoginFlag.MAC_LEARN_DEFAULT)}),
+    ("nas_id", "auto_fill_nas", {"N": 0, "S": int(LoginFlag.NAS_LEARN), "P": int(LoginFlag.NAS_LEARN_DEFAULT)}),
+    ("port_id", "auto_fill_port", {"N": 0, "S": int(LoginFlag.PORT_LEARN), "P": int(LoginFlag.PORT_LEARN_DEFAULT)}),
+    (
+        "circuit_id",
+        "auto_fill_circuit",
+        {"N": 0, "S": int(LoginFlag.CIRCUIT_LEARN), "P": int(LoginFlag.CIRCUIT_LEARN_DEFAULT)},
+    ),
+)
 
 
 def _flags(row: Columns) -> int:
     flags = 0
-    if row["login_active"]:
-        flags |= LoginFlag.LOGIN_ACTIVE
-    if row["deleted"]:
-        flags |= LoginFlag.LOGIN_DELETED
-    if row["client_active"]:
-        flags |= LoginFlag.CLIENT_ACTIVE
-    if row["suspended"]:
-        flags |= LoginFlag.CONTRACT_SUSPENDED
-    if row["password_md5"]:
-        flags |= LoginFlag.PASSWORD_IS_MD5
-    if row["auto_fill_mac"] and row["mac"] is None:
-        flags |= LoginFlag.LEARN_MAC
+    for column, flag in _FLAGS_BY_COLUMN:
+        if row[column]:
+            flags |= flag
+    for column, letters in _FLAGS_BY_LETTER.items():
+        flags |= _code(letters, row[column], column)
+    for bound, column, letters in _FLAGS_OF_LEARNING:
+        if row[bound] is None:
+            flags |= _code(letters, row[column], column)
     return flags
+
+
+def _extras(row: Columns) -> LoginExtras | None:
+    """Return what only some logins have; None for all others: most have nothing of it."""
+    texts = {column: row[column] or "" for column in _TEXTS}
+    extras = LoginExtras(routes=tuple(row["routes"]), attributes=bytes(row["attributes"] or b""), **texts)
+    return None if extras == _NOTHING_EXTRA else extras
+
+
+def _day(value: date | None, column: str) -> int:
+    if value is None:
+        return 0
+    day = value.toordinal() - _EPOCH_ORDINAL
+    if not 0 < day <= _DAY_MAX:
+        raise RowUnusable(f"{column}: not a day that nodes can count with")
+    return day
+
+
+def _instant(value: datetime | None, column: str) -> int:
+    if value is None:
+        return 0
+    instant = ceil(value.timestamp())
+    if not 0 < instant <= _INSTANT_MAX:
+        raise RowUnusable(f"{column}: not an instant that nodes can count with")
+    return instant
+
+
+def _mac(value: str | None) -> int:
+    digits = (value or "").replace(":", "")
+    if not digits:
+        return 0
+    try:
+        number = int(digits, 16)
+    except ValueError as error:
+        raise RowUnusable("mac: not hexadecimal") from error
+    if len(digits) != _MAC_DIGITS:
+        raise RowUnusable("mac: not 12 digits")
+    return number
 
 
 def _password(row: Columns) -> tuple[bytes, bytes]:

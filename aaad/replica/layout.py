@@ -1,6 +1,7 @@
 """The layout of one LMDB store: its databases, their keys and values, and the transaction that reads and writes them.
 
     login     folded name -> record (aaad/replica/record.py)
+    mac       a device's address, 6 octets -> folded name of the login that is found by it
     name      login id -> digest of PostgreSQL's row, folded name it is served under
     meta      mark (versions, tables' generation, superseded), meta (ReplicaMeta), tables (Tables)
     held      login id -> what PostgreSQL says while the brake keeps what was
@@ -20,13 +21,13 @@ import lmdb
 import msgspec
 
 from aaad.errors import ReplicaError
-from aaad.replica.record import VERSION, NasRow, Tables, decode_tables, encode_tables
+from aaad.replica.record import VERSION, NasRow, Tables, decode_tables, encode_tables, mac_of
 
 if TYPE_CHECKING:
     LmdbTransaction = lmdb.Transaction[bytes]
     LmdbDatabase = lmdb._Database
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 READERS_MAX = 126  # LMDB's own default: more than all processes of a node
 DATABASES_MAX = 8
 _MARK = Struct("<HHQ?")  # store version, record version, tables' generation, superseded
@@ -99,6 +100,7 @@ class Databases(NamedTuple):
     held: "LmdbDatabase"  # login id -> Pending
     cut_off: "LmdbDatabase"  # login id -> when its access was last taken by an applied change, Unix seconds
     problem: "LmdbDatabase"  # login id -> the name it would have; rows that cannot be served as they are
+    mac: "LmdbDatabase"  # a device's address -> folded name
 
 
 def open_databases(environment: lmdb.Environment, *, create: bool) -> Databases:
@@ -146,12 +148,29 @@ class WriteTransaction:
         return self._transaction.get(name, db=self._databases.login)
 
     def put_record(self, name: bytes, record: bytes) -> None:
-        """Serve a record under a folded name."""
-        self._transaction.put(name, record, db=self._databases.login)
+        """Serve a record under a folded name, and under its device's address if it has one."""
+        old = self._transaction.replace(name, record, db=self._databases.login)
+        mac = mac_of(record)
+        if old is not None:
+            self._delete_alias(name, mac_of(old), mac)
+        if mac:
+            self._transaction.put(mac, name, db=self._databases.mac)
 
     def delete_record(self, name: bytes) -> None:
         """Serve nothing under a folded name."""
-        self._transaction.delete(name, db=self._databases.login)
+        old = self._transaction.pop(name, db=self._databases.login)
+        if old is not None:
+            self._delete_alias(name, mac_of(old), b"")
+
+    def _delete_alias(self, name: bytes, old: bytes, new: bytes) -> None:
+        """Forget an address that led to this name, but none that another login has taken meanwhile."""
+        if old and old != new and self._transaction.get(old, db=self._databases.mac) == name:
+            self._transaction.delete(old, db=self._databases.mac)
+
+    def aliases(self) -> dict[bytes, bytes]:
+        """Return under which addresses which names are found."""
+        with self._transaction.cursor(db=self._databases.mac) as cursor:
+            return dict(cursor)
 
     def records(self) -> Iterator[bytes]:
         """Walk over every record that is served."""

@@ -123,7 +123,15 @@ FROM net.router
 ORDER BY id;
 
 -- name: find_plans
-SELECT id, name, upload, download, session_timeout_s, idle_timeout_s, interim_interval_s FROM erp.plan ORDER BY id;
+SELECT
+    id, name, is_limited, session_timeout_s, idle_timeout_s, interim_interval_s, erp.hours_mask(normal_hours) AS hours,
+    upload, download, upload_burst, download_burst, upload_burst_threshold, download_burst_threshold,
+    upload_burst_time_s, download_burst_time_s, priority, upload_guaranteed, download_guaranteed,
+    late_after_days, coalesce(late_plan_id, 0) AS late_plan_id, coalesce(cap_plan_id, 0) AS cap_plan_id,
+    ipv4_pool, ipv6_pool, delegated_ipv6_pool, address_list, address_list_ipv6, router_group, filter_ids,
+    ARRAY(SELECT host(server) FROM unnest(dns) WITH ORDINALITY AS listed (server, place) ORDER BY place) AS dns, mppe
+FROM erp.plan
+ORDER BY id;
 
 -- name: find_parameters
 SELECT name, coalesce(branch_id, 0) AS branch_id, value FROM erp.parameter ORDER BY id;
@@ -213,3 +221,24 @@ SELECT 1;
 
 -- name: prune_changes
 SELECT net.prune_changes(make_interval(secs => $1::float8)) AS pruned;
+
+-- name: find_branches
+SELECT id, time_zone FROM erp.branch ORDER BY id;
+
+-- name: find_plan_phases
+SELECT
+    plan_id, phase, erp.hours_mask(hours) AS hours, coalesce(replacement_plan_id, 0) AS replacement_plan_id,
+    upload, download, upload_burst, download_burst, upload_burst_threshold, download_burst_threshold,
+    upload_burst_time_s, download_burst_time_s, priority, upload_guaranteed, download_guaranteed
+FROM erp.plan_phase
+WHERE active
+ORDER BY id;
+
+-- name: find_plan_attributes
+SELECT plan_id, string_agg(encoded, '' ORDER BY position, id) AS attributes FROM erp.plan_attribute GROUP BY plan_id;
+
+-- name: find_administrators
+SELECT id, name, password, router_group, coalesce(nas_id, 0) AS nas_id
+FROM net.router_administrator
+WHERE active
+ORDER BY id;

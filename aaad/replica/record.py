@@ -1,8 +1,8 @@
 """The form of what the replica holds: the compiled record of a login, and the small tables.
 
 Pure. A login's record is a fixed head and, for some logins, extras (both public: the journal stores them as the facts
-of a decision), and a tail that holds the secrets. Integers are little endian. A record of another VERSION is refused: a new version of
-the program rebuilds the replica.
+of a decision), and a tail that holds the secrets. Integers are little endian. A record of another VERSION is refused:
+a new version of the program rebuilds the replica.
 """
 
 import unicodedata
@@ -32,6 +32,10 @@ _new_tuple = tuple.__new__
 _MD5_FLAG = int(LoginFlag.PASSWORD_IS_MD5)
 _FLAGS = LoginFacts._fields.index("flags")
 _PLAN_ID = LoginFacts._fields.index("plan_id")
+_MAC = LoginFacts._fields.index("mac")
+_MAC_OCTETS = 6
+_HAS_ALIAS = int(LoginFlag.IS_MAC_LOGIN | LoginFlag.LOGIN_DELETED)
+_IS_MAC_LOGIN = int(LoginFlag.IS_MAC_LOGIN)
 _HEAD_FIELDS = LoginFacts._fields.index("extras")
 EXTRAS_OCTETS_MAX = 4_096  # nothing longer fits into a reply
 NAME_OCTETS_MAX = 253  # RFC 2865, 5: an attribute's value has at most 253 octets
@@ -112,6 +116,17 @@ def plan_id_of(record: bytes) -> int:
         return 0
     plan_id: int = _unpack_head(record, _VERSION_SIZE)[_PLAN_ID]
     return plan_id
+
+
+def mac_of(record: bytes) -> bytes:
+    """Return the address under which a login is found, too: its device's, if it logs in by that; else nothing."""
+    if len(record) < _SIZE_MIN or record[0] != VERSION:
+        return b""
+    head = _unpack_head(record, _VERSION_SIZE)
+    if head[_FLAGS] & _HAS_ALIAS != _IS_MAC_LOGIN:
+        return b""
+    mac: bytes = head[_MAC].to_bytes(_MAC_OCTETS, "big")
+    return mac
 
 
 def digest_of(record: bytes) -> int:

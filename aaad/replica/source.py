@@ -11,15 +11,27 @@ from pathlib import Path
 from aaad.db.connection import Queries, Row
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
-from aaad.policy.facts import PlanFacts
 from aaad.replica.brake import Acceptance
 from aaad.replica.compile import DIGEST_MASK, CompiledLogin, LoginChange, compile_login
+from aaad.replica.compile_tables import compile_administrator, compile_plans
 from aaad.replica.layout import LOGIN_IDS
-from aaad.replica.record import NasRow, ParameterRow, RouterRow, Tables
+from aaad.replica.record import BranchRow, NasRow, ParameterRow, RouterRow, Tables
 
 STATEMENTS = load_statements(Path(__file__).with_name("queries.sql"))
 ROWS_PER_READ = 2000  # of logins at a time: some 15 ms of work between two looks at the loop
-TABLE_KINDS = frozenset({"nas", "router", "plan", "parameter", "branch", "setting"})
+TABLE_KINDS = frozenset(
+    {
+        "nas",
+        "router",
+        "plan",
+        "plan_phase",
+        "plan_attribute",
+        "parameter",
+        "branch",
+        "setting",
+        "router_administrator",
+    }
+)
 LOGIN_KINDS = frozenset({"login", "contract", "client"})
 
 
@@ -152,14 +164,26 @@ async def iterate_logins(queries: Queries) -> AsyncIterator[list[CompiledLogin]]
 async def read_tables(queries: Queries, node_number: int) -> Tables:
     """Read the small tables whole. Their generation is 0: the store numbers them."""
     class_key = await queries.fetchrow(STATEMENTS["find_class_key"])
+    plans = compile_plans(
+        await queries.fetch(STATEMENTS["find_plans"]),
+        await queries.fetch(STATEMENTS["find_plan_phases"]),
+        await queries.fetch(STATEMENTS["find_plan_attributes"]),
+    )
+    administrators = [
+        administrator
+        for row in await queries.fetch(STATEMENTS["find_administrators"])
+        if (administrator := compile_administrator(row)) is not None
+    ]
     return Tables(
         generation=0,
         nases=[_nas(row) for row in await queries.fetch(STATEMENTS["find_nases"])],
         routers=[RouterRow(*row) for row in await queries.fetch(STATEMENTS["find_routers"])],
-        plans=[PlanFacts(*row) for row in await queries.fetch(STATEMENTS["find_plans"])],
+        plans=plans,
         parameters=[ParameterRow(*row) for row in await queries.fetch(STATEMENTS["find_parameters"])],
         class_key=bytes(class_key["value"]) if class_key is not None else b"",
         node_number=node_number,
+        branches=[BranchRow(*row) for row in await queries.fetch(STATEMENTS["find_branches"])],
+        administrators=administrators,
     )
 
 

@@ -106,6 +106,13 @@ class ReplicaReader:
         except lmdb.BadValsizeError:  # no name, or one longer than any that is stored
             return None
 
+    def login_by_mac(self, mac: bytes) -> bytes | None:
+        """Return the record of the login that is found by a device's address of 6 octets."""
+        if self._transaction is None or self._store is None:
+            return None
+        name = self._transaction.get(mac, db=self._store.databases.mac) if mac else None
+        return None if name is None else self.login(name)
+
     def name_of(self, login_id: int) -> bytes | None:
         """Return the folded name that a login is served under."""
         if self._transaction is None or self._store is None:

@@ -24,7 +24,7 @@ async def test_a_fresh_node_loads_everything(dsn: str, tmp_path: Path) -> None:
         assert node.standing("user000007") == "GRANTED"
         tables = node.tables()
         assert [nas.address for nas in tables.nases] == ["127.0.0.0/8"]
-        assert [plan.download for plan in tables.plans] == ["50M", "100M"]
+        assert [plan.speed.download for plan in tables.plans] == ["50M", "100M"]
         assert len(tables.class_key) == 16
         assert tables.node_number == node.meta.node_number > 0
 
@@ -65,7 +65,7 @@ async def test_each_kind_of_change_arrives_soon(dsn: str, tmp_path: Path) -> Non
                 lambda: node.login("fresh"),
             ),
             ("UPDATE erp.contract SET plan_id = 2 WHERE id = 7", lambda: node.login("user000007").plan_id == 2),
-            ("UPDATE erp.plan SET download = '77M' WHERE id = 1", lambda: node.tables().plans[0].download == "77M"),
+            ("UPDATE erp.plan SET download = '77M' WHERE id = 1", lambda: node.tables().plans[0].speed.download == "77M"),
             ("INSERT INTO erp.parameter (name, value) VALUES ('hello', 'S')", lambda: node.tables().parameters),
             (
                 "INSERT INTO net.router (id, nas_id, source_address) VALUES (9, 1, '127.0.0.1')",
@@ -359,7 +359,7 @@ async def test_small_tables_changed_without_a_trace(dsn: str, tmp_path: Path) ->
                 "UPDATE net.nas SET secret_previous = secret, secret_previous_until = now() + interval '1 day',"
                 " secret = 'new'"
             )
-        await until(lambda: node.tables().plans[0].download == "77M")
+        await until(lambda: node.tables().plans[0].speed.download == "77M")
         assert node.tables().nases[0].secret == b"new"
         async with sql.transaction():
             await sql.execute("SET LOCAL session_replication_role = replica")
