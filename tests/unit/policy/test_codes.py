@@ -23,6 +23,12 @@ PACKAGE = Path(aaad.__file__).parent
 STORED_NUMBERS = {
     Reason: {
         "granted": 1,
+        "granted_with_notice": 2,
+        "granted_blocked": 3,
+        "granted_late_plan": 4,
+        "granted_cap_plan": 5,
+        "granted_on_trust": 6,
+        "granted_router_administrator": 7,
         "unknown_login": 10,
         "wrong_password": 11,
         "login_inactive": 12,
@@ -31,6 +37,8 @@ STORED_NUMBERS = {
         "name_invalid": 15,
         "password_missing": 16,
         "method_unsupported": 17,
+        "password_stored_as_md5": 18,
+        "not_for_router_administration": 19,
         "contract_not_signed_yet": 20,
         "contract_inactive": 21,
         "contract_blacklisted": 22,
@@ -40,6 +48,14 @@ STORED_NUMBERS = {
         "blocked_manually": 26,
         "blocked_automatically": 27,
         "awaiting_signature": 28,
+        "prepaid_ended": 29,
+        "trust_unlock_ended": 30,
+        "outside_hours": 31,
+        "device_not_allowed": 32,
+        "nas_not_allowed": 33,
+        "port_not_allowed": 34,
+        "circuit_not_allowed": 35,
+        "mac_login_from_other_device": 36,
         "plan_missing": 40,
         "record_damaged": 41,
         "reply_too_long": 42,
@@ -78,8 +94,37 @@ def test_every_number_fits_the_octet_that_it_is_stored_in(codes: type[IntEnum]) 
     assert all(0 < member <= 255 for member in codes)
 
 
-def test_flags_are_single_bits_of_sixteen() -> None:
-    assert all(flag.bit_count() == 1 and flag < 1 << 16 for flag in LoginFlag)
+def test_flags_are_single_bits_of_thirty_two() -> None:
+    assert all(flag.bit_count() == 1 and flag < 1 << 32 for flag in LoginFlag)
+    assert len({int(flag) for flag in LoginFlag}) == len(LoginFlag.__members__)
+
+
+def test_grants_are_the_reasons_that_say_so() -> None:
+    assert {reason for reason in Reason if reason.is_grant} == {
+        reason for reason in Reason if reason.label.startswith("granted")
+    }
+
+
+# Reasons that `decide` never gives, and who does: the path, before there are facts to decide from or after.
+REASONS_OF_THE_PATH = {
+    Reason.UNKNOWN_LOGIN,
+    Reason.NAME_INVALID,
+    Reason.REPLY_TOO_LONG,
+    Reason.GRANTED_ROUTER_ADMINISTRATOR,
+    Reason.NOT_FOR_ROUTER_ADMINISTRATION,
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_given_by_somebody(reason: Reason) -> None:
+    """RECORD_DAMAGED is given by both: for a record that cannot be read, and for statuses that do not exist."""
+    room = "radius" if reason in REASONS_OF_THE_PATH else "policy"
+    sources = [path.read_text() for path in (PACKAGE / room).glob("*.py") if path.name != "codes.py"]
+    assert any(f"Reason.{reason.name}" in text for text in sources)
+
+
+def test_the_first_of_each_kind_of_reason_stays_where_it_is() -> None:
+    assert min(reason for reason in Reason if not reason.is_grant) is Reason.UNKNOWN_LOGIN
 
 
 def test_every_status_has_one_letter() -> None:
