@@ -92,15 +92,14 @@ def find(data: bytes, length: int) -> Handshake | None:
     found: dict[int, bytes] = {}
     at = HEADER_SIZE
     while at < length:
-        size = data[at + 1]
-        if data[at] == _VENDOR_SPECIFIC and data[at + 2 : at + _VENDOR_HEADER] == _VENDOR:
-            inner, end = at + _VENDOR_HEADER, at + size
+        if data[at] == 26 and data[at + 2 : at + 6] == _VENDOR:
+            inner, end = at + _VENDOR_HEADER, at + data[at + 1]
             while end - inner >= 2 and 2 <= data[inner + 1] <= end - inner:
                 kind = data[inner]
                 next_inner = inner + data[inner + 1]
                 found[kind] = b"" if kind in found else data[inner + 2 : next_inner]
                 inner = next_inner
-        at += size
+        at += data[at + 1]
     if _RESPONSE_2 in found:
         return _new_tuple(Handshake, (2, found.get(_CHALLENGE, b""), found[_RESPONSE_2]))
     if _RESPONSE in found:
@@ -189,15 +188,20 @@ def key_attributes(verified: Verified, keys: SecretKeys, request_authenticator: 
     return (
         _SEND_HEADER
         + send_salt
-        + _hidden(_with_size(send), keys, request_authenticator + send_salt)
+        + _hidden_key(send, keys, request_authenticator + send_salt)
         + _RECEIVE_HEADER
         + receive_salt
-        + _hidden(_with_size(receive), keys, request_authenticator + receive_salt)
+        + _hidden_key(receive, keys, request_authenticator + receive_salt)
     )
 
 
-def _with_size(key: bytes) -> bytes:
-    return b"\x10" + key + bytes(15)
+def _hidden_key(key: bytes, keys: SecretKeys, start: bytes) -> bytes:
+    """Hide a session key, its size before it and 15 zeros behind it: of the second half one octet is not zero."""
+    first = _masked(b"\x10" + key[:15], keys, start)
+    state = keys.password_state.copy()
+    state.update(first)
+    mask = state.digest()
+    return first + bytes((mask[0] ^ key[15],)) + mask[1:]
 
 
 def _hidden(plain: bytes, keys: SecretKeys, start: bytes) -> bytes:
