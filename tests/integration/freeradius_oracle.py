@@ -1,0 +1,147 @@
+"""A FreeRADIUS of our own on loopback: it judges what we make of MS-CHAP. Its users stand in a file."""
+
+import hashlib
+import hmac
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nas_double import SECRET, attributes_of
+
+PROGRAM = shutil.which("freeradius", path="/usr/sbin:/usr/bin") or shutil.which("radiusd")
+_WINDOW = 64  # requests under way, so that no socket's buffer runs over
+_CONFIGURATION = """
+prefix = /usr
+libdir = /usr/lib/freeradius
+logdir = {folder}
+run_dir = {folder}
+raddbdir = {folder}
+confdir = {folder}
+name = radiusd
+max_requests = 16384
+cleanup_delay = 1
+hostname_lookups = no
+log {{
+	destination = files
+	file = {folder}/log
+}}
+security {{
+	reject_delay = 0
+	status_server = no
+}}
+proxy_requests = no
+thread pool {{
+	start_servers = 1
+	max_servers = 1
+	min_spare_servers = 1
+	max_spare_servers = 1
+	auto_limit_acct = no
+}}
+client localhost {{
+	ipaddr = 127.0.0.1
+	secret = {secret}
+	require_message_authenticator = no
+}}
+modules {{
+	mschap {{
+		use_mppe = yes
+		require_encryption = yes
+		require_strong = yes
+		with_ntdomain_hack = yes
+	}}
+	files {{
+		filename = {folder}/users
+		key = "%{{mschap:User-Name}}"
+	}}
+}}
+server default {{
+	listen {{
+		type = auth
+		ipaddr = 127.0.0.1
+		port = {port}
+	}}
+	authorize {{
+		mschap
+		files
+	}}
+	authenticate {{
+		Auth-Type MS-CHAP {{
+			mschap
+		}}
+	}}
+}}
+"""
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@contextmanager
+def freeradius(folder: Path, passwords: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """Run one with these users, named without a domain, and give its address; it ends with the block."""
+    assert PROGRAM is not None
+    address = ("127.0.0.1", _free_port())
+    stock = Path("/usr/share/freeradius/dictionary")
+    (folder / "dictionary").write_text(f"$INCLUDE {stock}\n")
+    users = (f"{_quoted(name)} Cleartext-Password := {_quoted(password)}\n" for name, password in passwords.items())
+    (folder / "users").write_text("".join(users))
+    settings = _CONFIGURATION.format(folder=folder, port=address[1], secret=SECRET.decode())
+    (folder / "radiusd.conf").write_text(settings)
+    with (folder / "output").open("w") as output:
+        process = subprocess.Popen(
+            [PROGRAM, "-f", "-d", str(folder), "-n", "radiusd"], stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        _await(process, folder)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _await(process: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        log = (folder / "log").read_text() if (folder / "log").exists() else ""
+        if "Ready to process requests" in log:
+            return
+        assert process.poll() is None, log + (folder / "output").read_text()
+        time.sleep(0.02)
+    raise AssertionError("FreeRADIUS is not ready after 20 s")
+
+
+def ask(address: tuple[str, int], requests: Sequence[bytes]) -> list[bytes]:
+    """Return the reply to each request, whose Identifiers are set here; every one must come and be genuine."""
+    replies: list[bytes] = []
+    for start in range(0, len(requests), _WINDOW):
+        part = requests[start : start + _WINDOW]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(10)
+            asker.connect(address)
+            for number, data in enumerate(part):
+                asker.send(data[:1] + bytes((number,)) + data[2:])
+            found: dict[int, bytes] = {}
+            while len(found) < len(part):
+                reply = asker.recv(4096)
+                found[reply[1]] = reply
+        for number, data in enumerate(part):
+            replies.append(found[number])
+            _check(found[number], data)
+    return replies
+
+
+def _check(reply: bytes, request: bytes) -> None:
+    expected = hashlib.md5(reply[:4] + request[4:20] + reply[20:] + SECRET).digest()
+    assert hmac.compare_digest(reply[4:20], expected)
+    assert attributes_of(reply) is not None
