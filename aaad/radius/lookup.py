@@ -93,7 +93,7 @@ def mac_number(text: bytes) -> int:
 
 def _with_leading_zeros(text: bytes) -> bytes:
     groups = text.split(b":")
-    if max(map(len, groups)) <= 2:
+    if {len(group) for group in groups} <= {1, 2}:
         return b"".join(group.rjust(2, b"0") for group in groups)
     return b"0" + text  # `1:AABBCCDDEEFF`
 

@@ -1,4 +1,4 @@
-"""PAP: what pyrad hides is found, at every length RFC 2865 allows and no other; MD5 passwords; nothing empty fits."""
+"""PAP as pyrad hides it, at every length RFC 2865 allows and no other; MD5 passwords; CHAP; nothing empty fits."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ from pyrad.packet import AuthPacket
 
 from aaad.policy.codes import Credential
 from aaad.radius.integrity import SecretKeys
-from aaad.radius.password import pap_plaintext, pap_size_allowed, verify_pap
+from aaad.radius.password import pap_plaintext, pap_size_allowed, verify_chap, verify_pap
 
 SECRET = b"xyzzy5461"
 AUTHENTICATOR = bytes(range(16))
@@ -78,3 +78,39 @@ def test_the_md5_itself_is_no_password() -> None:
 @pytest.mark.parametrize("stored", [b"", b"short", bytes(15), bytes(17)])
 def test_a_stored_md5_of_another_size_never_fits(stored: bytes) -> None:
     assert verify(hidden(stored or b"x", AUTHENTICATOR, SECRET), stored, is_md5=16) is WRONG
+
+
+# --- CHAP: RFC 2865, 5.3 --------------------------------------------------------------------------------------------
+
+
+def chap_password(password: bytes, challenge: bytes, *, identifier: int = 7) -> bytes:
+    """What a concentrator passes on."""
+    return bytes((identifier,)) + hashlib.md5(bytes((identifier,)) + password + challenge).digest()
+
+
+@given(st.binary(min_size=1, max_size=60), st.binary(min_size=1, max_size=253), st.integers(0, 255))
+def test_chap_fits_with_a_challenge_of_any_length(password: bytes, challenge: bytes, identifier: int) -> None:
+    sent = chap_password(password, challenge, identifier=identifier)
+    assert verify_chap(sent, challenge, password) is RIGHT
+    assert verify_chap(sent, challenge + b"\0", password) is WRONG
+    assert verify_chap(sent, challenge, password + b"x") is WRONG
+    assert verify_chap(bytes((identifier ^ 1,)) + sent[1:], challenge, password) is WRONG
+
+
+@pytest.mark.parametrize("position", range(17))
+def test_every_octet_of_a_chap_password_counts(position: int) -> None:
+    sent = bytearray(chap_password(b"password", AUTHENTICATOR))
+    assert verify_chap(bytes(sent), AUTHENTICATOR, b"password") is RIGHT
+    sent[position] ^= 1
+    assert verify_chap(bytes(sent), AUTHENTICATOR, b"password") is WRONG
+
+
+@pytest.mark.parametrize("size", [0, 1, 16, 18, 33, 253])
+def test_chap_passwords_of_another_length_are_wrong(size: int) -> None:
+    sent = chap_password(b"password", AUTHENTICATOR).ljust(size, b"\0")[:size]
+    assert verify_chap(sent, AUTHENTICATOR, b"password") is WRONG
+
+
+def test_nothing_empty_fits_in_chap() -> None:
+    assert verify_chap(chap_password(b"", AUTHENTICATOR), AUTHENTICATOR, b"") is WRONG
+    assert verify_chap(chap_password(b"password", b""), b"", b"password") is WRONG

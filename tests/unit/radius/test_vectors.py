@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from nas_double import MESSAGE_AUTHENTICATOR, USER_PASSWORD, packet, tlv
+from nas_double import CHAP_CHALLENGE, CHAP_PASSWORD, MESSAGE_AUTHENTICATOR, USER_PASSWORD, packet, tlv
 
-from aaad.policy.codes import Credential
+from aaad.policy.codes import Credential, Reason
+from aaad.radius import mschap
 from aaad.radius.integrity import SecretKeys, md5
 from aaad.radius.packet import AUTHENTICATOR, Attribute, attribute, packet_length, value_at, values, walk
-from aaad.radius.password import verify_pap
+from aaad.radius.password import verify_chap, verify_pap
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "radius"
 
@@ -69,6 +70,7 @@ REPLIES = {
     "mikrotik: accept": "mikrotik: mschapv2",
     "mikrotik: reject": "mikrotik: mschapv2",
 }
+CHAP_PASSWORDS = {"rfc2865: 7.2 request": b"arctangent", "mikrotik: chap": b"clientPass"}
 PASSWORDS = {
     "rfc2865: 7.1 request": b"arctangent",
     "mikrotik: pap": b"clientPass",
@@ -156,3 +158,41 @@ def test_the_password_of_a_captured_router_fits() -> None:
     authenticator = bytes.fromhex("238e1f2946e87ccd3d1b58ba507ed7ab")
     hidden = bytes.fromhex("31ff30923a54e7029bdf65641b41011f")
     assert verify_pap(keys, authenticator, hidden, b"melkman", 0) is Credential.RIGHT
+
+
+@pytest.mark.parametrize(("name", "password"), CHAP_PASSWORDS.items())
+def test_chap_passwords_fit(name: str, password: bytes) -> None:
+    """One with a challenge of its own, one whose challenge is the Request Authenticator."""
+    data = VECTORS[name].octets
+    positions = walk(data, len(data))
+    at = positions.get(CHAP_CHALLENGE)
+    challenge = value_at(data, at) if at else data[AUTHENTICATOR]
+    sent = value_at(data, positions[CHAP_PASSWORD])
+    assert verify_chap(sent, challenge, password) is Credential.RIGHT
+    assert verify_chap(sent, challenge, password.upper()) is Credential.WRONG
+
+
+def test_version_2_of_ms_chap_gives_the_accept_octet_by_octet_and_the_reject() -> None:
+    """network.md 6.6: the reply's attributes, Microsoft's made here, stand as they stand in the vector."""
+    asked, accept, reject = (VECTORS[f"mikrotik: {name}"].octets for name in ("mschapv2", "accept", "reject"))
+    handshake = mschap.find(asked, len(asked))
+    assert handshake is not None
+    verified = mschap.Verifier().verify(handshake, b"User", bytes.fromhex("44ebba8d5312b8d611474411f56989ae"))
+    assert verified is not None
+    keys = SecretKeys(VECTORS["mikrotik: mschapv2"].secret)
+    microsoft = [value for kind, _, value in VECTORS["mikrotik: accept"].attributes if kind == 26][1:]
+    success, policy, types, *session_keys = (tlv(26, value) for value in microsoft)
+    assert mschap.success_attribute(verified) == success
+    assert mschap.key_attributes(verified, keys, asked[AUTHENTICATOR], 1) == b"".join(session_keys)
+    assert accept.endswith(success + policy + types + b"".join(session_keys))
+    assert reject.endswith(mschap.error_attribute(handshake, Reason.WRONG_PASSWORD, "bad"))
+
+
+def test_version_1_of_ms_chap_fits() -> None:
+    asked = VECTORS["mikrotik: mschapv1"].octets
+    handshake = mschap.find(asked, len(asked))
+    assert handshake is not None
+    assert handshake.version == 1
+    verifier = mschap.Verifier()
+    assert verifier.verify(handshake, b"User", bytes.fromhex("44ebba8d5312b8d611474411f56989ae")) is not None
+    assert verifier.verify(handshake, b"User", bytes(16)) is None
