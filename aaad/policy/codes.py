@@ -145,7 +145,7 @@ class LoginFlag(IntEnum):
     CLIENT_ACTIVE = 1 << 2
     CONTRACT_SUSPENDED = 1 << 3
     PASSWORD_IS_MD5 = 1 << 4
-    CONDITIONAL = 1 << 5  # more than statuses and password decide: see `decide`
+    CONDITIONAL = 1 << 5  # more than statuses and password may decide: see `is_conditional`
     IS_MAC_LOGIN = 1 << 6  # its device's address is its name
     ON_TRUST = 1 << 7  # unblocked on a promise, until trust_until_s
     CAP_REACHED = 1 << 8

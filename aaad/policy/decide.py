@@ -89,26 +89,15 @@ _MAC = (int(LoginFlag.MAC_BIND), int(LoginFlag.MAC_BIND_DEFAULT))
 _FLAGS_OF_CONDITIONS = int(
     LoginFlag.CONTRACT_SUSPENDED | LoginFlag.ON_TRUST | LoginFlag.CAP_REACHED | LoginFlag.SPEED_REDUCED
 )
-_FLAGS_OF_LEARNING = int(
-    LoginFlag.MAC_LEARN
-    | LoginFlag.MAC_LEARN_DEFAULT
-    | LoginFlag.NAS_LEARN
-    | LoginFlag.NAS_LEARN_DEFAULT
-    | LoginFlag.PORT_LEARN
-    | LoginFlag.PORT_LEARN_DEFAULT
-    | LoginFlag.CIRCUIT_LEARN
-    | LoginFlag.CIRCUIT_LEARN_DEFAULT
-)
 
 
 def is_conditional(login: LoginFacts) -> bool:
-    """Whether more than statuses and password may decide, or something is to be learned: LoginFlag.CONDITIONAL."""
+    """Whether more of a login than its statuses and an open receivable may decide: LoginFlag.CONDITIONAL."""
     flags, extras = login.flags, login.extras
     return bool(
-        flags & (_FLAGS_OF_CONDITIONS | _FLAGS_OF_LEARNING)
+        flags & _FLAGS_OF_CONDITIONS
         or extras is not None
         or login.hours
-        or login.oldest_due_day
         or login.access_ends_at_s
         or (login.nas_id and flags & (_NAS[0] | _NAS[1]))
         or (login.mac and flags & (_MAC[0] | _MAC[1]))
@@ -145,7 +134,13 @@ def decide(
         and login.contract_status == _CONTRACT_ACTIVE
     ):
         plan = plans.get(login.plan_id)
-        if plan is not None and not plan.normal_hours and plan.reduced is None and plan.turbo is None:
+        if (
+            plan is not None
+            and not (plan.late_after_days and login.oldest_due_day)
+            and plan.reduced is None
+            and plan.turbo is None
+            and not plan.normal_hours
+        ):
             grant = _new_tuple(Grant, (plan, plan.speed, _FULL, _NORMAL, login.ipv4, 0, None, policy))
             return _new_tuple(Decision, (_GRANTED, grant, inf))
     return _decide_whole(login, plans, policy, asked, now_s)
