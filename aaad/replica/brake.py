@@ -108,7 +108,14 @@ def lost_nases(old: Iterable[NasRow], new: Iterable[NasRow], now_s: float) -> fr
 def _serves_on(old: NasRow, new: NasRow | None, now_s: float) -> bool:
     if new is None or not new.enabled:
         return False
-    return old.secret == new.secret or (old.secret == new.secret_previous and now_s < new.secret_previous_until_s)
+    lasting = {old.secret, *(secret for secret, until_s in old.secrets if until_s > now_s)}
+    return lasting <= _secrets(new, now_s)
+
+
+def _secrets(nas: NasRow, now_s: float) -> set[bytes]:
+    """Return what the entry believes now."""
+    ending = ((nas.secret_previous, nas.secret_previous_until_s), *nas.secrets)
+    return {nas.secret, *(secret for secret, until_s in ending if until_s > now_s)}
 
 
 def are_nases_over(

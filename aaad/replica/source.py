@@ -19,9 +19,9 @@ from aaad.replica.record import BranchRow, NasRow, ParameterRow, RouterRow, Tabl
 
 STATEMENTS = load_statements(Path(__file__).with_name("queries.sql"))
 ROWS_PER_READ = 2000  # of logins at a time: some 15 ms of work between two looks at the loop
-TABLE_KINDS = frozenset(
+NAS_KINDS = frozenset({"nas", "nas_secret"})
+TABLE_KINDS = NAS_KINDS | frozenset(
     {
-        "nas",
         "router",
         "plan",
         "plan_phase",
@@ -95,7 +95,7 @@ async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:
         kinds=frozenset(row["kind"] for row in rows),
         logins=logins,
         impossible_ids=impossible_ids,
-        are_nases_exempt={row["is_exempt"] for row in rows if row["kind"] == "nas"} == {True},
+        are_nases_exempt={row["is_exempt"] for row in rows if row["kind"] in NAS_KINDS} == {True},
         is_too_many=sum(row["rows_count"] for row in rows) >= limit or len(logins) >= limit,
         newest_at_s=max((row["newest_at_s"] for row in rows), default=None),
     )
@@ -114,7 +114,7 @@ async def read_acceptance(queries: Queries, snapshot: str, limit: int) -> Accept
         return None
     return Acceptance(
         changed_logins=since.logins.keys(),
-        has_nas_changes="nas" in since.kinds,
+        has_nas_changes=not NAS_KINDS.isdisjoint(since.kinds),
         covers_unseen=bool(row["covers_unseen"]),
     )
 
@@ -200,6 +200,10 @@ def _nas(row: Row) -> NasRow:
         message_authenticator=row["message_authenticator"],
         deadline_ms=row["deadline_ms"],
         branch_id=row["branch_id"],
+        secrets=tuple(
+            (secret.encode(), until_s)
+            for secret, until_s in zip(row["secrets"], row["secrets_until_s"], strict=True)
+        ),
     )
 
 
