@@ -201,8 +201,7 @@ def _nas(row: Row) -> NasRow:
         deadline_ms=row["deadline_ms"],
         branch_id=row["branch_id"],
         secrets=tuple(
-            (secret.encode(), until_s)
-            for secret, until_s in zip(row["secrets"], row["secrets_until_s"], strict=True)
+            (secret.encode(), until_s) for secret, until_s in zip(row["secrets"], row["secrets_until_s"], strict=True)
         ),
     )
 

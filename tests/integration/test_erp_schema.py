@@ -43,6 +43,7 @@ PLAN = {"name": "P", "upload": "1M", "download": "1M"}
 CONTRACT = {"client_id": 1, "branch_id": 1}
 LOGIN = {"contract_id": 1, "name": "bia", "password": "secret"}
 NAS = {"name": "bras-1", "address": "192.0.2.1/32", "secret": "testing123"}
+NAS_SECRET = {"nas_id": 1, "secret": "another"}
 PARAMETER = {"name": "document_required", "value": "S"}
 HISTORY = {"kind": "note", "text": "called"}
 
@@ -118,12 +119,16 @@ REFUSED = [
     ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
     ("net.nas", NAS, {"address_space": 0}, "nas_address_space_range"),
     ("net.nas", NAS, {"coa_port": 0}, "nas_coa_port_range"),
+    ("net.nas_secret", NAS_SECRET, {"secret": ""}, "nas_secret_secret_form"),
+    ("net.nas_secret", NAS_SECRET, {"secret": "another "}, "nas_secret_secret_form"),
+    ("net.nas_secret", NAS_SECRET, {"note": " "}, "nas_secret_note_no_outer_space"),
     # An id is packed unsigned in 31 bits, and 0 stands for "none".
     *(
         (table, defaults, {"id": number}, f"{table.split('.')[1]}_id_range")
         for table, defaults in {
             "erp.branch": BRANCH, "erp.client": CLIENT, "erp.plan": PLAN, "erp.contract": CONTRACT,
             "erp.login": LOGIN, "net.nas": NAS, "erp.parameter": PARAMETER, "erp.history": HISTORY,
+            "net.nas_secret": NAS_SECRET,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": {"nas_id": 1, "source_address": "192.0.2.1"}, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},

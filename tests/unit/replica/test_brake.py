@@ -1,5 +1,6 @@
 """Rule R1.3: what cuts off, how much of it may pass."""
 
+import math
 from hashlib import md5
 
 import pytest
@@ -155,6 +156,7 @@ def nas(
     until_s: float = 0.0,
     enabled: bool = True,
     address: str = "",
+    secrets: tuple[tuple[bytes, float], ...] = (),
 ) -> NasRow:
     return NasRow(
         nas_id,
@@ -168,9 +170,11 @@ def nas(
         "auto",
         900,
         0,
+        secrets,
     )
 
 
+FURTHER = ((b"x", math.inf),)
 ONE, TWO, THREE = nas(1), nas(2), nas(3)
 
 
@@ -191,6 +195,11 @@ ONE, TWO, THREE = nas(1), nas(2), nas(3)
         ),
         ([ONE], [], {"10.0.0.1/32"}, True),
         ([ONE], [nas(7, address="10.0.0.1/32")], set(), False),
+        ([ONE], [nas(1, secret=b"new", secrets=((b"s", math.inf),))], set(), False),
+        ([nas(1, secrets=FURTHER)], [ONE], {"10.0.0.1/32"}, False),
+        ([nas(1, secrets=FURTHER)], [nas(1, secret=b"x", previous=b"s", until_s=1000.1)], set(), False),
+        ([nas(1, secrets=((b"x", 1000.0),))], [ONE], set(), False),
+        ([nas(1, secrets=FURTHER), nas(2, secrets=FURTHER)], [ONE, TWO], {"10.0.0.1/32", "10.0.0.2/32"}, True),
         ([ONE, TWO], [ONE], {"10.0.0.2/32"}, False),
         ([ONE, TWO], [], {"10.0.0.1/32", "10.0.0.2/32"}, True),
         ([ONE, TWO, THREE], [ONE, nas(2, enabled=False), nas(3, secret=b"x")], {"10.0.0.2/32", "10.0.0.3/32"}, True),
