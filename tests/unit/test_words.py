@@ -71,6 +71,42 @@ def test_every_discard_has_text_and_hint(language: Language) -> None:
         assert words.discard_hint(discard, language)
 
 
+READABLE_LENGTH_MAX = 200
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_reads_well_in_both_languages(reason: Reason) -> None:
+    """Text, hint and what the customer is told: sentences, complete, and each language in its own words."""
+    for say in (words.reason_text, words.reason_hint, words.customer_text):
+        english, portuguese = (say(reason, language) for language in (Language.ENGLISH, Language.PORTUGUESE))
+        if say is words.customer_text and reason.is_grant:
+            assert english == portuguese == ""
+            continue
+        assert english != portuguese
+        for said in (english, portuguese):
+            assert said.endswith(".")
+            assert said[0].isupper()
+            assert 10 <= len(said) <= READABLE_LENGTH_MAX
+            assert said == " ".join(said.split())
+            assert not re.search(r"[{}%<>]|  |\bNone\b", said)
+            assert said.count("`") % 2 == 0
+            assert said.isprintable()
+
+
+def test_no_two_reasons_read_the_same() -> None:
+    for language in Language:
+        assert len({words.reason_text(reason, language) for reason in Reason}) == len(Reason)
+
+
+def test_fields_and_commands_in_hints_are_the_same_in_both_languages() -> None:
+    def names(hint: str) -> list[str]:
+        return sorted(re.findall(r"`[^`]+`|\b[a-z]+(?:_[a-z0-9]+)+\b|\bnet\.\w+", hint))
+
+    for reason in Reason:
+        english, portuguese = (words.reason_hint(reason, language) for language in Language)
+        assert names(english) == names(portuguese), reason
+
+
 def test_the_two_languages_differ() -> None:
     for reason in Reason:
         assert words.reason_text(reason, Language.PORTUGUESE) != words.reason_text(reason, Language.ENGLISH)
@@ -86,12 +122,16 @@ def test_r3_5_a_customer_cannot_tell_an_unknown_login_from_a_wrong_password(lang
             Reason.WRONG_PASSWORD,
             Reason.PASSWORD_MISSING,
             Reason.METHOD_UNSUPPORTED,
+            Reason.PASSWORD_STORED_AS_MD5,
+            Reason.MAC_LOGIN_FROM_OTHER_DEVICE,
+            Reason.NOT_FOR_ROUTER_ADMINISTRATION,
             Reason.NAME_INVALID,
             Reason.LOGIN_DELETED,
             Reason.RECORD_DAMAGED,
         )
     }
     assert len(told) == 1
+    assert {reason.label for reason in Reason if words.customer_text(reason, language) in told} == words.BEFORE_PROOF
     assert words.customer_text(Reason.BLOCKED_AUTOMATICALLY, language) not in told
 
 
@@ -99,7 +139,7 @@ def test_r3_5_a_customer_cannot_tell_an_unknown_login_from_a_wrong_password(lang
 @pytest.mark.parametrize("reason", list(Reason))
 def test_what_a_customer_is_told_fits_a_reply_message(reason: Reason, language: Language) -> None:
     told = words.customer_text(reason, language)
-    assert (told == "") == (reason is Reason.GRANTED)
+    assert (told == "") == reason.is_grant
     assert len(told.encode()) <= REPLY_MESSAGE_OCTETS_MAX
 
 
