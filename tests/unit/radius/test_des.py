@@ -40,3 +40,7 @@ def test_results_do_not_share_a_buffer() -> None:
 def test_a_library_without_des_is_told() -> None:
     with pytest.raises((OSError, AttributeError)):
         LibcryptoDes("libc.so.6")
+
+
+def test_where_libcrypto_has_des_it_is_the_one_that_serves() -> None:
+    assert isinstance(BEST, LibcryptoDes)

@@ -307,7 +307,7 @@ def test_an_unknown_login_and_a_wrong_password_have_one_error() -> None:
     before_the_proof = [
         *(Reason.UNKNOWN_LOGIN, Reason.WRONG_PASSWORD, Reason.NAME_INVALID, Reason.PASSWORD_MISSING),
         *(Reason.METHOD_UNSUPPORTED, Reason.PASSWORD_STORED_AS_MD5, Reason.MAC_LOGIN_FROM_OTHER_DEVICE),
-        *(Reason.RECORD_DAMAGED,),
+        *(Reason.RECORD_DAMAGED, Reason.NOT_FOR_ROUTER_ADMINISTRATION),
     ]
     assert {mschap.error_code(reason) for reason in before_the_proof} == {691}
     assert mschap.error_code(Reason.OUTSIDE_HOURS) == 646
