@@ -135,7 +135,7 @@ FROM (VALUES
 INSERT INTO erp.login (id, contract_id, name, password, password_md5, active, ipv4, mac, auto_fill_mac,
     connection_type, deleted_at)
 SELECT id, contract_id, name, CASE WHEN is_md5 THEN md5('demo1234') ELSE 'demo1234' END, is_md5, active,
-    ipv4::inet, mac, auto_fill_mac, connection_type, CASE WHEN deleted THEN now() END
+    ipv4::inet, mac, CASE WHEN auto_fill_mac THEN 'S' ELSE 'P' END, connection_type, CASE WHEN deleted THEN now() END
 FROM (VALUES
     (1, 1, 'ana.pereira', false, true, '198.18.0.1', NULL, false, 'F', false), -- connects
     (2, 2, 'bruno.costa', false, true, '198.18.0.2', NULL, false, 'F', false), -- blocked by hand

@@ -184,7 +184,11 @@ def _extras(row: Columns) -> LoginExtras | None:
     """Return what only some logins have; None for all others: most have nothing of it."""
     texts = {column: row[column] or "" for column in _TEXTS}
     extras = LoginExtras(routes=tuple(row["routes"]), attributes=bytes(row["attributes"] or b""), **texts)
-    return None if extras == _NOTHING_EXTRA else extras
+    if extras == _NOTHING_EXTRA:
+        return None
+    if not all(type(text) is str for text in (*texts.values(), *extras.routes)):
+        raise RowUnusable("an extra column: not a text")
+    return extras
 
 
 def _day(value: date | None, column: str) -> int:

@@ -23,9 +23,13 @@ from aaad.spool.records import (
 
 SAMPLE_MAX = 5  # masked names kept per router, reason and minute (rule R3.6)
 _SAMPLE_LENGTH_MAX = 253
+_WHITE_SPACE = " \t\n\r\f\x0b\u00a0"  # what erp.is_trimmed calls so
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REASON = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MAC = re.compile(r"[0-9A-F][02468ACE](:[0-9A-F]{2}){5}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
+_PORT_NAME_OCTETS_MAX = 512
+BINDING_KINDS = ("mac", "nas", "port", "circuit")  # what is filled in by itself, in the order of writing
 _IDENTIFIER_MAX = 2**31 - 1
 _IDENTIFIER_OCTETS_MAX = 253
 _COUNT_MAX = 2**40
@@ -51,7 +55,7 @@ class Changes:
     armed: dict[RouterKey, float] = field(default_factory=dict)
     refused_logins: dict[tuple[int, str, int], int] = field(default_factory=dict)
     refused_names: dict[tuple[RouterKey, str, int], tuple[int, frozenset[str]]] = field(default_factory=dict)
-    bindings: dict[int, str] = field(default_factory=dict)
+    bindings: dict[tuple[str, int], str] = field(default_factory=dict)  # of one of BINDING_KINDS, of a login
 
 
 def touches_erp(record: Record) -> bool:
@@ -77,8 +81,26 @@ def check(record: Record) -> None:
             _check_refusal(record.reason, record.minute, record.count)
         case BindingLearned():
             _check_identifier(record.login_id)
-            if record.kind != "mac" or not _MAC.fullmatch(record.value) or not record.value.strip("0:"):
+            if not _is_binding(record.kind, record.value):
                 raise SpoolError("not a binding that can be stored")
+
+
+def _is_binding(kind: str, value: str) -> bool:
+    """Whether erp.login could take this value: the checks there, said here."""
+    match kind:
+        case "mac":
+            return _MAC.fullmatch(value) is not None and value.strip("0:") != ""
+        case "nas":
+            return _NUMBER.fullmatch(value) is not None and int(value) <= _IDENTIFIER_MAX
+        case "port" | "circuit":
+            try:
+                octets = len(value.encode())
+            except UnicodeEncodeError:
+                return False
+            is_trimmed = value == value.strip(_WHITE_SPACE)
+            return 0 < octets <= _PORT_NAME_OCTETS_MAX and is_trimmed and not _CONTROL.search(value)
+        case _:
+            return False
 
 
 def _check_router(nas_id: int, source_address: str, nas_identifier: bytes) -> None:
@@ -116,7 +138,7 @@ def _check_refusal(reason: str, minute: int, count: int) -> None:
 
 
 def fold(records: Iterable[Record]) -> Changes:
-    """Fold records that passed `check`. The order of records does not matter, but for a login's first binding."""
+    """Fold records that passed `check`. Their order does not matter, but for a login's first binding of a kind."""
     changes = Changes()
     for record in records:
         match record:
@@ -132,7 +154,7 @@ def fold(records: Iterable[Record]) -> Changes:
             case NameRefused():
                 _fold_name(changes, record)
             case BindingLearned():
-                changes.bindings.setdefault(record.login_id, record.value)
+                changes.bindings.setdefault((record.kind, record.login_id), record.value)
     return changes
 
 

@@ -120,14 +120,66 @@ ON CONFLICT (router_id, reason, minute) DO UPDATE SET
         SELECT DISTINCT name FROM unnest(known.sample || excluded.sample) AS name ORDER BY name LIMIT $8);
 
 -- name: bind_macs
--- The first device binds the login; a later one, and a login whose filling was switched off, changes nothing. Never
--- waits for the ERP: what it holds is tried again later.
+-- The first device binds the login; a later one changes nothing, nor does one whose login is not to be filled any more,
+-- here or in its branch. Never waits for the ERP: what it holds is tried again later.
 UPDATE erp.login SET mac = learned.mac
 FROM (
     SELECT login.id, wanted.mac
     FROM unnest($1::integer[], $2::text[]) AS wanted (login_id, mac)
     JOIN erp.login ON login.id = wanted.login_id
-    WHERE login.auto_fill_mac AND login.mac IS NULL AND login.deleted_at IS NULL
+    JOIN erp.contract ON contract.id = login.contract_id
+    WHERE login.mac IS NULL AND login.deleted_at IS NULL
+        AND CASE login.auto_fill_mac WHEN 'P' THEN erp.parameter_value('mac_learn', contract.branch_id)
+            ELSE login.auto_fill_mac END = 'S'
+    ORDER BY login.id
+    FOR UPDATE OF login NOWAIT
+) AS learned
+WHERE login.id = learned.id;
+
+-- name: bind_nases
+-- The same for the concentrator; one that is gone meanwhile binds nobody.
+UPDATE erp.login SET nas_id = learned.nas_id
+FROM (
+    SELECT login.id, nas.id AS nas_id
+    FROM unnest($1::integer[], $2::text[]) AS wanted (login_id, nas_id)
+    JOIN erp.login ON login.id = wanted.login_id
+    JOIN erp.contract ON contract.id = login.contract_id
+    JOIN net.nas ON nas.id = wanted.nas_id::integer
+    WHERE login.nas_id IS NULL AND login.deleted_at IS NULL
+        AND CASE login.auto_fill_nas WHEN 'P' THEN erp.parameter_value('nas_learn', contract.branch_id)
+            ELSE login.auto_fill_nas END = 'S'
+    ORDER BY login.id
+    FOR UPDATE OF login NOWAIT
+) AS learned
+WHERE login.id = learned.id;
+
+-- name: bind_ports
+-- The same for the port.
+UPDATE erp.login SET port_id = learned.port_id
+FROM (
+    SELECT login.id, wanted.port_id
+    FROM unnest($1::integer[], $2::text[]) AS wanted (login_id, port_id)
+    JOIN erp.login ON login.id = wanted.login_id
+    JOIN erp.contract ON contract.id = login.contract_id
+    WHERE login.port_id IS NULL AND login.deleted_at IS NULL
+        AND CASE login.auto_fill_port WHEN 'P' THEN erp.parameter_value('port_learn', contract.branch_id)
+            ELSE login.auto_fill_port END = 'S'
+    ORDER BY login.id
+    FOR UPDATE OF login NOWAIT
+) AS learned
+WHERE login.id = learned.id;
+
+-- name: bind_circuits
+-- The same for the circuit.
+UPDATE erp.login SET circuit_id = learned.circuit_id
+FROM (
+    SELECT login.id, wanted.circuit_id
+    FROM unnest($1::integer[], $2::text[]) AS wanted (login_id, circuit_id)
+    JOIN erp.login ON login.id = wanted.login_id
+    JOIN erp.contract ON contract.id = login.contract_id
+    WHERE login.circuit_id IS NULL AND login.deleted_at IS NULL
+        AND CASE login.auto_fill_circuit WHEN 'P' THEN erp.parameter_value('circuit_learn', contract.branch_id)
+            ELSE login.auto_fill_circuit END = 'S'
     ORDER BY login.id
     FOR UPDATE OF login NOWAIT
 ) AS learned

@@ -13,12 +13,13 @@ from uuid import UUID
 from aaad.db.connection import Database, Row, Transaction
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
-from aaad.sessions.changes import SAMPLE_MAX, Changes, RouterKey, fold, touches_erp
+from aaad.sessions.changes import BINDING_KINDS, SAMPLE_MAX, Changes, RouterKey, fold, touches_erp
 from aaad.spool.handoff import Handoff
 from aaad.spool.records import Record, encode
 from aaad.spool.segment import Cut, Position
 
 _SQL = load_statements(Path(__file__).with_name("queries.sql"))
+_BIND = dict(zip(BINDING_KINDS, (_SQL.bind_macs, _SQL.bind_nases, _SQL.bind_ports, _SQL.bind_circuits), strict=True))
 _SAMPLE_SEPARATOR = "\x1f"
 
 LOCK_WAIT_MS = 200  # a writer that hands over waits a second in all
@@ -178,11 +179,11 @@ class DrainStore:
         if changes.refused_names:
             done = await transaction.execute(_SQL.add_refusals_unknown, *_name_columns(changes), SAMPLE_MAX)
             names = len(changes.refused_names) - _count(done)
-        if changes.bindings:
-            bindings = sorted(changes.bindings.items())
-            await transaction.execute(
-                _SQL.bind_macs, [login_id for login_id, _ in bindings], [mac for _, mac in bindings]
-            )
+        for kind in BINDING_KINDS:
+            bindings = sorted((key[1], value) for key, value in changes.bindings.items() if key[0] == kind)
+            if bindings:
+                login_ids, values = [login_id for login_id, _ in bindings], [value for _, value in bindings]
+                await transaction.execute(_BIND[kind], login_ids, values)
         return Skipped(routers, names)
 
 

@@ -50,7 +50,7 @@ class NameRefused(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
 
 class BindingLearned(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """A login with automatic filling connected from this device. `kind` is "mac"."""
+    """A login with automatic filling connected so. `kind` is "mac", "nas" (its id in digits), "port" or "circuit"."""
 
     login_id: int
     kind: str

@@ -148,7 +148,7 @@ def names_refused(*, source: str = "192.0.2.7", count: int = 2, sample: tuple[st
 
 
 async def make_login(house: House, login_id: int, **changes) -> None:
-    values = {"mac": None, "auto_fill_mac": True, "deleted_at": None} | changes
+    values = {"mac": None, "auto_fill_mac": "S", "deleted_at": None} | changes
     for sql in (
         "INSERT INTO erp.branch (id, name) VALUES (1, 'B') ON CONFLICT DO NOTHING",
         "INSERT INTO erp.plan (id, name, upload, download) VALUES (1, 'P', '50M', '50M') ON CONFLICT DO NOTHING",
@@ -237,7 +237,7 @@ async def test_r3_6_refused_names_need_a_router_and_keep_a_small_sample(house):
 async def test_a_binding_is_learned_only_where_it_is_wanted(house):
     bound, mac = "00:00:5E:00:53:AA", MAC
     await make_login(house, 1)
-    await make_login(house, 2, auto_fill_mac=False)
+    await make_login(house, 2, auto_fill_mac="N")
     await make_login(house, 3, mac=bound)
     await make_login(house, 4, deleted_at="2024-01-01 00:00Z")
     house.put([BindingLearned(login_id, "mac", mac, AT_S) for login_id in (1, 2, 3, 4, 5)])
@@ -246,6 +246,36 @@ async def test_a_binding_is_learned_only_where_it_is_wanted(house):
         await house.until("SELECT count(*) FROM net.spool_deferred", 0)
     rows = await house.database.fetch("SELECT id, mac FROM erp.login ORDER BY id")
     assert [tuple(row) for row in rows] == [(1, mac), (2, None), (3, bound), (4, None)]
+
+
+async def test_every_kind_of_binding_is_learned_as_the_login_or_its_branch_says(house):
+    for login_id in range(1, 5):
+        await make_login(house, login_id, auto_fill_mac="P")
+    await house.database.execute("UPDATE erp.login SET auto_fill_port = 'S', auto_fill_circuit = 'N' WHERE id = 2")
+    await house.database.execute(
+        "UPDATE erp.login SET port_id = 'known', circuit_id = 'known', nas_id = 1 WHERE id = 3"
+    )
+    await house.database.execute("INSERT INTO net.nas (id, name, address, secret) VALUES (2, 'b', '192.0.2.8', 'x')")
+    values = (("mac", MAC), ("nas", "2"), ("port", "vlan 10"), ("circuit", "olt-1 0/1/2:3"))
+    records = [BindingLearned(login_id, kind, value, AT_S) for login_id in (1, 2, 3) for kind, value in values]
+    columns = "SELECT mac, nas_id, port_id, circuit_id FROM erp.login WHERE id < 4 ORDER BY id"
+    async with house.draining():
+        house.put([*records, BindingLearned(4, "nas", "99", AT_S)])  # a concentrator that is gone binds nobody
+        await house.until("SELECT port_id FROM erp.login WHERE id = 2", "vlan 10")
+        await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+        nobody, known = (None, None, None, None), (None, 1, "known", "known")
+        rows = [tuple(row) for row in await house.database.fetch(columns)]
+        assert rows == [nobody, (None, None, "vlan 10", None), known]
+        for name in ("mac_learn", "nas_learn", "port_learn", "circuit_learn"):
+            await house.database.execute("INSERT INTO erp.parameter (name, value) VALUES ($1, 'S')", name)
+        house.put(records)
+        await house.until("SELECT circuit_id FROM erp.login WHERE id = 1", "olt-1 0/1/2:3")
+        await house.until("SELECT mac FROM erp.login WHERE id = 3", MAC)
+        await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+    rows = [tuple(row) for row in await house.database.fetch(columns)]
+    everything = (MAC, 2, "vlan 10", "olt-1 0/1/2:3")
+    assert rows == [everything, (MAC, 2, "vlan 10", None), (MAC, 1, "known", "known")]
+    assert await house.value("SELECT nas_id FROM erp.login WHERE id = 4") is None
 
 
 def learned(login_id: int) -> BindingLearned:

@@ -65,7 +65,10 @@ async def test_each_kind_of_change_arrives_soon(dsn: str, tmp_path: Path) -> Non
                 lambda: node.login("fresh"),
             ),
             ("UPDATE erp.contract SET plan_id = 2 WHERE id = 7", lambda: node.login("user000007").plan_id == 2),
-            ("UPDATE erp.plan SET download = '77M' WHERE id = 1", lambda: node.tables().plans[0].speed.download == "77M"),
+            (
+                "UPDATE erp.plan SET download = '77M' WHERE id = 1",
+                lambda: node.tables().plans[0].speed.download == "77M",
+            ),
             ("INSERT INTO erp.parameter (name, value) VALUES ('hello', 'S')", lambda: node.tables().parameters),
             (
                 "INSERT INTO net.router (id, nas_id, source_address) VALUES (9, 1, '127.0.0.1')",

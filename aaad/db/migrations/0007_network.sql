@@ -48,8 +48,8 @@ COMMENT ON FUNCTION erp.are_routes IS 'Up to 16 networks, IPv4 from /8 and IPv6 
 
 -- What a concentrator calls a port or a circuit. Some send spaces inside, none control characters that matter.
 CREATE FUNCTION erp.is_port_name(name text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN octet_length(name) BETWEEN 1 AND 253 AND erp.is_trimmed(name) AND name !~ '[\x01-\x1f\x7f]';
-COMMENT ON FUNCTION erp.is_port_name IS '1 to 253 octets without control characters and outer spaces.';
+    RETURN octet_length(name) BETWEEN 1 AND 512 AND erp.is_trimmed(name) AND name !~ '[\x01-\x1f\x7f]';
+COMMENT ON FUNCTION erp.is_port_name IS '1 to 512 octets without control characters and outer spaces.';
 
 -- Plans -------------------------------------------------------------------------------------------------------
 

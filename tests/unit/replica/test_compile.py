@@ -1,5 +1,6 @@
 """Rows become records; a row that cannot is marked and hurts nobody else."""
 
+from datetime import UTC, date, datetime
 from hashlib import md5
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from aaad.errors import ReplicaError
 from aaad.policy.codes import AccessStatus, ContractStatus, LoginFlag
+from aaad.policy.facts import LoginExtras
 from aaad.replica import compile as compiling
 from aaad.replica.compile import compile_login, facts_of, md4_pure, nt_hash
 from aaad.replica.record import decode, digest_of, login_id_of
@@ -30,9 +32,50 @@ ROW: dict[str, object] = {
     "access_status": "FA",
     "ipv4": IPv4Address("100.64.1.2"),
     "mac": None,
-    "auto_fill_mac": False,
+    "auto_fill_mac": "N",
+    "bind_mac": "P",
+    "nas_id": None,
+    "auto_fill_nas": "N",
+    "bind_nas": "P",
+    "port_id": None,
+    "auto_fill_port": "N",
+    "bind_port": "P",
+    "circuit_id": None,
+    "auto_fill_circuit": "N",
+    "bind_circuit": "P",
+    "mac_login": False,
+    "hours": 0,
+    "cap_reached": False,
+    "suspended_from": None,
+    "suspended_until": None,
+    "oldest_open_due": None,
+    "not_reduced_until": None,
+    "access_ends_at": None,
+    "trust_unlock_active": False,
+    "trust_unlock_until": None,
+    "late_speed": "P",
+    "speed_status": "N",
+    "upload": None,
+    "download": None,
+    "ipv4_pool": None,
+    "ipv6_pool": None,
+    "delegated_ipv6_pool": None,
+    "ipv6_prefix": None,
+    "delegated_ipv6_prefix": None,
+    "routes": [],
+    "address_list": None,
+    "address_list_ipv6": None,
+    "attributes": None,
     "digest": -2,
 }
+
+
+BOUND_AS_THE_BRANCH_SAYS = (
+    LoginFlag.MAC_BIND_DEFAULT
+    | LoginFlag.NAS_BIND_DEFAULT
+    | LoginFlag.PORT_BIND_DEFAULT
+    | LoginFlag.CIRCUIT_BIND_DEFAULT
+)
 
 
 def test_a_row_becomes_a_record() -> None:
@@ -41,7 +84,8 @@ def test_a_row_becomes_a_record() -> None:
     assert (compiled.login_id, compiled.name, compiled.digest) == (7, b"joe@provider", 2**64 - 2)
     facts = decode(compiled.record)
     assert (facts.login_id, facts.contract_id, facts.client_id, facts.plan_id, facts.branch_id) == (7, 8, 9, 10, 11)
-    assert facts.flags == LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
+    assert facts.flags == LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE | BOUND_AS_THE_BRANCH_SAYS
+    assert facts.extras is None
     assert (facts.contract_status, facts.access_status) == (ContractStatus.ACTIVE, AccessStatus.PAYMENT_LATE)
     assert facts.ipv4 == 0x64400102
     assert (facts.password, facts.nt_hash) == (b"clientPass", nt_hash("clientPass"))
@@ -54,7 +98,23 @@ def test_a_row_becomes_a_record() -> None:
     [
         ({"deleted": True}, LoginFlag.LOGIN_DELETED),
         ({"suspended": True}, LoginFlag.CONTRACT_SUSPENDED),
-        ({"auto_fill_mac": True}, LoginFlag.LEARN_MAC),
+        ({"mac_login": True}, LoginFlag.IS_MAC_LOGIN),
+        ({"trust_unlock_active": True}, LoginFlag.ON_TRUST),
+        ({"cap_reached": True}, LoginFlag.CAP_REACHED),
+        ({"speed_status": "R"}, LoginFlag.SPEED_REDUCED),
+        ({"late_speed": "N"}, LoginFlag.NEVER_REDUCED),
+        ({"bind_mac": "S"}, LoginFlag.MAC_BIND),
+        ({"bind_nas": "S"}, LoginFlag.NAS_BIND),
+        ({"bind_port": "S"}, LoginFlag.PORT_BIND),
+        ({"bind_circuit": "S"}, LoginFlag.CIRCUIT_BIND),
+        ({"auto_fill_mac": "S"}, LoginFlag.MAC_LEARN),
+        ({"auto_fill_mac": "P"}, LoginFlag.MAC_LEARN_DEFAULT),
+        ({"auto_fill_nas": "S"}, LoginFlag.NAS_LEARN),
+        ({"auto_fill_nas": "P"}, LoginFlag.NAS_LEARN_DEFAULT),
+        ({"auto_fill_port": "S"}, LoginFlag.PORT_LEARN),
+        ({"auto_fill_port": "P"}, LoginFlag.PORT_LEARN_DEFAULT),
+        ({"auto_fill_circuit": "S"}, LoginFlag.CIRCUIT_LEARN),
+        ({"auto_fill_circuit": "P"}, LoginFlag.CIRCUIT_LEARN_DEFAULT),
     ],
 )
 def test_flags_are_set(changed: dict[str, object], flag: LoginFlag) -> None:
@@ -66,7 +126,15 @@ def test_flags_are_set(changed: dict[str, object], flag: LoginFlag) -> None:
     [
         ({"login_active": False}, LoginFlag.LOGIN_ACTIVE),
         ({"client_active": False}, LoginFlag.CLIENT_ACTIVE),
-        ({"auto_fill_mac": True, "mac": "AA:BB:CC:DD:EE:FF"}, LoginFlag.LEARN_MAC),
+        ({"auto_fill_mac": "S", "mac": "AA:BB:CC:DD:EE:FF"}, LoginFlag.MAC_LEARN),
+        ({"auto_fill_nas": "P", "nas_id": 3}, LoginFlag.NAS_LEARN_DEFAULT),
+        ({"auto_fill_port": "S", "port_id": "p"}, LoginFlag.PORT_LEARN),
+        ({"auto_fill_circuit": "P", "circuit_id": "c"}, LoginFlag.CIRCUIT_LEARN_DEFAULT),
+        ({"bind_mac": "N"}, LoginFlag.MAC_BIND | LoginFlag.MAC_BIND_DEFAULT),
+        ({"late_speed": "S"}, LoginFlag.NEVER_REDUCED),
+        ({}, LoginFlag.CONDITIONAL),
+        ({"bind_mac": "N", "mac": "AA:BB:CC:DD:EE:FF"}, LoginFlag.CONDITIONAL),
+        ({"auto_fill_mac": "P"}, LoginFlag.CONDITIONAL),
     ],
 )
 def test_flags_are_not_set(changed: dict[str, object], flag: LoginFlag) -> None:
@@ -98,8 +166,49 @@ def test_what_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changed", "field", "value"),
+    [
+        ({"mac": "AA:BB:CC:DD:EE:0F"}, "mac", 0xAABBCCDDEE0F),
+        ({"nas_id": 3}, "nas_id", 3),
+        ({"hours": 0xFFF000}, "hours", 0xFFF000),
+        ({"oldest_open_due": date(2026, 7, 10)}, "oldest_due_day", 20644),
+        ({"access_ends_at": datetime(2026, 7, 11, 3, 0, 0, 5, tzinfo=UTC)}, "access_ends_at_s", 1783738801),
+        ({"port_id": "vlan 10"}, "extras", LoginExtras(port_id="vlan 10")),
+        ({"upload": "5M", "download": "9M"}, "extras", LoginExtras(upload="5M", download="9M")),
+        ({"ipv6_prefix": "2001:db8::/64"}, "extras", LoginExtras(ipv6_prefix="2001:db8::/64")),
+        ({"routes": ["10.0.0.0/24"]}, "extras", LoginExtras(routes=("10.0.0.0/24",))),
+        ({"attributes": b"\x0b\x03x"}, "extras", LoginExtras(attributes=b"\x0b\x03x")),
+    ],
+)
+def test_what_makes_a_decision_conditional_is_compiled(changed: dict[str, object], field: str, value: object) -> None:
+    facts = decode(compile_login(ROW | changed).record)
+    assert getattr(facts, field) == value
+    assert bool(facts.flags & LoginFlag.CONDITIONAL) == (field != "hours" or bool(value))
+
+
+def test_days_and_instants_that_decide_only_with_others() -> None:
+    row = ROW | {
+        "suspended_from": date(1970, 1, 2),
+        "suspended_until": date(2099, 12, 31),
+        "not_reduced_until": date(2026, 1, 1),
+        "trust_unlock_until": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    facts = decode(compile_login(row).record)
+    assert (facts.suspended_from_day, facts.suspended_until_day, facts.not_reduced_until_day) == (1, 47481, 20454)
+    assert facts.trust_until_s == 1767225600
+
+
+@pytest.mark.parametrize(
     "changed",
     [
+        {"auto_fill_mac": True},
+        {"bind_nas": "X"},
+        {"late_speed": None},
+        {"mac": "AA:BB"},
+        {"mac": "ZZ:BB:CC:DD:EE:FF"},
+        {"suspended_from": date(1969, 12, 31)},
+        {"access_ends_at": datetime(9999, 12, 31, tzinfo=UTC)},
+        {"attributes": bytes(5000)},
         {"contract_status": "?"},
         {"access_status": None},
         {"password_md5": True},

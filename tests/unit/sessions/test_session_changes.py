@@ -43,7 +43,17 @@ def binding(**changes) -> BindingLearned:
     return BindingLearned(**(values | changes))
 
 
-GOOD: list[Record] = [seen(), armed(), refused(), name_refused(), binding(), seen(local_address="")]
+GOOD: list[Record] = [
+    seen(),
+    armed(),
+    refused(),
+    name_refused(),
+    binding(),
+    seen(local_address=""),
+    binding(kind="nas", value="7"),
+    binding(kind="port", value="vlan 10 olt-1"),
+    binding(kind="circuit", value="0x" + "ff" * 247),
+]
 
 
 @pytest.mark.parametrize("record", GOOD, ids=lambda record: type(record).__name__)
@@ -75,10 +85,16 @@ def test_what_the_request_path_writes_is_fit(record):
         refused(count=2**62),
         name_refused(source_address="x"),
         name_refused(reason="\0"),
-        binding(kind="circuit"),
+        binding(kind="ip"),
         binding(value="00:00:00:00:00:00"),
         binding(value="01:00:5E:00:00:01"),
         binding(value="00005e005301"),
+        *(binding(kind="nas", value=value) for value in ("", "0", "07", "-1", "2147483648", "bng")),
+        *(
+            binding(kind=kind, value=value)
+            for kind in ("port", "circuit")
+            for value in ("", " vlan10", "vlan10\u00a0", "a\0b", "a\x1fb", "x" * 513, "\ud800")
+        ),
         binding(login_id=0),
     ],
     ids=repr,
@@ -133,7 +149,7 @@ def test_what_an_attacker_typed_fits_a_text_column():
 
 
 def test_the_first_device_binds():
-    assert fold([binding(), binding(value="00:00:5E:00:53:02")]).bindings == {7: "00:00:5E:00:53:01"}
+    assert fold([binding(), binding(value="00:00:5E:00:53:02")]).bindings == {("mac", 7): "00:00:5E:00:53:01"}
 
 
 def test_the_order_of_records_does_not_matter():
