@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 
 from aaad.errors import ReplicaError
 from aaad.policy.codes import LoginFlag
-from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.policy.facts import LoginExtras, LoginFacts, PhaseFacts, PlanFacts, Speed
 from aaad.replica.record import (
     HEAD_SIZE,
     VERSION,
+    AdministratorRow,
+    BranchRow,
     NasRow,
     ParameterRow,
     RouterRow,
     Tables,
     decode,
+    decode_public,
     decode_tables,
     digest_of,
     encode,
@@ -26,15 +29,23 @@ from aaad.replica.record import (
     encode_tables,
     fold_name,
     login_id_of,
+    mac_of,
+    public_part,
 )
 
 ids = st.integers(0, 2**31 - 1)
 octets = st.integers(0, 255)
+days = st.integers(0, 2**16 - 1)
+words = st.integers(0, 2**32 - 1)
+texts = st.text(max_size=20)
+extras = st.none() | st.builds(
+    LoginExtras, *(texts,) * 9, st.lists(texts, max_size=4).map(tuple), texts, texts, st.binary(max_size=1024)
+)
 
 
 def facts(*, is_md5: bool) -> st.SearchStrategy[LoginFacts]:
     """Logins, of those whose password is stored in one of the two ways."""
-    flags = st.integers(0, 0xFFFF).map(
+    flags = words.map(
         lambda flags: flags | LoginFlag.PASSWORD_IS_MD5 if is_md5 else flags & ~LoginFlag.PASSWORD_IS_MD5
     )
     secrets = (
@@ -42,7 +53,11 @@ def facts(*, is_md5: bool) -> st.SearchStrategy[LoginFacts]:
         if is_md5
         else (st.binary(min_size=16, max_size=16), st.binary(max_size=128))
     )
-    return st.builds(LoginFacts, ids, ids, ids, ids, ids, flags, octets, octets, st.integers(0, 2**32 - 1), *secrets)
+    macs = st.integers(0, 2**48 - 1)
+    return st.builds(
+        LoginFacts, ids, ids, ids, ids, ids, flags, octets, octets, words, macs, ids, st.integers(0, 2**24 - 1),
+        days, days, days, days, words, words, extras, *secrets,
+    )  # fmt: skip
 
 
 logins = facts(is_md5=True) | facts(is_md5=False)
@@ -50,7 +65,8 @@ logins = facts(is_md5=True) | facts(is_md5=False)
 
 def login(**changes: object) -> LoginFacts:
     """A login, with changes."""
-    return LoginFacts(1, 2, 3, 4, 5, 5, 2, 1, 0x64400001, b"n" * 16, b"wonderland")._replace(**changes)
+    facts = LoginFacts(1, 2, 3, 4, 5, 5, 2, 1, 0x64400001, nt_hash=b"n" * 16, password=b"wonderland")
+    return facts._replace(**changes)
 
 
 def tables() -> Tables:
@@ -59,10 +75,16 @@ def tables() -> Tables:
         7,
         [NasRow(1, "bras", "192.0.2.1/32", b"testing123", b"old secret", 1.5, "mikrotik", True, "auto", 900, 1)],
         [RouterRow(1, "192.0.2.1", b"bras-\xff", 10.0, 0.0)],
-        [PlanFacts(5, "50 mega", "25M", "50M", 0, 0, 300)],
+        [
+            PlanFacts(
+                5, "50 mega", Speed("25M", "50M"), 0, 0, 300, reduced=PhaseFacts(63, None, 6), dns=("192.0.2.53",)
+            )
+        ],
         [ParameterRow("pppoe", 0, "S")],
         b"k" * 16,
         3,
+        [BranchRow(1, "America/Manaus")],
+        [AdministratorRow(1, b"root", b"secret of routers", b"n" * 16, "full", 0)],
     )
 
 
@@ -79,6 +101,30 @@ def test_a_record_comes_back_whole(before: LoginFacts, digest: int) -> None:
 def test_the_head_holds_no_secret(before: LoginFacts) -> None:
     other = before._replace(nt_hash=bytes(len(before.nt_hash)), password=bytes(len(before.password)))
     assert encode(before, 1)[:HEAD_SIZE] == encode(other, 1)[:HEAD_SIZE]
+    assert public_part(encode(before, 1)) == public_part(encode(other, 1))
+    assert decode_public(public_part(encode(before, 1))) == before._replace(nt_hash=b"", password=b"")
+
+
+@pytest.mark.parametrize(
+    ("flags", "mac", "alias"),
+    [
+        (LoginFlag.IS_MAC_LOGIN | LoginFlag.LOGIN_ACTIVE, 0x001A2B3C4D5E, "001a2b3c4d5e"),
+        (LoginFlag.IS_MAC_LOGIN, 0xAABBCCDDEEFF, "aabbccddeeff"),
+        (LoginFlag.LOGIN_ACTIVE, 0xAABBCCDDEEFF, ""),
+        (LoginFlag.IS_MAC_LOGIN | LoginFlag.LOGIN_DELETED, 0xAABBCCDDEEFF, ""),
+    ],
+)
+def test_r3_4_who_logs_in_by_his_device_is_found_by_it(flags: int, mac: int, alias: str) -> None:
+    assert mac_of(encode(login(flags=flags, mac=mac), 1)).hex() == alias
+
+
+def test_a_damaged_record_has_no_device() -> None:
+    assert mac_of(encode_damaged(7)) == mac_of(b"") == b""
+
+
+def test_extras_that_fit_into_no_reply_are_refused() -> None:
+    with pytest.raises(ReplicaError, match="allowed are 4096"):
+        encode(login(extras=LoginExtras(attributes=bytes(4097))), 1)
 
 
 def test_a_record_of_another_version_is_refused() -> None:
@@ -136,8 +182,8 @@ def test_tables_that_are_cut_off_are_a_replica_error() -> None:
 
 
 def test_no_repr_shows_a_secret() -> None:
-    shown = repr(tables()) + str(tables().nases) + f"{tables().nases[0]}"
-    for secret in ("testing123", "old secret", "kkkk"):
+    shown = repr(tables()) + str(tables().nases) + f"{tables().nases[0]}" + repr(tables().administrators)
+    for secret in ("testing123", "old secret", "kkkk", "secret of routers", "nnnn"):
         assert secret not in shown
 
 
