@@ -104,14 +104,21 @@ class BranchPolicy(NamedTuple):
 _DAY_NAMES = frozenset(
     {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "holiday", "holiday_eve"}
 )
+
+
+def _(english: str) -> str:
+    """Mark a text for translation."""
+    return english
+
+
 _ALLOWED: dict[ParameterKind, str] = {
-    ParameterKind.SWITCH: "S, N or, for a branch, P",
-    ParameterKind.SPEED: "a speed as 512k or 50M",
-    ParameterKind.NAME: "up to 128 printable ASCII characters without space at the beginning or end",
-    ParameterKind.ADDRESSES: "one to eight IPv4 or IPv6 addresses, joined by ;",
-    ParameterKind.REALM: "up to 62 letters, digits, . _ and -",
-    ParameterKind.REALMS: "realms of letters, digits, . _ and -, joined by ; or * for any",
-    ParameterKind.DAYS: "monday to sunday, holiday and holiday_eve, joined by ;",
+    ParameterKind.SWITCH: _("S, N or, for a branch, P"),
+    ParameterKind.SPEED: _("a speed as 512k or 50M"),
+    ParameterKind.NAME: _("up to 128 printable ASCII characters without space at the beginning or end"),
+    ParameterKind.ADDRESSES: _("one to eight IPv4 or IPv6 addresses, joined by ;"),
+    ParameterKind.REALM: _("up to 62 letters, digits, . _ and -"),
+    ParameterKind.REALMS: _("realms of letters, digits, . _ and -, joined by ; or * for any"),
+    ParameterKind.DAYS: _("monday to sunday, holiday and holiday_eve, joined by ;"),
 }
 _SPEED = re.compile(r"[1-9][0-9]{0,6}[kM]")
 _NAME = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
@@ -126,71 +133,81 @@ PARAMETERS: dict[str, Parameter] = {
     for parameter in (
         # What logins get.
         Parameter(
-            "blocked_state", _SWITCH, "Blocked contracts connect in the blocked state; N: they are refused.", "N"
+            "blocked_state", _SWITCH, _("Blocked contracts connect in the blocked state; N: they are refused."), "N"
         ),
-        Parameter("let_in_awaiting_signature", _SWITCH, "Contracts that await their signature connect.", "N"),
-        Parameter("mac_bind", _SWITCH, "Logins with bind_mac P connect only from their own device.", "S"),
-        Parameter("mac_learn", _SWITCH, "Logins with auto_fill_mac P keep the first device they connect from.", "N"),
-        Parameter("nas_bind", _SWITCH, "Logins with bind_nas P connect only at their own NAS.", "S"),
-        Parameter("nas_learn", _SWITCH, "Logins with auto_fill_nas P keep the first NAS they connect at.", "N"),
-        Parameter("port_bind", _SWITCH, "Logins with bind_port P connect only at their own port or VLAN.", "S"),
-        Parameter("port_learn", _SWITCH, "Logins with auto_fill_port P keep the first port they connect at.", "N"),
-        Parameter("circuit_bind", _SWITCH, "Logins with bind_circuit P connect only on their own circuit.", "S"),
-        Parameter("circuit_learn", _SWITCH, "Logins with auto_fill_circuit P keep the first circuit they use.", "N"),
-        Parameter("blocked_upload", ParameterKind.SPEED, "Upload in the blocked state.", "64k"),
-        Parameter("blocked_download", ParameterKind.SPEED, "Download in the blocked state.", "64k"),
-        Parameter("blocked_ipv4_pool", _TEXT, "Pool of IPv4 addresses in the blocked state."),
-        Parameter("blocked_ipv6_pool", _TEXT, "Pool of IPv6 prefixes of the link in the blocked state."),
-        Parameter("blocked_delegated_ipv6_pool", _TEXT, "Pool of delegated IPv6 prefixes in the blocked state."),
-        Parameter("blocked_group", _TEXT, "Profile on the router in the blocked state, such as one without IPv6."),
-        Parameter("blocked_address_list", _TEXT, "IPv4 address list of the firewall in the blocked state."),
-        Parameter("blocked_address_list_ipv6", _TEXT, "IPv6 address list of the firewall in the blocked state."),
-        Parameter("notice_address_list", _TEXT, "IPv4 address list of who is told that a payment is late."),
-        Parameter("notice_address_list_ipv6", _TEXT, "IPv6 address list of who is told that a payment is late."),
-        Parameter("ipv4_pool", _TEXT, "Pool of IPv4 addresses where neither login nor plan names one."),
-        Parameter("ipv6_pool", _TEXT, "Pool of IPv6 prefixes of the link where neither login nor plan names one."),
-        Parameter("delegated_ipv6_pool", _TEXT, "Pool of delegated IPv6 prefixes where login and plan name none."),
-        Parameter("dns", ParameterKind.ADDRESSES, "DNS servers where the plan names none."),
+        Parameter("let_in_awaiting_signature", _SWITCH, _("Contracts that await their signature connect."), "N"),
+        Parameter("mac_bind", _SWITCH, _("Logins with bind_mac P connect only from their own device."), "S"),
+        Parameter(
+            "mac_learn", _SWITCH, _("Logins with auto_fill_mac P keep the first device they connect from."), "N"
+        ),
+        Parameter("nas_bind", _SWITCH, _("Logins with bind_nas P connect only at their own NAS."), "S"),
+        Parameter("nas_learn", _SWITCH, _("Logins with auto_fill_nas P keep the first NAS they connect at."), "N"),
+        Parameter("port_bind", _SWITCH, _("Logins with bind_port P connect only at their own port or VLAN."), "S"),
+        Parameter("port_learn", _SWITCH, _("Logins with auto_fill_port P keep the first port they connect at."), "N"),
+        Parameter("circuit_bind", _SWITCH, _("Logins with bind_circuit P connect only on their own circuit."), "S"),
+        Parameter(
+            "circuit_learn", _SWITCH, _("Logins with auto_fill_circuit P keep the first circuit they use."), "N"
+        ),
+        Parameter("blocked_upload", ParameterKind.SPEED, _("Upload in the blocked state."), "64k"),
+        Parameter("blocked_download", ParameterKind.SPEED, _("Download in the blocked state."), "64k"),
+        Parameter("blocked_ipv4_pool", _TEXT, _("Pool of IPv4 addresses in the blocked state.")),
+        Parameter("blocked_ipv6_pool", _TEXT, _("Pool of IPv6 prefixes of the link in the blocked state.")),
+        Parameter("blocked_delegated_ipv6_pool", _TEXT, _("Pool of delegated IPv6 prefixes in the blocked state.")),
+        Parameter("blocked_group", _TEXT, _("Profile on the router in the blocked state, such as one without IPv6.")),
+        Parameter("blocked_address_list", _TEXT, _("IPv4 address list of the firewall in the blocked state.")),
+        Parameter("blocked_address_list_ipv6", _TEXT, _("IPv6 address list of the firewall in the blocked state.")),
+        Parameter("notice_address_list", _TEXT, _("IPv4 address list of who is told that a payment is late.")),
+        Parameter("notice_address_list_ipv6", _TEXT, _("IPv6 address list of who is told that a payment is late.")),
+        Parameter("ipv4_pool", _TEXT, _("Pool of IPv4 addresses where neither login nor plan names one.")),
+        Parameter("ipv6_pool", _TEXT, _("Pool of IPv6 prefixes of the link where neither login nor plan names one.")),
+        Parameter("delegated_ipv6_pool", _TEXT, _("Pool of delegated IPv6 prefixes where login and plan name none.")),
+        Parameter("dns", ParameterKind.ADDRESSES, _("DNS servers where the plan names none.")),
         Parameter(
             "session_timeout_max_s",
             _NUM,
-            "Longest Session-Timeout by which the end of prepaid time is told, in seconds.",
+            _("Longest Session-Timeout by which the end of prepaid time is told, in seconds."),
             "86400",
             60,
             31_536_000,
         ),
         Parameter(
-            "strip_realms", ParameterKind.REALMS, "Realms left out of a user name that is unknown as it was typed."
+            "strip_realms", ParameterKind.REALMS, _("Realms left out of a user name that is unknown as it was typed.")
         ),
         Parameter(
-            "default_realm", ParameterKind.REALM, "Realm added to a user name that has none and is unknown as typed."
+            "default_realm",
+            ParameterKind.REALM,
+            _("Realm added to a user name that has none and is unknown as typed."),
         ),
         # What may be written, and what the runs of the ERP do.
-        Parameter("block_accents_in_logins", _SWITCH, "Names of logins have no accents.", "N"),
-        Parameter("document_required", _SWITCH, "Clients have a CPF or CNPJ.", "N"),
-        Parameter("duplicate_address_warning", _SWITCH, "A second client at one address is warned of.", "S"),
-        Parameter("password_length", _NUM, "Characters of a generated password.", "16", 12, 64),
-        Parameter("trust_unlock", _SWITCH, "Contracts with trust_unlock P may be unblocked on a promise.", "S"),
-        Parameter("trust_unlock_days", _NUM, "Longest trust unlock, in days.", "3", 1, 30),
-        Parameter("require_notice", _SWITCH, "Nobody is blocked automatically without a notice before.", "S"),
-        Parameter("days_after_notice", _NUM, "Days between the notice and an automatic block.", "15", 0, 365),
+        Parameter("block_accents_in_logins", _SWITCH, _("Names of logins have no accents."), "N"),
+        Parameter("document_required", _SWITCH, _("Clients have a CPF or CNPJ."), "N"),
+        Parameter("duplicate_address_warning", _SWITCH, _("A second client at one address is warned of."), "S"),
+        Parameter("password_length", _NUM, _("Characters of a generated password."), "16", 12, 64),
+        Parameter("trust_unlock", _SWITCH, _("Contracts with trust_unlock P may be unblocked on a promise."), "S"),
+        Parameter("trust_unlock_days", _NUM, _("Longest trust unlock, in days."), "3", 1, 30),
+        Parameter("require_notice", _SWITCH, _("Nobody is blocked automatically without a notice before."), "S"),
+        Parameter("days_after_notice", _NUM, _("Days between the notice and an automatic block."), "15", 0, 365),
         Parameter(
             "no_block_days",
             ParameterKind.DAYS,
-            "Days on which nobody is blocked automatically.",
+            _("Days on which nobody is blocked automatically."),
             "friday;saturday;sunday;holiday;holiday_eve",
         ),
-        Parameter("single_receivables_block", _SWITCH, "Receivables of no contract block, too.", "N"),
-        Parameter("inactivate_client_on_last_cancel", _SWITCH, "The last cancelled contract ends the client.", "N"),
-        Parameter("login_required_for_internet", _SWITCH, "Internet contracts are activated with a login only.", "N"),
-        Parameter("keep_plan_with_equipment", _SWITCH, "Contracts with lent equipment are not cancelled.", "N"),
+        Parameter("single_receivables_block", _SWITCH, _("Receivables of no contract block, too."), "N"),
         Parameter(
-            "delete_nas_with_cancelled_contracts", _SWITCH, "A NAS with cancelled contracts may be deleted.", "N"
+            "inactivate_client_on_last_cancel", _SWITCH, _("The last cancelled contract ends the client."), "N"
         ),
         Parameter(
-            "allow_inactive_client_with_contracts", _SWITCH, "Clients with contracts may be made inactive.", "N"
+            "login_required_for_internet", _SWITCH, _("Internet contracts are activated with a login only."), "N"
         ),
-        Parameter("allow_voluntary_suspension", _SWITCH, "Contracts may be suspended at the client's wish.", "S"),
+        Parameter("keep_plan_with_equipment", _SWITCH, _("Contracts with lent equipment are not cancelled."), "N"),
+        Parameter(
+            "delete_nas_with_cancelled_contracts", _SWITCH, _("A NAS with cancelled contracts may be deleted."), "N"
+        ),
+        Parameter(
+            "allow_inactive_client_with_contracts", _SWITCH, _("Clients with contracts may be made inactive."), "N"
+        ),
+        Parameter("allow_voluntary_suspension", _SWITCH, _("Contracts may be suspended at the client's wish."), "S"),
     )
 }
 
