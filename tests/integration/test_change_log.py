@@ -53,7 +53,7 @@ CASES = [
     ("UPDATE erp.client SET active = false", [("client", 1)]),
     ("UPDATE erp.plan SET upload = '1M' WHERE id = 2", [("plan", 2)]),
     ("UPDATE erp.branch SET time_zone = 'America/Manaus'", [("branch", 1)]),
-    ("INSERT INTO erp.parameter (id, name, value) VALUES (1, 'x', '1')", [("parameter", 1)]),
+    ("INSERT INTO erp.parameter (id, name, value) VALUES (1, 'document_required', 'N')", [("parameter", 1)]),
     ("UPDATE net.nas SET secret = 'other'", [("nas", 1)]),
     ("INSERT INTO net.router (id, nas_id, source_address) VALUES (2, 1, '192.0.2.2')", [("router", 2)]),
     ("UPDATE net.router SET armed_at = now()", [("router", 1)]),

@@ -6,6 +6,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from aaad.policy.parameters import PARAMETERS
+
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "erp-interface.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```sql(?: refused=(\w+))?\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
 GRANTS, *STEPS = EXAMPLES
@@ -78,10 +80,24 @@ ATTACKS = {  # what a program with the rights above could try, to do more than t
     "erp.check_login_accents": """
         CREATE TRIGGER evil BEFORE UPDATE ON bait FOR EACH ROW EXECUTE FUNCTION erp.check_login_accents();
     """,
-    "erp.check_document_required": """
-        CREATE TRIGGER evil BEFORE UPDATE ON bait FOR EACH ROW EXECUTE FUNCTION erp.check_document_required();
-    """,
-}
+    **{
+        function: f"CREATE TRIGGER evil BEFORE UPDATE ON bait FOR EACH ROW EXECUTE FUNCTION {function}();"
+        for function in (
+            "erp.check_document_required", "erp.keep_contract_dates", "erp.end_trust_unlock", "erp.keep_access_end",
+            "erp.tell_reach", "erp.tell_setting",
+        )
+    },
+    **{
+        function: f"""
+        CREATE TRIGGER evil AFTER UPDATE ON bait REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION {function}();
+        """
+        for function in (
+            "erp.follow_billing_type", "erp.follow_time_zone", "erp.follow_receivables", "erp.follow_contract",
+            "erp.follow_single_receivables",
+        )
+    },
+}  # fmt: skip
 BAIT = """
 CREATE TEMP TABLE evil_ran (one integer);
 CREATE TEMP TABLE bait (id integer, name text, active boolean);
@@ -92,8 +108,8 @@ INSERT INTO bait VALUES (1, 'x', true);
 async def test_no_function_that_has_our_rights_serves_a_strangers_table(connection: asyncpg.Connection):
     await connection.execute(GRANTS[1])
     definers = await connection.fetch(
-        "SELECT oid::regproc::text AS name FROM pg_proc "
-        "WHERE prosecdef AND pronamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
+        "SELECT oid::regproc::text AS name FROM pg_proc WHERE prosecdef AND prorettype = 'trigger'::regtype "
+        "AND pronamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
     )
     assert {row["name"] for row in definers} == set(ATTACKS), "each has its attack here"
     for function, attack in ATTACKS.items():
@@ -116,6 +132,15 @@ async def attacked(connection: asyncpg.Connection, attack: str, mistake: str = "
         return str(caught.value)
     finally:
         await transaction.rollback()
+
+
+async def test_a_function_with_our_rights_finds_what_it_names_in_our_schemas_only(connection: asyncpg.Connection):
+    await connection.execute("CREATE ROLE erp_writer")
+    rows = await connection.fetch(
+        "SELECT oid::regproc::text AS name, array_to_string(proconfig, ' ') AS settings FROM pg_proc "
+        "WHERE prosecdef AND pronamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
+    )
+    assert {row["settings"] for row in rows} == {"search_path=pg_catalog, pg_temp"}
 
 
 async def test_no_trigger_function_may_be_attached_by_others(connection: asyncpg.Connection):
@@ -204,12 +229,17 @@ def rows_without(rules: list[asyncpg.Record]) -> list[asyncpg.Record]:
 
 async def test_every_rule_that_the_document_names_exists(connection: asyncpg.Connection):
     await connection.execute("CREATE ROLE erp_writer")
-    named = set(re.findall(r"`((?:branch|client|plan|contract|login|parameter|history|nas)_\w+)`", DOCUMENT))
+    tables = (
+        "branch|client|plan|contract|login|parameter|history|nas|billing_type|receivable|contact|address|operator"
+    )
+    named = set(re.findall(rf"`((?:{tables})_\w+)`", DOCUMENT))
+    named -= PARAMETERS.keys() | {"operator_group", "operator_group_permission"}  # tables
     known = {row[0] for row in await connection.fetch("SELECT conname FROM pg_constraint")}
     known |= {row[0] for row in await connection.fetch("SELECT indexname FROM pg_indexes")}
     known |= {row[0] for row in await connection.fetch("SELECT column_name FROM information_schema.columns")}
     source = " ".join(
-        row[0] for row in await connection.fetch("SELECT prosrc FROM pg_proc WHERE proname ~ '^(check|guard)'")
+        row[0]
+        for row in await connection.fetch("SELECT prosrc FROM pg_proc WHERE pronamespace = 'erp'::regnamespace")
     )
     assert {
         name for name in named - known if name not in source and not name.endswith(("_changed", "_deleted"))

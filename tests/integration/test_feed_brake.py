@@ -398,7 +398,7 @@ async def test_a_resync_carries_out_what_was_accepted_while_the_node_was_down(
         await accept(dsn)
         await sql.execute("UPDATE erp.client SET active = NOT active WHERE id > 300")
         await sql.execute(
-            "INSERT INTO erp.parameter (name, value) SELECT 'p' || n, 'v' FROM generate_series(1, 120) n"
+            "INSERT INTO erp.branch (name) SELECT 'b' || n FROM generate_series(1, 120) n"
         )
     for name in ("node-a", "node-b"):
         async with running(Node(dsn, tmp_path, name=name)) as node:

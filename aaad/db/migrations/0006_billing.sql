@@ -230,13 +230,11 @@ CREATE FUNCTION erp.end_of_day(day date, of_branch integer) RETURNS timestamptz 
 
 CREATE FUNCTION erp.keep_contract_dates() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    is_blocked constant boolean := NEW.access_status IN ('CM', 'CA');
 BEGIN
     PERFORM erp.serve_only('erp.keep_contract_dates', TG_RELID, 'erp.contract');
     -- A date that the statement itself brings stays as it is.
     IF NEW.access_status <> OLD.access_status THEN
-        IF is_blocked AND NEW.blocked_at IS NOT DISTINCT FROM OLD.blocked_at THEN
+        IF NEW.access_status IN ('CM', 'CA') AND NEW.blocked_at IS NOT DISTINCT FROM OLD.blocked_at THEN
             NEW.blocked_at := now();
         ELSIF NEW.access_status = 'D' AND NEW.disabled_at IS NOT DISTINCT FROM OLD.disabled_at THEN
             NEW.disabled_at := now();
@@ -627,10 +625,12 @@ BEGIN
     END IF;
     due_on := contract.trust_unlock_used_for_due;
     -- No title as old is open any more; and if none is open at all, titles of this contract are known here.
-    is_known_paid := due_on IS NULL OR contract.oldest_open_due > due_on OR (contract.oldest_open_due IS NULL AND EXISTS (
-        SELECT FROM erp.receivable AS title
-        WHERE title.client_id = contract.client_id AND coalesce(title.contract_id, asked) = asked
-            AND title.due_on <= contract.trust_unlock_used_for_due));
+    is_known_paid := due_on IS NULL OR CASE WHEN contract.oldest_open_due IS NULL
+        THEN EXISTS (
+            SELECT FROM erp.receivable AS title
+            WHERE title.client_id = contract.client_id AND coalesce(title.contract_id, asked) = asked
+                AND title.due_on <= contract.trust_unlock_used_for_due)
+        ELSE contract.oldest_open_due > due_on END;
     SELECT answer.code, answer.reason INTO code, reason FROM (VALUES
         (1, contract.status <> 'A', 109, 'contract_inactive'),
         (2, contract.access_status IN ('A', 'FA'), 107, 'not_needed'),
@@ -869,7 +869,6 @@ BEGIN
             erp.change_text('speed_status', o.speed_status, n.speed_status),
             erp.change_text('logins_max', o.logins_max::text, n.logins_max::text),
             erp.change_text('simultaneous_max', o.simultaneous_max::text, n.simultaneous_max::text),
-            erp.change_text('cancelled_on', o.cancelled_on::text, n.cancelled_on::text),
             erp.change_hidden('cancellation_reason', o.cancellation_reason, n.cancellation_reason)) AS text
         FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
     ) AS edit WHERE text <> '';
