@@ -438,7 +438,8 @@ async def test_receivables_have_the_states_and_colours_that_operators_know(datab
     assert [tuple(row) for row in rows] == [
         ("a_vencer", "azul"), ("vence_hoje", "laranja"), ("vencido", "vermelho"),
         ("recebido_em_dia", "verde_claro"),
-        ("recebido_em_atraso", "verde_escuro"), ("renegociado", "cinza"), ("cancelado", None), ("vencido", "vermelho"),
+        ("recebido_em_atraso", "verde_escuro"), ("renegociado", "cinza"), ("cancelado", None),
+        ("vencido", "vermelho"),
     ]  # fmt: skip
     # The same instant is another day elsewhere.
     await database.execute("UPDATE erp.branch SET time_zone = 'Pacific/Kiritimati' WHERE id = 1")
