@@ -1,0 +1,130 @@
+"""The simulator's sockets: carries datagrams between a simulation and real servers until it is over.
+
+Each port of a concentrator is a socket of its own, bound to the concentrator's address and connected to its server,
+so that the kernel lets nothing through that comes from elsewhere. What cannot be sent is lost, as on a wire.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import os
+import select
+import socket
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aaad import clock
+from aaad.errors import AaadError
+from aaad.simulator.nas import Line
+from aaad.simulator.report import Report
+from aaad.simulator.request import Nas
+from aaad.simulator.simulation import Plan, Simulation
+from aaad.simulator.subscriber import Subscriber
+
+_DATAGRAM_OCTETS = 4096
+_DATAGRAMS_MAX = 64  # of one socket before the others have their turn
+_EVENTS_MAX = 256
+_BUFFER_OCTETS = 1 << 20
+_NOT_HERE = {errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT, errno.EMFILE, errno.ENETUNREACH}
+
+
+class SimulatorError(AaadError):
+    """The simulator cannot work on this machine as it was told to."""
+
+
+class Server(NamedTuple):
+    """A RADIUS server: an address and its two ports."""
+
+    address: str
+    auth_port: int
+    acct_port: int
+
+
+def simulate(
+    plan: Plan,
+    nases: Sequence[Nas],
+    subscribers: Sequence[Subscriber],
+    servers: Sequence[Server],
+    *,
+    stopping: threading.Event | None = None,
+    simulation: Simulation | None = None,
+) -> Report:
+    """Carry out a simulation until it is over; `stopping` lets nobody begin to dial any more.
+
+    A caller that wants to look into it while it runs brings the Simulation itself.
+    """
+    simulation = simulation or Simulation(plan, nases, subscribers, len(servers), os.urandom)
+    with contextlib.closing(_Sockets(simulation, servers)) as sockets:
+        while True:
+            now_s = clock.monotonic_s()
+            if stopping is not None and stopping.is_set():
+                simulation.stop()
+            simulation.advance(now_s)
+            sockets.send()
+            if simulation.is_over(now_s):
+                return simulation.finish(now_s, sockets.not_sent)
+            sockets.receive(simulation.wait_s(now_s))
+
+
+class _Sockets:
+    """The sockets of all concentrators, opened when first needed."""
+
+    def __init__(self, simulation: Simulation, servers: Sequence[Server]) -> None:
+        self.not_sent = 0
+        self._simulation = simulation
+        self._servers = servers
+        self._poll = select.epoll()
+        self._by_line: dict[Line, socket.socket] = {}
+        self._by_number: dict[int, tuple[socket.socket, Line]] = {}
+
+    def send(self) -> None:
+        """Send all that waits to be sent."""
+        outbox = self._simulation.outbox
+        while outbox:
+            line, datagram = outbox.popleft()
+            opened = self._by_line.get(line) or self._open(line)
+            try:
+                opened.send(datagram)
+            except OSError:  # nobody there, or no room: lost, as on a wire
+                self.not_sent += 1
+
+    def receive(self, wait_s: float) -> None:
+        """Wait for replies so long at most, and take what is there."""
+        for number, _ in self._poll.poll(wait_s, _EVENTS_MAX):
+            opened, line = self._by_number[number]
+            for _ in range(_DATAGRAMS_MAX):
+                try:
+                    datagram = opened.recv(_DATAGRAM_OCTETS + 1)
+                except BlockingIOError:
+                    break
+                except OSError:
+                    continue  # an earlier datagram found nobody there; the next is read in its turn
+                self._simulation.receive(line, datagram, clock.monotonic_s())
+
+    def _open(self, line: Line) -> socket.socket:
+        server, source = self._servers[line.server], line.owner.nas.source
+        family = socket.AF_INET6 if ipaddress.ip_address(server.address).version == 6 else socket.AF_INET
+        opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_OCTETS)
+            if source is not None:
+                opened.bind((source, 0))
+            opened.connect((server.address, server.acct_port if line.is_accounting else server.auth_port))
+        except OSError as error:
+            opened.close()
+            if error.errno not in _NOT_HERE:
+                raise
+            raise SimulatorError(
+                f"from {source or 'this machine'} to {server.address}: {error.strerror or error}"
+            ) from None
+        self._by_line[line] = opened
+        self._by_number[opened.fileno()] = opened, line
+        self._poll.register(opened.fileno(), select.EPOLLIN)
+        return opened
+
+    def close(self) -> None:
+        """Close all of them."""
+        for opened in self._by_line.values():
+            opened.close()
+        self._poll.close()
