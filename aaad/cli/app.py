@@ -12,6 +12,7 @@ import typer
 
 from aaad.cli.main import EXIT_NEGATIVE, EXIT_USAGE
 from aaad.cli.options import Options
+from aaad.cli.simulate_options import add_simulate
 from aaad.cli.terminal import NegativeAnswerError, Terminal
 from aaad.errors import AaadError, ConfigError
 from aaad.words import Speaker
@@ -49,6 +50,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_brake(app, terminal, _)
     _add_nas(app, terminal, _)
     _add_questions(app, terminal, _)
+    add_simulate(app, terminal, _, _end)
     return app
 
 

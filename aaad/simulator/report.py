@@ -115,6 +115,11 @@ class Report:
         return 0.0 if self.began_at_s is None or self.ended_at_s is None else self.ended_at_s - self.began_at_s
 
     @property
+    def addresses_different(self) -> int:
+        """How many different addresses were granted."""
+        return len(self._owners)
+
+    @property
     def all_methods(self) -> MethodReport:
         """The sums over all methods; latencies stay apart."""
         total = MethodReport()
@@ -186,7 +191,7 @@ class Report:
             "granted": {name: dict(values.most_common()) for name, values in self.granted.items()},
             "addresses": {
                 "granted": self.addresses_granted,
-                "different": len(self._owners),
+                "different": self.addresses_different,
                 "granted_to_two": dict(self.addresses_granted_twice.most_common()),
             },
             "refused": {name: dict(values.most_common()) for name, values in self.refused.items()},

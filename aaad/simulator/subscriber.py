@@ -9,17 +9,13 @@ from aaad.simulator.methods import Answer, Flaw, Method
 from aaad.simulator.mschap import Secret
 from aaad.simulator.packet import ACCESS_ACCEPT, Attribute, Reply
 
-MAC_FORMATS = (  # of Hotspot's radius-mac-format, and dot1x's lower-case ones
-    "XX:XX:XX:XX:XX:XX",
-    "XX-XX-XX-XX-XX-XX",
-    "XX XX XX XX XX XX",
-    "XXXXXXXXXXXX",
-    "XXXX:XXXX:XXXX",
-    "XXXXXX:XXXXXX",
-    "XXXXXX-XXXXXX",
-    "xx:xx:xx:xx:xx:xx",
-    "xx-xx-xx-xx-xx-xx",
-    "xxxxxxxxxxxx",
+# Of Hotspot's radius-mac-format, and dot1x's lower-case ones: how many digits stand together, and what between.
+_UPPER = ((2, ":"), (2, "-"), (2, " "), (12, ""), (4, ":"), (6, ":"), (6, "-"))
+_LOWER = ((2, ":"), (2, "-"), (12, ""))
+MAC_FORMATS = tuple(
+    separator.join([digit * size] * (12 // size))
+    for digit, forms in (("X", _UPPER), ("x", _LOWER))
+    for size, separator in forms
 )
 _BACK_OFF_MAX = 16  # doublings; more would only make a large number larger
 
