@@ -1,30 +1,55 @@
-"""Reply attributes, compiled once per plan, and the Class of every Accept.
+"""What a grant becomes: the attributes of an Accept, and the Class that every Accept carries.
 
-Pure. Attributes: RFC 2865, 5; RFC 2869, 5.16; Mikrotik-Rate-Limit is rx/tx as the router sees it, so upload
-stands before download. Class (rule R4.6) joins an Accept to its session on any node.
+Pure. All that grants of one kind of concentrator, plan, state, phase and branch have in common is encoded once, in a
+ReplyTemplate; a login adds its address, its extras and its ends. A grant is complete (rule R4.3): the blocked state
+says its own rate, a pool or a list, and for IPv6 a pool or a profile; nothing of the plan or login that would pass by
+them goes along. Class (rule R4.6) joins an Accept to its session on any node.
+
+Attributes: RFC 2865, 5; RFC 2548, 2.4; RFC 2869, 5.16 and 5.18; RFC 3162, 2; RFC 4818; RFC 6911; network.md 1.3, 1.4.
+Session-Timeout serves the end of prepaid time (rule R4.4): speeds that change by the clock are not ended by it.
 """
 
+from functools import lru_cache
 from hashlib import blake2s
 from hmac import compare_digest
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from aaad.policy.facts import PlanFacts
+from aaad.policy.codes import GrantState, MppePolicy
 from aaad.policy.grant import Grant
+from aaad.radius.dictionary import without_secrets
+from aaad.radius.kinds import NasKind
 from aaad.radius.packet import (
-    MIKROTIK_VENDOR,
     VALUE_SIZE_MAX,
     Attribute,
     attribute,
     integer_attribute,
     vendor_attribute,
 )
+from aaad.radius.rates import rate_attributes
 
 _SERVICE_FRAMED = 2
 _PROTOCOL_PPP = 1
-_MIKROTIK_RATE_LIMIT = 8
 _FRAMED_IP_HEADER = bytes((Attribute.FRAMED_IP_ADDRESS, 6))
+_FRAMED_ROUTE, _FRAMED_IPV6_ROUTE, _FILTER_ID = 22, 99, 11
+_FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX = 97, 123
+_MICROSOFT, _MPPE_POLICY, _MPPE_TYPES = 311, 7, 8
+# MS-MPPE-Encryption-Types is a set of bits (RFC 2548, 2.4.5): 40 bits is 2, 128 bits is 4. Who demands encryption
+# does not want the weak one.
+_MPPE_TYPES_OF = {MppePolicy.ALLOWED: 6, MppePolicy.REQUIRED: 4}
+_SESSION_TIMEOUT_SIZE = 6
+_JITTER_STEPS = 64  # a power of two
+_JITTER_MASK = _JITTER_STEPS - 1
+_INTERIM_MIN_S = 60
+_INTERIM_JITTER = 0.1  # of the interval, both ways
+_END_JITTER = 0.1  # of the time left, one way
+_END_JITTER_MAX_S = 300
+_SPREAD = 0x9E3779B1  # odd and far from a power of two: neighbouring numbers come to lie far apart
+_SPREAD_OF_ENDS = 0x85EBCA6B
+_NUMBER_MASK = 0xFFFFFFFF
+_BLOCKED, _NOTICE = int(GrantState.BLOCKED), int(GrantState.NOTICE)
 
 CLASS_VERSION = 1
 # version, slot, node, serial of the grant, login, contract, plan, fingerprint of the grant, count of leases
@@ -35,31 +60,237 @@ _CLASS_HEADER = bytes((Attribute.CLASS, CLASS_SIZE + 2))
 _pack_class = _CLASS_BODY.pack
 
 
-class PlanReply(NamedTuple):
-    """What a plan puts into an Accept, for a PPP and for any other request, and its checksum."""
+class ReplyTemplate(NamedTuple):
+    """What all grants of one kind of concentrator, plan, state, phase and branch have in common, encoded."""
 
-    ppp: bytes
-    other: bytes
+    ppp: bytes  # all of `head` and the parts below but the IPv4 pool: for a login without extras, in a PPP request
+    other: bytes  # the same for any other request
+    ipv4_pool: bytes  # for who has no address
+    interims: tuple[bytes, ...]  # Acct-Interim-Interval with each jitter
     fingerprint: int
+    session_timeout_s: int  # if not 0, its attribute ends `ppp`, `other` and `tail`
+    has_secret: bool  # so journals get a copy without it
+    # What the extras of a login may replace, and what stands around it.
+    head_ppp: bytes
+    head_other: bytes
+    address_lists: bytes
+    ipv6_pool: bytes
+    delegated_ipv6_pool: bytes
+    tail: bytes
 
 
-def compile_plan(plan: PlanFacts) -> PlanReply:
-    """Encode what a plan gives; ValueError names an attribute that does not fit."""
-    rate = f"{plan.upload}/{plan.download}".encode()
-    common = vendor_attribute(MIKROTIK_VENDOR, _MIKROTIK_RATE_LIMIT, rate)
-    for kind, seconds in (
-        (Attribute.ACCT_INTERIM_INTERVAL, plan.interim_interval_s),
-        (Attribute.SESSION_TIMEOUT, plan.session_timeout_s),
-        (Attribute.IDLE_TIMEOUT, plan.idle_timeout_s),
-    ):
-        if seconds:
-            common += integer_attribute(kind, seconds)
-    ppp = (
-        integer_attribute(Attribute.SERVICE_TYPE, _SERVICE_FRAMED)
-        + integer_attribute(Attribute.FRAMED_PROTOCOL, _PROTOCOL_PPP)
-        + common
+def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
+    """Encode what a grant has from its plan and branch; ValueError names what does not fit.
+
+    Speed and extras of the login, if the grant has any, are left to `with_extras`.
+    """
+    plan, policy, blocked = grant.plan, grant.policy, grant.state == _BLOCKED
+    ppp = integer_attribute(Attribute.SERVICE_TYPE, _SERVICE_FRAMED) + integer_attribute(
+        Attribute.FRAMED_PROTOCOL, _PROTOCOL_PPP
     )
-    return PlanReply(ppp, common, crc32(common))
+    rate = b"" if grant.extras is not None else rate_attributes(kind.rate, grant.speed)
+    lists = _state_lists(kind, grant)
+    if blocked:
+        group = policy.blocked_group
+        pools = (
+            policy.blocked_ipv4_pool or plan.ipv4_pool or policy.ipv4_pool,
+            policy.blocked_ipv6_pool,
+            policy.blocked_delegated_ipv6_pool,
+        )
+        own = b""
+    else:
+        group = plan.group
+        pools = (
+            plan.ipv4_pool or policy.ipv4_pool,
+            plan.ipv6_pool or policy.ipv6_pool,
+            plan.delegated_ipv6_pool or policy.delegated_ipv6_pool,
+        )
+        lists = _lists(kind, plan.address_list, plan.address_list_ipv6) + lists
+        own = _filters(kind, plan.filter_ids) + plan.attributes
+    tail = (
+        _texts(kind.group, group)
+        + own
+        + _dns(kind, plan.dns or policy.dns)
+        + _mppe(plan.mppe)
+        + _seconds(Attribute.IDLE_TIMEOUT, plan.idle_timeout_s)
+        + _seconds(Attribute.SESSION_TIMEOUT, plan.session_timeout_s)
+    )
+    ipv4_pool = _texts(kind.ipv4_pool, pools[0])
+    ipv6_pool = _texts(kind.ipv6_pool, pools[1])
+    delegated = _texts(kind.delegated_ipv6_pool, pools[2])
+    common = rate + lists + ipv6_pool + delegated + tail
+    return ReplyTemplate(
+        ppp=ppp + common,
+        other=common,
+        ipv4_pool=ipv4_pool,
+        interims=_interims(plan.interim_interval_s),
+        fingerprint=crc32(common + ipv4_pool + _seconds(Attribute.ACCT_INTERIM_INTERVAL, plan.interim_interval_s)),
+        session_timeout_s=plan.session_timeout_s,
+        has_secret=without_secrets(own) != own,
+        head_ppp=ppp,
+        head_other=b"",
+        address_lists=lists,
+        ipv6_pool=ipv6_pool,
+        delegated_ipv6_pool=delegated,
+        tail=tail,
+    )
+
+
+def accept_attributes(template: ReplyTemplate, grant: Grant, login_id: int, ppp: bool, now_s: float) -> bytes:
+    """Return the attributes of an Accept for a login without extras, but for Class and signatures."""
+    compiled = template.ppp if ppp else template.other
+    if grant.ends_at_s:
+        compiled = _with_end(compiled, template, grant, login_id, now_s)
+    compiled += template.interims[login_id & _JITTER_MASK]
+    if grant.ipv4:
+        return compiled + _FRAMED_IP_HEADER + grant.ipv4.to_bytes(4, "big")
+    return compiled + template.ipv4_pool
+
+
+def grant_fingerprint(template: ReplyTemplate, grant: Grant) -> int:
+    """Return a checksum of all that a grant gives: 32 bits, equal for equal grants. Of a login without extras."""
+    return (template.fingerprint ^ grant.ipv4 * _SPREAD ^ grant.ends_at_s * _SPREAD_OF_ENDS) & _NUMBER_MASK
+
+
+def with_extras(
+    kind: NasKind, template: ReplyTemplate, grant: Grant, login_id: int, ppp: bool, now_s: float
+) -> tuple[bytes, int, bool]:
+    """Return attributes and fingerprint for a login with extras, and whether a secret is among the attributes.
+
+    ValueError if something does not fit; PostgreSQL has checked it, so that is a damaged row.
+    """
+    extras = grant.extras
+    if extras is None:
+        raise ValueError("the grant has no extras")
+    rate = rate_attributes(kind.rate, grant.speed)
+    lists = template.address_lists
+    if extras.address_list or extras.address_list_ipv6:
+        lists = _lists(kind, extras.address_list, extras.address_list_ipv6) + _state_lists(kind, grant)
+    ipv6 = template.ipv6_pool
+    if extras.ipv6_prefix:
+        ipv6 = _prefix(_FRAMED_IPV6_PREFIX, extras.ipv6_prefix)
+    elif extras.ipv6_pool:
+        ipv6 = _texts(kind.ipv6_pool, extras.ipv6_pool)
+    delegated = template.delegated_ipv6_pool
+    if extras.delegated_ipv6_prefix:
+        delegated = _prefix(_DELEGATED_IPV6_PREFIX, extras.delegated_ipv6_prefix)
+    elif extras.delegated_ipv6_pool:
+        delegated = _texts(kind.delegated_ipv6_pool, extras.delegated_ipv6_pool)
+    if grant.ipv4:
+        ipv4 = _FRAMED_IP_HEADER + grant.ipv4.to_bytes(4, "big")
+    else:
+        ipv4 = _texts(kind.ipv4_pool, extras.ipv4_pool) or template.ipv4_pool
+    own = rate + lists + ipv6 + delegated + ipv4 + _routes(extras.routes) + extras.attributes
+    tail = template.tail
+    fingerprint = crc32(own + tail, template.fingerprint ^ grant.ends_at_s)
+    if grant.ends_at_s:
+        tail = _with_end(tail, template, grant, login_id, now_s)
+    head = template.head_ppp if ppp else template.head_other
+    has_secret = template.has_secret or without_secrets(extras.attributes) != extras.attributes
+    return head + own + tail + template.interims[login_id & _JITTER_MASK], fingerprint, has_secret
+
+
+def session_end_s(grant: Grant, login_id: int, now_s: float) -> int:
+    """Return in how many seconds a session that must end is told to (rule R4.4): at least 1.
+
+    Never after the end and never longer than the branch's cap. What the cap cuts short ends up to a tenth earlier, so
+    that the sessions of one morning do not all end the next; before the true end at most five minutes.
+    """
+    share = (login_id * _SPREAD & _NUMBER_MASK) / (_NUMBER_MASK + 1)
+    left_s = grant.ends_at_s - now_s
+    cap_s = grant.policy.session_timeout_max_s
+    if left_s > cap_s > 0:
+        return max(1, int(cap_s - share * _END_JITTER * cap_s))
+    return max(1, int(left_s - share * min(_END_JITTER * left_s, _END_JITTER_MAX_S)))
+
+
+def _with_end(compiled: bytes, template: ReplyTemplate, grant: Grant, login_id: int, now_s: float) -> bytes:
+    """Put the earlier of the plan's Session-Timeout and the end of prepaid time in the plan's place."""
+    seconds = session_end_s(grant, login_id, now_s)
+    if template.session_timeout_s:
+        seconds = min(seconds, template.session_timeout_s)
+        compiled = compiled[:-_SESSION_TIMEOUT_SIZE]
+    return compiled + integer_attribute(Attribute.SESSION_TIMEOUT, seconds)
+
+
+def _state_lists(kind: NasKind, grant: Grant) -> bytes:
+    policy = grant.policy
+    if grant.state == _BLOCKED:
+        return _lists(kind, policy.blocked_address_list, policy.blocked_address_list_ipv6)
+    if grant.state == _NOTICE:
+        return _lists(kind, policy.notice_address_list, policy.notice_address_list_ipv6)
+    return b""
+
+
+def _lists(kind: NasKind, ipv4: str, ipv6: str) -> bytes:
+    return _texts(kind.address_list, ipv4) + _texts(kind.address_list_ipv6, ipv6)
+
+
+def _filters(kind: NasKind, filter_ids: tuple[str, ...]) -> bytes:
+    """Return the plan's filters; none where Filter-Id means the speed."""
+    if kind.tells_rate_by_filter_id:
+        return b""
+    return b"".join(attribute(_FILTER_ID, name.encode()) for name in filter_ids)
+
+
+def _texts(which: tuple[int, int] | None, text: str) -> bytes:
+    """Return one attribute with a text; nothing for an empty one, or where the kind has no such attribute."""
+    return _one(which, text.encode()) if which is not None and text else b""
+
+
+def _one(which: tuple[int, int], value: bytes) -> bytes:
+    vendor, code = which
+    return vendor_attribute(vendor, code, value) if vendor else attribute(code, value)
+
+
+def _seconds(kind: int, seconds: int) -> bytes:
+    return integer_attribute(kind, seconds) if seconds else b""
+
+
+def _dns(kind: NasKind, servers: tuple[str, ...]) -> bytes:
+    """Return the name servers: two of IPv4 at most, as that is how many have an attribute."""
+    addresses = [ip_address(server) for server in servers]
+    ipv4 = [address for address in addresses if isinstance(address, IPv4Address)]
+    ipv6 = [address for address in addresses if not isinstance(address, IPv4Address)]
+    first_two = (_one(which, address.packed) for which, address in zip(kind.dns, ipv4, strict=False))
+    return b"".join((*first_two, *(_one(kind.dns_ipv6, address.packed) for address in ipv6)))
+
+
+def _mppe(policy: int) -> bytes:
+    if policy == MppePolicy.UNSAID:
+        return b""
+    said = MppePolicy(policy)
+    return vendor_attribute(_MICROSOFT, _MPPE_POLICY, int(said).to_bytes(4, "big")) + vendor_attribute(
+        _MICROSOFT, _MPPE_TYPES, _MPPE_TYPES_OF[said].to_bytes(4, "big")
+    )
+
+
+def _prefix(kind: int, text: str) -> bytes:
+    """Encode an IPv6 prefix: a reserved octet, its length, and as many octets as it needs (RFC 3162, 2.3)."""
+    network = IPv6Network(text)
+    size = (network.prefixlen + 7) // 8
+    return attribute(kind, bytes((0, network.prefixlen)) + network.network_address.packed[:size])
+
+
+def _routes(networks: tuple[str, ...]) -> bytes:
+    """Encode networks behind the customer's device: destination, gateway (none: the customer's own) and metric."""
+    return b"".join(
+        attribute(_FRAMED_ROUTE, f"{network} 0.0.0.0 1".encode())
+        if isinstance(network, IPv4Network)
+        else attribute(_FRAMED_IPV6_ROUTE, f"{network} :: 1".encode())
+        for network in map(ip_network, networks)
+    )
+
+
+@lru_cache(maxsize=64)
+def _interims(interval_s: int) -> tuple[bytes, ...]:
+    """Return Acct-Interim-Interval with each jitter, so that the interims of one morning do not keep in step."""
+    if not interval_s:
+        return (b"",) * _JITTER_STEPS
+    integer_attribute(Attribute.ACCT_INTERIM_INTERVAL, interval_s)  # whether it fits at all
+    factors = (1 + _INTERIM_JITTER * (2 * step / _JITTER_MASK - 1) for step in range(_JITTER_STEPS))
+    seconds = (min(max(_INTERIM_MIN_S, round(interval_s * factor)), _NUMBER_MASK) for factor in factors)
+    return tuple(integer_attribute(Attribute.ACCT_INTERIM_INTERVAL, each_s) for each_s in seconds)
 
 
 class ClassSigner:
@@ -111,17 +342,14 @@ class ClassFacts(NamedTuple):
     leases: int
 
 
-def accept_attributes(reply: PlanReply, grant: Grant, ppp: bool) -> bytes:
-    """Return the attributes of an Accept, without Class and signatures."""
-    compiled = reply.ppp if ppp else reply.other
-    if grant.ipv4:
-        return compiled + _FRAMED_IP_HEADER + grant.ipv4.to_bytes(4, "big")
-    return compiled
+def administrator_attributes(kind: NasKind, group: str) -> bytes:
+    """Return what a router administrator's Accept says of his rights (rule R2.5).
 
-
-def grant_fingerprint(reply: PlanReply, grant: Grant) -> int:
-    """Return a checksum of all that a grant gives: 32 bits, equal for equal grants."""
-    return (reply.fingerprint ^ grant.ipv4 * 0x9E3779B1) & 0xFFFFFFFF
+    ValueError where the kind has no way to say it: an Accept without it would give the router's own default.
+    """
+    if kind.administrator_group is None:
+        raise ValueError(f"{kind.name} is not told what an administrator may")
+    return _one(kind.administrator_group, kind.administrator_form.format(group).encode())
 
 
 def reject_attributes(message: str) -> bytes:

@@ -1,0 +1,143 @@
+"""What kinds of concentrators there are, and how each wants to be told what a grant gives.
+
+Pure data: whatever differs between vendors stands in a NasKind and nowhere else in the code. RouterOS and accel-ppp
+are known from their manual and source; of the others the attributes' numbers are known, how they behave is not, and
+`is_verified` says so. Rule R2.5: the look of a request for the router's own administration is data, too.
+
+No kind has an attribute for IPv6 address lists that is known: RouterOS puts only the IPv4 address into the list of
+Mikrotik-Address-List, and what keeps a blocked customer's IPv6 in is a pool or a profile (rule R4.3).
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+_SERVICE_TYPE, _CALLED_STATION_ID, _NAS_PORT_TYPE, _FRAMED_PROTOCOL = 6, 30, 61, 7
+_LOGIN, _ADMINISTRATIVE, _NAS_PROMPT = 1, 6, 7
+_PORT_VIRTUAL, _PORT_ASYNC = 5, 0
+
+
+class RateStyle(IntEnum):
+    """How a speed is told."""
+
+    NONE = 0  # by a profile's name, which is an extra attribute of the plan
+    MIKROTIK = 1  # Mikrotik-Rate-Limit, whole
+    FILTER_ID_KBIT = 2  # Filter-Id `download/upload` in kbit/s
+    HUAWEI = 3  # average and peak rates in bit/s
+    WISPR = 4  # WISPr-Bandwidth-Max-Up and -Down in bit/s
+
+
+class AttributeId(NamedTuple):
+    """Which attribute: 0 as its vendor stands for those of the RFCs."""
+
+    vendor: int
+    code: int
+
+
+class AdministrationLook(NamedTuple):
+    """How a request for the router's own administration looks (rule R2.5)."""
+
+    service_types: frozenset[int]
+    absent: tuple[int, ...] = ()  # attributes that only a subscriber's request has
+    port_types: frozenset[int] | None = None  # what NAS-Port-Type must be where there is one; None: anything
+
+    def fits(self, data: bytes, positions: Mapping[int, int]) -> bool:
+        """Tell whether a walked request asks for administration."""
+        at = positions.get(_SERVICE_TYPE)
+        if at is None or _number(data, at) not in self.service_types:
+            return False
+        if any(kind in positions for kind in self.absent):
+            return False
+        port_at = positions.get(_NAS_PORT_TYPE)
+        return self.port_types is None or port_at is None or _number(data, port_at) in self.port_types
+
+
+class NasKind(NamedTuple):
+    """One kind of concentrator."""
+
+    name: str  # as in `net.nas.kind`
+    is_verified: bool
+    rate: RateStyle
+    administration: AdministrationLook
+    ipv4_pool: AttributeId = AttributeId(0, 88)  # Framed-Pool
+    ipv6_pool: AttributeId = AttributeId(0, 100)  # Framed-IPv6-Pool
+    delegated_ipv6_pool: AttributeId = AttributeId(0, 171)  # Delegated-IPv6-Prefix-Pool
+    dns: tuple[AttributeId, ...] = (AttributeId(311, 28), AttributeId(311, 29))  # first and second
+    dns_ipv6: AttributeId = AttributeId(0, 169)  # DNS-Server-IPv6-Address
+    address_list: AttributeId | None = None
+    address_list_ipv6: AttributeId | None = None
+    group: AttributeId | None = None  # the profile of a subscriber
+    administrator_group: AttributeId | None = None  # None: its administrators cannot be told what they may
+    administrator_form: str = "{}"  # how the group stands in it
+
+    @property
+    def tells_rate_by_filter_id(self) -> bool:
+        """Whether a Filter-Id would be taken for a speed."""
+        return self.rate is RateStyle.FILTER_ID_KBIT
+
+
+_BY_SERVICE_OR_LINE = AdministrationLook(
+    frozenset((_LOGIN, _ADMINISTRATIVE, _NAS_PROMPT)), (_FRAMED_PROTOCOL,), frozenset((_PORT_VIRTUAL, _PORT_ASYNC))
+)
+_MIKROTIK_GROUP = AttributeId(14988, 3)
+
+OTHER = NasKind("other", False, RateStyle.WISPR, _BY_SERVICE_OR_LINE)
+KINDS: dict[str, NasKind] = {
+    kind.name: kind
+    for kind in (
+        NasKind(
+            "mikrotik",
+            True,
+            RateStyle.MIKROTIK,
+            AdministrationLook(
+                frozenset((_LOGIN, _ADMINISTRATIVE, _NAS_PROMPT)), (_NAS_PORT_TYPE, _CALLED_STATION_ID)
+            ),
+            delegated_ipv6_pool=AttributeId(14988, 22),
+            address_list=AttributeId(14988, 19),
+            group=_MIKROTIK_GROUP,
+            administrator_group=_MIKROTIK_GROUP,
+        ),
+        NasKind(
+            "accel_ppp",
+            True,
+            RateStyle.FILTER_ID_KBIT,
+            _BY_SERVICE_OR_LINE,  # it asks for none; whoever does in its name is refused
+            ipv6_pool=AttributeId(0, 172),  # Stateful-IPv6-Address-Pool
+        ),
+        NasKind(
+            "huawei",
+            False,
+            RateStyle.HUAWEI,
+            _BY_SERVICE_OR_LINE,
+            delegated_ipv6_pool=AttributeId(2011, 191),
+            dns=(AttributeId(2011, 135), AttributeId(2011, 136)),
+        ),
+        NasKind(
+            "juniper",
+            False,
+            RateStyle.NONE,
+            _BY_SERVICE_OR_LINE,
+            delegated_ipv6_pool=AttributeId(4874, 161),
+            dns=(AttributeId(4874, 4), AttributeId(4874, 5)),
+            administrator_group=AttributeId(2636, 1),  # Juniper-Local-User-Name: the template user
+        ),
+        NasKind(
+            "cisco",
+            False,
+            RateStyle.NONE,
+            _BY_SERVICE_OR_LINE,
+            administrator_group=AttributeId(9, 1),
+            administrator_form="shell:priv-lvl={}",  # so its groups are levels, 1 to 15
+        ),
+        OTHER,
+    )
+}
+
+
+def kind_of(name: str) -> NasKind:
+    """Return a kind by its name; of a name that this version does not know, what all have in common."""
+    return KINDS.get(name, OTHER)
+
+
+def _number(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at + 2 : at + data[at + 1]], "big")
