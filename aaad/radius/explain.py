@@ -1,7 +1,8 @@
 """The facts of a decision as the journal keeps them: how they are written down, and read again.
 
-Pure. What is stored is what the decision was made from: the login's compiled record without its secrets, and the
-request's attributes without anything that hides a password. It is never recomputed.
+Pure. What is stored is what the decision was made from and what was said: the login's compiled record without its
+secrets, the request's attributes without anything that hides or proves a password, the reply's attributes without
+session keys, and until when the same facts would have decided the same. It is never recomputed.
 """
 
 from dataclasses import dataclass
@@ -12,23 +13,25 @@ from struct import error as StructError  # noqa: N812  the library's own name sa
 from aaad.errors import AaadError, MalformedPacket
 from aaad.policy.codes import Credential, Discard, Reason
 from aaad.policy.facts import LoginFacts
+from aaad.radius.dictionary import decode as named
 from aaad.radius.packet import HEADER_SIZE, attribute, value_at, walk, without
-from aaad.replica.record import HEAD_SIZE, decode
+from aaad.replica.record import decode_public
 
-VERSION = 1
+VERSION = 2
 FLAG_SIGNED = 1
 FLAG_NAME_MASKED = 2
 FLAG_DISCARDED = 4  # the reason is a Discard
-# version, reason, credential, flags, microseconds in the queue, octets of record
-_BODY = Struct("<BBBBIB")
+# version, reason, credential, flags, microseconds in the queue, octets of the record's public part and of the reply,
+# until when it holds
+_BODY = Struct("<BBBBIHHd")
 _pack = _BODY.pack
 _QUEUED_US_MAX = 0xFFFFFFFF
 _UNKNOWN_NAME = 1 << 63
-_SECRET_LENGTH = 16
-# User-Password, CHAP-Password, CHAP-Challenge, EAP-Message, Message-Authenticator and, because MS-CHAP lives there,
-# every vendor attribute
-_SECRET_KINDS = frozenset({2, 3, 26, 60, 79, 80})
-_PASSWORD, _SIGNATURE = 2, 80
+# User-Password, CHAP-Password, CHAP-Challenge, ARAP-Password, EAP-Message, Message-Authenticator
+_SECRET_KINDS = frozenset({2, 3, 60, 70, 79, 80})
+_PASSWORD, _VENDOR_SPECIFIC, _SIGNATURE = 2, 26, 80
+_MICROSOFT = (311).to_bytes(4, "big")  # MS-CHAP lives there
+_VENDOR_AT, _VENDOR_END = 2, 6
 
 
 def subject_of_login(login_id: int) -> int:
@@ -50,8 +53,8 @@ def mask(name: bytes) -> str:
 
 def public_attributes(data: bytes, length: int, positions: dict[int, int]) -> bytes:
     """Return a request's attributes without those that prove or hide a password."""
-    if 3 in positions or 26 in positions or 60 in positions or 79 in positions:
-        return without(data, length, _SECRET_KINDS)
+    if 3 in positions or 26 in positions or 60 in positions or 79 in positions or 70 in positions:
+        return _without_secrets(data, length, _SECRET_KINDS)
     first = positions.get(_PASSWORD, length)
     second = positions.get(_SIGNATURE, length)
     if first > second:
@@ -63,18 +66,52 @@ def public_attributes(data: bytes, length: int, positions: dict[int, int]) -> by
 
 def masked_attributes(data: bytes, length: int, name: bytes) -> bytes:
     """Return a request's attributes with an unknown name masked."""
-    return attribute(1, mask(name).encode()) + without(data, length, _SECRET_KINDS | {1})
+    # Some vendors repeat the name in an attribute of their own, so none of those is kept.
+    return attribute(1, mask(name).encode()) + without(data, length, _SECRET_KINDS | {1, _VENDOR_SPECIFIC})
+
+
+def _without_secrets(data: bytes, length: int, kinds: frozenset[int]) -> bytes:
+    """Return the attributes of a walked packet but for some kinds, and for vendor attributes of Microsoft."""
+    parts = []
+    at = HEADER_SIZE
+    while at < length:
+        kind, size = data[at], data[at + 1]
+        is_microsoft = kind == _VENDOR_SPECIFIC and data[at + _VENDOR_AT : at + _VENDOR_END] == _MICROSOFT
+        if kind not in kinds and not is_microsoft:
+            parts.append(data[at : at + size])
+        at += size
+    return b"".join(parts)
 
 
 def encode(
-    reason: int, credential: int, flags: int, queued_s: float, journal_key: bytes, record: bytes, attributes: bytes
+    reason: int,
+    credential: int,
+    flags: int,
+    queued_s: float,
+    journal_key: bytes,
+    facts: bytes,
+    attributes: bytes,
+    reply: bytes = b"",
+    until_s: float = 0.0,
 ) -> bytes:
-    """Return a journal entry's body. `record` may be empty: then the login was not known."""
+    """Return a journal entry's body.
+
+    Args:
+        reason: a Reason, or with FLAG_DISCARDED a Discard.
+        credential: a Credential, 0 if none was looked at.
+        flags: FLAG_ bits.
+        queued_s: from the kernel's receipt to the decision.
+        journal_key: the router's.
+        facts: the public part of the login's record, empty if the login was not known.
+        attributes: public ones of the request.
+        reply: those of the reply, without secrets.
+        until_s: when the same facts would decide otherwise; 0: nothing was decided from facts.
+    """
     queued_us = int(queued_s * 1e6)
     if not 0 <= queued_us <= _QUEUED_US_MAX:
         queued_us = 0 if queued_us < 0 else _QUEUED_US_MAX
-    head = record[:HEAD_SIZE]
-    return _pack(VERSION, reason, credential, flags, queued_us, len(head)) + journal_key + head + attributes
+    head = _pack(VERSION, reason, credential, flags, queued_us, len(facts), len(reply), until_s)
+    return head + journal_key + facts + reply + attributes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,26 +133,28 @@ class Explanation:
     nas_port_id: str
     acct_session_id: str
     is_ppp: bool
+    reply: tuple[tuple[str, str], ...]  # names and values of what was said
+    until_s: float  # when the same facts would have decided otherwise; math.inf: never; 0: decided from no facts
 
 
 def explain(body: bytes) -> Explanation:
     """Read a journal entry's body; AaadError if it is not one of this version."""
     try:
-        version, reason, credential, flags, queued_us, head_size = _BODY.unpack_from(body)
+        version, reason, credential, flags, queued_us, facts_size, reply_size, until_s = _BODY.unpack_from(body)
         if version != VERSION:
             raise AaadError(f"a journal entry of version {version}")
         at = _BODY.size
         nas_id = int.from_bytes(body[at : at + 4], "little")
-        end = at + 5 + body[at + 4]
-        source_address = body[at + 5 : end].decode()
-        head = body[end : end + head_size]
-        if len(head) not in (0, HEAD_SIZE):
-            raise AaadError(f"a journal entry with {len(head)} octets of a login")
-        attributes = body[end + head_size :]
-        packet = bytes(HEADER_SIZE) + attributes
+        facts_at = at + 5 + body[at + 4]
+        source_address = body[at + 5 : facts_at].decode()
+        reply_at = facts_at + facts_size
+        attributes_at = reply_at + reply_size
+        if attributes_at > len(body):
+            raise AaadError("a journal entry that is cut off")
+        packet = bytes(HEADER_SIZE) + body[attributes_at:]
         positions = walk(packet, len(packet))
         discarded = bool(flags & FLAG_DISCARDED)
-        facts = decode(head + bytes(_SECRET_LENGTH)) if head else None
+        facts = decode_public(body[facts_at:reply_at]) if facts_size else None
         code = Discard(reason) if discarded else Reason(reason)
         shown_credential = Credential(credential) if credential else None
     except (StructError, IndexError, ValueError, MalformedPacket) as error:  # ValueError: text or code of no sense
@@ -132,7 +171,7 @@ def explain(body: bytes) -> Explanation:
         queued_s=queued_us / 1e6,
         nas_id=nas_id,
         source_address=source_address,
-        facts=facts._replace(nt_hash=b"", password=b"") if facts else None,
+        facts=facts,
         user_name=shown(1),
         calling_station_id=shown(31),
         called_station_id=shown(30),
@@ -140,4 +179,6 @@ def explain(body: bytes) -> Explanation:
         nas_port_id=shown(87),
         acct_session_id=shown(44),
         is_ppp=7 in positions,
+        reply=tuple(named(body[reply_at:attributes_at])),
+        until_s=until_s,
     )

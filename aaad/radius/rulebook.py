@@ -1,0 +1,130 @@
+"""The small tables, made ready for the request path: plans, parameters, administrators, and replies in templates.
+
+Pure: the offset of a zone is asked of a function that it is given. What did not change since the last load stays as
+it is compiled. A plan that cannot be encoded is told of and left out: it refuses only who has it (rule R3.1).
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from aaad.policy.codes import GrantState, SpeedPhase
+from aaad.policy.facts import PlanFacts, Speed
+from aaad.policy.grant import Grant
+from aaad.policy.parameters import GENERAL, BranchPolicy, compile_policies, parameter_problems
+from aaad.radius.kinds import NasKind, kind_of
+from aaad.radius.reply import ReplyTemplate, compile_reply
+from aaad.replica.record import AdministratorRow, BranchRow, ParameterRow, Tables
+
+TEMPLATES_MAX = 8_192
+_HOUR_S = 3_600
+
+
+class _Sources(NamedTuple):
+    """What templates and policies are made from."""
+
+    plans: list[PlanFacts]
+    parameters: list[ParameterRow]
+    branches: list[BranchRow]
+    kinds: frozenset[str]
+
+
+class Rulebook:
+    """What is granted by which rules, and how it is said. One thread only."""
+
+    def __init__(self, utc_offset_s: Callable[[str, float], int]) -> None:
+        """Know nothing yet. `utc_offset_s` tells a zone's offset at an instant; ValueError for no zone."""
+        self._utc_offset_s = utc_offset_s
+        self._sources = _Sources([], [], [], frozenset())
+        self._problems: list[str] = []
+        self._hour = 0
+        self._administrators: dict[bytes, list[AdministratorRow]] = {}
+        self._templates: dict[tuple[object, ...], ReplyTemplate] = {}
+        self.plans: dict[int, PlanFacts] = {}
+        self.general = BranchPolicy(GENERAL)
+        self.policies: dict[int, BranchPolicy] = {}  # of each branch; for any other `general`
+
+    def load(self, tables: Tables, now_s: float) -> list[str]:
+        """Take over new tables. Returns what could not be taken over, in words."""
+        administrators: dict[bytes, list[AdministratorRow]] = {}
+        for row in tables.administrators:
+            administrators.setdefault(row.name, []).append(row)
+        self._administrators = administrators
+        kinds = frozenset(row.kind for row in tables.nases)
+        sources = _Sources(tables.plans, tables.parameters, tables.branches, kinds)
+        if sources != self._sources:
+            self._sources = sources
+            self._problems = []
+            self.plans = dict(self._usable(tables.plans, kinds))
+            self._compile_policies(now_s)
+            self._problems += parameter_problems(tables.parameters)
+        return list(self._problems)
+
+    def keep_time(self, now_s: float) -> None:
+        """Now and then: the zones' offsets change with the hour, if they do."""
+        if int(now_s // _HOUR_S) != self._hour:
+            self._compile_policies(now_s)
+
+    def policy(self, branch_id: int) -> BranchPolicy:
+        """Return a branch's policy, the general one for a branch that nobody knows."""
+        return self.policies.get(branch_id, self.general)
+
+    def administrator(self, name: bytes, nas_id: int) -> AdministratorRow | None:
+        """Return the router administrator of this folded name at a NAS; who is one of it alone goes first."""
+        rows = self._administrators.get(name, [])
+        fitting = [row for row in rows if row.nas_id in (nas_id, 0)]
+        return max(fitting, key=lambda row: row.nas_id, default=None)
+
+    def template(self, kind: NasKind, grant: Grant) -> ReplyTemplate:
+        """Return what a grant's reply is made from; ValueError or OverflowError if it cannot be encoded."""
+        plan, _, state, phase, _, _, extras, policy = grant
+        key = (kind.name, plan.plan_id, state, phase, policy.branch_id, extras is None)
+        found = self._templates.get(key)
+        if found is None:
+            if len(self._templates) >= TEMPLATES_MAX:
+                self._templates.clear()
+            found = self._templates[key] = compile_reply(kind, grant)
+        return found
+
+    def is_current(self, grant: Grant) -> bool:
+        """Tell whether a grant was made by the rules that hold now."""
+        plan, policy = grant.plan, grant.policy
+        return self.plans.get(plan.plan_id) is plan and self.policy(policy.branch_id) is policy
+
+    def _usable(self, plans: Iterable[PlanFacts], kinds: Iterable[str]) -> Iterable[tuple[int, PlanFacts]]:
+        """Go through the plans whose every speed can be said to the kinds of concentrators that there are."""
+        used = [kind_of(name) for name in sorted(kinds)]
+        for plan in plans:
+            try:
+                for speed in _speeds(plan):
+                    for kind in used:
+                        compile_reply(kind, _plain_grant(plan, speed))
+            except (ValueError, OverflowError) as error:
+                self._problems.append(f"plan {plan.plan_id}: {error}")
+            else:
+                yield plan.plan_id, plan
+
+    def _compile_policies(self, now_s: float) -> None:
+        self._hour = int(now_s // _HOUR_S)
+        offsets = {}
+        for branch in self._sources.branches:
+            try:
+                offsets[branch.branch_id] = self._utc_offset_s(branch.time_zone, now_s)
+            except ValueError as error:
+                self._tell(f"branch {branch.branch_id}: {error}")
+        self.policies = compile_policies(self._sources.parameters, offsets)
+        self.general = self.policies[GENERAL]
+        self._templates.clear()
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self._problems:
+            self._problems.append(problem)
+
+
+def _speeds(plan: PlanFacts) -> list[Speed | None]:
+    """Return every speed that a plan names."""
+    phases = (phase.speed for phase in (plan.reduced, plan.turbo) if phase is not None)
+    return [plan.speed, *(speed for speed in phases if speed is not None)]
+
+
+def _plain_grant(plan: PlanFacts, speed: Speed | None) -> Grant:
+    return Grant(plan, speed, GrantState.FULL, SpeedPhase.NORMAL, 0, 0, None, BranchPolicy(GENERAL))
