@@ -2,24 +2,27 @@
 
 Pure: octets, arrival and `now` come in, a value goes out; what it learns goes into the journal and the spool's
 queue that it was given. The way of a packet is `answer` (who asks, is it whole and genuine, is it a copy) and
-`_access` (which login, is the password right, what does it get); `finish` makes the reply of both a decision
-taken at once and one that had to wait.
+`_access` (which login, is the password right, what does it get); `finish` makes the reply of a decision that had to
+wait, `_finish` that of any.
 
 Standards: RFC 2865, 2 to 5; RFC 3579, 3.2; RFC 5080, 2.2.2 (duplicates); RFC 5997 (Status-Server).
-Rules: R2.1 to R2.3, R3.1 to R3.6, R4.6.
+Rules: R2.1 to R2.3, R2.5, R3.1 to R3.6, R4.6.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+from zlib import crc32
 
 from aaad.errors import MalformedPacket, ReplicaError
-from aaad.policy.codes import Credential, Discard, LoginFlag, Reason
+from aaad.policy.codes import Credential, Discard, Reason
 from aaad.policy.decide import decide
-from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
-from aaad.radius import explain
+from aaad.radius import explain, lookup
+from aaad.radius.dictionary import without_secrets
 from aaad.radius.integrity import SecretKeys
-from aaad.radius.learned import Learned
+from aaad.radius.learned import LEARNS, Learned
+from aaad.radius.mschap import Refusals
 from aaad.radius.packet import (
     AUTHENTICATOR,
     PACKET_SIZE_MAX,
@@ -29,33 +32,45 @@ from aaad.radius.packet import (
     values,
     walk,
 )
-from aaad.radius.proof import Proof
+from aaad.radius.proof import Proof, signed_by_next
 from aaad.radius.reply import (
     ClassSigner,
-    PlanReply,
     accept_attributes,
-    compile_plan,
-    grant_fingerprint,
+    administrator_attributes,
     reject_attributes,
 )
-from aaad.radius.request import Answer, Pending, Request
+from aaad.radius.request import Answer, Pending, Proven, Request
 from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
+from aaad.radius.rulebook import Rulebook
 from aaad.radius.starts import StartWatch
-from aaad.replica.record import Tables, decode, fold_name, login_id_of
+from aaad.replica.record import (
+    HEAD_SIZE,
+    AdministratorRow,
+    Tables,
+    decode,
+    fold_name,
+    login_id_of,
+    public_part,
+)
 
 REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
 _REPLY_OVERHEAD = 20 + 18
 _ATTRIBUTES_MAX = PACKET_SIZE_MAX - _REPLY_OVERHEAD
 _GIVEN_UP = b""  # remembered as the reply of a request that is to be decided anew when its next copy comes
+_ADMINISTRATOR_REFUSALS = {
+    Credential.WRONG: Reason.WRONG_PASSWORD,
+    Credential.MISSING: Reason.PASSWORD_MISSING,
+    Credential.UNSUPPORTED: Reason.METHOD_UNSUPPORTED,
+}
 _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name, for the two made per request
 _BACKLOG_S = 0.1  # older than this on receipt, requests are piling up
 _BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what one process can answer
 _EMPTY = 2  # octets of an attribute without a value
 _DISCARDS_TO_JOURNAL_PER_S = 20
 # Plain integers: looking up a member of an enum costs more than the comparison.
-_USER_NAME, _FRAMED_PROTOCOL, _CALLING_STATION_ID, _NAS_IDENTIFIER = 1, 7, 31, 32
-_USER_PASSWORD, _PROXY_STATE, _ACCT_SESSION_ID, _MESSAGE_AUTHENTICATOR = 2, 33, 44, 80
-_LEARN_MAC = int(LoginFlag.LEARN_MAC)
+_USER_NAME, _USER_PASSWORD, _SERVICE_TYPE, _FRAMED_PROTOCOL, _VENDOR_SPECIFIC = 1, 2, 6, 7, 26
+_NAS_IDENTIFIER, _PROXY_STATE, _ACCT_SESSION_ID, _MESSAGE_AUTHENTICATOR = 32, 33, 44, 80
+_SERVICE_FRAMED = b"\0\0\0\2"
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
 _ACCEPT, _REJECT = int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT)
 
@@ -69,6 +84,9 @@ class Logins(Protocol):
 
     def login(self, key: bytes) -> bytes | None:
         """Return the record under a folded name."""
+
+    def login_by_mac(self, mac: bytes) -> bytes | None:
+        """Return the record of the login that authenticates by this device's address."""
 
 
 class Recorder(Protocol):
@@ -103,6 +121,7 @@ class AccessPath:
         slot: int,
         first_serial: int,
         reject_messages: Mapping[Reason, str],
+        utc_offset_s: Callable[[str, float], int],
         must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
     ) -> None:
         """Wire the path.
@@ -117,6 +136,7 @@ class AccessPath:
             slot: number of this process among the node's radius processes.
             first_serial: where grants are counted from; never reused by this slot of this node.
             reject_messages: what the customer's device is told, by reason (rule R3.5).
+            utc_offset_s: tells the offset of a zone at an instant.
             must_wait: tells which grants need something that is not in the replica.
         """
         self._logins = logins
@@ -124,14 +144,15 @@ class AccessPath:
         self._peers = neighbourhood.peers
         self._journal = journal
         self._learned = learned
-        self._proof = Proof(neighbourhood, learned)
+        self._proof = Proof(neighbourhood, learned, first_salt=first_serial)
         self._cells = cells
         self._decided_at = decided_at
         self._slot = slot
         self._rejects = {reason: reject_attributes(reject_messages.get(reason, "")) for reason in Reason}
+        self._refusals = Refusals(reject_messages)
+        self._rules = Rulebook(utc_offset_s)
         self._must_wait = must_wait
         self.starts = StartWatch()
-        self._plans: dict[int, tuple[PlanFacts, PlanReply]] = {}
         self._signer = ClassSigner(b"", node=0, slot=slot, serial=first_serial)  # nothing is granted before load()
         self._loaded = False
         self._name_key = b""
@@ -142,14 +163,7 @@ class AccessPath:
 
     def load(self, tables: Tables, now_s: float) -> list[str]:
         """Take over new tables. Returns what could not be taken over, in words."""
-        problems = []
-        plans: dict[int, tuple[PlanFacts, PlanReply]] = {}
-        for plan in tables.plans:
-            try:
-                plans[plan.plan_id] = (plan, compile_plan(plan))
-            except (ValueError, OverflowError) as error:
-                problems.append(f"plan {plan.plan_id}: {error}")
-        self._plans = plans
+        problems = self._rules.load(tables, now_s)
         problems += self._hood.load(tables.nases, tables.routers, now_s)
         if not self._loaded or (tables.class_key, tables.node_number) != (self._name_key, self._signer.node):
             self._loaded = True
@@ -204,12 +218,24 @@ class AccessPath:
 
     def _access(self, request: Request, now_s: float) -> Answer:
         """Find the login, verify the password, decide."""
-        data = request.data
-        at = request.positions.get(_USER_NAME, 0)
+        data, positions = request.data, request.positions
+        nas = request.router.nas
+        at = positions.get(_USER_NAME, 0)
         name = data[at + 2 : at + data[at + 1]] if at else b""
         if not name:
             return self._refuse_name(request, name, Reason.NAME_INVALID, now_s)
-        record = self._logins.login(fold_name(name))
+        folded = fold_name(name)
+        at = positions.get(_SERVICE_TYPE, 0)
+        is_administration = (
+            at and data[at + 2 : at + 6] != _SERVICE_FRAMED and nas.kind.administration.fits(data, positions)
+        )
+        if is_administration:
+            administrator = self._rules.administrator(folded, nas.nas_id)
+            if administrator is not None:
+                return self._administer(request, folded, administrator, now_s)
+        record = self._logins.login(folded)
+        if record is None:
+            record = lookup.find_otherwise(self._logins, folded, self._rules.policy(nas.branch_id))
         if record is None:
             if not self._logins.complete:
                 return Discard.NO_REPLICA
@@ -217,43 +243,61 @@ class AccessPath:
         try:
             login = decode(record)
         except ReplicaError:
-            return self._refuse_damaged(request, login_id_of(record), now_s)
-        credential, keys = self._proof.credential(request, login, now_s)
-        plan = self._plans.get(login.plan_id)
-        decision = decide(login, plan[0] if plan else None, credential)
+            return self._refuse_login(request, login_id_of(record), b"", Reason.RECORD_DAMAGED, now_s)
+        if is_administration:  # rule R2.5: no password of a customer opens a router
+            reason = Reason.NOT_FOR_ROUTER_ADMINISTRATION
+            return self._refuse_login(request, login.login_id, public_part(record), reason, now_s)
+        proven = self._proof.credential(request, login, now_s)
+        rules = self._rules
+        policy = rules.policies.get(login.branch_id) or rules.general
+        decision = decide(login, rules.plans, policy, proven.credential, request, now_s)
         if self._must_wait is not None and decision.grant and self._must_wait(login, decision.grant):
             self._remember(request, None)
-            return Pending(request, keys, login, record, credential, decision)
-        return self.finish(request, keys, login, record, credential, decision, now_s)
+            return Pending(request, proven, login, record, decision)
+        return self._finish(request, proven, login, record, decision, now_s)
 
     def finish(
-        self,
-        request: Request,
-        keys: SecretKeys,
-        login: LoginFacts,
-        record: bytes,
-        credential: Credential,
-        decision: Decision,
-        now_s: float,
+        self, request: Request, proven: Proven, login: LoginFacts, record: bytes, decision: Decision, now_s: float
+    ) -> bytes:
+        """Make the reply of a decision that had to wait; if the rules changed meanwhile, by those of now."""
+        rules, grant = self._rules, decision.grant
+        if grant is not None and not rules.is_current(grant):
+            policy = rules.policy(login.branch_id)
+            decision = decide(login, rules.plans, policy, proven.credential, request, now_s)
+            if decision.grant is not None and decision.grant.state == grant.state:
+                decision = decision._replace(grant=decision.grant._replace(ipv4=grant.ipv4))
+        return self._finish(request, proven, login, record, decision, now_s)
+
+    def _finish(
+        self, request: Request, proven: Proven, login: LoginFacts, record: bytes, decision: Decision, now_s: float
     ) -> bytes:
         """Make, sign and remember the reply of a decision; write down what was decided and why."""
-        reason, grant, _ = decision
-        router = request.router
-        plan = self._plans.get(login.plan_id)
-        if grant is not None and plan is None:  # it went while the request waited
-            reason, grant = Reason.PLAN_MISSING, None
-        if grant is None or plan is None:
-            code, attributes = _REJECT, self._rejects[reason]
-        else:
-            code, attributes = _ACCEPT, self._grant_attributes(request, login, plan[1], grant)
-        if _PROXY_STATE in request.positions:
-            states = _proxy_states(request)
-            if grant is not None and len(attributes) + len(states) > _ATTRIBUTES_MAX:
-                reason, grant = Reason.REPLY_TOO_LONG, None
-                code, attributes = _REJECT, self._rejects[reason]
-            attributes = _joined(attributes, states)
-        data = request.data
-        reply = keys.signed_reply(code, data[1], request.authenticator, attributes)
+        reason, grant, until_s = decision
+        data, positions, router = request.data, request.positions, request.router
+        states = _proxy_states(request) if _PROXY_STATE in positions else b""
+        code, said = _REJECT, b""
+        if grant is not None:
+            said, kept, problem = self._grant_attributes(request, proven, login, grant, now_s)
+            if problem is None and len(said) + len(states) > _ATTRIBUTES_MAX:
+                problem = Reason.REPLY_TOO_LONG
+            if problem is None:
+                code = _ACCEPT
+                router.statistics.granted += 1
+                at = positions.get(_ACCT_SESSION_ID, 0)
+                if at:
+                    is_proven = request.keys is not None or _USER_PASSWORD in positions
+                    self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven=is_proven)
+                if login.flags & LEARNS:
+                    self._learned.bindings_seen(login, grant.policy, request, now_s)
+            else:
+                reason = problem
+        if code == _REJECT:
+            said, kept = self._reject_attributes(request, reason)
+            router.statistics.refused += 1
+            self._learned.login_refused(login.login_id, reason, now_s)
+        if states:
+            said = _joined(said, states)
+        reply = proven.keys.signed_reply(code, data[1], request.authenticator, said)
         request.peer.remembered[data[1]] = _new_tuple(Remembered, (request.authenticator, reply, request.arrived_s))
         self._cells[self._decided_at[reason]] += 1
         self._journal.append(
@@ -261,26 +305,16 @@ class AccessPath:
             now_s,
             explain.encode(
                 reason,
-                credential,
+                proven.credential,
                 request.keys is not None,
                 now_s - request.arrived_s,
                 router.journal_key,
-                record,
-                explain.public_attributes(data, request.length, request.positions),
+                record[:HEAD_SIZE] if login.extras is None else public_part(record),
+                explain.public_attributes(data, request.length, positions),
+                kept,
+                until_s,
             ),
         )
-        if grant is None:
-            router.statistics.refused += 1
-            self._learned.login_refused(login.login_id, reason, now_s)
-        else:
-            router.statistics.granted += 1
-            at = request.positions.get(_ACCT_SESSION_ID, 0)
-            if at:
-                is_proven = request.keys is not None or _USER_PASSWORD in request.positions
-                self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven=is_proven)
-            if login.flags & _LEARN_MAC and _CALLING_STATION_ID in request.positions:
-                calling = value_at(data, request.positions[_CALLING_STATION_ID])
-                self._learned.device_seen(login.login_id, calling, now_s)
         return reply
 
     def is_awaited(self, request: Request) -> bool:
@@ -338,7 +372,7 @@ class AccessPath:
                         explain.FLAG_DISCARDED,
                         0.0,
                         router.journal_key,
-                        record if _is_readable(record) else b"",
+                        public_part(record) if _is_readable(record) else b"",
                         explain.public_attributes(data, length, positions),
                     ),
                 )
@@ -380,79 +414,119 @@ class AccessPath:
             router.doubt(copy.first_arrival_s, resent=1)
         if signed or len(router.nas.keys) == 1:
             return copy.reply
-        code, identifier = copy.reply[0], copy.reply[1]
-        versions = [
-            keys.signed_reply(code, identifier, copy.authenticator, copy.reply[_REPLY_OVERHEAD:])
-            for keys in router.nas.keys
-        ]
-        used = versions.index(copy.reply) if copy.reply in versions else -1
-        reply = versions[(used + 1) % len(versions)]
+        reply = signed_by_next(copy.reply, copy.authenticator, router.nas.keys)
         peer.remembered[data[1]] = copy._replace(reply=reply)
         return reply
 
     # --- what is said -------------------------------------------------------------------------------------------
 
-    def _grant_attributes(self, request: Request, login: LoginFacts, compiled: PlanReply, grant: Grant) -> bytes:
-        return self._signer.class_attribute(
-            login.login_id, login.contract_id, login.plan_id, grant_fingerprint(compiled, grant)
-        ) + accept_attributes(compiled, grant, _FRAMED_PROTOCOL in request.positions)
+    def _grant_attributes(
+        self, request: Request, proven: Proven, login: LoginFacts, grant: Grant, now_s: float
+    ) -> tuple[bytes, bytes, Reason | None]:
+        """Return what an Accept says and what a journal keeps of it; a reason if it cannot be said.
+
+        A journal keeps no secret, and no Class, which says what the facts say.
+        What cannot be encoded was checked when it was written: so it is a damaged row, of this login alone.
+        """
+        kind, is_ppp = request.router.nas.kind, _FRAMED_PROTOCOL in request.positions
+        try:
+            said, fingerprint, has_secret = accept_attributes(
+                kind, self._rules.template(kind, grant), grant, login.login_id, is_ppp, now_s
+            )
+        except (ValueError, OverflowError):
+            return b"", b"", Reason.RECORD_DAMAGED
+        said = self._signer.class_attribute(login.login_id, login.contract_id, grant.plan.plan_id, fingerprint) + said
+        kept = without_secrets(said) if has_secret else said
+        if proven.mschap is not None:
+            said += self._proof.success_attributes(request, proven, with_keys=True)
+        return said, kept, None
+
+    def _reject_attributes(self, request: Request, reason: Reason) -> tuple[bytes, bytes]:
+        """Return what a Reject says, and of that what a journal may keep: no octets of MS-CHAP."""
+        said = self._rejects[reason]
+        if _VENDOR_SPECIFIC in request.positions:
+            return said + self._refusals.attribute(request.data, request.length, reason), said
+        return said, said
+
+    def _administer(self, request: Request, name: bytes, administrator: AdministratorRow, now_s: float) -> bytes:
+        """Answer a router administrator (rule R2.5): his group, and nothing of what a subscriber gets."""
+        proven = self._proof.administrator(request, administrator, now_s)
+        reason = _ADMINISTRATOR_REFUSALS.get(proven.credential, Reason.GRANTED_ROUTER_ADMINISTRATOR)
+        said = b""
+        if reason.is_grant:
+            try:
+                said = administrator_attributes(request.router.nas.kind, administrator.group)
+            except ValueError:
+                reason = Reason.NOT_FOR_ROUTER_ADMINISTRATION
+        if reason.is_grant:
+            code, kept = _ACCEPT, said
+            said = self._signer.class_attribute(0, 0, 0, crc32(said)) + said
+            said += self._proof.success_attributes(request, proven, with_keys=False)
+            request.router.statistics.granted += 1
+        else:
+            code, (said, kept) = _REJECT, self._reject_attributes(request, reason)
+            request.router.statistics.refused += 1
+            self._learned.name_refused(request.router, reason, name, now_s)
+        self._note(request, explain.subject_of_name(name, self._name_key), reason, proven.credential, kept, now_s)
+        return self._signed(request, proven.keys, code, said, reason)
 
     def _refuse_name(self, request: Request, name: bytes, reason: Reason, now_s: float) -> bytes:
         """Refuse a request whose login is not known."""
-        reply = self._reject(request, reason)
         self._learned.name_refused(request.router, reason, name, now_s)
-        self._journal.append(
-            explain.subject_of_name(fold_name(name), self._name_key),
-            now_s,
-            explain.encode(
-                reason,
-                0,
-                explain.FLAG_NAME_MASKED | (request.keys is not None),
-                now_s - request.arrived_s,
-                request.router.journal_key,
-                b"",
-                explain.masked_attributes(request.data, request.length, name),
-            ),
-        )
-        return reply
+        said, kept = self._reject_attributes(request, reason)
+        subject = explain.subject_of_name(fold_name(name), self._name_key)
+        self._note(request, subject, reason, 0, kept, now_s, unknown_name=name)
+        request.router.statistics.refused += 1
+        return self._signed(request, request.keys or request.router.proven, _REJECT, said, reason)
 
-    def _refuse_damaged(self, request: Request, login_id: int, now_s: float) -> bytes:
-        """Refuse a known login whose record cannot be read: a permanent fault of this login (rule R3.1)."""
-        reason = Reason.RECORD_DAMAGED
-        reply = self._reject(request, reason)
+    def _refuse_login(self, request: Request, login_id: int, facts: bytes, reason: Reason, now_s: float) -> bytes:
+        """Refuse a known login before its password was looked at, as for a permanent fault of it (rule R3.1)."""
         self._learned.login_refused(login_id, reason, now_s)
-        self._journal.append(
-            login_id,
-            now_s,
-            explain.encode(
-                reason,
-                0,
-                request.keys is not None,
-                now_s - request.arrived_s,
-                request.router.journal_key,
-                b"",
-                explain.public_attributes(request.data, request.length, request.positions),
-            ),
-        )
-        return reply
+        said, kept = self._reject_attributes(request, reason)
+        self._note(request, login_id, reason, 0, kept, now_s, facts=facts)
+        request.router.statistics.refused += 1
+        return self._signed(request, request.keys or request.router.proven, _REJECT, said, reason)
 
-    def _reject(self, request: Request, reason: Reason) -> bytes:
-        """Make, sign, remember and count the Reject of a request without facts of its login."""
-        attributes = self._rejects[reason]
+    def _signed(self, request: Request, keys: SecretKeys, code: int, said: bytes, reason: Reason) -> bytes:
+        """Sign, remember and count a reply that was made without facts of a login."""
         if _PROXY_STATE in request.positions:
-            attributes = _joined(attributes, _proxy_states(request))
-        keys = request.keys or request.router.proven
-        reply = keys.signed_reply(_REJECT, request.data[1], request.authenticator, attributes)
+            said = _joined(said, _proxy_states(request))
+        reply = keys.signed_reply(code, request.data[1], request.authenticator, said)
         self._remember(request, reply)
         self._cells[self._decided_at[reason]] += 1
-        request.router.statistics.refused += 1
         return reply
+
+    def _note(
+        self,
+        request: Request,
+        subject: int,
+        reason: Reason,
+        credential: int,
+        kept: bytes,
+        now_s: float,
+        *,
+        facts: bytes = b"",
+        unknown_name: bytes | None = None,
+    ) -> None:
+        """Write down a decision that was made without facts of a login, or without all of them."""
+        data, length = request.data, request.length
+        flags = explain.FLAG_SIGNED if request.keys is not None else 0
+        if unknown_name is None:
+            attributes = explain.public_attributes(data, length, request.positions)
+        else:
+            flags |= explain.FLAG_NAME_MASKED
+            attributes = explain.masked_attributes(data, length, unknown_name)
+        queued_s = now_s - request.arrived_s
+        key = request.router.journal_key
+        body = explain.encode(reason, credential, flags, queued_s, key, facts, attributes, kept)
+        self._journal.append(subject, now_s, body)
 
     def tick(self, now_s: float) -> None:
         """Once a second: forget what no NAS asks for any more, and begin the second's allowances anew."""
         self._hood.forget_idle(now_s, REPLY_TTL_S)
         self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
         self._asked_in_backlog.clear()
+        self._rules.keep_time(now_s)
 
 
 def _proxy_states(request: Request) -> bytes:

@@ -7,7 +7,9 @@ Everything is bounded; what finds no room is counted.
 
 from itertools import islice
 
-from aaad.policy.codes import Reason
+from aaad.policy.codes import LoginFlag, Reason
+from aaad.policy.facts import Asked, LoginFacts
+from aaad.policy.parameters import BranchPolicy
 from aaad.radius.explain import mask
 from aaad.radius.routers import Router
 from aaad.spool.records import (
@@ -24,8 +26,22 @@ RECORDS_MAX = 10_000
 REFUSALS_MAX = 100_000
 TAKE_MAX = 4_000  # counts given out at a time: a blocking day must not pause the answers
 _SAMPLE_MAX = 5
-_MAC_DIGITS = 12
-_SEPARATORS = str.maketrans("", "", ":-. ")
+_MAC_OCTETS = 6
+_MAC_LEARN, _MAC_LEARN_DEFAULT = int(LoginFlag.MAC_LEARN), int(LoginFlag.MAC_LEARN_DEFAULT)
+_NAS_LEARN, _NAS_LEARN_DEFAULT = int(LoginFlag.NAS_LEARN), int(LoginFlag.NAS_LEARN_DEFAULT)
+_PORT_LEARN, _PORT_LEARN_DEFAULT = int(LoginFlag.PORT_LEARN), int(LoginFlag.PORT_LEARN_DEFAULT)
+_CIRCUIT_LEARN, _CIRCUIT_LEARN_DEFAULT = int(LoginFlag.CIRCUIT_LEARN), int(LoginFlag.CIRCUIT_LEARN_DEFAULT)
+LEARNS = (
+    _MAC_LEARN
+    | _MAC_LEARN_DEFAULT
+    | _NAS_LEARN
+    | _NAS_LEARN_DEFAULT
+    | _PORT_LEARN
+    | _PORT_LEARN_DEFAULT
+    | _CIRCUIT_LEARN
+    | _CIRCUIT_LEARN_DEFAULT
+)
+"""Flags of logins of which something may have to be learned."""
 
 
 class _NameRefusals:
@@ -94,12 +110,21 @@ class Learned:
         if len(refusals.sample) < _SAMPLE_MAX:
             refusals.sample.add(mask(name))
 
-    def device_seen(self, login_id: int, calling_station_id: bytes, now_s: float) -> None:
-        """Tell of the device of a login whose device is to be filled in automatically."""
-        digits = calling_station_id.decode("ascii", "replace").translate(_SEPARATORS).upper()
-        if len(digits) == _MAC_DIGITS and all(digit in "0123456789ABCDEF" for digit in digits):
-            mac = ":".join(digits[at : at + 2] for at in range(0, _MAC_DIGITS, 2))
-            self._add(BindingLearned(login_id, "mac", mac, now_s))
+    def bindings_seen(self, login: LoginFacts, policy: BranchPolicy, asked: Asked, now_s: float) -> None:
+        """Tell of what is to be filled in by itself for a login that was let in: device, NAS, port and circuit.
+
+        The flags say so only while there is none yet. What the request does not say is learned another time.
+        """
+        for always, by_default, is_default, kind in (
+            (_MAC_LEARN, _MAC_LEARN_DEFAULT, policy.mac_learn, "mac"),
+            (_NAS_LEARN, _NAS_LEARN_DEFAULT, policy.nas_learn, "nas"),
+            (_PORT_LEARN, _PORT_LEARN_DEFAULT, policy.port_learn, "port"),
+            (_CIRCUIT_LEARN, _CIRCUIT_LEARN_DEFAULT, policy.circuit_learn, "circuit"),
+        ):
+            if login.flags & always or (is_default and login.flags & by_default):
+                value = _seen(kind, asked)
+                if value:
+                    self._add(BindingLearned(login.login_id, kind, value, now_s))
 
     def take(self, *, everything: bool = False) -> list[Record]:
         """Return what is to be written now.
@@ -121,3 +146,16 @@ class Learned:
                 NameRefused(nas_id, source_address, identifier, reason.label, minute, refusals.count, sample)
             )
         return records
+
+
+def _seen(kind: str, asked: Asked) -> str:
+    """Return what a request says of one kind of binding, as PostgreSQL writes it; empty if it says nothing."""
+    match kind:
+        case "mac":
+            return asked.mac.to_bytes(_MAC_OCTETS, "big").hex(":").upper() if asked.mac else ""
+        case "nas":
+            return str(asked.nas_id) if asked.nas_id else ""
+        case "port":
+            return asked.port_id
+        case _:
+            return asked.circuit_id

@@ -145,6 +145,21 @@ def values(data: bytes, length: int, kind: int) -> list[bytes]:
     return found
 
 
+def vendor_values(data: bytes, length: int, vendor: int, code: int) -> list[bytes]:
+    """Return every value of one attribute of a vendor; what does not have the form of RFC 2865, 5.26 has none."""
+    found = []
+    header = vendor.to_bytes(4, "big")
+    for octets in values(data, length, Attribute.VENDOR_SPECIFIC):
+        if octets[:4] != header:
+            continue
+        at = 4
+        while at + 1 < len(octets) and 2 <= octets[at + 1] <= len(octets) - at:
+            if octets[at] == code:
+                found.append(value_at(octets, at))
+            at += octets[at + 1]
+    return found
+
+
 def without(data: bytes, length: int, kinds: frozenset[int]) -> bytes:
     """Return the attributes of a walked packet, leaving out some kinds."""
     parts = []

@@ -10,7 +10,6 @@ another that fits.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from aaad.policy.codes import Credential, Discard, LoginFlag
 from aaad.policy.facts import LoginFacts
@@ -20,7 +19,7 @@ from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
 from aaad.radius.lookup import mac_of
 from aaad.radius.packet import value_at
 from aaad.radius.password import verify_chap, verify_pap
-from aaad.radius.request import Request
+from aaad.radius.request import Proven, Request
 from aaad.radius.routers import Neighbourhood, Router
 from aaad.replica.record import AdministratorRow
 
@@ -34,14 +33,6 @@ _RIGHT = Credential.RIGHT
 _BEHIND_SIGNATURES = 38  # where a reply's attributes begin behind header and Message-Authenticator
 _SALTS_PER_REPLY = 2
 _new_tuple = tuple.__new__
-
-
-class Proven(NamedTuple):
-    """What a request's proof of the password came to."""
-
-    credential: Credential
-    keys: SecretKeys  # which secret signs the reply
-    mschap: mschap.Verified | None  # what the reply to a right MS-CHAP response is made from
 
 
 class Proof:

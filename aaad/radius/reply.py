@@ -18,6 +18,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from aaad.policy.codes import GrantState, MppePolicy
+from aaad.policy.facts import LoginExtras
 from aaad.policy.grant import Grant
 from aaad.radius.dictionary import without_secrets
 from aaad.radius.kinds import NasKind
@@ -47,7 +48,6 @@ _INTERIM_JITTER = 0.1  # of the interval, both ways
 _END_JITTER = 0.1  # of the time left, one way
 _END_JITTER_MAX_S = 300
 _SPREAD = 0x9E3779B1  # odd and far from a power of two: neighbouring numbers come to lie far apart
-_SPREAD_OF_ENDS = 0x85EBCA6B
 _NUMBER_MASK = 0xFFFFFFFF
 _BLOCKED, _NOTICE = int(GrantState.BLOCKED), int(GrantState.NOTICE)
 
@@ -82,7 +82,7 @@ class ReplyTemplate(NamedTuple):
 def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
     """Encode what a grant has from its plan and branch; ValueError names what does not fit.
 
-    Speed and extras of the login, if the grant has any, are left to `with_extras`.
+    Of a login with extras the speed may be its own: `accept_attributes` encodes it.
     """
     plan, policy, blocked = grant.plan, grant.policy, grant.state == _BLOCKED
     ppp = integer_attribute(Attribute.SERVICE_TYPE, _SERVICE_FRAMED) + integer_attribute(
@@ -136,32 +136,36 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
     )
 
 
-def accept_attributes(template: ReplyTemplate, grant: Grant, login_id: int, ppp: bool, now_s: float) -> bytes:
-    """Return the attributes of an Accept for a login without extras, but for Class and signatures."""
-    compiled = template.ppp if ppp else template.other
-    if grant.ends_at_s:
-        compiled = _with_end(compiled, template, grant, login_id, now_s)
-    compiled += template.interims[login_id & _JITTER_MASK]
-    if grant.ipv4:
-        return compiled + _FRAMED_IP_HEADER + grant.ipv4.to_bytes(4, "big")
-    return compiled + template.ipv4_pool
-
-
-def grant_fingerprint(template: ReplyTemplate, grant: Grant) -> int:
-    """Return a checksum of all that a grant gives: 32 bits, equal for equal grants. Of a login without extras."""
-    return (template.fingerprint ^ grant.ipv4 * _SPREAD ^ grant.ends_at_s * _SPREAD_OF_ENDS) & _NUMBER_MASK
-
-
-def with_extras(
+def accept_attributes(
     kind: NasKind, template: ReplyTemplate, grant: Grant, login_id: int, ppp: bool, now_s: float
 ) -> tuple[bytes, int, bool]:
-    """Return attributes and fingerprint for a login with extras, and whether a secret is among the attributes.
+    """Return an Accept's attributes but for Class and signatures, their checksum, and whether a secret is among them.
 
-    ValueError if something does not fit; PostgreSQL has checked it, so that is a damaged row.
+    The checksum has 32 bits and is equal for equal grants. ValueError if something of a login's extras does not fit;
+    PostgreSQL has checked it, so that is a damaged row.
     """
-    extras = grant.extras
-    if extras is None:
-        raise ValueError("the grant has no extras")
+    ipv4, ends_at_s = grant.ipv4, grant.ends_at_s
+    if grant.extras is not None:
+        return _with_extras(kind, template, grant, grant.extras, login_id, ppp, now_s)
+    compiled = template.ppp if ppp else template.other
+    fingerprint = template.fingerprint ^ ipv4
+    if ends_at_s:
+        compiled = _with_end(compiled, template, grant, login_id, now_s)
+        fingerprint ^= ends_at_s * _SPREAD & _NUMBER_MASK
+    compiled += template.interims[login_id & _JITTER_MASK]
+    compiled += _FRAMED_IP_HEADER + ipv4.to_bytes(4, "big") if ipv4 else template.ipv4_pool
+    return compiled, fingerprint, template.has_secret
+
+
+def _with_extras(
+    kind: NasKind,
+    template: ReplyTemplate,
+    grant: Grant,
+    extras: LoginExtras,
+    login_id: int,
+    ppp: bool,
+    now_s: float,
+) -> tuple[bytes, int, bool]:
     rate = rate_attributes(kind.rate, grant.speed)
     lists = template.address_lists
     if extras.address_list or extras.address_list_ipv6:

@@ -1,6 +1,7 @@
 """One Access-Request on its way: what the steps of the path hand to each other.
 
-Pure values. NamedTuples, because the path makes one of each per request.
+Pure values. NamedTuples, because the path makes one of each per request. What only some decisions read of a request
+(`Asked` of the policy) is read from its octets when it is asked for, and costs nothing before.
 """
 
 from typing import NamedTuple
@@ -9,7 +10,16 @@ from aaad.policy.codes import Credential, Discard
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.lookup import mac_number
+from aaad.radius.mschap import Verified
+from aaad.radius.packet import value_at, vendor_values
 from aaad.radius.routers import Peer, Router, Source
+
+_CALLING_STATION_ID, _NAS_PORT_ID, _VENDOR_SPECIFIC = 31, 87, 26
+_AGENT_CIRCUIT_IDS = (
+    (2352, 97),
+    (3561, 1),
+)  # of Redback, as RouterOS sends it, and of the ADSL Forum (RFC 4679, 3.3.1)
 
 
 class Request(NamedTuple):
@@ -25,15 +35,48 @@ class Request(NamedTuple):
     keys: SecretKeys | None  # what a verified Message-Authenticator proved, None when there was none
     arrived_s: float  # of its first copy, Unix seconds
 
+    @property
+    def nas_id(self) -> int:
+        """The NAS entry that asks."""
+        return self.router.nas.nas_id
+
+    @property
+    def mac(self) -> int:
+        """The customer's device as a number of 48 bits, 0 if the request names none."""
+        at = self.positions.get(_CALLING_STATION_ID)
+        return mac_number(value_at(self.data, at)) if at else 0
+
+    @property
+    def port_id(self) -> str:
+        """NAS-Port-Id, empty if there is none."""
+        at = self.positions.get(_NAS_PORT_ID)
+        return readable(value_at(self.data, at)) if at else ""
+
+    @property
+    def circuit_id(self) -> str:
+        """Agent-Circuit-Id, empty if there is none."""
+        if _VENDOR_SPECIFIC in self.positions:
+            for vendor, code in _AGENT_CIRCUIT_IDS:
+                for value in vendor_values(self.data, self.length, vendor, code):
+                    return readable(value)
+        return ""
+
+
+class Proven(NamedTuple):
+    """What a request's proof of the password came to."""
+
+    credential: Credential
+    keys: SecretKeys  # which secret signs the reply
+    mschap: Verified | None  # what the reply to a right MS-CHAP response is made from
+
 
 class Pending(NamedTuple):
     """A decided request before its reply is made; as an answer: what it grants has yet to be claimed."""
 
     request: Request
-    keys: SecretKeys  # which secret signs the reply
+    proven: Proven
     login: LoginFacts
     record: bytes
-    credential: Credential
     decision: Decision
 
     def __repr__(self) -> str:
@@ -42,3 +85,12 @@ class Pending(NamedTuple):
 
 
 Answer = bytes | Discard | Pending
+
+
+def readable(value: bytes) -> str:
+    """Return octets as PostgreSQL keeps them in a text: without space around; as digits if they are no text."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return "0x" + value.hex()
+    return text.strip() if text.isprintable() else "0x" + value.hex()

@@ -16,6 +16,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Any, NamedTuple
 
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.kinds import kind_of
 from aaad.radius.router_statistics import RouterStatistics
 from aaad.replica.record import NasRow, RouterRow
 
@@ -62,7 +63,7 @@ class Nas:
         network = _network(row.address)
         self.nas_id = row.nas_id
         self.name = row.name
-        self.kind = row.kind
+        self.kind = kind_of(row.kind)
         self.branch_id = row.branch_id
         self.enabled = row.enabled
         self.is_prefix = network.prefixlen < network.max_prefixlen

@@ -77,7 +77,7 @@ class Rulebook:
     def template(self, kind: NasKind, grant: Grant) -> ReplyTemplate:
         """Return what a grant's reply is made from; ValueError or OverflowError if it cannot be encoded."""
         plan, _, state, phase, _, _, extras, policy = grant
-        key = (kind.name, plan.plan_id, state, phase, policy.branch_id, extras is None)
+        key = (plan.plan_id, state, phase, policy.branch_id, extras is None, kind.name)
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= TEMPLATES_MAX:

@@ -138,6 +138,7 @@ class RadiusService:
             slot=slot,
             first_serial=clock.wall_ns() // 1000,
             reject_messages=reject_messages,
+            utc_offset_s=clock.utc_offset_s,
             must_wait=must_wait,
         )
         self._watch = AccountingWatch(self._hood, self._learned, self._path.starts)

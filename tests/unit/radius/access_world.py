@@ -1,33 +1,48 @@
 """A small world around the access path: a replica of a few logins, one concentrator, lists of what was written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from nas_double import SECRET, Reply, checked
 
+from aaad.errors import ReplicaError
 from aaad.policy.codes import Discard, LoginFlag, Reason
-from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.policy.decide import is_conditional
+from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
 from aaad.radius.access import AccessPath, Answer, Pending
 from aaad.radius.counters import RADIUS_COUNTERS, decided, positions_by_code
 from aaad.radius.explain import Explanation, explain
 from aaad.radius.learned import Learned
 from aaad.radius.routers import Neighbourhood, Peer, Router
-from aaad.replica.record import NasRow, RouterRow, Tables, encode, fold_name
+from aaad.replica.record import (
+    AdministratorRow,
+    BranchRow,
+    NasRow,
+    ParameterRow,
+    RouterRow,
+    Tables,
+    decode,
+    encode,
+    fold_name,
+)
 from aaad.spool.records import Record
 from aaad.words import Language, customer_text
 
 NOW_S = 1_800_000_000.0
 SOURCE = ("192.0.2.1", 50_000)
 CLASS_KEY = b"key of a cluster"
+NT_HASH = bytes.fromhex("3e057cd123205aa168af5f121716b335")  # of wonderland; a test holds that it is
 IN_ORDER = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
-PLANS = [PlanFacts(5, "50 mega", "25M", "50M", 86400, 0, 300)]
+PLANS = [PlanFacts(5, "50 mega", Speed("25M", "50M"), 86400, 0, 300)]
 
 
 def login(**changes: object) -> LoginFacts:
     """Login 1, alice with password wonderland, in order; with changes."""
-    return LoginFacts(1, 2, 3, 5, 1, IN_ORDER, 2, 1, 0xC0000280, b"nt hash of 16 oc", b"wonderland")._replace(
-        **changes
-    )
+    facts = LoginFacts(1, 2, 3, 5, 1, IN_ORDER, 2, 1, 0xC0000280, nt_hash=NT_HASH, password=b"wonderland")
+    facts = facts._replace(**changes)
+    return facts._replace(flags=facts.flags | LoginFlag.CONDITIONAL) if is_conditional(facts) else facts
 
 
 def nas_row(nas_id: int = 1, address: str = "192.0.2.1/32", **changes: object) -> NasRow:
@@ -58,6 +73,14 @@ class Replica:
     def login(self, key: bytes) -> bytes | None:
         return self.records.get(key)
 
+    def login_by_mac(self, mac: bytes) -> bytes | None:
+        for record in self.records.values():
+            with suppress(ReplicaError):
+                login = decode(record)
+                if login.flags & LoginFlag.IS_MAC_LOGIN and login.mac == int.from_bytes(mac, "big"):
+                    return record
+        return None
+
 
 class Journal(list[tuple[int, float, bytes]]):
     """Entries as they were written."""
@@ -80,6 +103,7 @@ class World:
         loaded: bool = True,
         peers_max: int = 100,
         must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
+        **tables: Any,
     ) -> None:
         self.replica = Replica({b"alice": login()} if logins is None else logins, complete=complete)
         self.journal = Journal()
@@ -98,10 +122,11 @@ class World:
             slot=1,
             first_serial=1000,
             reject_messages={reason: customer_text(reason, Language.PORTUGUESE) for reason in Reason},
+            utc_offset_s=lambda time_zone, at_s: -10_800,
             must_wait=must_wait,
         )
         if loaded:
-            self.load(nases=nases, routers=routers, plans=plans)
+            self.load(nases=nases, routers=routers, plans=plans, **tables)
 
     def load(
         self,
@@ -109,13 +134,25 @@ class World:
         nases: Sequence[NasRow] | None = None,
         routers: Sequence[RouterRow] = (),
         plans: Sequence[PlanFacts] = PLANS,
+        parameters: Mapping[str, str] | None = None,
+        administrators: Sequence[AdministratorRow] = (),
         class_key: bytes = CLASS_KEY,
         node_number: int = 3,
         now_s: float = NOW_S,
     ) -> list[str]:
         """Give the path new tables."""
         nases = [nas_row()] if nases is None else nases
-        tables = Tables(1, list(nases), list(routers), list(plans), [], class_key, node_number)
+        tables = Tables(
+            1,
+            list(nases),
+            list(routers),
+            list(plans),
+            [ParameterRow(name, 0, value) for name, value in (parameters or {}).items()],
+            class_key,
+            node_number,
+            [BranchRow(1, "America/Sao_Paulo")],
+            list(administrators),
+        )
         return self.path.load(tables, now_s)
 
     def answer(
@@ -155,7 +192,7 @@ class World:
         """One datagram is answered for this reason, counted once, and the journal says the same."""
         before, entries = self.counted(reason), len(self.journal)
         reply = self.reply(data, secret=secret, **when)
-        assert reply.code == (2 if reason is Reason.GRANTED else 3)
+        assert reply.code == (2 if reason.is_grant else 3)
         assert self.counted(reason) == before + 1
         assert sum(self.cells) == self.counted_in_all()
         assert len(self.journal) == entries + 1
