@@ -9,6 +9,7 @@ from nas_double import access_request, checked, fresh_authenticator, packet, sig
 
 from aaad.policy.codes import Discard, LoginFlag
 from aaad.radius.explain import explain
+from aaad.radius.learned import LEARNS
 from aaad.replica.record import encode_damaged
 
 # Kinds that decide something, and any other; values of the lengths that matter, and any other.
@@ -27,7 +28,7 @@ def world() -> World:
     """Logins of each sort, behind entries of each policy."""
     logins = {
         b"alice": login(),
-        b"bob": login(login_id=8, flags=IN_ORDER | LoginFlag.LEARN_MAC | LoginFlag.PASSWORD_IS_MD5, nt_hash=b""),
+        b"bob": login(login_id=8, flags=IN_ORDER | LEARNS | LoginFlag.PASSWORD_IS_MD5, nt_hash=b""),
         b"eve": encode_damaged(9),
     }
     policies = enumerate(("auto", "yes", "no"), start=1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from nas_double import access_request, chap, fresh_authenticator, packet, tlv, v
 
 from aaad.errors import AaadError
 from aaad.policy.codes import Credential, Discard, Reason
-from aaad.policy.facts import LoginFacts
+from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.radius import explain
 from aaad.radius.explain import Explanation
 from aaad.radius.packet import packet_length, walk
@@ -19,8 +20,10 @@ from aaad.replica import record
 from aaad.replica.record import NasRow
 
 NAS = Nas(NasRow(12, "bras", "192.0.2.1/32", b"testing123", b"", 0.0, "mikrotik", True, "auto", 900, 1), 0.0)
-LOGIN = LoginFacts(1, 2, 3, 4, 5, 5, 2, 1, 0x64400001, b"nt hash of 16 oc", b"wonderland")
+LOGIN = LoginFacts(1, 2, 3, 4, 5, 5, 2, 1, 0x64400001, nt_hash=b"nt hash of 16 oc", password=b"wonderland")
 RECORD = record.encode(LOGIN, 99)
+EXTRAS = LoginExtras(port_id="vlan7", routes=("198.51.100.0/24",), attributes=tlv(18, b"hello"))
+REPLY = tlv(8, b"\xc0\0\2\1") + vendor(14988, 8, b"25M/50M")
 
 
 def key(source_address: str = "192.0.2.1") -> bytes:
@@ -41,10 +44,13 @@ def body(
     source_address: str = "192.0.2.1",
     facts: bytes = RECORD,
     attributes: bytes | None = None,
+    reply: bytes = REPLY,
+    until_s: float = math.inf,
 ) -> bytes:
-    """A journal body with defaults."""
+    """A journal body with defaults; `facts` is a record."""
     shown = public(REQUEST) if attributes is None else attributes
-    return explain.encode(reason, credential, flags, queued_s, key(source_address), facts, shown)
+    known = record.public_part(facts)
+    return explain.encode(reason, credential, flags, queued_s, key(source_address), known, shown, reply, until_s)
 
 
 REQUEST = access_request(
@@ -69,7 +75,16 @@ def test_a_decision_comes_back_as_it_was_made() -> None:
         nas_port_id="vlan100",
         acct_session_id="81a00001",
         is_ppp=True,
+        reply=(("Framed-IP-Address", "192.0.2.1"), ("Mikrotik-Rate-Limit", "25M/50M")),
+        until_s=math.inf,
     )
+
+
+def test_the_extras_of_a_login_and_the_end_of_a_decision_come_back() -> None:
+    login = LOGIN._replace(extras=EXTRAS, access_ends_at_s=1_800_000_000)
+    found = explain.explain(body(facts=record.encode(login, 1), until_s=1_800_000_000.5))
+    assert found.facts == login._replace(nt_hash=b"", password=b"")
+    assert found.until_s == 1_800_000_000.5
 
 
 @pytest.mark.parametrize("reason", list(Reason))
@@ -132,9 +147,13 @@ SECRET_ATTRIBUTES = {
     "a challenge alone": access_request(password=None, attributes=tlv(60, b"challenge of 16.")),
     "CHAP and PAP": access_request(attributes=chap(AUTHENTICATOR)),
     "MS-CHAP": access_request(password=None, attributes=MS_CHAP + vendor(311, 11, b"challenge of 16.")),
+    "a circuit beside PAP": access_request(attributes=vendor(3561, 1, b"olt 1/2/3")),
+    "a circuit beside MS-CHAP": access_request(password=None, attributes=vendor(2352, 97, b"olt 1/2/3") + MS_CHAP),
+    "ARAP": access_request(password=None, attributes=tlv(70, b"arap password...")),
     "EAP": access_request(password=None, attributes=tlv(79, b"\x02\x01\0\x0a\x01alice")),
 }
-SECRET_KINDS = (2, 3, 26, 60, 79, 80)
+SECRET_KINDS = (2, 3, 60, 70, 79, 80)
+MICROSOFT = (311).to_bytes(4, "big")
 
 
 @pytest.mark.parametrize("data", SECRET_ATTRIBUTES.values(), ids=SECRET_ATTRIBUTES.keys())
@@ -143,7 +162,8 @@ def test_what_proves_or_hides_a_password_is_left_out_and_nothing_else(data: byte
     at, expected = 20, b""
     while at < len(data):
         one = data[at : at + data[at + 1]]
-        expected += b"" if one[0] in SECRET_KINDS else one
+        is_secret = one[0] in SECRET_KINDS or (one[0] == 26 and one[2:6] == MICROSOFT)
+        expected += b"" if is_secret else one
         at += len(one)
     assert public(data + padding) == expected
 
@@ -204,7 +224,7 @@ def check_octets(data: bytes) -> None:
         assert isinstance(explain.explain(data), Explanation)
 
 
-@given(st.binary(max_size=150) | st.binary(max_size=150).map(lambda octets: b"\x01" + octets))
+@given(st.binary(max_size=150) | st.binary(max_size=150).map(lambda octets: b"\x02" + octets))
 def test_any_octets_give_an_explanation_or_an_error_of_ours(data: bytes) -> None:
     check_octets(data)
 
@@ -224,10 +244,10 @@ def test_every_damage_of_a_body_gives_an_explanation_or_an_error_of_ours() -> No
         body(reason=200),
         body(reason=200, flags=explain.FLAG_DISCARDED),
         body(credential=200),
-        body(facts=RECORD[:20]),
-        b"\x02" + body()[1:],
+        body(attributes=b"")[:-1],
+        b"\x01" + body()[1:],
     ],
-    ids=["reason 0", "reason 200", "discard 200", "credential 200", "record cut off", "another version"],
+    ids=["reason 0", "reason 200", "discard 200", "credential 200", "cut off", "another version"],
 )
 def test_a_body_of_another_program_is_an_error_of_ours(data: bytes) -> None:
     with pytest.raises(AaadError):

@@ -1,10 +1,14 @@
 """What is learned becomes records: at once or per minute, counted exactly, masked, bounded."""
 
+from typing import NamedTuple
+
 import pytest
 
-from aaad.policy.codes import Reason
+from aaad.policy.codes import LoginFlag, Reason
+from aaad.policy.facts import LoginFacts
+from aaad.policy.parameters import BranchPolicy
 from aaad.radius import learned
-from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
+from aaad.radius.learned import ANNOUNCE_EVERY_S, LEARNS, Learned
 from aaad.radius.routers import Nas, Router
 from aaad.replica.record import NasRow
 from aaad.spool.records import BindingLearned, LoginRefused, MessageAuthenticatorArmed, NameRefused, RouterSeen
@@ -80,28 +84,39 @@ def test_r3_6_unknown_names_are_counted_per_router_with_a_small_masked_sample() 
     assert second == NameRefused(12, "192.0.2.1", b"bras-02", "unknown_login", MINUTE, 1, ("pa***(9)",))
 
 
-@pytest.mark.parametrize(
-    ("calling_station_id", "mac"),
-    [
-        (b"AA:BB:CC:DD:EE:01", "AA:BB:CC:DD:EE:01"),
-        (b"aa-bb-cc-dd-ee-01", "AA:BB:CC:DD:EE:01"),
-        (b"aabb.ccdd.ee01", "AA:BB:CC:DD:EE:01"),
-        (b"AABBCCDDEE01", "AA:BB:CC:DD:EE:01"),
-        (b"AABBCC-DDEE01", "AA:BB:CC:DD:EE:01"),
-        (b"AA BB CC DD EE 01", "AA:BB:CC:DD:EE:01"),
-        (b"1:AA:BB:CC:DD:EE:01", None),
-        (b"192.0.2.17", None),
-        (b"", None),
-        (b"AA:BB:CC:DD:EE:0G", None),
-        (b"\xff" * 12, None),
-        ("١".encode() * 12, None),
-        (b"AA:BB:CC:DD:EE:01:02", None),
-    ],
-)
-def test_a_device_is_learned_only_from_what_is_a_mac(calling_station_id: bytes, mac: str | None) -> None:
+class Asks(NamedTuple):
+    """What a request says."""
+
+    nas_id: int = 12
+    mac: int = 0xAABBCCDDEE01
+    port_id: str = "vlan100"
+    circuit_id: str = "olt 1/2/3"
+
+
+LEARNABLE = {"mac": "AA:BB:CC:DD:EE:01", "nas": "12", "port": "vlan100", "circuit": "olt 1/2/3"}
+
+
+def learned_of(flags: int, policy: BranchPolicy | None = None, asked: Asks | None = None) -> dict[str, str]:
+    """What is learned of a login with these flags."""
     gathered = Learned()
-    gathered.device_seen(7, calling_station_id, NOW_S)
-    assert gathered.take() == ([BindingLearned(7, "mac", mac, NOW_S)] if mac else [])
+    login = LoginFacts(7, 2, 3, 4, 5, flags, 2, 1, 0)
+    gathered.bindings_seen(login, policy or BranchPolicy(1), asked or Asks(), NOW_S)
+    records = gathered.take()
+    assert all(isinstance(one, BindingLearned) and (one.login_id, one.at_s) == (7, NOW_S) for one in records)
+    return {one.kind: one.value for one in records if isinstance(one, BindingLearned)}
+
+
+@pytest.mark.parametrize("kind", LEARNABLE)
+def test_each_binding_is_learned_by_its_own_flag_or_as_the_branch_says(kind: str) -> None:
+    always, by_default = LoginFlag[f"{kind.upper()}_LEARN"], LoginFlag[f"{kind.upper()}_LEARN_DEFAULT"]
+    says_so = BranchPolicy(1)._replace(**{f"{kind}_learn": True})
+    assert learned_of(always) == learned_of(by_default, says_so) == {kind: LEARNABLE[kind]}
+    assert learned_of(by_default) == learned_of(0, says_so) == {}
+
+
+def test_nothing_is_learned_from_what_a_request_does_not_say() -> None:
+    assert learned_of(LEARNS, asked=Asks(0, 0, "", "")) == {}
+    assert learned_of(LEARNS) == LEARNABLE
 
 
 def test_records_are_bounded_and_what_finds_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
