@@ -9,6 +9,7 @@ from time import monotonic
 import asyncpg
 
 from aaad import clock
+from aaad.db.connection import Database
 from aaad.metrics import CounterFile
 from aaad.policy.decide import standing
 from aaad.policy.facts import LoginFacts
@@ -17,7 +18,8 @@ from aaad.replica.brake import BrakeLimits
 from aaad.replica.compile import DIGEST_MASK, compile_login, facts_of
 from aaad.replica.feed import FEED_COUNTERS, Feed, FeedSettings
 from aaad.replica.layout import ReplicaMeta
-from aaad.replica.record import Tables
+from aaad.replica.record import Tables, mac_of
+from aaad.replica.source import read_tables
 
 SEED = """
 INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz');
@@ -88,6 +90,7 @@ class Node:
             sources = dict(read.sources())
             pending = {login_id: read.pending(login_id) for login_id in read.pending_ids()}
             meta = read.meta()
+            aliases = read.aliases()
             records = {source.name: read.record(source.name) for source in sources.values() if source.name}
         digests = {login_id: source.digest for login_id, source in sources.items() if login_id not in pending}
         digests |= {
@@ -97,6 +100,7 @@ class Node:
         for digest in digests.values():
             total ^= digest
         assert (meta.count, meta.digest) == (len(digests), total)
+        assert aliases == {mac_of(record): name for name, record in records.items() if mac_of(record or b"")}
         return records  # type: ignore[return-value]
 
 
@@ -133,6 +137,16 @@ async def erp(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 async def seed(dsn: str, logins: int) -> None:
     async with erp(dsn) as connection:
         await connection.execute(SEED.replace("$N", str(logins)))
+
+
+async def expected_tables(dsn: str) -> Tables:
+    """The small tables as they stand in the database; their generation is nobody's."""
+    database = Database(dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
+    try:
+        async with database.transaction("repeatable_read", readonly=True) as queries:
+            return await read_tables(queries, 1)
+    finally:
+        await database.close()
 
 
 async def expected_contents(dsn: str) -> dict[bytes, bytes]:

@@ -6,27 +6,87 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from replica_node import Node, erp, expected_contents, running, seed, until
+from replica_node import Node, erp, expected_contents, expected_tables, running, seed, until
 
 from aaad.replica.brake import BrakeLimits
+from aaad.replica.record import Tables
 
 WRITERS = 4
 LOGINS = 80
-STATEMENTS = [
-    "UPDATE erp.contract SET access_status = (ARRAY['A','CM','CA','FA','D'])[1 + {n} % 5] WHERE id = {own}",
-    "UPDATE erp.contract SET status = (ARRAY['A','I'])[1 + {n} % 2], suspended = {n} % 3 = 0 WHERE id = {own}",
-    "UPDATE erp.contract SET plan_id = 1 + {n} % 2 WHERE id IN ({own}, {other})",
-    "UPDATE erp.client SET active = NOT active WHERE id = {own}",
-    "UPDATE erp.client SET name = 'Nobody ' || {n} WHERE id = {own}",
-    "UPDATE erp.login SET password = 'p{n}' WHERE contract_id = {own}",
-    "UPDATE erp.login SET name = 'w{writer}.n{n}' WHERE id = {own}",
-    "UPDATE erp.login SET deleted_at = CASE WHEN deleted_at IS NULL THEN now() END WHERE contract_id = {own}",
-    "UPDATE erp.login SET contract_id = {other} WHERE id = {own}",
-    "DELETE FROM erp.login WHERE id = {own}",
-    "INSERT INTO erp.login (id, contract_id, name, password) VALUES (1000 + {n}, {own}, 'fresh{n}', 'x')",
-    "DELETE FROM erp.login WHERE id > 1000 AND contract_id = {own}",
-    "UPDATE erp.contract SET client_id = {other} WHERE id = {own}",
-]
+# Statements are separated by empty lines. A device goes from login to login, and names change hands.
+STATEMENTS = """
+UPDATE erp.contract SET access_status = (ARRAY['A','CM','CA','FA','D'])[1 + {n} % 5] WHERE id = {own}
+
+UPDATE erp.contract SET status = (ARRAY['A','I'])[1 + {n} % 2], suspended = {n} % 3 = 0 WHERE id = {own}
+
+UPDATE erp.contract SET plan_id = 1 + {n} % 2 WHERE id IN ({own}, {other})
+
+UPDATE erp.client SET active = NOT active WHERE id = {own}
+
+UPDATE erp.client SET name = 'Nobody ' || {n} WHERE id = {own}
+
+UPDATE erp.login SET password = 'p{n}' WHERE contract_id = {own}
+
+UPDATE erp.login SET name = 'w{writer}.n{n}' WHERE id = {own}
+
+UPDATE erp.login SET deleted_at = CASE WHEN deleted_at IS NULL THEN now() END WHERE contract_id = {own}
+
+UPDATE erp.login SET contract_id = {other} WHERE id = {own}
+
+DELETE FROM erp.login WHERE id = {own}
+
+INSERT INTO erp.login (id, contract_id, name, password) VALUES (1000 + {n}, {own}, 'fresh{n}', 'x')
+
+DELETE FROM erp.login WHERE id > 1000 AND contract_id = {own}
+
+UPDATE erp.contract SET client_id = {other} WHERE id = {own}
+
+UPDATE erp.contract SET speed_status = (ARRAY['N','R'])[1 + {n} % 2],
+    late_speed = (ARRAY['S','N','P'])[1 + {n} % 3], not_reduced_until = date '2026-01-01' + {n} % 9,
+    suspended_until = date '2026-02-01' + {n} % 9 WHERE id = {own}
+
+UPDATE erp.contract SET trust_unlock_active = {n} % 2 = 0, trust_unlock_until = now() WHERE id = {own}
+
+UPDATE erp.login SET port_id = 'vlan {n}', bind_port = 'S', circuit_id = nullif('c' || {n} % 3, 'c0'),
+    nas_id = 1, auto_fill_mac = (ARRAY['S','N','P'])[1 + {n} % 3] WHERE id = {own}
+
+UPDATE erp.login SET access_hours = ARRAY[{n} % 24], cap_reached = NOT cap_reached, upload = '{n}k',
+    download = '9M', ipv6_prefix = ('2001:db8:' || to_hex({n}) || '::/64')::cidr,
+    routes = ARRAY['10.0.0.0/24']::cidr[] WHERE id = {own}
+
+UPDATE erp.login SET authentication = 'H', mac_login = {n} % 3 > 0, mac = '02' || lpad(to_hex({n}), 10,
+    '0') WHERE id = {own}
+
+UPDATE erp.login SET mac_login = false, mac = NULL WHERE mac = '02:AA:00:00:00:0{writer}';
+UPDATE erp.login SET authentication = 'H', mac_login = true, mac = '02AA0000000{writer}' WHERE id = {other}
+
+UPDATE erp.login SET mac_login = false, mac = NULL WHERE id = {own}
+
+INSERT INTO erp.login_attribute (login_id, position, name, value) SELECT id, {n} % 5, 'Mikrotik-Address-List',
+    'l{n}' FROM erp.login WHERE id = {own}
+
+UPDATE erp.login_attribute SET value = 'm{n}', position = {n} % 7 WHERE login_id = {own}
+
+DELETE FROM erp.login_attribute WHERE login_id IN ({own}, {other})
+
+INSERT INTO erp.plan_phase (plan_id, phase, hours, upload, download) VALUES (10 + {writer}, 'turbo',
+    ARRAY[{n} % 24], '1M', '{n}k') ON CONFLICT (plan_id, phase) DO UPDATE SET download = excluded.download,
+    active = {n} % 3 > 0
+
+DELETE FROM erp.plan_phase WHERE plan_id = 10 + {writer}
+
+INSERT INTO erp.plan_attribute (plan_id, name, value) VALUES (10 + {writer}, 'Filter-Id', 'f{n}')
+
+DELETE FROM erp.plan_attribute WHERE plan_id = 10 + {writer}
+
+UPDATE erp.plan SET dns = ARRAY['192.0.2.53', '2001:db8::{n}']::inet[], mppe = 'allowed',
+    normal_hours = ARRAY[{n} % 24], upload_burst = '200M', is_limited = {n} % 2 = 0, late_after_days = {n} % 9,
+    late_plan_id = 1 WHERE id = 10 + {writer}
+
+INSERT INTO net.router_administrator (name, password) VALUES ('new{n}', 'x')
+
+UPDATE net.router_administrator SET active = NOT active WHERE name = 'root{writer}'
+""".strip().split("\n\n")
 
 
 class Writer:
@@ -65,6 +125,14 @@ class Writer:
 async def test_the_replica_equals_the_database(start: int, dsn: str, tmp_path: Path) -> None:
     choice = random.Random(start)
     await seed(dsn, LOGINS)
+    async with erp(dsn) as sql:
+        await sql.execute(
+            "INSERT INTO erp.plan (id, name, upload, download) SELECT n, n, '1M', '1M' FROM generate_series(10, 13) n"
+        )
+        await sql.execute(
+            "INSERT INTO net.router_administrator (name, password) "
+            "SELECT 'root' || n, 'x' FROM generate_series(0, 3) n"
+        )
     brake = BrakeLimits(minimum_count=10**6)
     async with running(Node(dsn, tmp_path, brake=brake, poll_interval_s=0.05)) as node:
         await until(lambda: node.meta)
@@ -78,11 +146,17 @@ async def test_the_replica_equals_the_database(start: int, dsn: str, tmp_path: P
                     await one.execute("TRUNCATE erp.parameter")  # a resync in the middle
                 expected = await expected_contents(dsn)
                 await until(lambda expected=expected: node.contents() == expected, 2.0)
+                wanted = tables_of(await expected_tables(dsn))
+                await until(lambda wanted=wanted: tables_of(node.tables()) == wanted, 2.0)
         assert node.count("resyncs_total") == 2
         node.feed._checksum._due_s = 0.0
         finished = node.feed._checksum.finished_count
         await until(lambda: node.feed._checksum.finished_count > finished)
         assert not node.feed._checksum.has_difference
+
+
+def tables_of(tables: Tables) -> tuple[object, ...]:
+    return tables.plans, tables.parameters, tables.branches, tables.administrators, tables.nases
 
 
 async def _write(writer: Writer, serials: range) -> None:
