@@ -8,7 +8,7 @@ any other name, and wrong values (`erp.parameter_kind`, `erp.is_parameter_value`
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Any, NamedTuple, Protocol
 
 from aaad.policy.calendar import BRASILIA_OFFSET_S
@@ -125,6 +125,8 @@ _NAME = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 _REALM = re.compile(r"[A-Za-z0-9._-]{1,62}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _ADDRESSES_MAX = 8
+_NO_HOSTS = [IPv4Network(prefix) for prefix in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
+_UNICAST_IPV6 = [IPv6Network(prefix) for prefix in ("2000::/3", "fc00::/7")]
 
 _SWITCH, _TEXT = ParameterKind.SWITCH, ParameterKind.NAME
 _NUM = ParameterKind.NUMBER
@@ -242,7 +244,11 @@ def _is_server(text: str) -> bool:
         address = ip_address(text)
     except ValueError:
         return False
-    return str(address) == text and not (address.is_multicast or address.is_unspecified or address.is_loopback)
+    if str(address) != text:
+        return False
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _NO_HOSTS)
+    return any(address in network for network in _UNICAST_IPV6)
 
 
 def compile_policies(rows: Iterable[ParameterValue], offsets: Mapping[int, int]) -> dict[int, BranchPolicy]:

@@ -1,0 +1,84 @@
+"""Parameters: PostgreSQL and the program know the same list and the same values."""
+
+import asyncpg
+import pytest
+
+from aaad.policy.parameters import GENERAL, PARAMETERS, ParameterKind, is_valid
+
+BRANCH = 1
+VALUES = [
+    *("", "S", "N", "P", "s", "SN", "*", ";", "P ", " S", "á"),
+    *("64k", "1M", "0k", "10000000k", "1G", "1m", "064k", "9999999M"),
+    *("0", "1", "3", "12", "16", "30", "31", "59", "60", "64", "65", "365", "366", "86400", "31536000", "31536001"),
+    *("-1", "012", "1.5", "999999999", "9999999999", "\u0661\u0662"),
+    *("pool", "pool two", "pool  two", "-", "a" * 128, "a" * 129, "tab\tin", "isp.example", "a" * 62, "a" * 63),
+    *("isp.example;other", "isp.example;", ";isp.example", "a;*", "@isp", "a b"),
+    *("1.1.1.1", "1.1.1.1;8.8.8.8", "1.1.1.1; 8.8.8.8", "1.1.1.1;1.1.1.1", "01.1.1.1", "1.1.1", "1.1.1.1/32"),
+    *("0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1", "255.255.255.255", "10.0.0.1", "100.64.0.1"),
+    *("2001:db8::1", "2001:DB8::1", "2001:db8:0::1", "::1", "::", "fe80::1", "ff02::1", "fd00::1", "::ffff:1.1.1.1"),
+    *(";".join(["1.1.1.1"] * 8), ";".join(["1.1.1.1"] * 9)),
+    *("monday", "monday;holiday_eve", "monday;monday", "monday, friday", "segunda", "Monday", "sunday;"),
+]
+
+
+@pytest.fixture
+async def connection(dsn):
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz')")
+    yield connection
+    await connection.close()
+
+
+async def kind_in_database(connection: asyncpg.Connection, name: str) -> str | None:
+    return await connection.fetchval("SELECT erp.parameter_kind($1)", name)
+
+
+async def test_both_know_the_same_parameters_of_the_same_kinds(connection: asyncpg.Connection):
+    for parameter in PARAMETERS.values():
+        is_number = parameter.kind is ParameterKind.NUMBER
+        kind = f"{parameter.minimum} to {parameter.maximum}" if is_number else parameter.kind
+        assert await kind_in_database(connection, parameter.name) == kind
+    source = await connection.fetchval(
+        "SELECT prosrc || prosqlbody_text FROM (SELECT prosrc, "
+        "coalesce(pg_get_function_sqlbody(oid), '') AS prosqlbody_text FROM pg_proc "
+        "WHERE proname = 'parameter_kind') AS f"
+    )
+    written = {word for word in source.replace("'", " ").replace(",", " ").replace("(", " ").split()}
+    assert {word for word in written if "_" in word and await kind_in_database(connection, word)} <= PARAMETERS.keys()
+    assert await kind_in_database(connection, "no_such_parameter") is None
+
+
+async def accepts(connection: asyncpg.Connection, name: str, branch_id: int, value: str) -> bool:
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(
+            "INSERT INTO erp.parameter (name, branch_id, value) VALUES ($1, nullif($2, 0), $3)",
+            name,
+            branch_id,
+            value,
+        )
+    except asyncpg.CheckViolationError:
+        return False
+    finally:
+        await transaction.rollback()
+    return True
+
+
+@pytest.mark.parametrize("branch_id", [GENERAL, BRANCH])
+async def test_both_accept_the_same_values(connection: asyncpg.Connection, branch_id: int):
+    one_of_each_rule = {
+        (parameter.kind, parameter.minimum, parameter.maximum): parameter for parameter in PARAMETERS.values()
+    }
+    differing = [
+        (parameter.name, value)
+        for parameter in one_of_each_rule.values()
+        for value in VALUES
+        if is_valid(parameter, value, branch_id) != await accepts(connection, parameter.name, branch_id, value)
+    ]
+    assert differing == []
+
+
+async def test_every_default_may_be_written(connection: asyncpg.Connection):
+    for parameter in PARAMETERS.values():
+        assert await accepts(connection, parameter.name, BRANCH, parameter.default), parameter.name
