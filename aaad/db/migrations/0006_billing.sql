@@ -930,14 +930,16 @@ BEGIN
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-        told := erp.change_text(OLD.name, OLD.value, CASE WHEN TG_OP = 'UPDATE' AND NEW.name = OLD.name
-            AND NEW.branch_id IS NOT DISTINCT FROM OLD.branch_id THEN NEW.value END);
+        -- An empty value is shown, since it says something else than none.
+        told := erp.change_text(OLD.name, coalesce(nullif(OLD.value, ''), '""'),
+            CASE WHEN TG_OP = 'UPDATE' AND NEW.name = OLD.name AND NEW.branch_id IS NOT DISTINCT FROM OLD.branch_id
+                THEN coalesce(nullif(NEW.value, ''), '""') END);
         INSERT INTO erp.history (branch_id, kind, text, source)
         SELECT OLD.branch_id, 'parameter_changed', told, 'system' WHERE told IS NOT NULL;
     END IF;
     IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND ROW(NEW.name, NEW.branch_id) IS DISTINCT FROM ROW(OLD.name, OLD.branch_id)) THEN
         INSERT INTO erp.history (branch_id, kind, text, source)
-        VALUES (NEW.branch_id, 'parameter_changed', erp.change_text(NEW.name, NULL, NEW.value), 'system');
+        VALUES (NEW.branch_id, 'parameter_changed', erp.change_text(NEW.name, NULL, coalesce(nullif(NEW.value, ''), '""')), 'system');
     END IF;
     RETURN NULL;
 END
