@@ -7,22 +7,17 @@ MS-CHAP is not served. Passwords come as NT hashes, made when the replica was wr
 time whatever is wrong.
 """
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping
+from hashlib import sha1
 from hmac import compare_digest
 from typing import NamedTuple
 
 from aaad.policy.codes import Reason
 from aaad.radius.des import BEST, SCHEDULES_MAX, Schedules
-from aaad.radius.integrity import Digest, SecretKeys
+from aaad.radius.integrity import SecretKeys
 from aaad.radius.packet import HEADER_SIZE, VALUE_SIZE_MAX, vendor_attribute
 from aaad.replica.compile import md4
-
-try:
-    from _sha1 import sha1 as _sha1
-except ImportError:  # pragma: no cover  an interpreter built without its own SHA-1
-    from hashlib import sha1 as _sha1
-
-sha1: Callable[[bytes], Digest] = _sha1
 
 MICROSOFT_VENDOR = 311
 _VENDOR_SPECIFIC = 26
@@ -121,6 +116,7 @@ class Verifier:
     def __init__(self, kept_max: int = SCHEDULES_MAX) -> None:
         """Keep the key schedules of at most so many logins."""
         self._kept: dict[bytes, tuple[Schedules, bytes]] = {}
+        self._order: deque[bytes] = deque()  # to ask a dictionary of this size for its oldest key takes long
         self._kept_max = kept_max
 
     def verify(self, handshake: Handshake, name: bytes, nt_hash: bytes) -> Verified | None:
@@ -148,7 +144,8 @@ class Verifier:
 
     def _prepared(self, nt_hash: bytes) -> tuple[Schedules, bytes]:
         if len(self._kept) >= self._kept_max:
-            del self._kept[next(iter(self._kept))]  # the oldest
+            del self._kept[self._order.popleft()]
+        self._order.append(nt_hash)
         prepared = self._kept[nt_hash] = (BEST.schedules(nt_hash), md4(nt_hash))
         return prepared
 
