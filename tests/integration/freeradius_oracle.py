@@ -1,4 +1,4 @@
-"""A FreeRADIUS of our own on loopback: it judges what we make of MS-CHAP. Its users stand in a file."""
+"""A FreeRADIUS of our own on loopback: it judges what we make of PAP, CHAP and MS-CHAP. Its users stand in a file."""
 
 import hashlib
 import hmac
@@ -42,11 +42,15 @@ thread pool {{
 	auto_limit_acct = no
 }}
 client localhost {{
-	ipaddr = 127.0.0.1
+	ipaddr = 127.0.0.0/8
 	secret = {secret}
 	require_message_authenticator = no
 }}
 modules {{
+	pap {{
+	}}
+	chap {{
+	}}
 	mschap {{
 		use_mppe = yes
 		require_encryption = yes
@@ -65,10 +69,18 @@ server default {{
 		port = {port}
 	}}
 	authorize {{
+		chap
 		mschap
 		files
+		pap
 	}}
 	authenticate {{
+		Auth-Type PAP {{
+			pap
+		}}
+		Auth-Type CHAP {{
+			chap
+		}}
 		Auth-Type MS-CHAP {{
 			mschap
 		}}
