@@ -308,11 +308,11 @@ DISCARDS: dict[str, Wording] = {
     ),
     "unknown_nas": Wording(
         _("The sender is no registered concentrator."),
-        _("Register the concentrator's source address in net.nas, or block the sender in the firewall."),
+        _("Register the concentrator's source address with `aaad nas add`, or block the sender in the firewall."),
     ),
     "nas_disabled": Wording(
         _("The concentrator is disabled."),
-        _("Enable it in net.nas if it should work."),
+        _("If it should work, set its field enabled with `aaad nas edit`."),
     ),
     "code_not_served": Wording(
         _("This kind of packet is not served on this port."),
@@ -320,11 +320,11 @@ DISCARDS: dict[str, Wording] = {
     ),
     "bad_message_authenticator": Wording(
         _("The packet's signature (Message-Authenticator) does not fit the secret."),
-        _("Set the same secret in the concentrator and in net.nas."),
+        _("Set the same secret in the concentrator and, with `aaad nas edit`, here."),
     ),
     "message_authenticator_missing": Wording(
         _("The router stopped sending Message-Authenticator: was it replaced or downgraded?"),
-        _("If it really was changed, reset its Message-Authenticator state; if not, somebody may forge packets."),
+        _("If it really was changed, run `aaad nas message-auth NAME reset`; if not, somebody may forge packets."),
     ),
     "duplicate_in_work": Wording(
         _("A copy of a request that is being answered."),

@@ -68,7 +68,7 @@ def conditional(facts: LoginFacts) -> LoginFacts:
 def decided(
     facts: LoginFacts,
     *,
-    plan: PlanFacts = PLAN,
+    plan: PlanFacts | None = PLAN,
     others: Iterable[PlanFacts] = (LATE_PLAN, CAP_PLAN, NIGHT_PLAN),
     policy: BranchPolicy = POLICY,
     credential: Credential = Credential.RIGHT,
@@ -76,7 +76,9 @@ def decided(
     now_s: float = NOON_S,
 ) -> Decision:
     """Decide, at noon of TODAY unless said otherwise."""
-    plans = {facts.plan_id: plan} | {other.plan_id: other for other in others}
+    plans = {other.plan_id: other for other in others}
+    if plan is not None:
+        plans[facts.plan_id] = plan
     return decide(facts, plans, policy, credential, asked if asked is not None else Request(), now_s)
 
 
