@@ -40,6 +40,7 @@ class _InWork:
     datagram: bytes
     authenticator: bytes
     resend_at: float
+    secret: bytes
 
 
 def access_request(user: str, password: str, secret: bytes, identifier: int, *, signed: bool = True) -> bytes:
@@ -132,7 +133,7 @@ class Load:
         user = f"user{number:06d}"
         datagram = access_request(user, self.password(number), self.secret, identifier)
         now = time.monotonic()
-        in_work[identifier] = _InWork(Dialled(user, now), datagram, datagram[4:20], now + _RESEND_S)
+        in_work[identifier] = _InWork(Dialled(user, now), datagram, datagram[4:20], now + _RESEND_S, self.secret)
         _send(sender, datagram)
 
     def _receive(self, sender: socket.socket, in_work: dict[int, _InWork]) -> None:
@@ -143,7 +144,7 @@ class Load:
         work = in_work.get(reply[1])
         if work is None:
             return
-        if not is_genuine(reply, work.authenticator, self.secret):
+        if not is_genuine(reply, work.authenticator, work.secret):
             work.dialled.forged = True
             return
         del in_work[reply[1]]

@@ -1,0 +1,84 @@
+"""Concentrators changed in PostgreSQL while they ask: live within a second, and nobody is refused by a new secret."""
+
+import json
+import time
+
+from nodes import Node, eventually
+from subscribers import ACCEPT, Load, dial
+
+OLD, NEW = b"testing123", b"a-new-secret"
+ROTATE = (
+    "UPDATE net.nas SET secret_previous = secret, secret_previous_until = now() + make_interval(secs => $2),"
+    " secret = $1 WHERE name = 'demo'"
+)
+END = "UPDATE net.nas SET secret = $1, secret_previous = NULL, secret_previous_until = NULL WHERE name = 'demo'"
+
+
+def is_answered(node: Node, *, secret: bytes = OLD, signed: bool = True) -> bool:
+    return dial(node.auth_port, "user000001", "pass000001", secret=secret, signed=signed, timeout_s=0.1).code == ACCEPT
+
+
+def test_r2_2_a_secret_is_rotated_under_load_without_one_refused_customer(node: Node) -> None:
+    with Load(node.auth_port, rate=150) as load:
+        time.sleep(0.5)
+        node.sql(ROTATE, NEW.decode(), 60.0)
+        time.sleep(1.2)  # the router does not know it yet
+        load.secret = NEW
+        time.sleep(0.8)
+        node.sql("UPDATE net.nas SET secret_previous = NULL, secret_previous_until = NULL WHERE name = 'demo'")
+        time.sleep(0.8)
+        dialled = load.stop()
+    try:
+        assert len(dialled) > 300
+        assert {one.code for one in dialled} == {ACCEPT}
+        assert not any(one.forged for one in dialled)
+        assert not is_answered(node, secret=OLD)
+        assert is_answered(node, secret=NEW)
+    finally:
+        node.sql(END, OLD.decode())
+        eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
+
+
+def test_r2_2_the_previous_secret_ends_by_the_clock(node: Node) -> None:
+    node.sql(ROTATE, NEW.decode(), 3.0)
+    begun = time.monotonic()
+    try:
+        eventually(lambda: is_answered(node, secret=NEW), within_s=1, what="the new secret counts")
+        assert is_answered(node, secret=OLD)
+        eventually(lambda: not is_answered(node, secret=OLD), within_s=5, what="the old secret ends")
+        assert 2.5 < time.monotonic() - begun < 4.5
+        assert is_answered(node, secret=NEW)
+    finally:
+        node.sql(END, OLD.decode())
+        eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
+
+
+def test_r2_1_two_routers_behind_one_address_with_different_secrets(node: Node) -> None:
+    node.sql("INSERT INTO net.nas_secret (nas_id, secret) SELECT id, $1 FROM net.nas WHERE name = 'demo'", NEW.decode())
+    eventually(lambda: is_answered(node, secret=NEW), within_s=1, what="the further secret counts")
+    assert is_answered(node, secret=OLD)
+    node.sql("DELETE FROM net.nas_secret")
+    eventually(lambda: not is_answered(node, secret=NEW), within_s=1, what="the further secret is gone")
+    assert is_answered(node, secret=OLD)
+
+
+def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(node: Node) -> None:
+    added = node.aaad("nas", "add", "--name", "bras-1", "--address", "127.0.0.1", "--json")
+    assert added.returncode == 0, added.stderr
+    secret = json.loads(added.stdout)["secret"].encode()
+    eventually(lambda: is_answered(node, secret=secret), within_s=1, what="the new entry counts before the prefix")
+    assert not is_answered(node, secret=OLD)
+    assert not is_answered(node, secret=secret, signed=False), "it has signed once"
+    problem = "NAS bras-1 stopped sending Message-Authenticator"
+    eventually(lambda: problem in node.aaad("nas", "problems").stdout, within_s=10, what="the problem is told")
+    armed = "SELECT armed_at > coalesce(reset_at, '-infinity') AS armed FROM net.router WHERE armed_at IS NOT NULL"
+    eventually(lambda: any(row["armed"] for row in node.sql(armed)), within_s=5, what="all nodes know")
+    assert node.aaad("nas", "message-auth", "bras-1", "reset").returncode == 0
+    eventually(lambda: is_answered(node, secret=secret, signed=False), within_s=1, what="the reset frees it")
+    eventually(lambda: problem not in node.aaad("nas", "problems").stdout, within_s=10, what="the problem is gone")
+
+    node.sql("UPDATE net.nas SET enabled = false WHERE name = 'bras-1'")
+    eventually(lambda: not is_answered(node, secret=secret), within_s=1, what="a disabled entry is silent")
+    deleted = node.aaad("nas", "delete", "bras-1", "--yes")
+    assert deleted.returncode == 0, deleted.stderr
+    eventually(lambda: is_answered(node, secret=OLD), within_s=1, what="the prefix counts again")
