@@ -68,7 +68,7 @@ _BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what o
 _EMPTY = 2  # octets of an attribute without a value
 _DISCARDS_TO_JOURNAL_PER_S = 20
 # Plain integers: looking up a member of an enum costs more than the comparison.
-_USER_NAME, _USER_PASSWORD, _SERVICE_TYPE, _FRAMED_PROTOCOL, _VENDOR_SPECIFIC = 1, 2, 6, 7, 26
+_USER_NAME, _SERVICE_TYPE, _FRAMED_PROTOCOL, _VENDOR_SPECIFIC = 1, 6, 7, 26
 _NAS_IDENTIFIER, _PROXY_STATE, _ACCT_SESSION_ID, _MESSAGE_AUTHENTICATOR = 32, 33, 44, 80
 _SERVICE_FRAMED = b"\0\0\0\2"
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
@@ -285,7 +285,7 @@ class AccessPath:
                 router.statistics.granted += 1
                 at = positions.get(_ACCT_SESSION_ID, 0)
                 if at:
-                    is_proven = request.keys is not None or _USER_PASSWORD in positions
+                    is_proven = router.last_heard_s >= request.arrived_s  # the last proof: by this request
                     self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven=is_proven)
                 if login.flags & LEARNS:
                     self._learned.bindings_seen(login, grant.policy, request, now_s)
