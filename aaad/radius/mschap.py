@@ -252,10 +252,9 @@ def hidden_anew(attributes: bytes, request_authenticator: bytes, old: SecretKeys
 # --- the reply to a refusal -----------------------------------------------------------------------------------------
 
 _AUTHENTICATION_FAILED, _NO_PERMISSION, _DISABLED, _RESTRICTED_HOURS = 691, 649, 647, 646
-# What is refused before the password was proven right is always the same code: rule R3.5.
+# Whatever else is told to the customer's device as a wrong password is one here, too: rule R3.5.
 _ERROR_CODES: dict[Reason, int] = {
     Reason.LOGIN_INACTIVE: _DISABLED,
-    Reason.LOGIN_DELETED: _DISABLED,
     Reason.CLIENT_INACTIVE: _DISABLED,
     Reason.CONTRACT_NOT_SIGNED_YET: _DISABLED,
     Reason.CONTRACT_INACTIVE: _DISABLED,
