@@ -12,16 +12,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 ALL_HOURS = (1 << 24) - 1
 _DAY_S = 86_400
 _HOUR_S = 3_600
-BRASILIA_OFFSET_S = -10_800
+BRASILIA_OFFSET_S = -10_800  # where nothing better is known
 
 
-def zone_offset_s(time_zone: str, now_s: float) -> int:
-    """Return a zone's offset from UTC at an instant; that of Brasília for a zone that this system does not know."""
+def zone_offset_s(time_zone: str, at_s: float) -> int:
+    """Return how many seconds a zone (IANA's name) is ahead of UTC at an instant; ValueError for no zone."""
     try:
-        offset = ZoneInfo(time_zone).utcoffset(datetime.fromtimestamp(now_s, UTC))
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # no such zone, or no name of one
-        return BRASILIA_OFFSET_S
-    return BRASILIA_OFFSET_S if offset is None else int(offset.total_seconds())
+        offset = ZoneInfo(time_zone).utcoffset(datetime.fromtimestamp(at_s, UTC))
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"there is no time zone {time_zone!r}") from error
+    return int(offset.total_seconds()) if offset is not None else 0
 
 
 def local_day(now_s: float, utc_offset_s: int) -> int:

@@ -23,6 +23,7 @@ from aaad import clock
 from aaad.errors import ReplicaError, StoreError
 from aaad.log import Log
 from aaad.metrics import LATENCY_BUCKETS, CounterFile
+from aaad.policy.calendar import zone_offset_s
 from aaad.policy.codes import Discard, Reason
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
@@ -138,7 +139,7 @@ class RadiusService:
             slot=slot,
             first_serial=clock.wall_ns() // 1000,
             reject_messages=reject_messages,
-            utc_offset_s=clock.utc_offset_s,
+            utc_offset_s=zone_offset_s,
             must_wait=must_wait,
         )
         self._watch = AccountingWatch(self._hood, self._learned, self._path.starts)

@@ -10,6 +10,7 @@ in this window. NAS entries have the same window: more than half of them must no
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import md5
 from typing import NamedTuple
@@ -61,7 +62,10 @@ NO_TERMS = Terms(frozenset(), {}, 0.0)  # nobody has access
 
 def terms_of(tables: Tables, now_s: float) -> Terms:
     """Return the terms that the small tables make."""
-    offsets = {branch.branch_id: zone_offset_s(branch.time_zone, now_s) for branch in tables.branches}
+    offsets = {}
+    for branch in tables.branches:
+        with suppress(ValueError):  # a zone that this system does not know: that of Brasília stands for it
+            offsets[branch.branch_id] = zone_offset_s(branch.time_zone, now_s)
     policies = compile_policies(tables.parameters, offsets)
     return Terms(frozenset(plan.plan_id for plan in tables.plans), policies, now_s)
 

@@ -36,7 +36,12 @@ OPEN_HANDED = [ParameterRow("blocked_state", 0, "S"), ParameterRow("let_in_await
 
 def terms(*plan_ids: int) -> Terms:
     plans = [PlanFacts(plan_id, "plan", None, 0, 0, 0) for plan_id in plan_ids]
-    return terms_of(Tables(1, [], [], plans, OPEN_HANDED, b"k" * 16, 1, [BranchRow(2, "America/Manaus")]), NOW_S)
+    return terms_of(
+        Tables(
+            1, [], [], plans, OPEN_HANDED, b"k" * 16, 1, [BranchRow(2, "America/Manaus"), BranchRow(3, "Nowhere")]
+        ),
+        NOW_S,
+    )
 
 
 @pytest.mark.parametrize(
