@@ -4,6 +4,7 @@ Exit code 1 unless every dial was accepted and every accepted subscriber is thro
 """
 
 import ipaddress
+import os
 import re
 import signal
 import socket
@@ -18,7 +19,7 @@ from aaad.errors import AaadError
 from aaad.simulator.fleet import Nases, Subscribers, mac_octets, methods_of
 from aaad.simulator.network import Server, simulate
 from aaad.simulator.report import MethodReport, Report, latency_ms
-from aaad.simulator.simulation import Plan
+from aaad.simulator.simulation import Plan, Simulation
 from aaad.simulator.subscriber import MAC_FORMATS
 
 __all__ = ["Plan", "Wish", "nases_of", "run", "servers_of", "subscribers_of"]
@@ -43,7 +44,8 @@ def run(terminal: Terminal, wish: Wish) -> None:
     servers = servers_of(wish.server, wish.acct_port, terminal.maybe_config)
     stopping = threading.Event()
     with _Interrupt(stopping):
-        report = simulate(wish.plan, wish.nases.make(), wish.subscribers.make(), servers, stopping=stopping)
+        simulation = Simulation(wish.plan, wish.nases.make(), wish.subscribers.make(), len(servers), os.urandom)
+        report = simulate(simulation, servers, stopping)
     if terminal.options.is_json:
         terminal.json(report.as_json())
     else:

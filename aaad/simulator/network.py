@@ -7,7 +7,6 @@ so that the kernel lets nothing through that comes from elsewhere. What cannot b
 import contextlib
 import errno
 import ipaddress
-import os
 import select
 import socket
 import threading
@@ -18,9 +17,7 @@ from aaad import clock
 from aaad.errors import AaadError
 from aaad.simulator.nas import Line
 from aaad.simulator.report import Report
-from aaad.simulator.request import Nas
-from aaad.simulator.simulation import Plan, Simulation
-from aaad.simulator.subscriber import Subscriber
+from aaad.simulator.simulation import Simulation
 
 _DATAGRAM_OCTETS = 4096
 _DATAGRAMS_MAX = 64  # of one socket before the others have their turn
@@ -41,20 +38,11 @@ class Server(NamedTuple):
     acct_port: int
 
 
-def simulate(
-    plan: Plan,
-    nases: Sequence[Nas],
-    subscribers: Sequence[Subscriber],
-    servers: Sequence[Server],
-    *,
-    stopping: threading.Event | None = None,
-    simulation: Simulation | None = None,
-) -> Report:
+def simulate(simulation: Simulation, servers: Sequence[Server], stopping: threading.Event | None = None) -> Report:
     """Carry out a simulation until it is over; `stopping` lets nobody begin to dial any more.
 
-    A caller that wants to look into it while it runs brings the Simulation itself.
+    The concentrators ask the servers in this order; as many must be here as the simulation was told.
     """
-    simulation = simulation or Simulation(plan, nases, subscribers, len(servers), os.urandom)
     with contextlib.closing(_Sockets(simulation, servers)) as sockets:
         while True:
             now_s = clock.monotonic_s()

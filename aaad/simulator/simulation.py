@@ -18,7 +18,7 @@ from aaad.simulator.request import Nas, Status
 from aaad.simulator.subscriber import Dial, Subscriber, redial_after_s
 
 _LOOK_EVERY_S = 0.005  # for timers: those of all concentrators are looked at together
-_STARTS_MAX = 64  # dials begun before replies are looked at again
+_STARTS_MAX = 8  # dials begun before what they send leaves and replies are looked at
 _INTERIM_INTERVAL = 85
 _UPLOAD_OCTETS_PER_S, _DOWNLOAD_OCTETS_PER_S = 50_000, 1_000_000
 

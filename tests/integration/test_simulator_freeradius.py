@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import freeradius_oracle
 import pytest
+from simulated import simulated
 
 from aaad.simulator.fleet import Nases, Subscribers
 from aaad.simulator.methods import METHODS
-from aaad.simulator.network import Server, simulate
+from aaad.simulator.network import Server
 from aaad.simulator.report import Report
-from aaad.simulator.simulation import Plan
 
 pytestmark = pytest.mark.skipif(freeradius_oracle.PROGRAM is None, reason="FreeRADIUS is not installed: NOT COMPARED")
 COUNT = 30
@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def dialled(server: Server, subscribers: Subscribers, *, kind: str = "mikrotik-old", **nas: object) -> Report:
-    return simulate(Plan(), Nases(count=2, kind=kind, **nas).make(), subscribers.make(), [server])
+    return simulated([server], subscribers, Nases(count=2, kind=kind, **nas))
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "dhcp"])
@@ -73,6 +73,6 @@ def test_a_wrong_secret_is_seen_in_bad_replies_and_nobody_gets_through(server: S
 def test_a_signed_request_is_believed_and_its_unsigned_reply_is_not(server: Server) -> None:
     """FreeRADIUS 3.2.1 does not sign its replies: a router that requires it takes none."""
     wish = Subscribers(count=2, methods=("pap",))
-    report = simulate(Plan(), Nases(kind="mikrotik").make(), wish.make(), [server])
+    report = simulated([server], wish, Nases(kind="mikrotik"))
     assert report.methods["pap"].accepts == 0
     assert report.bad_replies == {"no Message-Authenticator": 6}

@@ -5,16 +5,16 @@ import threading
 
 import pytest
 from misbehaving_server import reply, serving
+from simulated import simulated
 
 from aaad.simulator.fleet import Nases, Subscribers
-from aaad.simulator.network import Server, SimulatorError, simulate
+from aaad.simulator.network import Server, SimulatorError
 from aaad.simulator.report import Report
 from aaad.simulator.simulation import Plan
 
 
 def dialled(servers: list[Server], count: int = 20, *, plan: Plan | None = None, **nas: object) -> Report:
-    who = Subscribers(count=count, methods=("chap",)).make()
-    return simulate(plan or Plan(), Nases(**{"kind": "mikrotik-old", **nas}).make(), who, servers)
+    return simulated(servers, Subscribers(count=count), Nases(**{"kind": "mikrotik-old", **nas}), plan)
 
 
 def test_what_is_lost_is_asked_again_with_the_same_octets() -> None:
@@ -87,13 +87,10 @@ def test_replies_from_another_port_are_not_even_seen() -> None:
 
 def test_each_nas_sends_from_its_own_address_and_over_ipv6_too() -> None:
     with serving(lambda _copies, request: [(0, reply(request))]) as good:
-        who = Subscribers(count=9, methods=("pap",)).make()
-        simulate(Plan(), Nases(count=3, kind="mikrotik", first_source="127.0.9.1").make(), who, [good.server])
+        simulated([good.server], Subscribers(count=9), Nases(count=3, first_source="127.0.9.1"))
         assert {address for address, _ in good.sources} == {"127.0.9.1", "127.0.9.2", "127.0.9.3"}
     with serving(lambda _copies, request: [(0, reply(request))], "::1") as good:
-        who = Subscribers(count=2, methods=("pap",)).make()
-        report = simulate(Plan(), Nases(first_source="::1").make(), who, [good.server])
-        assert report.methods["pap"].accepts == 2
+        assert simulated([good.server], Subscribers(count=2), Nases(first_source="::1")).all_methods.accepts == 2
         assert {source[0] for source in good.sources} == {"::1"}
 
 
@@ -113,12 +110,6 @@ def test_stopping_from_outside_ends_it_soon() -> None:
     stopping = threading.Event()
     with serving(lambda _copies, request: [(0, reply(request))]) as good:
         threading.Timer(0.3, stopping.set).start()
-        report = simulate(
-            Plan(rate=50, cycles_for_s=60),
-            Nases().make(),
-            Subscribers(count=5).make(),
-            [good.server],
-            stopping=stopping,
-        )
+        report = simulated([good.server], Subscribers(count=5), Nases(), Plan(rate=50, cycles_for_s=60), stopping)
     assert 5 <= report.all_methods.accepts <= 25
     assert report.duration_s < 5
