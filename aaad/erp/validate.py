@@ -1,17 +1,19 @@
 """What the fields of schema `erp` may hold: the checks and the canonical forms, with a message for people.
 
 Pure. Each function takes what a person or a program wrote and returns it as it is stored, or raises InvalidValue
-with the field and what is allowed. The same rules stand as checks in `aaad/db/migrations/0001_erp.sql`, which have
-the last word; a test holds that both agree.
+with the field and what is allowed. The same rules stand as checks in `aaad/db/migrations/`, which have the last word;
+a test holds that both agree.
 
 Outside white space is refused and never trimmed silently: who wrote it should see it.
 """
 
 import re
 import unicodedata
+from datetime import date
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from aaad.errors import InvalidValue
+from aaad.policy.parameters import GENERAL, PARAMETERS, is_valid
 
 _SPACE = " \t\n\r\f\v\u00a0"
 _LETTERS = "A-Za-z0-9À-ÖØ-öø-įı-ſ"  # Latin letters with accents; not × ÷, nor İ, which has no single lower case
@@ -40,6 +42,8 @@ _EMAIL = rf"{_EMAIL_LOCAL}@([A-Za-z0-9-]+\.)+[A-Za-z]{{2,}}"
 _EMAIL_LIST = re.compile(rf"{_EMAIL}(;{_EMAIL})*")
 _EMAIL_MISTAKES = re.compile(r"(^|;)\.|\.\.|\.@|[@.]-|-\.")
 _SPEED = re.compile(r"[1-9][0-9]{0,6}[kM]")
+_ROUTER_NAME = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
+_DAYS = (date(1970, 1, 2), date(2099, 12, 31))  # nodes keep days in 16 bits, and 0 means none
 _NO_HOSTS = [IPv4Network(prefix) for prefix in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
 
 
@@ -200,6 +204,30 @@ def host_ipv4(value: str) -> str:
     if any(address in prefix for prefix in _NO_HOSTS):
         raise InvalidValue("ipv4", "not a loopback, link-local, multicast or reserved address")
     return str(address)
+
+
+def router_name(field: str, value: str) -> str:
+    """Return what a router calls a pool, an address list or a profile."""
+    if not _ROUTER_NAME.fullmatch(value):
+        raise InvalidValue(field, "1 to 128 printable ASCII characters without space at the beginning or end")
+    return value
+
+
+def day(field: str, value: date) -> date:
+    """Return a day that nodes can count with."""
+    if not _DAYS[0] <= value <= _DAYS[1]:
+        raise InvalidValue(field, f"a day from {_DAYS[0]} to {_DAYS[1]}")
+    return value
+
+
+def parameter(name: str, value: str, branch_id: int | None = None) -> str:
+    """Return the value of a parameter, of a branch or in general."""
+    known = PARAMETERS.get(name)
+    if known is None:
+        raise InvalidValue("name", "one of " + ", ".join(sorted(PARAMETERS)))
+    if not is_valid(known, value, GENERAL if branch_id is None else branch_id):
+        raise InvalidValue(name, known.allowed)
+    return value
 
 
 def default_circuit(city: str, client_id: int, plan_number: int) -> str:

@@ -207,7 +207,7 @@ PARAMETERS: dict[str, Parameter] = {
             "delete_nas_with_cancelled_contracts", _SWITCH, _("A NAS with cancelled contracts may be deleted."), "N"
         ),
         Parameter(
-            "allow_inactive_client_with_contracts", _SWITCH, _("Clients with contracts may be made inactive."), "N"
+            "allow_inactive_client_with_contracts", _SWITCH, _("Clients with contracts may be made inactive."), "S"
         ),
         Parameter("allow_voluntary_suspension", _SWITCH, _("Contracts may be suspended at the client's wish."), "S"),
     )
@@ -244,7 +244,7 @@ def _is_server(text: str) -> bool:
         address = ip_address(text)
     except ValueError:
         return False
-    if str(address) != text:
+    if str(address) != text or "%" in text:
         return False
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NO_HOSTS)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.erp import validate
 from aaad.errors import InvalidValue
+from aaad.policy.parameters import PARAMETERS, ParameterKind
 from aaad.replica.record import fold_name
 
 Ask = Callable[..., list]
@@ -40,7 +42,7 @@ def ask(postgres: EmbeddedPostgres, _template: str) -> Iterator[Ask]:
         runner.run(admin.close())
 
 
-def stored(check: Callable[..., str], *args: object) -> str | None:
+def stored(check: Callable[..., object], *args: object) -> object:
     try:
         return check(*args)
     except InvalidValue:
@@ -181,6 +183,76 @@ def test_fixed_addresses(ask: Ask, values: list[str]):
 )
 def test_outer_space(ask: Ask, values: list[str]):
     assert ask("erp.is_trimmed(v)", values) == [stored(validate.text, "name", v) is not None for v in values]
+
+
+@quick
+@given(
+    st.dates()
+    | st.dates(min_value=date(1969, 12, 1), max_value=date(1970, 2, 1))
+    | st.dates(min_value=date(2099, 12, 1), max_value=date(2100, 2, 1))
+)
+@example(date(1970, 1, 1))
+@example(date(2099, 12, 31))
+@example(date(2100, 1, 1))
+def test_days(ask: Ask, value: date):
+    assert ask("erp.is_day(v::date)", [value.isoformat()]) == [stored(validate.day, "due_on", value) is not None]
+
+
+def test_parameters_are_the_same_closed_list(ask: Ask):
+    """Names in Python's list that PostgreSQL does not know; the other way round in the constraint's own words."""
+    names = list(PARAMETERS)
+    kinds = dict(zip(names, ask("erp.parameter_kind(v)", names), strict=True))
+    assert kinds == {
+        parameter.name: f"{parameter.minimum} to {parameter.maximum}"
+        if parameter.kind is ParameterKind.NUMBER
+        else parameter.kind.value
+        for parameter in PARAMETERS.values()
+    }
+    [body] = ask("pg_get_functiondef('erp.parameter_kind'::regproc)", ["x"])
+    quoted = set(re.findall(r"'([a-z][a-z0-9_]*)'", body)) - {kind.value for kind in ParameterKind}
+    assert quoted == set(PARAMETERS)
+    assert ask("erp.parameter_kind(v)", ["hello", "", "DNS"]) == [None] * 3
+
+
+SAMPLES = {
+    ParameterKind.SWITCH: likely("[SNP]", characters="SNPsnp "),
+    ParameterKind.SPEED: likely(r"\d{1,7}[kM]", characters="0-kMm \n"),
+    ParameterKind.NAME: likely("[!-~]{1,130}", "[a-z ]{1,5}", characters=" aé\n"),
+    ParameterKind.ADDRESSES: likely(
+        r"(8\.8\.8\.8|10\.1\.0\.1)(;2001:db8::1){0,9}", r"[0-9a-f]{0,4}(::?[0-9a-f]{1,4}){1,7}", characters="0aF.:;% "
+    )
+    | st.lists(st.ip_addresses().map(str), min_size=1, max_size=40),
+    ParameterKind.REALM: likely(r"[A-Za-z0-9._-]{1,64}", characters="@*; a\n"),
+    ParameterKind.REALMS: likely(r"[a-z.]{1,5}(;[a-z.]{1,5}){0,3}", r"\*", characters="@*; a\n"),
+    ParameterKind.DAYS: likely("(monday|sunday|holiday|holiday_eve)(;(monday|friday)){0,3}", characters="; m"),
+    ParameterKind.NUMBER: likely(r"\d{1,9}", r"\d{1,2}", characters="0 -.\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ParameterKind)
+def test_parameters_have_the_same_values(ask: Ask, kind: ParameterKind):
+    name = {parameter.kind: parameter.name for parameter in PARAMETERS.values()}[kind]
+
+    @quick
+    @given(SAMPLES[kind])
+    @example(
+        ["", "0", "1", "30", "31", "00", "S", "P", "127.0.0.1", "::1", "::ffff:1.2.3.4", "169.254.1.1", "fe80::1"]
+    )
+    @example(["2001:db8::1%eth0", "2001:DB8::1", "010.1.1.1", "8.8.8.8;", ";8.8.8.8", "999999999", "1000000000", "é"])
+    def agree(values: list[str]) -> None:
+        assert ask(f"erp.is_parameter_value('{name}', v)", values) == [
+            stored(validate.parameter, name, v, 1) is not None for v in values
+        ]
+
+    agree()
+
+
+@quick
+@given(likely("[!-~]{1,130}", "[a-z ]{1,5}", characters=" aé\n"))
+def test_names_on_routers(ask: Ask, values: list[str]):
+    assert ask("erp.is_router_name(v)", values) == [
+        stored(validate.router_name, "ipv4_pool", v) is not None for v in values
+    ]
 
 
 @quick
