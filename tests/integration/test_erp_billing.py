@@ -530,3 +530,90 @@ async def test_the_change_log_names_contracts_by_what_nodes_decide_from(database
         rows = await database.fetch("SELECT kind, key FROM net.change")
         assert [tuple(row) for row in rows] == expected, sql
         await database.execute("DELETE FROM net.change")
+
+
+# Rules that a parameter or a contract switches on ------------------------------------------------------------
+
+LOGIN = "INSERT INTO erp.login (contract_id, name, password) VALUES "
+SWITCHED = [
+    ("UPDATE erp.client SET active = false WHERE id = 1", "allow_inactive_client_with_contracts", "N",
+     "client_inactive_without_contracts"),
+    ("UPDATE erp.contract SET suspended = true WHERE id = 1", "allow_voluntary_suspension", "N",
+     "contract_suspension_allowed"),
+    ("INSERT INTO erp.contract (client_id, branch_id, suspended) VALUES (1, 1, true)", "allow_voluntary_suspension",
+     "N", "contract_suspension_allowed"),
+    ("INSERT INTO erp.contract (client_id, branch_id, status) VALUES (1, 1, 'A')", "login_required_for_internet",
+     "S", "contract_active_with_login"),
+]  # fmt: skip
+
+
+async def test_what_a_parameter_forbids_is_refused_and_allowed_without_it(database: Database):
+    for sql, name, letter, constraint in SWITCHED:
+        for set_to, branch_id in ((None, None), ("S" if letter == "N" else "N", 1), (letter, 2), (letter, 1)):
+            with pytest.raises((RuntimeError, StoreError)) as caught:
+                async with database.transaction() as transaction:
+                    if set_to:
+                        await transaction.execute(
+                            "INSERT INTO erp.parameter (name, value, branch_id) VALUES ($1, $2, $3)",
+                            name, set_to, branch_id,
+                        )  # fmt: skip
+                    await transaction.execute(sql)
+                    raise RuntimeError
+            refused = caught.value.constraint if isinstance(caught.value, StoreError) else None
+            assert refused == (constraint if (set_to, branch_id) == (letter, 1) else None), (sql, set_to, branch_id)
+
+
+async def test_what_was_so_before_the_parameter_came_stays(database: Database):
+    await database.execute("UPDATE erp.contract SET suspended = true; UPDATE erp.client SET active = false")
+    await database.execute(
+        "INSERT INTO erp.parameter (name, value) VALUES ('allow_voluntary_suspension', 'N'), "
+        "('allow_inactive_client_with_contracts', 'N'), ('login_required_for_internet', 'S')"
+    )
+    await database.execute(
+        "UPDATE erp.contract SET suspended = true, status = 'A'; UPDATE erp.client SET active = false"
+    )
+    await database.execute("UPDATE erp.contract SET status = 'P', suspended = false WHERE id = 1")
+    with pytest.raises(StoreError):
+        await database.execute("UPDATE erp.contract SET status = 'A' WHERE id = 1")
+    await database.execute(LOGIN + "(1, 'ana', 'x')")
+    await database.execute("UPDATE erp.contract SET status = 'A' WHERE id = 1")
+
+
+async def test_the_last_cancelled_contract_ends_the_client_where_the_parameter_says_so(
+    database: Database, other: Database
+):
+    await database.execute("UPDATE erp.contract SET status = 'I' WHERE id = 3")
+    assert await value(database, "SELECT active FROM erp.client WHERE id = 2")
+    await database.execute("INSERT INTO erp.parameter (name, value) VALUES ('inactivate_client_on_last_cancel', 'S')")
+    # The two of client 1 at once, by two programs.
+    async with database.transaction(isolation="read_committed") as first:
+        await first.execute("UPDATE erp.contract SET status = 'D' WHERE id = 1")
+        second = asyncio.create_task(other.execute("UPDATE erp.contract SET status = 'I' WHERE id = 2"))
+        await until_waiting(first)
+        assert await value(first, "SELECT active FROM erp.client WHERE id = 1")
+    await second
+    assert not await value(database, "SELECT active FROM erp.client WHERE id = 1")
+
+
+async def test_a_contract_has_no_more_logins_than_it_may(database: Database, other: Database):
+    await database.execute("UPDATE erp.contract SET logins_max = 2 WHERE id = 1")
+    await database.execute(LOGIN + "(1, 'a', 'x'), (2, 'b', 'x'), (2, 'c', 'x'), (2, 'd', 'x')")
+    async with database.transaction(isolation="read_committed") as first:
+        await first.execute(LOGIN + "(1, 'e', 'x')")
+        second = asyncio.create_task(refusal(other, LOGIN + "(1, 'f', 'x')"))
+        await until_waiting(first)
+    assert await second == "login_within_logins_max"
+    assert (
+        await refusal(database, "UPDATE erp.login SET contract_id = 1 WHERE name = 'b'") == "login_within_logins_max"
+    )
+    await database.execute("UPDATE erp.login SET deleted_at = now() WHERE name = 'a'")
+    await database.execute("UPDATE erp.login SET contract_id = 1 WHERE name = 'b'")
+    assert await refusal(database, "UPDATE erp.login SET deleted_at = NULL") == "login_within_logins_max"
+    await database.execute("UPDATE erp.contract SET logins_max = 1 WHERE id = 1")  # those there are stay
+    await database.execute("UPDATE erp.login SET active = false, deleted_at = deleted_at, contract_id = contract_id")
+
+
+async def refusal(database: Database, sql: str) -> str | None:
+    with pytest.raises(StoreError) as caught:
+        await database.execute(sql)
+    return caught.value.constraint

@@ -84,7 +84,8 @@ ATTACKS = {  # what a program with the rights above could try, to do more than t
         function: f"CREATE TRIGGER evil BEFORE UPDATE ON bait FOR EACH ROW EXECUTE FUNCTION {function}();"
         for function in (
             "erp.check_document_required", "erp.keep_contract_dates", "erp.end_trust_unlock", "erp.keep_access_end",
-            "erp.tell_reach", "erp.tell_setting",
+            "erp.tell_reach", "erp.tell_setting", "erp.check_client_inactive", "erp.check_contract_active",
+            "erp.check_contract_suspension", "erp.inactivate_client", "erp.check_logins_max",
         )
     },
     **{
@@ -244,3 +245,10 @@ async def test_every_rule_that_the_document_names_exists(connection: asyncpg.Con
     assert {
         name for name in named - known if name not in source and not name.endswith(("_changed", "_deleted"))
     } == set()
+
+
+def test_every_parameter_is_explained_as_the_program_knows_it():
+    for parameter in PARAMETERS.values():
+        default = f"`{parameter.default}`" if parameter.default else ""
+        row = f"| `{parameter.name}` | {parameter.allowed} | {default} | {parameter.description} |"
+        assert row in DOCUMENT, row

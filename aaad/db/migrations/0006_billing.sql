@@ -834,6 +834,118 @@ CREATE FUNCTION erp.has_permission(operator_name text, permission_name text) RET
                 WHERE given.group_id = operator.group_id AND given.permission_id = permission.id)));
 COMMENT ON FUNCTION erp.has_permission IS 'Whether an active operator''s group has it. One that denies must be given by name.';
 
+-- Rules that a parameter or a contract switches on ------------------------------------------------------------
+
+-- A contract of status I or D is over.
+CREATE FUNCTION erp.check_client_inactive() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM erp.serve_only('erp.check_client_inactive', TG_RELID, 'erp.client');
+    IF 'N' = erp.parameter_value('allow_inactive_client_with_contracts', NEW.branch_id)
+        AND EXISTS (SELECT FROM erp.contract WHERE client_id = OLD.id AND status NOT IN ('I', 'D'))
+    THEN
+        RAISE EXCEPTION 'the client has contracts that are not cancelled, and allow_inactive_client_with_contracts is N'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'client_inactive_without_contracts', SCHEMA = 'erp',
+            TABLE = 'client', COLUMN = 'active';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION erp.check_client_inactive FROM PUBLIC;
+CREATE TRIGGER check_inactive BEFORE UPDATE OF active ON erp.client FOR EACH ROW
+    WHEN (OLD.active AND NOT NEW.active) EXECUTE FUNCTION erp.check_client_inactive();
+
+-- Two last contracts cancelled at once: who comes second sees the first.
+CREATE FUNCTION erp.inactivate_client() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM erp.serve_only('erp.inactivate_client', TG_RELID, 'erp.contract');
+    IF 'S' = erp.parameter_value('inactivate_client_on_last_cancel', NEW.branch_id) THEN
+        PERFORM FROM erp.client WHERE id = NEW.client_id FOR NO KEY UPDATE;
+        UPDATE erp.client SET active = false WHERE id = NEW.client_id AND active AND NOT EXISTS (
+            SELECT FROM erp.contract WHERE client_id = NEW.client_id AND status NOT IN ('I', 'D'));
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION erp.inactivate_client FROM PUBLIC;
+CREATE TRIGGER inactivate_client AFTER UPDATE OF status ON erp.contract FOR EACH ROW
+    WHEN (NEW.status IN ('I', 'D') AND OLD.status NOT IN ('I', 'D')) EXECUTE FUNCTION erp.inactivate_client();
+
+CREATE FUNCTION erp.check_contract_active() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM erp.serve_only('erp.check_contract_active', TG_RELID, 'erp.contract');
+    IF (TG_OP = 'INSERT' OR OLD.status <> 'A' OR OLD.kind <> 'I')
+        AND 'S' = erp.parameter_value('login_required_for_internet', NEW.branch_id)
+        AND NOT EXISTS (SELECT FROM erp.login WHERE contract_id = NEW.id AND deleted_at IS NULL)
+    THEN
+        RAISE EXCEPTION 'an internet contract needs a login to become active, since login_required_for_internet is S'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'contract_active_with_login', SCHEMA = 'erp', TABLE = 'contract',
+            COLUMN = 'status', HINT = 'Write the contract with status P, then its login, then status A.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION erp.check_contract_active FROM PUBLIC;
+CREATE TRIGGER check_active BEFORE INSERT OR UPDATE OF status, kind ON erp.contract FOR EACH ROW
+    WHEN (NEW.status = 'A' AND NEW.kind = 'I') EXECUTE FUNCTION erp.check_contract_active();
+
+CREATE FUNCTION erp.check_contract_suspension() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM erp.serve_only('erp.check_contract_suspension', TG_RELID, 'erp.contract');
+    IF (TG_OP = 'INSERT' OR NOT OLD.suspended)
+        AND 'N' = erp.parameter_value('allow_voluntary_suspension', NEW.branch_id)
+    THEN
+        RAISE EXCEPTION 'contracts are not suspended at the client''s wish, since allow_voluntary_suspension is N'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'contract_suspension_allowed', SCHEMA = 'erp',
+            TABLE = 'contract', COLUMN = 'suspended';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION erp.check_contract_suspension FROM PUBLIC;
+CREATE TRIGGER check_suspension BEFORE INSERT OR UPDATE OF suspended ON erp.contract FOR EACH ROW
+    WHEN (NEW.suspended) EXECUTE FUNCTION erp.check_contract_suspension();
+
+-- contract.logins_max. Contracts with a limit are locked, so that two writers count each other's logins.
+CREATE FUNCTION erp.check_logins_max() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    limited integer[];
+    too_full integer;
+BEGIN
+    PERFORM erp.serve_only('erp.check_logins_max', TG_RELID, 'erp.login');
+    IF TG_LEVEL = 'ROW' THEN
+        limited := ARRAY[NEW.contract_id];
+    ELSE
+        EXECUTE 'SELECT array_agg(DISTINCT contract.id) FROM new_rows JOIN erp.contract ON contract.id = new_rows.contract_id
+            WHERE contract.logins_max IS NOT NULL AND new_rows.deleted_at IS NULL' INTO limited;
+        IF limited IS NULL THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    PERFORM FROM erp.contract WHERE id = ANY(limited) ORDER BY id FOR NO KEY UPDATE;
+    SELECT contract.id INTO too_full FROM erp.contract JOIN erp.login ON login.contract_id = contract.id
+    WHERE contract.id = ANY(limited) AND login.deleted_at IS NULL
+    GROUP BY contract.id, contract.logins_max HAVING count(*) > contract.logins_max LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'contract % has as many logins as its logins_max allows', too_full
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'login_within_logins_max', SCHEMA = 'erp', TABLE = 'login',
+            COLUMN = 'contract_id';
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION erp.check_logins_max FROM PUBLIC;
+CREATE TRIGGER check_logins_max_insert AFTER INSERT ON erp.login REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION erp.check_logins_max();
+-- Moved, or taken back from deletion.
+CREATE TRIGGER check_logins_max_update AFTER UPDATE OF contract_id, deleted_at ON erp.login FOR EACH ROW
+    WHEN (NEW.deleted_at IS NULL AND (OLD.deleted_at IS NOT NULL OR NEW.contract_id <> OLD.contract_id))
+    EXECUTE FUNCTION erp.check_logins_max();
+
 -- History -----------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION erp.tell_contract() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
