@@ -198,22 +198,6 @@ def test_days(ask: Ask, value: date):
     assert ask("erp.is_day(v::date)", [value.isoformat()]) == [stored(validate.day, "due_on", value) is not None]
 
 
-def test_parameters_are_the_same_closed_list(ask: Ask):
-    """Names in Python's list that PostgreSQL does not know; the other way round in the constraint's own words."""
-    names = list(PARAMETERS)
-    kinds = dict(zip(names, ask("erp.parameter_kind(v)", names), strict=True))
-    assert kinds == {
-        parameter.name: f"{parameter.minimum} to {parameter.maximum}"
-        if parameter.kind is ParameterKind.NUMBER
-        else parameter.kind.value
-        for parameter in PARAMETERS.values()
-    }
-    [body] = ask("pg_get_functiondef('erp.parameter_kind'::regproc)", ["x"])
-    quoted = set(re.findall(r"'([a-z][a-z0-9_]*)'", body)) - {kind.value for kind in ParameterKind}
-    assert quoted == set(PARAMETERS)
-    assert ask("erp.parameter_kind(v)", ["hello", "", "DNS"]) == [None] * 3
-
-
 SAMPLES = {
     ParameterKind.SWITCH: likely("[SNP]", characters="SNPsnp "),
     ParameterKind.SPEED: likely(r"\d{1,7}[kM]", characters="0-kMm \n"),
