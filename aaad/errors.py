@@ -30,8 +30,8 @@ class MalformedPacket(ProtocolError):  # noqa: N818  the protocol's own word
 class StoreError(AaadError):
     """PostgreSQL is away, refuses, or did not answer in time.
 
-    `may_have_committed`: the answer was lost, not the work. `sqlstate` and `constraint` say what PostgreSQL
-    refused, if it did.
+    `may_have_committed`: the answer was lost, not the work. `sqlstate`, `constraint`, `table` and `column` say what
+    PostgreSQL refused, if it did.
     """
 
     def __init__(
@@ -41,11 +41,15 @@ class StoreError(AaadError):
         may_have_committed: bool = False,
         sqlstate: str | None = None,
         constraint: str | None = None,
+        table: str | None = None,
+        column: str | None = None,
     ) -> None:
         super().__init__(message)
         self.may_have_committed = may_have_committed
         self.sqlstate = sqlstate
         self.constraint = constraint
+        self.table = table
+        self.column = column
 
 
 class SpoolError(AaadError):

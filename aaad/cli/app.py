@@ -1,7 +1,7 @@
 """The command line for people: every command with its options and help, in the language that was chosen.
 
-A command's code is imported when the command runs. Expected errors end here, in one line that says what is wrong and
-what is allowed; our own bugs show their traceback.
+A command's code is imported when the command runs. Expected errors end in `endings`, in one line that says what is
+wrong and what is allowed; our own bugs show their traceback.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +10,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from aaad.cli.main import EXIT_NEGATIVE, EXIT_USAGE
+from aaad.cli.customer_commands import add_customers
+from aaad.cli.endings import end as _end
+from aaad.cli.main import EXIT_NEGATIVE
+from aaad.cli.office_commands import add_office
 from aaad.cli.options import Options
 from aaad.cli.simulate_options import add_simulate
-from aaad.cli.terminal import NegativeAnswerError, Terminal
-from aaad.errors import AaadError, ConfigError
+from aaad.cli.terminal import Terminal
 from aaad.words import Speaker
 
 _LIMIT_DEFAULT, _LIMIT_MAX = 10, 100
@@ -39,7 +41,9 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _ = terminal.speak
     app = typer.Typer(
         help=_("aaad: the network side of an internet provider."),
-        epilog=_("For every command: --config FILE, --language auto|pt|en, --json."),
+        epilog=_(
+            "For every command: --config FILE, --language auto|pt|en, --json. For those that write: --operator NAME."
+        ),
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -49,32 +53,11 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_operations(app, terminal, _)
     _add_brake(app, terminal, _)
     _add_nas(app, terminal, _)
+    add_customers(app, terminal)
+    add_office(app, terminal)
     _add_questions(app, terminal, _)
     add_simulate(app, terminal, _, _end)
     return app
-
-
-def _end(terminal: Terminal, act: Callable[[], None]) -> None:
-    """Run a command's code and turn what it came to into an exit code."""
-    _ = terminal.speak
-    try:
-        act()
-    except NegativeAnswerError:
-        raise typer.Exit(EXIT_NEGATIVE) from None
-    except ConfigError as error:
-        terminal.complain(
-            _(
-                "{path}: {key}: {value} is not valid. Allowed: {allowed}",
-                path=terminal.options.config_path(terminal.environ),
-                key=error.key,
-                value=repr(error.value),
-                allowed=error.allowed,
-            )
-        )
-        raise typer.Exit(EXIT_USAGE) from None
-    except AaadError as error:
-        terminal.complain(str(error))
-        raise typer.Exit(EXIT_NEGATIVE) from None
 
 
 def _text_of(terminal: Terminal) -> Callable[[str], str]:

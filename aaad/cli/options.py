@@ -1,4 +1,4 @@
-"""The options that every command has, wherever they stand on the command line: --config, --language, --json.
+"""The options of every command, wherever they stand on the line: --config, --language, --json, --operator.
 
 Imports nothing heavy: a role's process starts through here.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 LANGUAGES = ("auto", "pt", "en")
 PATH_VARIABLE = "AAAD_CONFIG"
 DEFAULT_PATH = Path("/etc/aaad/aaad.toml")
-_WITH_VALUE = ("--config", "--language")
+_WITH_VALUE = ("--config", "--language", "--operator")
 
 
 class UsageError(Exception):
@@ -24,6 +24,7 @@ class Options:
     config: Path | None = None
     language: str | None = None
     is_json: bool = False
+    operator: str | None = None  # who writes; else the account of the operating system
 
     def config_path(self, environ: Mapping[str, str]) -> Path:
         """Return where the configuration is: by option, by AAAD_CONFIG, or in its usual place."""
@@ -60,4 +61,4 @@ def take_options(arguments: Sequence[str]) -> tuple[Options, list[str]]:
     if language is not None and language not in LANGUAGES:
         raise UsageError(f"--language: {language!r} is not valid: one of {', '.join(LANGUAGES)}")
     config = Path(values["--config"]).absolute() if "--config" in values else None
-    return Options(config, language, is_json), rest
+    return Options(config, language, is_json, values.get("--operator")), rest

@@ -5,6 +5,7 @@ else. No secret passes through here: the configuration's are never written. What
 here: names, NAS-Identifiers and stations come from outside and could steer the terminal that shows them.
 """
 
+import getpass
 import os
 import re
 import sys
@@ -30,6 +31,10 @@ _PLAIN_WIDTH = 160  # of output that goes into a file or a pipe
 
 class NegativeAnswerError(AaadError):
     """The command did its work and the answer is no. Nothing more is written."""
+
+
+class WrongInputError(AaadError):
+    """What was typed cannot be, and every complaint is written. Nothing more is written."""
 
 
 class Terminal:
@@ -98,6 +103,29 @@ class Terminal:
     def refuse(self) -> NoReturn:
         """End with exit code 1."""
         raise NegativeAnswerError
+
+    @property
+    def operator(self) -> str:
+        """Who is at the keyboard, for the history."""
+        return self.options.operator or getpass.getuser()
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a person can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person; only a plain yes is a yes."""
+        _ = self.speak
+        sys.stderr.write(f"{printable(question)} {_('[y/N]')} ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes", "s", "sim")
+
+    def read_secret(self, prompt: str) -> str:
+        """Return a secret: typed unseen by a person, or one line of standard input."""
+        if self.is_interactive:
+            return getpass.getpass(f"{prompt}: ")
+        return sys.stdin.readline().rstrip("\r\n")
 
     def age(self, seconds: float | None) -> str:
         """Return a duration as people say it."""

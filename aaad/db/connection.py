@@ -216,7 +216,12 @@ class Database:
         if lost or sqlstate == _READ_ONLY:
             connection.terminate()
         return StoreError(
-            message_of(error), may_have_committed=alone and lost, sqlstate=sqlstate, constraint=error.constraint_name
+            message_of(error),
+            may_have_committed=alone and lost,
+            sqlstate=sqlstate,
+            constraint=error.constraint_name,
+            table=error.table_name,
+            column=error.column_name,
         )
 
     async def _roll_back(self, connection: Any) -> None:

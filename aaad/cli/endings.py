@@ -1,0 +1,34 @@
+"""How a command ends: expected errors become one line each and an exit code."""
+
+from collections.abc import Callable
+
+import typer
+
+from aaad.cli.main import EXIT_NEGATIVE, EXIT_USAGE
+from aaad.cli.terminal import NegativeAnswerError, Terminal, WrongInputError
+from aaad.errors import AaadError, ConfigError
+
+
+def end(terminal: Terminal, act: Callable[[], None]) -> None:
+    """Run a command's code and turn what it came to into an exit code."""
+    _ = terminal.speak
+    try:
+        act()
+    except NegativeAnswerError:
+        raise typer.Exit(EXIT_NEGATIVE) from None
+    except WrongInputError:
+        raise typer.Exit(EXIT_USAGE) from None
+    except ConfigError as error:
+        terminal.complain(
+            _(
+                "{path}: {key}: {value} is not valid. Allowed: {allowed}",
+                path=terminal.options.config_path(terminal.environ),
+                key=error.key,
+                value=repr(error.value),
+                allowed=error.allowed,
+            )
+        )
+        raise typer.Exit(EXIT_USAGE) from None
+    except AaadError as error:
+        terminal.complain(str(error))
+        raise typer.Exit(EXIT_NEGATIVE) from None

@@ -1,0 +1,65 @@
+"""`aaad operator …` and `aaad permission …`: who works here, and the seeds' permissions; data only."""
+
+import asyncio
+from typing import Any
+
+from aaad.cli.records import Room, nothing_more, nothing_to_show, show_list, working
+from aaad.cli.terminal import Terminal
+from aaad.erp import fields
+
+ROOM = Room(fields.OPERATOR, nothing_more, nothing_more, nothing_to_show)
+
+
+def list_operators(terminal: Terminal, limit: int) -> None:
+    """List operators."""
+    _ = terminal.speak
+
+    async def find() -> list[dict[str, Any]]:
+        async with working(terminal) as desk:
+            return await desk.store.rows("list_operators", limit + 1)
+
+    columns = {
+        "id": _("operator"),
+        "name": _("name"),
+        "full_name": _("full name"),
+        "active": _("active"),
+        "group": _("group"),
+        "branch": _("branch"),
+    }
+    show_list(terminal, asyncio.run(find()), columns, limit)
+
+
+def list_permissions(terminal: Terminal) -> None:
+    """List the permissions and the groups that have them."""
+    _ = terminal.speak
+
+    async def find() -> list[dict[str, Any]]:
+        async with working(terminal) as desk:
+            return await desk.store.rows("list_permissions")
+
+    rows = asyncio.run(find())
+    columns = {"id": _("number"), "name": _("permission"), "denies": _("denies"), "groups": _("groups")}
+    show_list(terminal, rows, columns, len(rows))
+
+
+def give(terminal: Terminal, group: str, permission: str, *, is_granted: bool) -> None:
+    """Grant a group of operators a permission, or take it away; a group that is granted one first is made so."""
+
+    async def write() -> tuple[str, bool]:
+        async with working(terminal) as desk:
+            permission_id = await desk.resolve("permission", permission)
+            if is_granted and not await desk.store.find("operator_group", group):
+                await desk.store.act("make_operator_group", group)
+            group_id = await desk.resolve("operator_group", group)
+            sql = "grant_permission" if is_granted else "take_permission"
+            return str(permission_id), await desk.store.act(sql, group_id, permission_id)
+
+    permission_id, is_changed = asyncio.run(write())
+    _ = terminal.speak
+    if terminal.options.is_json:
+        document = {"saved": True, "message": _("Data saved successfully"), "changed": is_changed}
+        terminal.json({**document, "group": group, "permission": int(permission_id)})
+        return
+    terminal.line(_("Data saved successfully"), "green")
+    if not is_changed:
+        terminal.line(_("It was so already."))

@@ -1,0 +1,125 @@
+"""What a refusal by PostgreSQL means to the person who typed: which field it was, and what is allowed there.
+
+Pure. Most constraints are named after table and column, so that the field's own words serve; the others stand in a
+table here. Texts are English and marked for translation; a test holds that every constraint of the tables that people
+write leads to a field or to a text.
+"""
+
+from typing import NamedTuple
+
+from aaad.erp import fields
+from aaad.errors import StoreError
+
+_NOT_NULL = "23502"
+
+
+def _(english: str) -> str:
+    """Mark a text for translation."""
+    return english
+
+
+class Complaint(NamedTuple):
+    """One thing that is wrong. `column` is empty where no single field is meant."""
+
+    column: str
+    label: str
+    allowed: str
+    detail: str = ""  # PostgreSQL's own words, where only it knows what is allowed
+
+    @property
+    def option(self) -> str:
+        """The field's name on the command line."""
+        return "--" + self.column.removesuffix("_id").replace("_", "-") if self.column else ""
+
+
+MAC_FORM = _("The format of the MAC is invalid")
+MISSING = _("required")
+
+# The constraints whose rule is more than the form of their column.
+_RULES: dict[str, tuple[str, str]] = {
+    "attribute_may_be_given": ("name", _("an attribute of replies that the server does not set itself")),
+    "attribute_name_known": ("name", _("an attribute of the dictionary, with a tag only where it has one")),
+    "attribute_value_form": ("value", _("a value of the attribute's kind")),
+    "client_document_required": ("document", _("required, since document_required is S")),
+    "contract_circuit_unique": ("circuit", _("a circuit that no other contract has")),
+    "contract_suspended_in_order": ("suspended_until", _("a date not before the first day of the suspension")),
+    "contract_trust_unlock_with_until": ("trust_unlock_until", _("an instant")),
+    "history_append_only": ("", _("History only grows; of a person's note its author may edit the text.")),
+    "history_note_of_author": ("", _("Only its author may edit a note.")),
+    "login_contract_is_internet": ("contract_id", _("a contract of kind I (internet)")),
+    "login_ipv4_unique": ("ipv4", _("an address that no other login has")),
+    "login_attributes_fit": ("value", _("extra attributes of at most 1,024 octets together")),
+    "login_mac_canonical": ("mac", MAC_FORM),
+    "login_mac_login_of_kind": ("mac_login", _("only for Hotspot (H), IP and MAC (M) and IPoE (D)")),
+    "login_mac_login_with_mac": ("mac", _("required where the device logs in by its MAC")),
+    "login_name_unique": ("name", _("a name that no login has or ever had, in any case")),
+    "login_name_without_accents": ("name", _("a name without accents, since block_accents_in_logins is S")),
+    "login_password_required": ("password", _("required for PPPoE and Hotspot")),
+    "login_plan_is_contracts_plan": ("plan_id", _("the contract's plan, or none")),
+    "login_speed_whole": ("upload", _("upload and download, or neither")),
+    "operator_name_unique": ("name", _("a name that no other operator has")),
+    "plan_attributes_fit": ("value", _("extra attributes of at most 1,024 octets together")),
+    "plan_burst_not_below_speed": ("upload_burst", _("a burst not below the speed")),
+    "plan_burst_whole": ("upload_burst", _("a burst with its threshold and time, or none of them")),
+    "plan_cap_plan_is_another": ("cap_plan_id", _("another plan")),
+    "plan_cap_whole": ("cap_gigabytes", _("cap, its period and the plan after it, or none of them")),
+    "plan_guaranteed_not_above_speed": ("upload_guaranteed", _("a guaranteed speed not above the speed")),
+    "plan_late_after_days_with_plan": ("late_plan_id", _("required where late_after_days is not 0")),
+    "plan_late_plan_is_another": ("late_plan_id", _("another plan")),
+    "plan_phase_burst_not_below_speed": ("upload_burst", _("a burst not below the speed")),
+    "plan_phase_burst_whole": ("upload_burst", _("a burst with its threshold and time, or none of them")),
+    "plan_phase_guaranteed_not_above_speed": ("upload_guaranteed", _("a guaranteed speed not above the speed")),
+    "plan_phase_replacement_is_another": ("replacement_plan_id", _("another plan")),
+    "plan_phase_speed_or_plan": ("upload", _("either upload and download, or a plan that replaces it")),
+    "parameter_name_known": ("name", _("the name of a parameter")),
+    "parameter_value_form": ("value", _("what `aaad parameter list` says of it")),
+    "parameter_name_form": ("name", _("the name of a parameter")),
+    "parameter_unique": ("name", _("a parameter that has no value yet")),
+    "parameter_value_no_outer_space": ("value", _("a text without space at the beginning or at the end")),
+    "parameter_value_yes_no_default": ("value", _("S (yes), N (no) or, for a branch, P (as the general value says)")),
+}
+
+_TOLD_BY_POSTGRESQL = ("attribute_name_known", "attribute_may_be_given", "attribute_value_form")
+
+
+def complaint_of(error: StoreError) -> Complaint | None:
+    """Return what a refusal means, None if it is about no rule that is known here."""
+    table = _table_of(error)
+    if error.sqlstate == _NOT_NULL and error.column:
+        return Complaint(error.column, _label(table, error.column), MISSING)
+    constraint = error.constraint or ""
+    found = explain(constraint, table.name if table else "")
+    return found._replace(detail=str(error)) if found and constraint in _TOLD_BY_POSTGRESQL else found
+
+
+def explain(constraint: str, table_name: str = "") -> Complaint | None:
+    """Return what a refused constraint means, by its name."""
+    table = _named(table_name) or _table_of_constraint(constraint)
+    if rule := _RULES.get(constraint):
+        return Complaint(rule[0], _label(table, rule[0]), rule[1])
+    if table is None or not constraint.startswith(table.name + "_"):
+        return None
+    rest = constraint.removeprefix(table.name + "_")
+    owners = [field for field in table.fields if f"{rest}_".startswith(field.column.removesuffix("_s") + "_")]
+    if not owners:
+        return None
+    field = max(owners, key=lambda owner: len(owner.column))
+    return Complaint(field.column, field.label, field.allowed)
+
+
+def _table_of(error: StoreError) -> fields.Table | None:
+    return _named(error.table or "") or _table_of_constraint(error.constraint or "")
+
+
+def _named(name: str) -> fields.Table | None:
+    return {table.name: table for table in fields.TABLES}.get(name)
+
+
+def _table_of_constraint(constraint: str) -> fields.Table | None:
+    owners = [table for table in fields.TABLES if constraint.startswith(table.name + "_")]
+    return max(owners, key=lambda table: len(table.name), default=None)
+
+
+def _label(table: fields.Table | None, column: str) -> str:
+    labels = {field.column: field.label for field in table.fields} if table else {}
+    return labels.get(column, column)

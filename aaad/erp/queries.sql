@@ -1,0 +1,417 @@
+-- Of the operators' commands: finding, listing and showing the ERP's rows, and the state changes of contracts and
+-- logins, one statement each.
+
+-- name: sign
+-- $1: who is at the keyboard; the history says so.
+SELECT set_config('aaad.operator', $1, true)
+
+-- Finding. $1: the word as typed; $2: the same as an id, or null. The lowest rank counts; several rows of it are
+-- several meanings, among which nobody guesses.
+
+-- name: find_branch
+SELECT id, name, CASE WHEN lower(name) = lower($1) THEN 1 ELSE 2 END AS rank
+FROM erp.branch WHERE lower(name) = lower($1) OR id = $2::integer
+ORDER BY rank, id LIMIT 20
+
+-- name: find_client
+-- By id, CPF or CNPJ with or without mask, the circuit of a contract, or the whole name.
+SELECT id, name, CASE WHEN id = $2::integer THEN 1 WHEN document = erp.canonical_document($1) THEN 2 ELSE 3 END AS rank
+FROM erp.client
+WHERE id = $2 OR document = erp.canonical_document($1) OR lower(name) = lower($1)
+    OR id IN (SELECT client_id FROM erp.contract WHERE lower(circuit) = lower($1))
+ORDER BY rank, id LIMIT 20
+
+-- name: find_plan
+SELECT id, name, CASE WHEN lower(name) = lower($1) THEN 1 ELSE 2 END AS rank
+FROM erp.plan WHERE lower(name) = lower($1) OR id = $2::integer
+ORDER BY rank, id LIMIT 20
+
+-- name: find_contract
+-- By id, circuit, the name of one of its logins, or its client's document or whole name.
+SELECT contract.id, concat_ws(' ', client.name, contract.circuit) AS name,
+    CASE WHEN contract.id = $2::integer THEN 1 WHEN lower(contract.circuit) = lower($1) THEN 2 ELSE 3 END AS rank
+FROM erp.contract JOIN erp.client ON client.id = contract.client_id
+WHERE contract.id = $2 OR lower(contract.circuit) = lower($1)
+    OR contract.id IN (SELECT contract_id FROM erp.login WHERE erp.fold_login(login.name) = erp.fold_login($1))
+    OR client.document = erp.canonical_document($1) OR lower(client.name) = lower($1)
+ORDER BY rank, contract.id LIMIT 20
+
+-- name: find_login
+SELECT id, name, CASE WHEN erp.fold_login(name) = erp.fold_login($1) THEN 1 ELSE 2 END AS rank
+FROM erp.login WHERE erp.fold_login(name) = erp.fold_login($1) OR id = $2::integer
+ORDER BY rank, id LIMIT 20
+
+-- name: find_nas
+SELECT id, name, CASE WHEN lower(name) = lower($1) THEN 1 ELSE 2 END AS rank
+FROM net.nas WHERE lower(name) = lower($1) OR id = $2::integer
+ORDER BY rank, id LIMIT 20
+
+-- name: find_billing_type
+SELECT id, name, CASE WHEN lower(name) = lower($1) THEN 1 ELSE 2 END AS rank
+FROM erp.billing_type WHERE lower(name) = lower($1) OR id = $2::integer
+ORDER BY rank, id LIMIT 20
+
+-- name: find_operator
+SELECT id, name, CASE WHEN erp.fold_login(name) = erp.fold_login($1) THEN 1 ELSE 2 END AS rank
+FROM erp.operator WHERE erp.fold_login(name) = erp.fold_login($1) OR id = $2::integer
+ORDER BY rank, id LIMIT 20
+
+-- name: find_operator_group
+SELECT id, name, CASE WHEN lower(name) = lower($1) THEN 1 ELSE 2 END AS rank
+FROM erp.operator_group WHERE lower(name) = lower($1) OR id = $2::integer
+ORDER BY rank, id LIMIT 20
+
+-- name: find_permission
+SELECT id, name, CASE WHEN lower(name) = lower($1) THEN 1 ELSE 2 END AS rank
+FROM erp.permission WHERE lower(name) = lower($1) OR id = $2::integer
+ORDER BY rank, id LIMIT 20
+
+-- name: find_receivable
+SELECT id, due_on::text AS name, 1 AS rank FROM erp.receivable WHERE id = $2::integer AND $1::text <> ''
+
+-- name: only_branch
+-- The branch of who has only one.
+SELECT min(id) AS id FROM erp.branch HAVING count(*) = 1
+
+-- Showing. One JSON document each, every column of the row in it; no password.
+
+-- name: show_client
+SELECT to_jsonb(client) || jsonb_build_object(
+    'branch', branch.name,
+    'contracts', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'id', contract.id, 'kind', contract.kind, 'status', contract.status, 'access_status', contract.access_status,
+            'suspended', contract.suspended, 'activated_on', contract.activated_on, 'plan', plan.name,
+            'circuit', contract.circuit,
+            'logins', (SELECT coalesce(jsonb_agg(login.name ORDER BY login.id), '[]') FROM erp.login
+                WHERE login.contract_id = contract.id AND login.deleted_at IS NULL)) ORDER BY contract.id), '[]')
+        FROM erp.contract LEFT JOIN erp.plan ON plan.id = contract.plan_id WHERE contract.client_id = client.id)
+    ) AS record
+FROM erp.client JOIN erp.branch ON branch.id = client.branch_id WHERE client.id = $1
+
+-- name: show_plan
+SELECT to_jsonb(plan) || jsonb_build_object(
+    'contracts_count', (SELECT count(*) FROM erp.contract WHERE contract.plan_id = plan.id),
+    'late_plan', (SELECT late.name FROM erp.plan AS late WHERE late.id = plan.late_plan_id),
+    'cap_plan', (SELECT cap.name FROM erp.plan AS cap WHERE cap.id = plan.cap_plan_id),
+    'phases', (SELECT coalesce(jsonb_agg(to_jsonb(plan_phase) - 'plan_id' ORDER BY plan_phase.phase), '[]')
+        FROM erp.plan_phase WHERE plan_phase.plan_id = plan.id),
+    'attributes', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', name, 'value', value) ORDER BY position, id), '[]')
+        FROM (SELECT id, position, attribute.name, value FROM erp.plan_attribute AS attribute WHERE plan_id = plan.id) AS given)
+    ) AS record
+FROM erp.plan WHERE id = $1
+
+-- name: show_contract
+SELECT to_jsonb(contract) || jsonb_build_object(
+    'client', client.name, 'branch', branch.name, 'plan', plan.name, 'billing_type', billing_type.name,
+    'logins', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'id', login.id, 'name', login.name, 'active', login.active, 'authentication', login.authentication,
+            'ipv4', host(login.ipv4), 'mac', login.mac, 'deleted_at', login.deleted_at) ORDER BY login.id), '[]')
+        FROM erp.login WHERE login.contract_id = contract.id)) AS record
+FROM erp.contract
+JOIN erp.client ON client.id = contract.client_id
+JOIN erp.branch ON branch.id = contract.branch_id
+LEFT JOIN erp.plan ON plan.id = contract.plan_id
+LEFT JOIN erp.billing_type ON billing_type.id = contract.billing_type_id
+WHERE contract.id = $1
+
+-- name: show_login
+SELECT to_jsonb(login) - '{password,wpa2_passphrase,contract_kind}'::text[] || jsonb_build_object(
+    'has_password', login.password IS NOT NULL,
+    'client_id', client.id, 'client', client.name, 'plan', plan.name,
+    'contract_status', contract.status, 'access_status', contract.access_status, 'nas', nas.name,
+    'attributes', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', name, 'value', value) ORDER BY position, id), '[]')
+        FROM (SELECT id, position, attribute.name, value FROM erp.login_attribute AS attribute
+            WHERE login_id = login.id) AS given)) AS record
+FROM erp.login
+LEFT JOIN net.nas ON nas.id = login.nas_id
+JOIN erp.contract ON contract.id = login.contract_id
+JOIN erp.client ON client.id = contract.client_id
+LEFT JOIN erp.plan ON plan.id = contract.plan_id
+WHERE login.id = $1
+
+-- name: show_billing_type
+SELECT to_jsonb(billing_type) AS record FROM erp.billing_type WHERE id = $1
+
+-- name: show_receivable
+SELECT to_jsonb(receivable_state) || jsonb_build_object('client', client.name) AS record
+FROM erp.receivable_state JOIN erp.client ON client.id = receivable_state.client_id WHERE receivable_state.id = $1
+
+-- name: show_operator
+SELECT to_jsonb(operator) || jsonb_build_object('group', operator_group.name, 'branch', branch.name) AS record
+FROM erp.operator
+LEFT JOIN erp.operator_group ON operator_group.id = operator.group_id
+LEFT JOIN erp.branch ON branch.id = operator.branch_id
+WHERE operator.id = $1
+
+-- Listing. The last parameter: how many at most.
+
+-- name: list_clients
+-- $1: part of a name, or a document, phone or circuit; empty: all.
+SELECT client.id, client.kind, client.name, client.document, client.active, client.city, client.mobile_phone,
+    (SELECT count(*) FROM erp.contract WHERE contract.client_id = client.id) AS contracts_count
+FROM erp.client
+WHERE $1::text = '' OR strpos(lower(name), lower($1)) > 0 OR document = erp.canonical_document($1)
+    OR (regexp_replace($1, '[^0-9]', '', 'g') <> ''
+        AND regexp_replace($1, '[^0-9]', '', 'g') IN (phone, mobile_phone))
+    OR id IN (SELECT client_id FROM erp.contract WHERE lower(circuit) = lower($1))
+ORDER BY client.id LIMIT $2
+
+-- name: list_plans
+-- $1: part of a name; empty: all.
+SELECT plan.id, plan.name, plan.active, plan.upload, plan.download,
+    (SELECT count(*) FROM erp.contract WHERE contract.plan_id = plan.id) AS contracts_count
+FROM erp.plan WHERE $1::text = '' OR strpos(lower(name), lower($1)) > 0
+ORDER BY plan.id LIMIT $2
+
+-- name: list_contracts
+-- $1: client, $2: plan, $3: status, $4: access status; null: any.
+SELECT contract.id, client.name AS client, plan.name AS plan, contract.kind, contract.status, contract.access_status,
+    contract.suspended, contract.activated_on, contract.circuit
+FROM erp.contract JOIN erp.client ON client.id = contract.client_id LEFT JOIN erp.plan ON plan.id = contract.plan_id
+WHERE contract.client_id IS NOT DISTINCT FROM coalesce($1::integer, contract.client_id)
+    AND contract.plan_id IS NOT DISTINCT FROM coalesce($2::integer, contract.plan_id)
+    AND contract.status = coalesce($3::text, contract.status)
+    AND contract.access_status = coalesce($4::text, contract.access_status)
+ORDER BY contract.id LIMIT $5
+
+-- name: list_logins
+-- $1: client, $2: contract, $3: part of a name; null: any. $4: deleted ones, too.
+SELECT login.id, login.name, client.name AS client, login.contract_id, login.authentication, login.active,
+    contract.status AS contract_status, contract.access_status, host(login.ipv4) AS ipv4, login.mac, login.deleted_at
+FROM erp.login JOIN erp.contract ON contract.id = login.contract_id JOIN erp.client ON client.id = contract.client_id
+WHERE contract.client_id = coalesce($1::integer, contract.client_id)
+    AND login.contract_id = coalesce($2::integer, login.contract_id)
+    AND ($3::text IS NULL OR strpos(erp.fold_login(login.name), erp.fold_login($3)) > 0)
+    AND ($4::boolean OR login.deleted_at IS NULL)
+ORDER BY login.id LIMIT $5
+
+-- name: list_billing_types
+SELECT id, name, active, payment, notice_days, block_days, block_renegotiated_days, prepaid_grace_days
+FROM erp.billing_type ORDER BY id LIMIT $1
+
+-- name: list_receivables
+-- $1: client, $2: contract; null: any. $3: also what is paid, cancelled or renegotiated.
+SELECT receivable.id, receivable.client_id, client.name AS client, receivable.contract_id, receivable.kind,
+    receivable.amount::text AS amount, receivable.due_on, receivable.paid_on, receivable.status, receivable.state,
+    receivable.colour
+FROM erp.receivable_state AS receivable JOIN erp.client ON client.id = receivable.client_id
+WHERE receivable.client_id = coalesce($1::integer, receivable.client_id)
+    AND ($2::integer IS NULL OR receivable.contract_id = $2)
+    AND ($3::boolean OR (receivable.status IN ('A', 'P') AND NOT receivable.renegotiated))
+ORDER BY receivable.due_on, receivable.id LIMIT $4
+
+-- name: list_operators
+SELECT operator.id, operator.name, operator.full_name, operator.active, operator_group.name AS "group", branch.name AS branch
+FROM erp.operator
+LEFT JOIN erp.operator_group ON operator_group.id = operator.group_id
+LEFT JOIN erp.branch ON branch.id = operator.branch_id
+ORDER BY operator.id LIMIT $1
+
+-- name: same_address
+-- Other clients with the number, street and district of $1, however spelt (seed S4, line 15).
+SELECT other.id, other.name
+FROM erp.client AS mine
+CROSS JOIN LATERAL erp.clients_at(mine.street_number, mine.street, mine.district) AS there (id)
+JOIN erp.client AS other ON other.id = there.id
+WHERE mine.id = $1 AND other.id <> $1 ORDER BY other.id LIMIT 5
+
+-- Deleting. What is linked is named instead of deleted with it.
+
+-- name: links_of_client
+SELECT 'contract' AS thing, contract.id, coalesce(contract.circuit, '') AS name
+FROM erp.contract WHERE contract.client_id = $1
+UNION ALL SELECT 'receivable', receivable.id, receivable.due_on::text FROM erp.receivable WHERE receivable.client_id = $1
+ORDER BY thing, id LIMIT 20
+
+-- name: links_of_contract
+SELECT 'login' AS thing, login.id, login.name FROM erp.login WHERE login.contract_id = $1
+UNION ALL SELECT 'receivable', receivable.id, receivable.due_on::text FROM erp.receivable WHERE receivable.contract_id = $1
+ORDER BY thing, id LIMIT 20
+
+-- name: links_of_plan
+SELECT 'contract' AS thing, contract.id, client.name
+FROM erp.contract JOIN erp.client ON client.id = contract.client_id WHERE contract.plan_id = $1
+UNION ALL SELECT 'login', login.id, login.name FROM erp.login WHERE login.plan_id = $1
+UNION ALL SELECT 'plan', plan.id, plan.name FROM erp.plan WHERE $1 IN (plan.late_plan_id, plan.cap_plan_id)
+UNION ALL SELECT 'plan', phase.plan_id, phase.phase FROM erp.plan_phase AS phase WHERE phase.replacement_plan_id = $1
+ORDER BY thing, id LIMIT 20
+
+-- name: links_of_billing_type
+SELECT 'contract' AS thing, contract.id, client.name FROM erp.contract JOIN erp.client ON client.id = contract.client_id
+WHERE contract.billing_type_id = $1 ORDER BY id LIMIT 20
+
+-- name: delete_client
+DELETE FROM erp.client WHERE id = $1 RETURNING id
+
+-- name: delete_contract
+DELETE FROM erp.contract WHERE id = $1 RETURNING id
+
+-- name: delete_plan
+DELETE FROM erp.plan WHERE id = $1 RETURNING id
+
+-- name: delete_billing_type
+DELETE FROM erp.billing_type WHERE id = $1 RETURNING id
+
+-- name: delete_login
+-- A tombstone: its name is never given to somebody else, its sessions keep whose they were.
+UPDATE erp.login SET deleted_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING id
+
+-- States of a contract -----------------------------------------------------------------------------------------
+
+-- name: block_contract
+UPDATE erp.contract SET access_status = 'CM' WHERE id = $1 AND access_status IN ('A', 'FA', 'CA') RETURNING id
+
+-- name: unblock_contract
+UPDATE erp.contract SET access_status = 'A' WHERE id = $1 AND access_status IN ('CM', 'CA', 'FA') RETURNING id
+
+-- name: cancel_contract
+-- $2: why, or null.
+UPDATE erp.contract SET status = 'D', cancellation_reason = $2 WHERE id = $1 AND status <> 'D' RETURNING id
+
+-- name: suspend_contract
+-- $2, $3: first and last day, or null.
+UPDATE erp.contract SET suspended = true, suspended_from = $2::text::date, suspended_until = $3::text::date
+WHERE id = $1 AND status = 'A' AND NOT suspended RETURNING id
+
+-- name: resume_contract
+UPDATE erp.contract SET suspended = false WHERE id = $1 AND suspended RETURNING id
+
+-- name: activate_contract
+-- A withdrawn contract stays so: who comes back signs a new one.
+UPDATE erp.contract SET status = 'A',
+    access_status = CASE WHEN access_status IN ('AA', 'CE', 'D') THEN 'A' ELSE access_status END
+WHERE id = $1 AND (status IN ('P', 'I', 'N') OR (status = 'A' AND access_status IN ('AA', 'CE', 'D'))) RETURNING id
+
+-- name: trust_unlock
+-- $2: days, or null for as long as allowed. One winner of many who ask at once (rule R4.2).
+SELECT code, reason, unlocked_until, due_on FROM erp.unlock_on_trust($1, $2)
+
+-- name: circuit_parts
+-- The city where it is installed, else the client's (seed S2, line 245); the client; how many contracts of the client come
+-- up to this one.
+SELECT client.id AS client_id, coalesce(
+        (SELECT address.city FROM erp.address WHERE address.contract_id = contract.id AND address.kind = 'installation'),
+        (SELECT address.city FROM erp.address WHERE address.client_id = client.id AND address.kind = 'installation'),
+        client.city) AS city, (
+    SELECT count(*) FROM erp.contract AS older WHERE older.client_id = contract.client_id AND older.id <= contract.id
+    ) AS plan_number
+FROM erp.contract JOIN erp.client ON client.id = contract.client_id WHERE contract.id = $1
+
+-- name: set_circuit
+UPDATE erp.contract SET circuit = $2 WHERE id = $1 RETURNING id
+
+-- States of a login --------------------------------------------------------------------------------------------
+
+-- name: add_login_attribute
+INSERT INTO erp.login_attribute (login_id, position, name, value)
+SELECT $1, count(*), $2, $3 FROM erp.login_attribute WHERE login_id = $1 RETURNING id
+
+-- name: delete_login_attribute
+-- All of that name.
+WITH gone AS (DELETE FROM erp.login_attribute WHERE login_id = $1 AND lower(name) = lower($2) RETURNING id)
+SELECT count(*) AS count FROM gone HAVING count(*) > 0
+
+-- name: add_plan_attribute
+INSERT INTO erp.plan_attribute (plan_id, position, name, value)
+SELECT $1, count(*), $2, $3 FROM erp.plan_attribute WHERE plan_id = $1 RETURNING id
+
+-- name: delete_plan_attribute
+-- All of that name.
+WITH gone AS (DELETE FROM erp.plan_attribute WHERE plan_id = $1 AND lower(name) = lower($2) RETURNING id)
+SELECT count(*) AS count FROM gone HAVING count(*) > 0
+
+-- name: plan_phase
+SELECT id, replacement_plan_id, upload, download FROM erp.plan_phase WHERE plan_id = $1 AND phase = $2
+
+-- name: delete_plan_phase
+DELETE FROM erp.plan_phase WHERE plan_id = $1 AND phase = $2 RETURNING id
+
+-- name: set_passphrase
+UPDATE erp.login SET wpa2_passphrase = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING id
+
+-- name: set_password
+UPDATE erp.login SET password = $2, password_md5 = $3 WHERE id = $1 AND deleted_at IS NULL RETURNING id
+
+-- History ------------------------------------------------------------------------------------------------------
+
+-- name: history_of_client
+SELECT id, kind, at, text, operator, source, contract_id, login_id FROM erp.history WHERE client_id = $1
+ORDER BY id DESC LIMIT $2
+
+-- name: history_of_contract
+SELECT id, kind, at, text, operator, source, contract_id, login_id FROM erp.history WHERE contract_id = $1
+ORDER BY id DESC LIMIT $2
+
+-- name: history_of_login
+SELECT id, kind, at, text, operator, source, contract_id, login_id FROM erp.history WHERE login_id = $1
+ORDER BY id DESC LIMIT $2
+
+-- name: note_on_client
+INSERT INTO erp.history (branch_id, client_id, kind, text)
+SELECT branch_id, id, 'note', $2 FROM erp.client WHERE id = $1 RETURNING id
+
+-- name: note_on_contract
+INSERT INTO erp.history (branch_id, client_id, contract_id, kind, text)
+SELECT branch_id, client_id, id, 'note', $2 FROM erp.contract WHERE id = $1 RETURNING id
+
+-- name: note_on_login
+INSERT INTO erp.history (branch_id, client_id, contract_id, login_id, kind, text)
+SELECT contract.branch_id, contract.client_id, contract.id, login.id, 'note', $2
+FROM erp.login JOIN erp.contract ON contract.id = login.contract_id WHERE login.id = $1 RETURNING id
+
+-- name: edit_note
+UPDATE erp.history SET text = $2 WHERE id = $1 RETURNING id
+
+-- Parameters ---------------------------------------------------------------------------------------------------
+
+-- name: list_parameters
+SELECT parameter.name, branch.name AS branch, parameter.value
+FROM erp.parameter LEFT JOIN erp.branch ON branch.id = parameter.branch_id
+ORDER BY parameter.name, parameter.branch_id NULLS FIRST
+
+-- name: parameter_value
+-- $1: name, $2: a branch or null.
+SELECT erp.parameter_value($1, $2::integer) AS value
+
+-- name: set_parameter
+-- $2: a branch, or null for the general value.
+INSERT INTO erp.parameter (name, branch_id, value) VALUES ($1, $2::integer, $3)
+ON CONFLICT ON CONSTRAINT parameter_unique DO UPDATE SET value = excluded.value RETURNING id
+
+-- name: unset_parameter
+DELETE FROM erp.parameter WHERE name = $1 AND branch_id IS NOT DISTINCT FROM $2::integer RETURNING id
+
+-- Receivables --------------------------------------------------------------------------------------------------
+
+-- name: pay_receivable
+-- $2: the day, or null for today in the branch's zone.
+UPDATE erp.receivable SET status = 'R', open_amount = 0, awaiting_confirmation = false,
+    paid_on = coalesce($2::text::date, erp.today((SELECT branch_id FROM erp.client WHERE client.id = client_id)))
+WHERE id = $1 AND status IN ('A', 'P') RETURNING id
+
+-- name: cancel_receivable
+UPDATE erp.receivable SET status = 'C' WHERE id = $1 AND status IN ('A', 'P') RETURNING id
+
+-- Operators ----------------------------------------------------------------------------------------------------
+
+-- name: list_permissions
+-- With the groups that have each of them.
+SELECT permission.id, permission.name, permission.denies, ARRAY(
+    SELECT operator_group.name FROM erp.operator_group
+    WHERE (operator_group.all_permissions AND NOT permission.denies) OR EXISTS (
+        SELECT FROM erp.operator_group_permission AS given
+        WHERE given.group_id = operator_group.id AND given.permission_id = permission.id)
+    ORDER BY operator_group.name) AS groups
+FROM erp.permission ORDER BY permission.id
+
+-- name: make_operator_group
+INSERT INTO erp.operator_group (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id
+
+-- name: grant_permission
+-- Nothing if the group has it already.
+INSERT INTO erp.operator_group_permission (group_id, permission_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING group_id
+
+-- name: take_permission
+DELETE FROM erp.operator_group_permission WHERE group_id = $1 AND permission_id = $2 RETURNING group_id
