@@ -425,8 +425,8 @@ class AccessPath:
     ) -> tuple[bytes, bytes, Reason | None]:
         """Return what an Accept says and what a journal keeps of it; a reason if it cannot be said.
 
-        A journal keeps no secret, and no Class, which says what the facts say.
-        What cannot be encoded was checked when it was written: so it is a damaged row, of this login alone.
+        A journal keeps no secret, and no Class, which says what the facts say. What cannot be encoded was checked
+        when it was written: so it is a damaged row, of this login alone (rule R3.1).
         """
         kind, is_ppp = request.router.nas.kind, _FRAMED_PROTOCOL in request.positions
         try:
@@ -435,8 +435,8 @@ class AccessPath:
             )
         except (ValueError, OverflowError):
             return b"", b"", Reason.RECORD_DAMAGED
-        said = self._signer.class_attribute(login.login_id, login.contract_id, grant.plan.plan_id, fingerprint) + said
         kept = without_secrets(said) if has_secret else said
+        said = self._signer.class_attribute(login.login_id, login.contract_id, grant.plan.plan_id, fingerprint) + said
         if proven.mschap is not None:
             said += self._proof.success_attributes(request, proven, with_keys=True)
         return said, kept, None

@@ -14,7 +14,7 @@ from nas_double import SECRET
 
 from aaad.metrics import CounterFile
 from aaad.policy.codes import Discard, LoginFlag, Reason
-from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
 from aaad.radius import counters as names
 from aaad.radius.server import Listener, RadiusService, Watchdog
@@ -26,15 +26,13 @@ from aaad.words import Language, customer_text
 
 SO_TIMESTAMPNS = 35
 IN_ORDER = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
-PLAN = PlanFacts(5, "50 mega", "25M", "50M", 0, 0, 300)
+PLAN = PlanFacts(5, "50 mega", Speed("25M", "50M"), 0, 0, 300)
 
 
 def login(login_id: int = 1, **changes: object) -> LoginFacts:
     """A login in order with password wonderland, with changes."""
-    facts = LoginFacts(
-        login_id, login_id, login_id, 5, 1, IN_ORDER, 2, 1, 0xC0000200 + login_id, b"n" * 16, b"wonderland"
-    )
-    return facts._replace(**changes)
+    facts = LoginFacts(login_id, login_id, login_id, 5, 1, IN_ORDER, 2, 1, 0xC0000200 + login_id)
+    return facts._replace(nt_hash=b"n" * 16, password=b"wonderland")._replace(**changes)
 
 
 LOGINS = {b"alice": encode(login(1), 1), b"bob": encode(login(2), 2)}
