@@ -10,8 +10,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
+from mschap_peer import attributes_2, nt_hash
 from nas_double import (
     FRAMED_IP,
     PROXY_STATE,
@@ -25,6 +27,7 @@ from nas_double import (
     tlv,
 )
 from radius_service import (
+    IN_ORDER,
     LOGINS,
     Client,
     Service,
@@ -37,13 +40,13 @@ from radius_service import (
 
 from aaad.errors import StoreError
 from aaad.metrics import CounterFile
-from aaad.policy.codes import Discard, Reason
-from aaad.policy.facts import LoginFacts
+from aaad.policy.codes import AccessStatus, Discard, LoginFlag, Reason
+from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import counters as names
 from aaad.radius import server
 from aaad.radius.server import Watchdog
-from aaad.replica.record import encode, encode_damaged
+from aaad.replica.record import AdministratorRow, ParameterRow, encode, encode_damaged
 from aaad.spool.records import LoginRefused, NameRefused, RouterSeen
 
 # --- answers --------------------------------------------------------------------------------------------------------
@@ -545,18 +548,48 @@ def kinds_of_requests() -> dict[str, Callable[[int], bytes]]:
         "signature owed": lambda number: access_request(signed=False, identifier=number),
         "another code": lambda number: access_request(code=2, identifier=number),
         "waits": lambda number: access_request(b"carol", identifier=number),
+        "MS-CHAP": lambda number: access_request(
+            b"dora", None, identifier=number, attributes=attributes_2(b"dora", "wonderland")
+        ),
+        "wrong MS-CHAP": lambda number: access_request(
+            b"dora", None, identifier=number, attributes=attributes_2(b"dora", "guess")
+        ),
+        "extras and bindings": lambda number: access_request(b"dora", identifier=number),
+        "extras that do not fit": lambda number: access_request(b"fritz", identifier=number),
+        "blocked": lambda number: access_request(b"gerd", identifier=number),
+        "router administrator": lambda number: access_request(
+            b"root", framed=False, identifier=number, attributes=tlv(6, b"\0\0\0\1")
+        ),
+        "customer at a router": lambda number: access_request(
+            framed=False, identifier=number, attributes=tlv(6, b"\0\0\0\1")
+        ),
     }
 
 
 def test_the_request_path_makes_no_reference_cycles(tmp_path: Path) -> None:
-    logins = {**LOGINS, b"eve": encode_damaged(9), b"carol": encode(login(3), 1)}
-    service = Service(tmp_path, logins=logins, must_wait=lambda facts, _: facts.login_id == 3)
+    hashed = nt_hash("wonderland")
+    learns = IN_ORDER | LoginFlag.CONDITIONAL | LoginFlag.MAC_LEARN | LoginFlag.PORT_LEARN
+    extras = LoginExtras(upload="1M", download="2M", routes=("198.51.100.0/24",), ipv6_prefix="2001:db8::/64")
+    logins = {
+        **LOGINS,
+        b"eve": encode_damaged(9),
+        b"carol": encode(login(3), 1),
+        b"dora": encode(login(4, nt_hash=hashed, flags=learns, extras=extras, access_ends_at_s=2**31), 1),
+        b"fritz": encode(login(5, flags=learns, extras=LoginExtras(routes=("everywhere",))), 1),
+        b"gerd": encode(login(6, access_status=AccessStatus.BLOCKED_MANUALLY), 1),
+    }
+    small = msgspec.structs.replace(
+        tables(),
+        parameters=[ParameterRow("blocked_state", 0, "S")],
+        administrators=[AdministratorRow(1, b"root", b"wonderland", hashed, "full", 0)],
+    )
+    service = Service(tmp_path, logins=logins, small=small, must_wait=lambda facts, _: facts.login_id == 3)
     read = service.service._reader(service.listeners[0])
     with Client(service.auth) as client:
 
-        def ask(make: Callable[[int], bytes], times: int) -> None:
-            for start in range(0, times, 32):
-                client.send(*(make(number % 256) for number in range(start, start + 32)))
+        def ask(requests: list[bytes]) -> None:
+            for start in range(0, len(requests), 32):
+                client.send(*requests[start : start + 32])
                 read()
                 service.service._waiting.clear()
             client.socket.setblocking(False)
@@ -568,18 +601,19 @@ def test_the_request_path_makes_no_reference_cycles(tmp_path: Path) -> None:
 
         kinds = kinds_of_requests()
         for make in kinds.values():
-            ask(make, 32)
+            ask([make(number) for number in range(32)])
         garbage = {}
         gc.disable()
         try:
             for kind, make in kinds.items():
-                gc.collect()
-                ask(make, 2016)
+                requests = [make(number % 256) for number in range(640)]
+                gc.collect()  # what makes the requests may make cycles
+                ask(requests)
                 garbage[kind] = gc.collect()
         finally:
             gc.enable()
     assert garbage == dict.fromkeys(kinds, 0)
-    assert service.count(names.RECEIVED) == len(kinds) * (32 + 2016)
+    assert service.count(names.RECEIVED) == len(kinds) * (32 + 640)
     assert service.count(names.BUGS) == 0
     service.close()
 
