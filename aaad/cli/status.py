@@ -62,7 +62,11 @@ def find_problems(
     for slot, age_s in role_ages_s(facts).items():
         if age_s > ROLE_SILENT_S:
             found.append(_("The process {slot} does not run; last seen: {age}.", slot=slot, age=terminal.age(age_s)))
-    found += [router_problem_text(terminal, problem) for problem in find_router_problems(facts.routers, facts.at_s)]
+    found += [
+        router_problem_text(terminal, problem)
+        for problem in find_router_problems(facts.routers, facts.at_s)
+        if problem.kind.costs_logins
+    ]
     for found_socket in facts.sockets:
         if found_socket.dropped_count:
             found.append(

@@ -178,6 +178,17 @@ class _Report:
             )
         table.print()
         self._hints(past)
+        self._router_problems({(node, decision.nas) for node, decision in past})
+
+    def _router_problems(self, heard_at: set[tuple[str, str]] | None = None) -> None:
+        """Tell what is wrong with routers: an Accept that the NAS cannot read lets nobody in."""
+        for testimony in self._evidence.testimonies:
+            for problem in testimony.router_problems:
+                if heard_at is None or (testimony.node, problem.nas) in heard_at:
+                    text = router_problem_text(self._terminal, problem)
+                    self._terminal.line(
+                        f"  {testimony.node}: {text}", "yellow" if problem.is_trusted_at_times else "red"
+                    )
 
     def _hints(self, past: list[Past]) -> None:
         wordings = dict.fromkeys(self._wording(decision) for _, decision in past if decision.reason != "granted")
@@ -226,10 +237,8 @@ class _Report:
     def _untold(self) -> None:
         """Tell what arrived and never came into a journal: a request of this login may be among it."""
         _, line = self._terminal.speak, self._terminal.line
+        self._router_problems()
         for testimony in self._evidence.testimonies:
-            for problem in testimony.router_problems:
-                text = router_problem_text(self._terminal, problem)
-                line(f"  {testimony.node}: {text}", "yellow" if problem.is_trusted_at_times else "red")
             since_s = testimony.discarded.since_s
             for cause, count in testimony.discarded.counts.items():
                 text, hint = self._wording(PastDecision(at_s=0, slot="", discard=cause))

@@ -27,7 +27,12 @@ class ProblemKind(StrEnum):
     SECRET_SEEMS_WRONG = "secret_seems_wrong"  # noqa: S105  inferred
     UNSIGNED = "message_authenticator_missing"
     SESSIONS_MISSING = "sessions_missing"  # Accepts that begin no session, although accounting is heard
-    NO_ACCOUNTING = "no_accounting"
+    NO_ACCOUNTING = "no_accounting"  # it may be meant so
+
+    @property
+    def costs_logins(self) -> bool:
+        """Whether customers stay outside because of it."""
+        return self is not ProblemKind.NO_ACCOUNTING
 
 
 class RouterProblem(msgspec.Struct, frozen=True, kw_only=True):

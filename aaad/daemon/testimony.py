@@ -117,7 +117,11 @@ class Witness:
             past=list(_read(past, tables)),
             journal_since_s=since_s,
             discarded=self._discards.until(self._files.counters()),
-            router_problems=find_router_problems(self._files.routers(), wall_s()),
+            router_problems=[
+                problem
+                for problem in find_router_problems(self._files.routers(), wall_s())
+                if problem.kind.costs_logins
+            ],
         )
 
     def _present(self, name: bytes) -> tuple[Tables | None, PresentDecision | None, int]:

@@ -14,6 +14,7 @@ from aaad.cli.status import find_problems, is_serving
 from aaad.cli.terminal import Terminal
 from aaad.daemon.node_facts import NodeFacts, ReplicaFacts, SocketFacts
 from aaad.daemon.router_facts import RouterFacts
+from aaad.daemon.router_problems import ProblemKind, find_router_problems
 from aaad.errors import ConfigError
 from aaad.words import Language
 
@@ -161,6 +162,15 @@ def test_r10_a_wrong_secret_is_told_once_for_all_slots_and_of_few_routers() -> N
     assert told[0].startswith("NAS bras: its secret seems wrong: 100 requests of 192.0.2.1 id do not fit it. Set the")
     assert len(told) == 10
     assert "o segredo parece errado" in find_problems(terminal("pt"), facts(routers=rows), None, None)[0]
+
+
+def test_r10_a_router_without_accounting_is_no_alarm() -> None:
+    router = RouterFacts(
+        nas_id=1, nas="bras", source_address="192.0.2.1", nas_identifier="", armed=False, last_heard_s=999.0,
+        granted=9, accepts_without_start=9, without_start_at_s=990.0,
+    )  # fmt: skip
+    assert [problem.kind for problem in find_router_problems([router], 999.0)] == [ProblemKind.NO_ACCOUNTING]
+    assert find_problems(terminal(), facts(routers=[router]), None, None) == []
 
 
 def test_old_replica_held_logins_and_kernel_drops_are_told() -> None:

@@ -78,6 +78,17 @@ def test_r10_every_problem_of_a_router_is_told_with_its_counts(
     assert ("42" in shown) is (kind is ProblemKind.SECRET_SEEMS_WRONG)
 
 
+def test_r10_a_secret_that_seems_wrong_is_told_beside_the_accepts_that_the_nas_could_not_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    past = PastDecision(at_s=5.0, slot="radius-0", reason="granted", nas="bras", source_address="192.0.2.1")
+    elsewhere = problem(kind=ProblemKind.SECRET_SEEMS_WRONG, nas="another")
+    tell(heard_of(past=[past], router_problems=[problem(kind=ProblemKind.SECRET_SEEMS_WRONG), elsewhere]))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "n1: NAS bras: its secret seems wrong: 5 Accepts to CHAP of 192.0.2.1 id without a Start" in shown
+    assert "NAS another" not in shown
+
+
 @pytest.mark.parametrize("language", list(Language))
 def test_datagrams_without_an_answer_are_told_by_cause(language: str, capsys: pytest.CaptureFixture[str]) -> None:
     tell(heard_of(discarded=Discards(since_s=1.0, counts={"late": 3, "overload": 4})), language)
