@@ -6,13 +6,14 @@ wrong and what is allowed; our own bugs show their traceback.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from aaad.cli.customer_commands import add_customers
 from aaad.cli.endings import end as _end
 from aaad.cli.main import EXIT_NEGATIVE
+from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
 from aaad.cli.options import Options
 from aaad.cli.simulate_options import add_simulate
@@ -52,7 +53,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_processes(app, terminal, _)
     _add_operations(app, terminal, _)
     _add_brake(app, terminal, _)
-    _add_nas(app, terminal, _)
+    add_network(app, terminal)
     add_customers(app, terminal)
     add_office(app, terminal)
     _add_questions(app, terminal, _)
@@ -152,25 +153,6 @@ def _add_brake(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         from aaad.cli import operate
 
         _end(terminal, lambda: operate.replica_accept(terminal, hold, count))
-
-
-def _add_nas(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
-    nas = typer.Typer(help=_("The concentrators."), no_args_is_help=True)
-    app.add_typer(nas, name="nas")
-
-    @nas.callback()
-    def _group() -> None:
-        """Keep the group a group although it has one command."""
-
-    @nas.command("message-auth", help=_("Free a NAS's routers from the duty to send Message-Authenticator."))
-    def message_auth(
-        name: Annotated[str, typer.Argument(help=_("the NAS's name"), callback=_name_of(terminal))],
-        action: Annotated[Literal["reset"], typer.Argument()],
-    ) -> None:
-        from aaad.cli import operate
-
-        assert action == "reset"
-        _end(terminal, lambda: operate.reset_message_authenticator(terminal, name))
 
 
 def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:

@@ -187,6 +187,9 @@ def thing_name(terminal: Terminal, thing: str) -> str:
         "contract": _("contract"),
         "login": _("login"),
         "nas": _("concentrator"),
+        "nas_secret": _("further secret"),
+        "router": _("router"),
+        "router_administrator": _("router administrator"),
         "billing_type": _("billing type"),
     }.get(thing, thing)
 

@@ -8,6 +8,7 @@ write leads to a field or to a text.
 from typing import NamedTuple
 
 from aaad.erp import fields
+from aaad.erp.network import tables as network
 from aaad.errors import StoreError
 
 _NOT_NULL = "23502"
@@ -32,6 +33,7 @@ class Complaint(NamedTuple):
         return "--" + self.column.removesuffix("_id").replace("_", "-") if self.column else ""
 
 
+_TABLES = (*fields.TABLES, *network.TABLES)
 MAC_FORM = _("The format of the MAC is invalid")
 MISSING = _("required")
 
@@ -46,6 +48,7 @@ _RULES: dict[str, tuple[str, str]] = {
     "contract_trust_unlock_with_until": ("trust_unlock_until", _("an instant")),
     "history_append_only": ("", _("History only grows; of a person's note its author may edit the text.")),
     "history_note_of_author": ("", _("Only its author may edit a note.")),
+    **network.RULES,
     "login_contract_is_internet": ("contract_id", _("a contract of kind I (internet)")),
     "login_ipv4_unique": ("ipv4", _("an address that no other login has")),
     "login_attributes_fit": ("value", _("extra attributes of at most 1,024 octets together")),
@@ -113,11 +116,11 @@ def _table_of(error: StoreError) -> fields.Table | None:
 
 
 def _named(name: str) -> fields.Table | None:
-    return {table.name: table for table in fields.TABLES}.get(name)
+    return {table.name: table for table in _TABLES}.get(name)
 
 
 def _table_of_constraint(constraint: str) -> fields.Table | None:
-    owners = [table for table in fields.TABLES if constraint.startswith(table.name + "_")]
+    owners = [table for table in _TABLES if constraint.startswith(table.name + "_")]
     return max(owners, key=lambda table: len(table.name), default=None)
 
 

@@ -14,9 +14,11 @@ import msgspec
 from aaad.db.connection import Queries
 from aaad.db.statements import load_statements
 from aaad.erp.fields import Table
+from aaad.erp.network import statements as network
 from aaad.erp.values import Value
 
 SQL = load_statements(Path(__file__).parent / "queries.sql")
+_STATEMENTS = {name: room[name] for room in (SQL, network.SQL) for name in room}
 _ID_DIGITS_MAX = 10
 _ID_MAX = 2**31 - 1
 
@@ -32,7 +34,7 @@ _FIND = {
     "operator": SQL.find_operator,
     "operator_group": SQL.find_operator_group,
     "permission": SQL.find_permission,
-}
+} | network.FIND
 _SHOW = {
     "client": SQL.show_client,
     "plan": SQL.show_plan,
@@ -41,20 +43,20 @@ _SHOW = {
     "billing_type": SQL.show_billing_type,
     "receivable": SQL.show_receivable,
     "operator": SQL.show_operator,
-}
+} | network.SHOW
 _LINKS = {
     "client": SQL.links_of_client,
     "contract": SQL.links_of_contract,
     "plan": SQL.links_of_plan,
     "billing_type": SQL.links_of_billing_type,
-}
+} | network.LINKS
 _DELETE = {
     "client": SQL.delete_client,
     "contract": SQL.delete_contract,
     "plan": SQL.delete_plan,
     "login": SQL.delete_login,
     "billing_type": SQL.delete_billing_type,
-}
+} | network.DELETE
 
 # The other statements, by name: those that answer with rows, and those that change a state or do nothing.
 QUESTIONS = frozenset(
@@ -80,7 +82,7 @@ QUESTIONS = frozenset(
         "same_address",
         "trust_unlock",
     }
-)
+) | network.QUESTIONS
 CHANGES = frozenset(
     {
         "activate_contract",
@@ -106,7 +108,7 @@ CHANGES = frozenset(
         "unblock_contract",
         "unset_parameter",
     }
-)
+) | network.CHANGES
 
 
 class Found(NamedTuple):
@@ -172,12 +174,12 @@ class Store:
     async def act(self, change: str, *arguments: object) -> bool:
         """Run one of CHANGES; False if its conditions did not hold."""
         assert change in CHANGES, change
-        return await self._queries.fetchrow(SQL[change], *arguments) is not None
+        return await self._queries.fetchrow(_STATEMENTS[change], *arguments) is not None
 
     async def rows(self, question: str, *arguments: object) -> list[dict[str, Any]]:
         """Return the rows of one of QUESTIONS."""
         assert question in QUESTIONS, question
-        return [dict(row.items()) for row in await self._queries.fetch(SQL[question], *arguments)]
+        return [dict(row.items()) for row in await self._queries.fetch(_STATEMENTS[question], *arguments)]
 
     async def row(self, question: str, *arguments: object) -> dict[str, Any] | None:
         """Return the first row of one of QUESTIONS."""

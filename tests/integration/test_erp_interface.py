@@ -242,7 +242,9 @@ async def test_every_rule_that_the_document_names_exists(connection: asyncpg.Con
     known |= {row[0] for row in await connection.fetch("SELECT column_name FROM information_schema.columns")}
     source = " ".join(
         row[0]
-        for row in await connection.fetch("SELECT prosrc FROM pg_proc WHERE pronamespace IN ('erp'::regnamespace, 'net'::regnamespace)")
+        for row in await connection.fetch(
+            "SELECT prosrc FROM pg_proc WHERE pronamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
+        )
     )
     assert {
         name for name in named - known if name not in source and not name.endswith(("_changed", "_deleted"))

@@ -1,0 +1,177 @@
+"""`aaad nas …`: concentrators and their secrets, and what is wrong with their routers.
+
+A secret comes from standard input or is made here; only one that was made is ever shown, once. A new secret takes the
+old one's place at once and the old one is believed for a time, so that nobody is refused while the router is changed.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from aaad.cli.local_node import LocalNode
+from aaad.cli.logins import generate_password
+from aaad.cli.records import Desk, Room, Saved, Words, add, fail, nothing_more, show_list, tell_saved, working
+from aaad.cli.router_words import router_problem_text
+from aaad.cli.terminal import Terminal
+from aaad.daemon.router_problems import RouterProblem, find_router_problems
+from aaad.erp.network.tables import NAS, NAS_SECRET
+from aaad.erp.values import Value
+from aaad.errors import AaadError
+
+SECRET_LENGTH = 24  # 140 bits
+_HOUR_S = 3600.0
+
+
+def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
+    """Show further secrets by their notes, the routers that were seen, and what is wrong with them."""
+    _, line = terminal.speak, terminal.line
+    if record["secret_previous_until"] is not None:
+        line("  " + _("the previous secret is believed until {at}", at=record["secret_previous_until"]))
+    for secret in record["secrets"]:
+        until = secret["valid_until"] or _("for ever")
+        line(
+            "  " + _("further secret {id}: {note}, until {until}", id=secret["id"], note=secret["note"], until=until)
+        )
+    if record["routers"]:
+        table = terminal.table(_("router"), _("identifier"), _("last heard"), "Message-Authenticator")
+        for router in record["routers"]:
+            demanded = _("demanded") if router["is_armed"] else record["message_authenticator"]
+            table.add(router["source_address"], router["nas_identifier"], terminal.age(router["silent_s"]), demanded)
+        table.print()
+    try:
+        problems = _problems(terminal, record["name"])
+    except AaadError:
+        return  # there is no node on this machine
+    for problem in problems:
+        line(f"! {router_problem_text(terminal, problem)}", "bold yellow")
+
+
+ROOM = Room(NAS, nothing_more, nothing_more, _show_more)
+
+
+def list_nases(terminal: Terminal, search: str, limit: int) -> None:
+    """List concentrators, all or those that a word fits."""
+    _ = terminal.speak
+
+    async def find() -> list[dict[str, Any]]:
+        async with working(terminal) as desk:
+            return await desk.store.rows("list_nases", search, limit + 1)
+
+    columns = {
+        "id": _("concentrator"),
+        "name": _("name"),
+        "address": _("address"),
+        "kind": _("kind"),
+        "enabled": _("enabled"),
+        "message_authenticator": "Message-Authenticator",
+        "branch": _("branch"),
+        "secrets_count": _("secrets"),
+        "routers_count": _("routers"),
+    }
+    show_list(terminal, asyncio.run(find()), columns, limit)
+
+
+def add_nas(terminal: Terminal, words: Words, secret: str | None) -> None:
+    """Write a new concentrator; without a secret one is made and shown once."""
+
+    async def complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> None:
+        if secret is None:
+            row["secret"] = desk.shown_once["secret"] = generate_password(SECRET_LENGTH)
+
+    add(terminal, ROOM._replace(complete=complete), {**words, "secret": secret})
+
+
+def rotate_secret(terminal: Terminal, word: str, secret: str | None, hours: float) -> None:
+    """Give a concentrator a new secret; the old one is believed for so many hours more."""
+    tell_saved(terminal, "nas", asyncio.run(_rotate(terminal, word, secret, hours)))
+
+
+async def _rotate(terminal: Terminal, word: str, secret: str | None, hours: float) -> Saved:
+    _ = terminal.speak
+    async with working(terminal) as desk:
+        nas_id = await desk.resolve("nas", word)
+        made = await _read_secret(desk, secret)
+        changed = await desk.store.row("rotate_secret", nas_id, made, hours * _HOUR_S)
+        if changed is None:
+            fail(terminal, _("That is its secret already."))
+        record = await desk.store.record("nas", nas_id) or {}
+        until = changed["secret_previous_until"]
+        told = (
+            _("set the new secret in the router before {at}: until then the old one is believed, too", at=until)
+            if until
+            else _("the old secret is not believed any more: set the new one in the router now")
+        )
+        return Saved(record, [told], {"secret": made} if secret is None else {})
+
+
+async def _read_secret(desk: Desk, secret: str | None) -> str:
+    """Return the secret that was typed, or a new one."""
+    row = await desk.read(NAS, {"secret": generate_password(SECRET_LENGTH) if secret is None else secret})
+    desk.stop_if_wrong()
+    return str(row["secret"])
+
+
+def end_previous_secret(terminal: Terminal, word: str) -> None:
+    """Believe the previous secret no more; end with 1 if there is none."""
+    tell_saved(terminal, "nas", asyncio.run(_end_previous(terminal, word)))
+
+
+async def _end_previous(terminal: Terminal, word: str) -> Saved:
+    _ = terminal.speak
+    async with working(terminal) as desk:
+        nas_id = await desk.resolve("nas", word)
+        if not await desk.store.act("end_previous_secret", nas_id):
+            fail(terminal, _("It has no previous secret."))
+        return Saved(await desk.store.record("nas", nas_id) or {}, [], {})
+
+
+def add_secret(terminal: Terminal, word: str, secret: str | None, note: str, hours: float) -> None:
+    """Give a concentrator one more secret, for a router behind its address; 0 hours: for ever."""
+    tell_saved(terminal, "nas_secret", asyncio.run(_add_secret(terminal, word, secret, note, hours)))
+
+
+async def _add_secret(terminal: Terminal, word: str, secret: str | None, note: str, hours: float) -> Saved:
+    async with working(terminal) as desk:
+        nas_id = await desk.resolve("nas", word)
+        row = await desk.read(NAS_SECRET, {"note": note or None})
+        made = await _read_secret(desk, secret)
+        added = await desk.store.row("add_secret", nas_id, made, row.get("note", ""), hours * _HOUR_S)
+        record = {**(added or {}), "name": note}
+        return Saved(record, [], {"secret": made} if secret is None else {})
+
+
+def delete_secret(terminal: Terminal, word: str, number: int) -> None:
+    """Take one of a concentrator's further secrets away."""
+    tell_saved(terminal, "nas", asyncio.run(_delete_secret(terminal, word, number)))
+
+
+async def _delete_secret(terminal: Terminal, word: str, number: int) -> Saved:
+    _ = terminal.speak
+    async with working(terminal) as desk:
+        nas_id = await desk.resolve("nas", word)
+        if not await desk.store.act("delete_secret", nas_id, number):
+            fail(terminal, _("It has no further secret of the number {number}.", number=number))
+        return Saved(await desk.store.record("nas", nas_id) or {}, [], {})
+
+
+def show_problems(terminal: Terminal) -> None:
+    """Show what is wrong between this node and its routers; end with 1 if anything is."""
+    _ = terminal.speak
+    problems = _problems(terminal)
+    if terminal.options.is_json:
+        terminal.json(
+            [{**msgspec.to_builtins(found), "text": router_problem_text(terminal, found)} for found in problems]
+        )
+    elif not problems:
+        terminal.line(_("Nothing is wrong with any router that this node hears."))
+    for found in problems if not terminal.options.is_json else ():
+        terminal.line(f"{terminal.clock(found.last_at_s)[:-4]} {router_problem_text(terminal, found)}")
+    if problems:
+        terminal.refuse()
+
+
+def _problems(terminal: Terminal, nas: str | None = None) -> list[RouterProblem]:
+    facts = LocalNode(terminal.local_config).facts().facts
+    found = find_router_problems(facts.routers, facts.at_s)
+    return [problem for problem in found if nas is None or problem.nas == nas]

@@ -1,0 +1,107 @@
+-- Of the operators' commands: concentrators, their secrets and router administrators. No secret and no password is read.
+
+-- name: list_nases
+SELECT
+    nas.id, nas.name, nas.address::text AS address, nas.kind, nas.enabled, nas.message_authenticator,
+    nas.timeout_ms, nas.tries, branch.name AS branch,
+    1 + coalesce(nas.secret_previous_until > now(), false)::integer
+        + (SELECT count(*) FROM net.nas_secret AS further
+            WHERE further.nas_id = nas.id AND coalesce(further.valid_until > now(), true))::integer AS secrets_count,
+    (SELECT count(*) FROM net.router WHERE router.nas_id = nas.id) AS routers_count,
+    (SELECT extract(epoch FROM now() - max(router.last_seen))::float8 FROM net.router WHERE router.nas_id = nas.id)
+        AS silent_s
+FROM net.nas
+LEFT JOIN erp.branch ON branch.id = nas.branch_id
+WHERE $1::text = '' OR position(lower($1) IN lower(nas.name)) > 0 OR host(nas.address) = $1
+ORDER BY lower(nas.name), nas.id
+LIMIT $2::integer;
+
+-- name: show_nas
+SELECT to_jsonb(nas) - 'secret' - 'secret_previous' || jsonb_build_object(
+    'branch', branch.name,
+    'secrets', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'id', further.id, 'note', further.note, 'valid_until', further.valid_until,
+            'is_valid', coalesce(further.valid_until > now(), true)) ORDER BY further.id), '[]')
+        FROM net.nas_secret AS further WHERE further.nas_id = nas.id),
+    'routers', (
+        SELECT coalesce(jsonb_agg(to_jsonb(seen) ORDER BY seen.source_address, seen.nas_identifier), '[]')
+        FROM (
+            SELECT host(router.source_address) AS source_address, encode(router.nas_identifier, 'escape') AS nas_identifier,
+                coalesce(router.armed_at > coalesce(router.reset_at, '-infinity'), false) AS is_armed,
+                extract(epoch FROM now() - router.last_seen)::float8 AS silent_s
+            FROM net.router WHERE router.nas_id = nas.id ORDER BY router.last_seen DESC LIMIT 100
+        ) AS seen)
+    ) AS record
+FROM net.nas
+LEFT JOIN erp.branch ON branch.id = nas.branch_id
+WHERE nas.id = $1;
+
+-- name: links_of_nas
+-- Logins that are bound to it, but for those that a parameter lets go with it; and routers that use it.
+SELECT 'login' AS thing, login.id, login.name
+FROM net.nas
+JOIN erp.login ON login.nas_id = nas.id
+JOIN erp.contract ON contract.id = login.contract_id
+WHERE nas.id = $1 AND NOT (
+    'S' = erp.parameter_value('delete_nas_with_cancelled_contracts', nas.branch_id)
+    AND (contract.status IN ('I', 'D') OR login.deleted_at IS NOT NULL))
+UNION ALL
+SELECT 'router', router.id, host(router.source_address)
+FROM net.nas
+JOIN net.router ON router.nas_id = nas.id
+WHERE nas.id = $1 AND nas.enabled AND router.last_seen > now() - interval '1 hour'
+ORDER BY thing, id
+LIMIT 20;
+
+-- name: delete_nas
+DELETE FROM net.nas WHERE id = $1 RETURNING id;
+
+-- name: rotate_secret
+-- The secret that was in force is believed for so many seconds more; 0: from now on it is not.
+UPDATE net.nas SET
+    secret = $2::text,
+    secret_previous = CASE WHEN $3::float8 > 0 THEN secret END,
+    secret_previous_until = CASE WHEN $3::float8 > 0 THEN now() + make_interval(secs => $3) END
+WHERE id = $1 AND secret <> $2
+RETURNING secret_previous_until;
+
+-- name: end_previous_secret
+UPDATE net.nas SET secret_previous = NULL, secret_previous_until = NULL
+WHERE id = $1 AND secret_previous IS NOT NULL
+RETURNING id;
+
+-- name: add_secret
+INSERT INTO net.nas_secret (nas_id, secret, note, valid_until)
+VALUES ($1, $2::text, $3::text, CASE WHEN $4::float8 > 0 THEN now() + make_interval(secs => $4) END)
+RETURNING id, valid_until;
+
+-- name: delete_secret
+DELETE FROM net.nas_secret WHERE nas_id = $1 AND id = $2 RETURNING id;
+
+-- name: find_router_administrator
+SELECT
+    administrator.id, concat_ws(' @ ', administrator.name, nas.name) AS name,
+    CASE WHEN administrator.id = $2::integer THEN 1 ELSE 2 END AS rank
+FROM net.router_administrator AS administrator
+LEFT JOIN net.nas ON nas.id = administrator.nas_id
+WHERE erp.fold_login(administrator.name) = erp.fold_login($1) OR administrator.id = $2
+ORDER BY rank, administrator.id
+LIMIT 20;
+
+-- name: list_router_administrators
+SELECT administrator.id, administrator.name, administrator.router_group, administrator.active, nas.name AS nas
+FROM net.router_administrator AS administrator
+LEFT JOIN net.nas ON nas.id = administrator.nas_id
+WHERE $1::text = '' OR position(lower($1) IN lower(administrator.name)) > 0
+ORDER BY lower(administrator.name), administrator.id
+LIMIT $2::integer;
+
+-- name: show_router_administrator
+SELECT to_jsonb(administrator) - 'password' || jsonb_build_object('nas', nas.name) AS record
+FROM net.router_administrator AS administrator
+LEFT JOIN net.nas ON nas.id = administrator.nas_id
+WHERE administrator.id = $1;
+
+-- name: delete_router_administrator
+DELETE FROM net.router_administrator WHERE id = $1 RETURNING id;

@@ -1,0 +1,226 @@
+"""`aaad nas …` and `aaad router-admin …` on a real PostgreSQL: what is written, refused, shown once and never."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from aaad.cli.app import build_app
+from aaad.cli.options import Options
+from aaad.cli.terminal import Terminal
+from aaad.daemon.router_facts import statistics_path
+from aaad.db.embedded import EmbeddedPostgres
+
+SEED = """
+INSERT INTO erp.parameter (name, value) VALUES ('document_required', 'N');
+INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz');
+INSERT INTO erp.plan (id, name, upload, download) VALUES (1, 'Fibra 100', '50M', '100M');
+INSERT INTO erp.client (id, branch_id, kind, name, mobile_phone) VALUES (1, 1, 'F', 'Ana', '11990000001');
+INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status, activated_on)
+    VALUES (1, 1, 1, 1, 'A', current_date);
+"""
+
+
+class Shell:
+    """A command line on one database."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        self.dsn = dsn
+        self.folder = folder
+        self.config = folder / "aaad.toml"
+        self.config.write_text(
+            f'[node]\nname = "n"\nstate_dir = "{folder / "state"}"\nrun_dir = "{folder / "run"}"\n'
+            f'[database]\ndsn = "{dsn}"\n'
+        )
+
+    def run(self, *words: str, language: str = "en", as_json: bool = False, typed: str = "") -> Result:
+        terminal = Terminal(Options(self.config, language, as_json))
+        result = CliRunner().invoke(build_app(terminal), list(words), input=typed)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    def json(self, *words: str, code: int = 0, typed: str = "") -> Any:
+        result = self.run(*words, as_json=True, typed=typed)
+        assert result.exit_code == code, result.output + result.stderr
+        return json.loads(result.stdout)
+
+    def sql(self, text: str, *arguments: object) -> list[asyncpg.Record]:
+        async def fetch() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.dsn)
+            try:
+                return await connection.fetch(text, *arguments)
+            finally:
+                await connection.close()
+
+        return asyncio.run(fetch())
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    made = Shell(postgres.dsn("postgres"), tmp_path_factory.mktemp("shell"))
+    made.sql(f"CREATE DATABASE nas_commands TEMPLATE {_template}")
+    made = Shell(postgres.dsn("nas_commands"), tmp_path_factory.mktemp("shell"))
+    for statement in SEED.strip().split(";\n"):
+        made.sql(statement)
+    return made
+
+
+@pytest.fixture
+def shell(database: Shell) -> Shell:
+    for table in ("erp.login", "net.router_administrator", "net.nas"):
+        database.sql(f"DELETE FROM {table}")
+    return database
+
+
+def test_a_nas_is_added_shown_listed_changed_and_deleted(shell: Shell) -> None:
+    added = shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1", "--branch", "Matriz")
+    secret = added["secret"]
+    assert len(secret) == 24
+    assert shell.sql("SELECT secret FROM net.nas")[0]["secret"] == secret
+    shown = shell.json("nas", "show", "bras-1")
+    assert (shown["address"], shown["branch"], shown["kind"], shown["enabled"]) == (
+        "192.0.2.1/32",
+        "Matriz",
+        "mikrotik",
+        True,
+    )
+    assert secret not in json.dumps(shown)
+    assert "Matriz" in shell.run("nas", "show", "BRAS-1", language="pt").output
+    shell.json("nas", "edit", "bras-1", "--address", "2001:db8::/64", "--kind", "accel_ppp", "--enabled", "N")
+    (listed,) = shell.json("nas", "list")
+    assert (listed["address"], listed["kind"], listed["enabled"]) == ("2001:db8::/64", "accel_ppp", False)
+    assert shell.json("nas", "delete", "bras-1", "--yes")["deleted"]
+    assert shell.json("nas", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("--address", "192.0.2.1"), "--name"),
+        (("--name", "x"), "--address"),
+        (("--name", "x", "--address", "192.0.2.1/24"), "--address"),
+        (("--name", "x", "--address", "somewhere"), "--address"),
+        (("--name", "taken", "--address", "192.0.2.1"), "--name"),
+        (("--name", "x", "--address", "198.51.100.7"), "--address"),
+        (("--name", "x", "--address", "192.0.2.1", "--kind", "mikrotic"), "--kind"),
+        (("--name", "x", "--address", "192.0.2.1", "--timeout-ms", "9"), "--timeout-ms"),
+        (("--name", "x", "--address", "192.0.2.1", "--tries", "21"), "--tries"),
+        (("--name", "x", "--address", "192.0.2.1", "--message-authenticator", "maybe"), "--message-authenticator"),
+        (("--name", "x", "--address", "192.0.2.1", "--branch", "Filial"), "--branch"),
+        (("--name", "x", "--address", "192.0.2.1", "--coa-address", "192.0.2.0/24"), "--coa-address"),
+    ],
+)
+def test_what_is_wrong_names_the_field_and_what_is_allowed(shell: Shell, words: tuple[str, ...], option: str) -> None:
+    shell.sql("INSERT INTO net.nas (name, address, secret) VALUES ('taken', '198.51.100.7', 's')")
+    result = shell.run("nas", "add", *words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"aaad: {option} ("), result.stderr
+    assert result.stderr.count("\n") == 1
+    assert len(shell.sql("SELECT FROM net.nas")) == 1
+
+
+def test_a_secret_is_rotated_with_the_old_one_believed_for_a_time(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1", "--secret", "-", typed="first secret\n")
+    row = "SELECT secret, secret_previous, secret_previous_until - now() AS left FROM net.nas"
+    answer = shell.json("nas", "rotate-secret", "bras-1", "--hours", "2")
+    (now,) = shell.sql(row)
+    assert (now["secret"], now["secret_previous"]) == (answer["secret"], "first secret")
+    assert 7100 < now["left"].total_seconds() <= 7200
+    assert "first secret" not in json.dumps(answer)
+    assert shell.run("nas", "rotate-secret", "bras-1", "--secret", "-", typed=f"{now['secret']}\n").exit_code == 1
+    assert "previous secret is believed until" in shell.run("nas", "show", "bras-1").output
+    shell.json("nas", "rotate-secret", "bras-1", "--end")
+    assert shell.sql(row)[0]["secret_previous"] is None
+    shell.json("nas", "rotate-secret", "bras-1", "--end", code=1)
+    shell.json("nas", "rotate-secret", "bras-1", "--hours", "0")
+    assert shell.sql(row)[0]["secret_previous"] is None
+
+
+def test_further_secrets_for_routers_behind_one_address_four_at_most(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "nat", "--address", "192.0.2.1")
+    first = shell.json("nas", "secret", "add", "nat", "--note", "router of the tower")
+    shell.json("nas", "secret", "add", "nat", "--secret", "-", "--hours", "1", typed="typed\n")
+    shell.json("nas", "secret", "add", "nat")
+    refused = shell.json("nas", "secret", "add", "nat", code=2)
+    assert "at most 4" in refused["problems"][0]["message"]
+    refused = shell.json("nas", "secret", "add", "nat", "--secret", "-", typed="typed\n", code=2)
+    assert "does not have yet" in refused["problems"][0]["message"]
+    shown = shell.json("nas", "show", "nat")["secrets"]
+    assert [(secret["note"], secret["valid_until"] is None) for secret in shown] == [
+        ("router of the tower", True),
+        ("", False),
+        ("", True),
+    ]
+    assert first["secret"] not in shell.run("nas", "show", "nat").output
+    shell.json("nas", "secret", "delete", "nat", str(shown[0]["id"]))
+    shell.json("nas", "secret", "delete", "nat", str(shown[0]["id"]), code=1)
+    assert len(shell.json("nas", "show", "nat")["secrets"]) == 2
+
+
+def test_a_secret_is_never_an_argument(shell: Shell) -> None:
+    for words in (
+        ("nas", "add", "--name", "x", "--address", "192.0.2.1", "--secret", "open"),
+        ("router-admin", "add", "--name", "x", "--password", "open"),
+    ):
+        result = shell.run(*words)
+        assert result.exit_code == 2
+        assert "never an argument" in result.stderr
+
+
+def test_a_nas_in_use_is_not_deleted(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1")
+    shell.sql("INSERT INTO net.router (nas_id, source_address) SELECT id, '192.0.2.1' FROM net.nas")
+    refused = shell.json("nas", "delete", "bras-1", "--yes", code=1)
+    assert [link["thing"] for link in refused["links"]] == ["router"]
+    shell.json("nas", "edit", "bras-1", "--enabled", "N")
+    shell.sql("INSERT INTO erp.login (contract_id, name, password, nas_id) SELECT 1, 'ana', 'x', id FROM net.nas")
+    refused = shell.json("nas", "delete", "bras-1", "--yes", code=1)
+    assert [(link["thing"], link["name"]) for link in refused["links"]] == [("login", "ana")]
+    shell.sql("UPDATE erp.login SET nas_id = NULL")
+    shell.json("nas", "delete", "bras-1", "--yes")
+
+
+def test_router_administrators(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1")
+    everywhere = shell.json("router-admin", "add", "--name", "joana", "--router-group", "full")
+    shell.json("router-admin", "add", "--name", "joana", "--nas", "bras-1", "--password", "-", typed="typed\n")
+    assert [(row["name"], row["nas"], row["router_group"]) for row in shell.json("router-admin", "list")] == [
+        ("joana", None, "full"),
+        ("joana", "bras-1", "read"),
+    ]
+    refused = shell.json("router-admin", "add", "--name", "JOANA", code=2)
+    assert refused["problems"][0]["field"] == "name"
+    number = str(everywhere["router_administrator"]["id"])
+    shell.json("router-admin", "edit", number, "--active", "N")
+    changed = shell.json("router-admin", "password", number)
+    stored = shell.sql("SELECT password, active FROM net.router_administrator WHERE id = $1", int(number))[0]
+    assert (stored["password"], stored["active"]) == (changed["password"], False)
+    assert changed["password"] not in json.dumps(shell.json("router-admin", "show", number))
+    shell.json("router-admin", "delete", number, "--yes")
+    assert len(shell.json("router-admin", "list")) == 1
+
+
+def test_r10_problems_are_told_of_this_nodes_routers(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1")
+    assert shell.run("nas", "problems").exit_code == 1, "there is no node here"
+    counters = shell.folder / "state" / "counters"
+    counters.mkdir(parents=True)
+    assert shell.json("nas", "problems") == []
+    assert "Nothing is wrong" in shell.run("nas", "problems").output
+    heard = {"nas_id": 1, "nas": "bras-1", "source_address": "192.0.2.1", "nas_identifier": "", "proven": False}
+    signs = {"doubted_accepts": 7, "doubted_resent": 14, "doubted_at_s": time.time() - 40}
+    rows = [{**heard, **signs, "armed": False, "last_heard_s": time.time()}]
+    statistics_path(counters, "radius-0").write_text(json.dumps(rows))
+    (told,) = shell.json("nas", "problems", code=1)
+    assert (told["kind"], told["count"], told["resent"]) == ("secret_seems_wrong", 7, 14)
+    sentence = "its secret seems wrong: 7 Accepts to CHAP of 192.0.2.1 without a Start, 14 resends"
+    for words in (("problems",), ("show", "bras-1")):
+        assert sentence in " ".join(shell.run("nas", *words).output.split())
+    assert "7 Accepts a CHAP" in shell.run("nas", "problems", language="pt").output
