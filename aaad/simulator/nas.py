@@ -66,6 +66,7 @@ class Exchange:
     identifier: int = 0
     authenticator: bytes = b""
     datagram: bytes = b""
+    secret: bytes = b""  # as it was when the request was made
     resend_at_s: float = 0.0
     is_answered: bool = False
 
@@ -84,7 +85,7 @@ class Concentrator:
     """One NAS and its servers, asked in their order."""
 
     def __init__(self, nas: Nas, servers: int, random_octets: RandomOctets, outbox: Outbox) -> None:
-        """Begin with nothing on its way. Concentrators may share one outbox."""
+        """Begin with nothing on its way. Concentrators may share one outbox; `nas` may be changed at any time."""
         self.nas = nas
         self.counters = Counters()
         self.in_work_count = 0
@@ -129,7 +130,7 @@ class Concentrator:
         reply = decode_reply(
             datagram,
             exchange.authenticator,
-            nas.secret,
+            exchange.secret,
             codes,
             must_be_signed=nas.kind.demands_signature and exchange.status is None,
         )
@@ -146,7 +147,7 @@ class Concentrator:
             if reply.code == ACCESS_ACCEPT:
                 name, secret = dial.subscriber.name.encode(), dial.subscriber.secret
                 dial.flaw = find_flaw(
-                    reply, Asked(dial.answer, name, secret, exchange.authenticator, nas.secret, nas.must_encrypt)
+                    reply, Asked(dial.answer, name, secret, exchange.authenticator, exchange.secret, nas.must_encrypt)
                 )
         self._serve_waiting(now_s)
         return exchange
@@ -193,7 +194,7 @@ class Concentrator:
         else:
             attributes = accounting_attributes(nas, dial, exchange.status, exchange.age_s)
             exchange.datagram = accounting_request(exchange.identifier, attributes, nas.secret)
-        exchange.authenticator = exchange.datagram[4:20]
+        exchange.authenticator, exchange.secret = exchange.datagram[4:20], nas.secret
         self._send(exchange, now_s)
 
     def _send(self, exchange: Exchange, now_s: float) -> None:

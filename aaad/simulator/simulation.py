@@ -57,7 +57,7 @@ class Simulation:
         self.log: deque[Dial] = deque(maxlen=plan.log_max)
         self._plan = plan
         self._subscribers = subscribers
-        self._concentrators = [Concentrator(nas, servers, random_octets, self.outbox) for nas in nases]
+        self.concentrators = [Concentrator(nas, servers, random_octets, self.outbox) for nas in nases]
         self._busy: set[int] = set()  # numbers of those who dial or wait to dial again
         self._failures: dict[int, int] = {}  # in a row
         self._up: dict[int, Dial] = {}  # sessions, with accounting only
@@ -76,7 +76,7 @@ class Simulation:
         self._start(now_s)
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + _LOOK_EVERY_S
-            for concentrator in self._concentrators:
+            for concentrator in self.concentrators:
                 for exchange in concentrator.expire(now_s):
                     self._end(exchange, now_s)
         while self._events and self._events[0][0] <= now_s:
@@ -107,7 +107,7 @@ class Simulation:
         """Tell whether nothing is left to happen."""
         if self._begun_at_s is None or self._busy or self._is_starting(now_s) or not self._has_said_stop:
             return False
-        return not any(concentrator.in_work_count for concentrator in self._concentrators)
+        return not any(concentrator.in_work_count for concentrator in self.concentrators)
 
     def wait_s(self, now_s: float) -> float:
         """Return how long nothing will happen of itself, at most as long as timers are left alone."""
@@ -122,7 +122,7 @@ class Simulation:
         """Return the sums, the concentrators' own counters included."""
         report = self.report
         report.ended_at_s, report.not_sent = now_s, not_sent
-        for concentrator in self._concentrators:
+        for concentrator in self.concentrators:
             counters = concentrator.counters
             report.unexpected_replies += counters.unexpected
             report.no_identifier += counters.no_identifier
@@ -237,4 +237,4 @@ class Simulation:
         self._concentrator_of(dial.subscriber).account(dial, status, now_s)
 
     def _concentrator_of(self, subscriber: Subscriber) -> Concentrator:
-        return self._concentrators[subscriber.number % len(self._concentrators)]
+        return self.concentrators[subscriber.number % len(self.concentrators)]

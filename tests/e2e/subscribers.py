@@ -57,6 +57,15 @@ class Load:
         self.stop()
 
     @property
+    def secret(self) -> bytes:
+        """The router's secret; a change of it counts from the next dial on."""
+        return self._simulation.concentrators[0].nas.secret
+
+    @secret.setter
+    def secret(self, secret: bytes) -> None:
+        self._simulation.concentrators[0].nas = nas(secret)
+
+    @property
     def done(self) -> list[Dial]:
         """What was dialled and has come to its end."""
         return list(self._simulation.log)

@@ -1,5 +1,6 @@
 """A concentrator: resends, Identifiers, second server, and which replies it believes."""
 
+import dataclasses
 import hashlib
 
 import pytest
@@ -178,3 +179,15 @@ def test_sessions_are_numbered_as_router_os_does() -> None:
     dial = world.concentrator.dial(hotspot, 0.0)
     assert dial.session_id == b"80a00003"
     assert dial.nas_port == 0x80A00003
+
+
+def test_a_change_of_the_secret_counts_from_the_next_request_on() -> None:
+    world = World()
+    before = world.concentrator.dial(ALICE, 0.0)
+    ((line, request),) = world.sent()
+    world.concentrator.nas = dataclasses.replace(world.concentrator.nas, secret=b"new secret")
+    after = world.concentrator.dial(ALICE, 0.0)
+    ((_, other),) = world.sent()
+    world.concentrator.receive(line, reply(request), 0.1)
+    world.concentrator.receive(line, reply(other, secret=b"new secret"), 0.1)
+    assert (before.is_up, after.is_up) == (True, True)
