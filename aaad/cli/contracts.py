@@ -28,7 +28,6 @@ class Action(NamedTuple):
     done: str  # said when it is done
     is_so: Callable[[dict[str, Any]], bool]  # the state is already what was asked for
     question: str = ""  # asked before; without it nothing is asked
-    parameter: str = ""  # a switch that must not be N
 
 
 ACTIONS = {
@@ -49,7 +48,6 @@ ACTIONS = {
         _("Plan suspended successfully."),
         lambda now: bool(now["suspended"]),
         _("Suspend contract {contract} of {client}?"),
-        "allow_voluntary_suspension",
     ),
     "resume": Action("resume_contract", _("Contract {contract} resumed."), lambda now: not now["suspended"]),
     "activate": Action(
@@ -162,13 +160,9 @@ async def _change(
     terminal: Terminal, action: Action, contract_id: int, words: dict[str, str | None]
 ) -> tuple[bool, dict[str, Any], list[str]]:
     """Return whether it changed anything, and the contract after that."""
-    _ = terminal.speak
     async with working(terminal) as desk:
         row = await desk.read(fields.CONTRACT, words)
         desk.stop_if_wrong()
-        before = await desk.store.record("contract", contract_id) or {}
-        if action.parameter and await desk.store.parameter(action.parameter, before.get("branch_id")) == "N":
-            fail(terminal, _("The parameter {name} does not allow it.", name=action.parameter))
         is_done = await desk.store.act(action.change, contract_id, *(row.get(column) for column in words))
         return is_done, await desk.store.record("contract", contract_id) or {}, desk.warnings
 

@@ -129,9 +129,12 @@ async def working(terminal: Terminal) -> AsyncIterator[Desk]:
             await store.sign(terminal.operator)
             yield Desk(terminal, store)
     except StoreError as error:
-        if complaint := complaint_of(error):
+        complaint = complaint_of(error)
+        if complaint is None:
+            raise
+        if complaint.column:
             refuse_input(terminal, [complaint])
-        raise
+        fail(terminal, terminal.speak(complaint.allowed))  # nothing typed was wrong: the state of things forbids it
 
 
 def fail(terminal: Terminal, text: str, **facts: object) -> NoReturn:

@@ -43,6 +43,19 @@ _RULES: dict[str, tuple[str, str]] = {
     "attribute_name_known": ("name", _("an attribute of the dictionary, with a tag only where it has one")),
     "attribute_value_form": ("value", _("a value of the attribute's kind")),
     "client_document_required": ("document", _("required, since document_required is S")),
+    "client_inactive_without_contracts": (
+        "active",
+        _("not N while there are contracts, since allow_inactive_client_with_contracts is N"),
+    ),
+    "contract_active_with_login": (
+        "",
+        _("An internet contract needs a login to become active, since login_required_for_internet is S."),
+    ),
+    "contract_suspension_allowed": (
+        "",
+        _("Contracts are not suspended at the client's wish, since allow_voluntary_suspension is N."),
+    ),
+    "login_within_logins_max": ("contract_id", _("a contract that has fewer logins than its logins_max")),
     "contract_circuit_unique": ("circuit", _("a circuit that no other contract has")),
     "contract_suspended_in_order": ("suspended_until", _("a date not before the first day of the suspension")),
     "contract_trust_unlock_with_until": ("trust_unlock_until", _("an instant")),
