@@ -80,6 +80,10 @@ class Node:
         with self.feed._generation().read() as read:
             return read.tables()
 
+    def aliases(self) -> dict[bytes, bytes]:
+        with self.feed._generation().read() as read:
+            return read.aliases()
+
     def held_ids(self) -> list[int]:
         with self.feed._generation().read() as read:
             return read.pending_ids()

@@ -42,6 +42,14 @@ INSERT INTO net.router (nas_id, source_address) VALUES (1, '192.0.2.1')
 ON CONFLICT ON CONSTRAINT router_unique DO UPDATE SET last_seen = now()
 """
 
+ATTRIBUTES = (
+    "INSERT INTO erp.login_attribute (login_id, name, value) VALUES "
+    "(1, 'Filter-Id', 'x'), (1, 'Filter-Id', 'y'), (2, 'Filter-Id', 'y');"
+)
+PHASE = (
+    "INSERT INTO erp.plan_phase (id, plan_id, phase, hours, upload, download) "
+    "VALUES (1, 2, 'turbo', '{0}', '1M', '1M')"
+)
 CASES = [
     ("INSERT INTO erp.login (id, contract_id, name, password) VALUES (4, 1, 'a', 'x'), (5, 1, 'b', 'x')",
      [("login", 4), ("login", 5)]),
@@ -60,8 +68,24 @@ CASES = [
     ("DELETE FROM net.nas", [("nas", 1), ("router", 1)]),
     ("UPDATE net.setting SET value = '\\x00'", [("setting", 1)]),
     ("INSERT INTO net.hold (id, kind, cut_off_count, logins_count) VALUES (1, 'block', 1, 1)", [("hold", 1)]),
-    ("TRUNCATE erp.login", [("truncate", 0)]),
-    ("TRUNCATE erp.contract CASCADE", [("truncate", 0), ("truncate", 0)]),
+    ("TRUNCATE erp.login CASCADE", [("truncate", 0)] * 2),
+    ("TRUNCATE erp.contract CASCADE", [("truncate", 0)] * 3),
+    (PHASE, [("plan_phase", 1)]),
+    ("INSERT INTO erp.plan_attribute (id, plan_id, name, value) VALUES (1, 2, 'Filter-Id', 'x')",
+     [("plan_attribute", 1)]),
+    # An attribute names its login: the row itself may be gone when the nodes read.
+    (ATTRIBUTES, [("login", 1), ("login", 2)]),
+    (ATTRIBUTES + "UPDATE erp.login_attribute SET value = 'z' WHERE value = 'x'",
+     [("login", 1), ("login", 1), ("login", 2)]),
+    (ATTRIBUTES + "UPDATE erp.login_attribute SET login_id = 3 WHERE value = 'x'",
+     [("login", 1), ("login", 1), ("login", 2), ("login", 3)]),
+    (ATTRIBUTES + "UPDATE erp.login_attribute SET value = value, encoded = ''", [("login", 1), ("login", 2)]),
+    (ATTRIBUTES + "DELETE FROM erp.login_attribute WHERE value = 'y'",
+     [("login", 1), ("login", 1), ("login", 2), ("login", 2)]),
+    ("INSERT INTO net.router_administrator (id, name, password) VALUES (1, 'root', 'x')",
+     [("router_administrator", 1)]),
+    ("UPDATE erp.login SET bind_mac = 'N', port_id = 'x' WHERE id = 1", [("login", 1)]),
+    ("UPDATE erp.plan SET address_list = 'x' WHERE id = 2", [("plan", 2)]),
     # A statement that changes nothing, or nothing that matters to a node.
     ("UPDATE erp.login SET active = active", []),
     ("UPDATE erp.login SET active = false WHERE id = 99", []),
@@ -70,7 +94,8 @@ CASES = [
     ("UPDATE erp.login SET connection_type = 'F'", []),
     ("UPDATE erp.client SET city = 'Chapecó', name = 'Bia'", []),
     ("UPDATE erp.contract SET circuit = 'CHA000001-001' WHERE id = 1", []),
-    ("UPDATE erp.plan SET active = false", []),
+    ("UPDATE erp.plan SET active = false, may_change_speed = false", []),
+    ("UPDATE erp.login SET wpa2_passphrase = 'password'", []),
     ("UPDATE net.router SET last_seen = now() + interval '1 minute'", []),
     (HEARD_AGAIN, []),
     ("UPDATE net.node SET heartbeat_at = now()", []),
@@ -108,11 +133,13 @@ async def test_a_change_carries_its_transaction_and_its_run(database: Database):
         await transaction.execute("SAVEPOINT inner_one")
         await transaction.execute("UPDATE erp.client SET active = false")
         await transaction.execute("RELEASE inner_one")
-        await transaction.execute("TRUNCATE erp.login")
+        await transaction.execute("TRUNCATE erp.login CASCADE")
         xid = (await transaction.fetchrow("SELECT pg_current_xact_id()::text AS xid"))["xid"]
     await database.execute("UPDATE erp.client SET active = true")
     rows = await database.fetch("SELECT kind, run_id, xid::text = $1 AS same FROM net.change ORDER BY id", xid)
-    assert [tuple(row) for row in rows] == [("client", 7, True), ("truncate", 7, True), ("client", None, False)]
+    # The attributes of logins went with them.
+    expected = [("client", 7, True), ("truncate", 7, True), ("truncate", 7, True), ("client", None, False)]
+    assert [tuple(row) for row in rows] == expected
 
 
 async def test_a_run_that_is_no_id_is_refused_by_name(database: Database):
@@ -147,7 +174,7 @@ async def test_a_change_is_told_once_a_transaction_and_nothing_is_told_of_nothin
     assert await told("UPDATE erp.login SET active = true; UPDATE erp.client SET active = false") == ["aaad_change:"]
     assert await told("UPDATE erp.login SET active = true") == []
     assert await told("UPDATE net.router SET last_seen = now()") == []
-    assert await told("TRUNCATE erp.login") == ["aaad_change:"]
+    assert await told("TRUNCATE erp.login CASCADE") == ["aaad_change:"]
     assert await told("INSERT INTO net.question (kind) VALUES ('why')") == ["aaad_question:"]
     assert await told("INSERT INTO net.answer (question_id, node_id, body) VALUES (1, 1, '{}')") == ["aaad_answer:"]
     await listener.close()

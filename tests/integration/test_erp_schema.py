@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, date, datetime
 
 import pytest
+from network_rules import NETWORK_REFUSED, NETWORK_TABLES
 
 from aaad.db.connection import Database
 from aaad.errors import StoreError
@@ -186,7 +187,7 @@ REFUSED = [
     ("net.nas", NAS, {"secret_previous": ""}, "nas_secret_previous_form"),
     ("net.nas", NAS, {"secret_previous": "old"}, "nas_secret_previous_with_until"),
     ("net.nas", NAS, {"secret_previous_until": datetime.now(UTC)}, "nas_secret_previous_with_until"),
-    ("net.nas", NAS, {"kind": "Mikrotik"}, "nas_kind_form"),
+    *NETWORK_REFUSED,
     ("net.nas", NAS, {"message_authenticator": "maybe"}, "nas_message_authenticator_known"),
     ("net.nas", NAS, {"timeout_ms": 0}, "nas_timeout_range"),
     ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
@@ -204,7 +205,7 @@ REFUSED = [
             "net.nas_secret": NAS_SECRET,
             "erp.billing_type": BILLING_TYPE, "erp.receivable": RECEIVABLE, "erp.contact": CONTACT,
             "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
-            "erp.permission": PERMISSION,
+            "erp.permission": PERMISSION, **NETWORK_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": {"nas_id": 1, "source_address": "192.0.2.1"}, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
@@ -397,14 +398,32 @@ async def test_the_login_source_holds_all_that_decides_and_its_digest_tells_ever
         "UPDATE erp.login SET name = 'bia2'", "UPDATE erp.login SET active = false",
         "UPDATE erp.login SET password = 'p'",
         "UPDATE erp.login SET ipv4 = NULL", "UPDATE erp.login SET mac = '00:1A:2B:3C:4D:5E'",
-        "UPDATE erp.login SET auto_fill_mac = true", "UPDATE erp.login SET deleted_at = now()",
+        "UPDATE erp.login SET auto_fill_mac = 'S'", "UPDATE erp.login SET deleted_at = now()",
         "UPDATE erp.login SET authentication = 'H'", "UPDATE erp.client SET active = false",
         "UPDATE erp.contract SET status = 'I' WHERE id = 1",
         "UPDATE erp.contract SET access_status = 'CA' WHERE id = 1",
         "UPDATE erp.contract SET suspended = true WHERE id = 1", "UPDATE erp.contract SET plan_id = 2 WHERE id = 1",
         "UPDATE erp.contract SET branch_id = 2 WHERE id = 1",
         "UPDATE erp.login SET password_md5 = true, password = repeat('0', 32)",
+        "UPDATE erp.contract SET suspended_from = '2026-01-01', suspended_until = '2026-01-31' WHERE id = 1",
+        "UPDATE erp.contract SET trust_unlock_active = true, trust_unlock_until = '2026-01-01 00:00Z' WHERE id = 1",
+        "UPDATE erp.contract SET late_speed = 'N', not_reduced_until = '2026-02-01' WHERE id = 1",
+        "UPDATE erp.contract SET speed_status = 'R' WHERE id = 1",
+        "INSERT INTO erp.receivable (client_id, contract_id, amount, due_on) VALUES (1, 1, 9, '2026-03-10')",
+        "UPDATE erp.login SET mac_login = true", "UPDATE erp.login SET bind_mac = 'S'",
+        "UPDATE erp.login SET nas_id = 1", "UPDATE erp.login SET auto_fill_nas = 'N', bind_nas = 'N'",
+        "UPDATE erp.login SET port_id = 'p', circuit_id = 'c'",
+        "UPDATE erp.login SET auto_fill_port = 'N', bind_port = 'S'",
+        "UPDATE erp.login SET auto_fill_circuit = 'S', bind_circuit = 'N'",
+        "UPDATE erp.login SET access_hours = '{0,3}', cap_reached = true",
+        "UPDATE erp.login SET upload = '1M', download = '2M'",
+        "UPDATE erp.login SET ipv4_pool = 'a', ipv6_pool = 'b', delegated_ipv6_pool = 'd'",
+        "UPDATE erp.login SET ipv6_prefix = '2001:db8::/64', delegated_ipv6_prefix = '2001:db8:1::/56'",
+        "UPDATE erp.login SET routes = '{10.0.0.0/24}', address_list = 'l', address_list_ipv6 = 'm'",
+        "INSERT INTO erp.login_attribute (login_id, name, value) VALUES (1, 'Filter-Id', 'x')",
+        "INSERT INTO erp.login_attribute (login_id, position, name, value) VALUES (1, -1, 'Filter-Id', 'y')",
     ]  # fmt: skip
+    await insert(database, "net.nas", NAS)
     for change in ["SELECT 1", *changes]:
         await database.execute(change)
         row = await database.fetchrow("SELECT * FROM net.login_source WHERE login_id = ANY($1)", [1])
@@ -414,14 +433,26 @@ async def test_the_login_source_holds_all_that_decides_and_its_digest_tells_ever
         "login_id": 1, "name": "bia2", "contract_id": 1, "client_id": 1, "plan_id": 2, "branch_id": 2,
         "login_active": False, "deleted": True, "client_active": False, "contract_status": "I", "access_status": "CA",
         "suspended": True, "authentication": "H", "password": "0" * 32, "password_md5": True, "ipv4": None,
-        "mac": "00:1A:2B:3C:4D:5E", "auto_fill_mac": True, "digest": 0,
+        "mac": "00:1A:2B:3C:4D:5E", "auto_fill_mac": "S", "bind_mac": "S", "mac_login": True, "nas_id": 1,
+        "auto_fill_nas": "N", "bind_nas": "N", "port_id": "p", "auto_fill_port": "N", "bind_port": "S",
+        "circuit_id": "c", "auto_fill_circuit": "S", "bind_circuit": "N", "hours": 0b1001, "cap_reached": True,
+        "upload": "1M", "download": "2M", "ipv4_pool": "a", "ipv6_pool": "b", "delegated_ipv6_pool": "d",
+        "ipv6_prefix": "2001:db8::/64", "delegated_ipv6_prefix": "2001:db8:1::/56", "routes": ["10.0.0.0/24"],
+        "address_list": "l", "address_list_ipv6": "m", "attributes": b"\x0b\x03y\x0b\x03x",
+        "suspended_from": date(2026, 1, 1), "suspended_until": date(2026, 1, 31),
+        "oldest_open_due": date(2026, 3, 10),
+        "not_reduced_until": date(2026, 2, 1), "access_ends_at": None, "late_speed": "N", "speed_status": "R",
+        "trust_unlock_active": False, "trust_unlock_until": None, "digest": 0,
     }  # fmt: skip
-    await database.execute("UPDATE erp.login SET connection_type = 'F'")  # for information only
+    await database.execute("UPDATE erp.login SET connection_type = 'F', wpa2_passphrase = 'password'")  # for people
     assert (await database.fetchrow("SELECT digest FROM net.login_source"))["digest"] == row["digest"]
 
 
 async def test_a_few_logins_among_many_are_read_through_indexes(database: Database):
     await load_logins(database, 5_000)
+    await database.execute(
+        "INSERT INTO erp.login_attribute (login_id, name, value) SELECT id, 'Filter-Id', 'x' FROM erp.login"
+    )
     await database.execute("ANALYZE")
     for plan_cache_mode in ("force_generic_plan", "force_custom_plan"):
         await database.execute(f"SET plan_cache_mode = {plan_cache_mode}")

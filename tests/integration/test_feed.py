@@ -10,10 +10,16 @@ from replica_node import Node, erp, expected_contents, running, seed, until
 
 from aaad.db.connection import Database
 from aaad.errors import StoreError
+from aaad.policy.facts import LoginExtras, PhaseFacts, Speed
 from aaad.replica import source
 from aaad.replica.batch import write_batch
 from aaad.replica.rebuild import Rebuild
+from aaad.replica.record import BranchRow
 from aaad.replica.store import ReplicaWriter
+
+TURBO = """
+INSERT INTO erp.plan_phase (plan_id, phase, hours, upload, download) VALUES (1, 'turbo', '{0,23}', '1M', '2M')
+"""
 
 
 async def test_a_fresh_node_loads_everything(dsn: str, tmp_path: Path) -> None:
@@ -69,7 +75,41 @@ async def test_each_kind_of_change_arrives_soon(dsn: str, tmp_path: Path) -> Non
                 "UPDATE erp.plan SET download = '77M' WHERE id = 1",
                 lambda: node.tables().plans[0].speed.download == "77M",
             ),
-            ("INSERT INTO erp.parameter (name, value) VALUES ('hello', 'S')", lambda: node.tables().parameters),
+            (
+                "INSERT INTO erp.parameter (name, value) VALUES ('blocked_state', 'S')",
+                lambda: node.tables().parameters,
+            ),
+            (
+                TURBO,
+                lambda: node.tables().plans[0].turbo == PhaseFacts(1 | 1 << 23, Speed("1M", "2M"), 0),
+            ),
+            ("UPDATE erp.plan_phase SET active = false", lambda: node.tables().plans[0].turbo is None),
+            (
+                "INSERT INTO erp.plan_attribute (plan_id, name, value) VALUES (2, 'Filter-Id', 'x')",
+                lambda: node.tables().plans[1].attributes == b"\x0b\x03x",
+            ),
+            (
+                "INSERT INTO erp.login_attribute (login_id, name, value) VALUES (8, 'Filter-Id', 'x')",
+                lambda: node.login("user000008").extras == LoginExtras(attributes=b"\x0b\x03x"),
+            ),
+            ("DELETE FROM erp.login_attribute", lambda: node.login("user000008").extras is None),
+            (
+                "UPDATE erp.login SET authentication = 'D', mac = '001a.2b3c.4d5e' WHERE id = 9",
+                lambda: node.aliases() == {bytes.fromhex("001a2b3c4d5e"): b"user000009"},
+            ),
+            ("UPDATE erp.login SET deleted_at = now() WHERE id = 9", lambda: node.aliases() == {}),
+            (
+                "INSERT INTO net.router_administrator (name, password, router_group) VALUES ('Root', 'x', 'full')",
+                lambda: (
+                    [(who.name, who.group, who.nas_id) for who in node.tables().administrators]
+                    == [(b"root", "full", 0)]
+                ),
+            ),
+            ("UPDATE net.router_administrator SET active = false", lambda: node.tables().administrators == []),
+            (
+                "INSERT INTO erp.branch (id, name, time_zone) VALUES (2, 'Norte', 'America/Manaus')",
+                lambda: node.tables().branches[-1] == BranchRow(2, "America/Manaus"),
+            ),
             (
                 "INSERT INTO net.router (id, nas_id, source_address) VALUES (9, 1, '127.0.0.1')",
                 lambda: node.tables().routers,
@@ -170,7 +210,7 @@ async def test_truncate_forces_a_resync(dsn: str, tmp_path: Path) -> None:
         await until(lambda: node.login("kept"))
         async with sql.transaction():
             await sql.execute("CREATE TEMPORARY TABLE kept AS SELECT id, contract_id, name, password FROM erp.login")
-            await sql.execute("TRUNCATE erp.login")
+            await sql.execute("TRUNCATE erp.login CASCADE")
             await sql.execute(
                 "INSERT INTO erp.login (id, contract_id, name, password) SELECT * FROM kept WHERE id = 900"
             )
@@ -184,7 +224,7 @@ async def test_truncate_of_many_is_held_and_heals(dsn: str, tmp_path: Path) -> N
         await until(lambda: node.meta)
         before = node.contents()
         await sql.execute("CREATE TABLE kept AS SELECT * FROM erp.login")
-        await sql.execute("TRUNCATE erp.login")
+        await sql.execute("TRUNCATE erp.login CASCADE")
         await until(lambda: node.count("held_logins") == 200)
         assert node.contents() == before
         await until(lambda: node.meta.hold_id)

@@ -39,7 +39,7 @@ FORGOTTEN_WHERE = [
     "UPDATE erp.login SET password = 'changed'",
     "UPDATE erp.login SET name = 'new.' || name",
     "DELETE FROM erp.login",
-    "TRUNCATE erp.login",
+    "TRUNCATE erp.login CASCADE",
     "TRUNCATE erp.client CASCADE",
     "BEGIN; DELETE FROM erp.login; DELETE FROM erp.contract; DELETE FROM erp.plan; COMMIT",
     "DELETE FROM erp.login; DELETE FROM erp.contract; DELETE FROM erp.plan",
@@ -379,7 +379,7 @@ async def _told(dsn: str, count: int) -> None:
     await database.close()
 
 
-@pytest.mark.parametrize("statement", ["TRUNCATE erp.login", "UPDATE erp.contract SET access_status = 'CM'"])
+@pytest.mark.parametrize("statement", ["TRUNCATE erp.login CASCADE", "UPDATE erp.contract SET access_status = 'CM'"])
 async def test_a_resync_carries_out_what_was_accepted_while_the_node_was_down(
     statement: str, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,9 +397,7 @@ async def test_a_resync_carries_out_what_was_accepted_while_the_node_was_down(
         await asyncio.sleep(0.1)
         await accept(dsn)
         await sql.execute("UPDATE erp.client SET active = NOT active WHERE id > 300")
-        await sql.execute(
-            "INSERT INTO erp.branch (name) SELECT 'b' || n FROM generate_series(1, 120) n"
-        )
+        await sql.execute("INSERT INTO erp.branch (name) SELECT 'b' || n FROM generate_series(1, 120) n")
     for name in ("node-a", "node-b"):
         async with running(Node(dsn, tmp_path, name=name)) as node:
             resyncs = node.count("resyncs_total")
