@@ -184,13 +184,16 @@ def _show_grants(terminal: Terminal, report: Report) -> None:
         "address_list": _("address lists"),
         "group": _("groups"),
         "pool": _("pools"),
-        "session_timeout": "Session-Timeout",
-        "interim_interval": "Acct-Interim-Interval",
     }
     if report.addresses_granted:
         terminal.line(_("addresses: {count}", count=report.addresses_different))
     for key, title in titles.items():
         _show_values(terminal, title, report.granted[key])
+    for key, name in (("session_timeout", "Session-Timeout"), ("interim_interval", "Acct-Interim-Interval")):
+        seconds = sorted(int(value) for value in report.granted[key] if value.isdecimal())
+        if seconds:
+            span = f"{seconds[0]}" if seconds[0] == seconds[-1] else f"{seconds[0]}–{seconds[-1]}"
+            terminal.line(f"{name}: {span} s ×{report.granted[key].total()}")
     for key, title in (("reply_message", "Reply-Message"), ("ms_chap_error", "MS-CHAP-Error")):
         _show_values(terminal, title, report.refused[key])
 

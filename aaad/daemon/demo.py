@@ -294,6 +294,7 @@ def _next_commands(ports: Ports, config: Path, postgres: EmbeddedPostgres) -> st
   radtest user000000 pass000000 {ADDRESS}:{ports.auth_port} 0 {SECRET}      (Debian: freeradius-utils)
   {aaad} radtest user000000 pass000000
   {aaad} radtest bruno.costa demo1234
+  {aaad} simulate --method mix --subscribers 100 --nases 3 --source 127.0.1.1
   {aaad} why bruno.costa
   {aaad} status
   {psql} -c "{block}"

@@ -66,7 +66,7 @@ class Exchange:
     identifier: int = 0
     authenticator: bytes = b""
     datagram: bytes = b""
-    secret: bytes = b""  # as it was when the request was made
+    secret: bytes = field(default=b"", repr=False)  # as it was when the request was made
     resend_at_s: float = 0.0
     is_answered: bool = False
 
