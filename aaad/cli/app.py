@@ -175,6 +175,27 @@ def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
         _end(terminal, lambda: tell(terminal, login, limit))
 
+    @app.command(
+        "simulate-login",
+        help=_("Show what a login would be answered now, without a concentrator. Exit code 1 if it would be refused."),
+    )
+    def simulate_login(
+        login: Annotated[str, typer.Argument(help=_("the login's name"), callback=name_checked)],
+        nas: Annotated[str, typer.Option(help=_("at this concentrator"), callback=text_checked)] = "",
+        kind: Annotated[str, typer.Option(help=_("kind of concentrator, where none is named"))] = "mikrotik",
+        mac: Annotated[str, typer.Option(help=_("from this device"))] = "",
+        port: Annotated[str, typer.Option(help=_("on this port (NAS-Port-Id)"), callback=text_checked)] = "",
+        circuit: Annotated[str, typer.Option(help=_("on this circuit"), callback=text_checked)] = "",
+        is_hotspot: Annotated[bool, typer.Option("--hotspot", help=_("as Hotspot or DHCP, not PPP"))] = False,
+    ) -> None:
+        from aaad.cli import simulate_login as room
+
+        def act() -> None:
+            asked = room.asked_of(terminal, nas, kind, mac, port, circuit, is_ppp=not is_hotspot)
+            room.simulate_login(terminal, login, asked)
+
+        _end(terminal, act)
+
     @app.command(help=_("Send a real Access-Request (PAP) and verify the answer. Exit code 1 unless accepted."))
     def radtest(
         login: Annotated[str, typer.Argument(help=_("the login's name"), callback=name_checked)],

@@ -4,6 +4,7 @@ Needs no PostgreSQL. Reading the files needs the rights of the account that the 
 """
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -14,9 +15,10 @@ from aaad.clock import wall_s
 from aaad.config import Config
 from aaad.daemon.node_facts import NodeFacts, NodeFiles
 from aaad.daemon.services import program_version
-from aaad.daemon.testimony import Testimony, Witness
+from aaad.daemon.testimony import Asked, Simulated, Testimony, Witness
 from aaad.errors import AaadError
 from aaad.journal import JournalReader
+from aaad.words import choose_language
 
 T = TypeVar("T")
 
@@ -44,6 +46,7 @@ class LocalNode:
         self._socket_path = config.node.run_dir / "control.sock"
         self._state_dir = config.node.state_dir
         self._radius = config.radius
+        self._language = choose_language(None, config.cli.language, os.environ)
 
     def facts(self) -> Heard:
         """Return the node's facts; NoNodeError if there is nothing to be had."""
@@ -59,12 +62,26 @@ class LocalNode:
         except (OSError, AaadError):
             files = self._files()
         try:
-            witness = Witness(self.name, files, JournalReader(self._state_dir / "journal"))
-            return asyncio.run(witness.testify(login, limit))
+            return asyncio.run(self._witness(files).testify(login, limit))
         except OSError as error:
             raise NoNodeError(f"{self._state_dir}: {error}") from error
         finally:
             files.replica.close()
+
+    def simulate(self, login: str, asked: Asked) -> Simulated:
+        """Return what a login would be answered; NoNodeError if there is nothing to be had."""
+        try:
+            question = {"ask": "simulate", "login": login, "asked": msgspec.to_builtins(asked)}
+            return self._ask(question, Simulated)
+        except (OSError, AaadError):
+            files = self._files()
+        try:
+            return asyncio.run(self._witness(files).simulate(login, asked))
+        finally:
+            files.replica.close()
+
+    def _witness(self, files: NodeFiles) -> Witness:
+        return Witness(self.name, files, JournalReader(self._state_dir / "journal"), self._language)
 
     def _files(self) -> NodeFiles:
         try:

@@ -6,6 +6,7 @@ with the facts that they were made from; what would be decided now stands apart.
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ from aaad.cli.cluster import Unheard, hear
 from aaad.cli.local_node import LocalNode
 from aaad.cli.router_words import router_problem_text
 from aaad.cli.terminal import Terminal
-from aaad.daemon.testimony import Account, PastDecision, Testimony
+from aaad.daemon.account import Account
+from aaad.daemon.testimony import PastDecision, PresentDecision, Testimony
 from aaad.errors import ConfigError, StoreError
-from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, Discard, Reason
+from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, Discard, GrantState, Reason
 from aaad.words import discard_hint, discard_text, reason_hint, reason_text
 
 _CONTRACT_LETTERS = {int(status): letter for letter, status in CONTRACT_STATUS_LETTERS.items()}
@@ -51,9 +53,10 @@ class Evidence:
 
     @property
     def is_let_in(self) -> bool:
-        """Whether every node that was heard would let it in now."""
+        """Whether every node that was heard would let it in now, and in full: the blocked state is no yes."""
         return bool(self.testimonies) and all(
-            heard.now is not None and heard.now.reason == Reason.GRANTED.label for heard in self.testimonies
+            heard.now is not None and heard.now.is_grant and heard.now.state != GrantState.BLOCKED.name.lower()
+            for heard in self.testimonies
         )
 
 
@@ -141,18 +144,8 @@ class _Report:
                 )
                 line("  " + reason_hint(Reason.UNKNOWN_LOGIN, language))
             else:
-                reason = Reason[heard.now.reason.upper()]
-                good = reason is Reason.GRANTED
-                wording = _("would be let in with the right password") if good else reason_text(reason, language)
-                line(_("Now, {node}: {text}", node=heard.node, text=wording), "green" if good else "red")
-                plan = f"{heard.now.plan} {heard.now.rate}".strip()
-                line(
-                    f"  {self._account(heard.now.account)}; {plan}"
-                    if plan
-                    else f"  {self._account(heard.now.account)}"
-                )
-                if not good:
-                    line("  " + reason_hint(reason, language))
+                for text, style in present_lines(self._terminal, heard.node, heard.now):
+                    line(text, style)
         if self._evidence.is_in_database and all(heard.now is None for heard in self._evidence.testimonies):
             line(_("The login is in PostgreSQL but in no copy of the nodes that were heard."), "red")
 
@@ -178,7 +171,18 @@ class _Report:
             )
         table.print()
         self._hints(past)
+        self._last_reply(past)
         self._router_problems({(node, decision.nas) for node, decision in past})
+
+    def _last_reply(self, past: list[Past]) -> None:
+        """Show what the customer's router was told last."""
+        _, line = self._terminal.speak, self._terminal.line
+        told = next((decision for _node, decision in past if decision.reply), None)
+        if told is not None:
+            line()
+            line(_("What was answered at {when}", when=self._terminal.clock(told.at_s)), "bold")
+            for name, value in told.reply:
+                line(f"  {name} = {value}")
 
     def _router_problems(self, heard_at: set[tuple[str, str]] | None = None) -> None:
         """Tell what is wrong with routers: an Accept that the NAS cannot read lets nobody in."""
@@ -191,7 +195,7 @@ class _Report:
                     )
 
     def _hints(self, past: list[Past]) -> None:
-        wordings = dict.fromkeys(self._wording(decision) for _, decision in past if decision.reason != "granted")
+        wordings = dict.fromkeys(self._wording(decision) for _, decision in past if decision.reason != Reason.GRANTED.label)
         for text, hint in wordings:
             if hint:
                 self._terminal.line(f"{text} → {hint}")
@@ -293,18 +297,70 @@ class _Report:
             )
 
     def _account(self, account: Account) -> str:
-        _ = self._terminal.speak
-        statuses = (
-            f"{_CONTRACT_LETTERS.get(account.contract_status, '?')}/{_ACCESS_LETTERS.get(account.access_status, '?')}"
-        )
-        text = _(
+        return account_text(self._terminal, account)
+
+
+def present_lines(terminal: Terminal, node: str, now: PresentDecision) -> Iterator[tuple[str, str]]:
+    """Yield what would be decided now, in lines with their styles."""
+    _, language = terminal.speak, terminal.language
+    try:
+        reason = Reason[now.reason.upper()]
+    except KeyError:  # a node of a newer version
+        wording, hint = now.reason, ""
+    else:
+        wording, hint = reason_text(reason, language), reason_hint(reason, language)
+        if reason is Reason.GRANTED:
+            wording = _("would be let in with the right password")
+    yield (
+        _("Now, {node}: {text}", node=node, text=wording),
+        "red" if not now.is_grant else "yellow" if now.state == "blocked" else "green",
+    )
+    yield f"  {account_text(terminal, now.account)}" + (f"; {now.plan}" if now.plan else ""), ""
+    if hint and now.reason != Reason.GRANTED.label:
+        yield f"  {hint}", ""
+    if now.is_as_last:
+        yield "  " + _("Asked as the last request did, at {nas}.", nas=now.at or "?"), ""
+    if now.until_s is not None:
+        yield "  " + _("By these facts it stays so until {when}.", when=terminal.clock(now.until_s)), ""
+    for problem in now.problems:
+        yield "  " + _("Not usable: {problem}", problem=problem), "red"
+
+
+def account_text(terminal: Terminal, account: Account) -> str:
+    """Return a login's facts in one line: what there is none of is not said."""
+    _ = terminal.speak
+    statuses = (
+        f"{_CONTRACT_LETTERS.get(account.contract_status, '?')}/{_ACCESS_LETTERS.get(account.access_status, '?')}"
+    )
+    facts = [
+        _(
             "login {login}, contract {contract} {statuses}, plan {plan}",
             login=account.login_id,
             contract=account.contract_id,
             statuses=statuses,
             plan=account.plan_id or "–",
-        )
-        return f"{text}, {account.ipv4}" if account.ipv4 else text
+        ),
+        account.ipv4,
+        account.mac,
+        _("bound to NAS {nas}", nas=f"#{account.nas_id}") if account.nas_id else "",
+        _("hours {hours}", hours=",".join(map(str, account.hours))) if account.hours else "",
+        _("open since {day}", day=account.oldest_due) if account.oldest_due else "",
+        _("not reduced until {day}", day=account.not_reduced_until) if account.not_reduced_until else "",
+        _("suspended {first} to {last}", first=account.suspended_from or "…", last=account.suspended_until or "…")
+        if account.suspended_from or account.suspended_until
+        else "",
+        _("paid until {when}", when=terminal.clock(account.access_ends_at_s)) if account.access_ends_at_s else "",
+        _("on trust until {when}", when=terminal.clock(account.trust_until_s)) if account.trust_until_s else "",
+    ]
+    extras = msgspec.to_builtins(account.extras) if account.extras else {}
+    facts += [f"{name}={_joined(value)}" for name, value in extras.items()]
+    return ", ".join(fact for fact in facts if fact)
+
+
+def _joined(value: object) -> str:
+    if not isinstance(value, list | tuple):
+        return str(value)
+    return " ".join("=".join(part) if isinstance(part, list | tuple) else str(part) for part in value)
 
 
 def _place(decision: PastDecision) -> str:

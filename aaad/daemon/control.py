@@ -4,7 +4,7 @@ Each service guards itself: with PostgreSQL away the heartbeat, the questions an
 and disturb neither the socket nor the metrics, which ask no database. Nothing here waits without a bound.
 
 The command line's socket speaks one line of JSON each way per connection: {"ask": "status"} or
-{"ask": "why", "login": NAME, "limit": N}. The answer is {"answer": …} or {"problem": TEXT}.
+{"ask": "why", "login": NAME, "limit": N} or {"ask": "simulate", "login": NAME, "asked": {…}}. The answer is {"answer": …} or {"problem": TEXT}.
 """
 
 import asyncio
@@ -19,13 +19,14 @@ from aaad.clock import pause, utc_now, wall_s
 from aaad.daemon.metrics_endpoint import HttpAnswer, NodeCollector
 from aaad.daemon.node_facts import NodeFacts, NodeFiles
 from aaad.daemon.stream_server import StreamServer
-from aaad.daemon.testimony import Witness
+from aaad.daemon.testimony import Asked, Witness
 from aaad.db.connection import Database, Row
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.journal import JournalReader
 from aaad.log import Log
 from aaad.metrics import CounterFile
+from aaad.words import Language
 
 HEARTBEAT_INTERVAL_S = 5.0
 QUESTION_POLL_S = 1.0  # a notification shortens it; one that is lost must not cost more
@@ -53,6 +54,7 @@ class _Ask(msgspec.Struct, frozen=True):
     login: str = ""
     limit: int = 20
     login_id: int = 0  # as the asker knows it from PostgreSQL; 0: not known
+    asked: Asked = Asked()  # how it asks that is simulated
 
 
 class Control:
@@ -72,6 +74,7 @@ class Control:
         metrics_listener: socket.socket | None,
         counters: CounterFile,
         log: Log,
+        language: Language,
     ) -> None:
         """Wire the role.
 
@@ -87,11 +90,12 @@ class Control:
             metrics_listener: the socket of /metrics; None: not served.
             counters: a file with CONTROL_COUNTERS.
             log: where failures are told.
+            language: in which customers are told why they are refused.
         """
         self._node = node
         self._version = version
         self._files = files
-        self._witness = Witness(node, files, journal)
+        self._witness = Witness(node, files, journal, language)
         self._database = database
         self._pruning = pruning
         self._change_log_keep_s = change_log_keep_s
@@ -196,6 +200,8 @@ class Control:
                 return {"answer": msgspec.to_builtins(self._facts())}
             case _Ask(ask="why", login=login, limit=limit, login_id=login_id) if login:
                 return {"answer": msgspec.to_builtins(await self._witness.testify(login, limit, login_id))}
+            case _Ask(ask="simulate", login=login, asked=asked) if login:
+                return {"answer": msgspec.to_builtins(await self._witness.simulate(login, asked))}
             case _:
                 return {"problem": "this version knows no such question"}
 

@@ -122,6 +122,7 @@ async def control(context: RoleContext) -> None:
     from aaad.daemon.control import PRUNE_TIMEOUT_S, Control
     from aaad.daemon.node_facts import NodeFiles
     from aaad.journal import JournalReader
+    from aaad.words import choose_language
 
     config, node = context.config, context.config.node
     ports = (config.radius.auth_port, config.radius.acct_port)
@@ -144,6 +145,7 @@ async def control(context: RoleContext) -> None:
         metrics_listener=metrics[0].socket if metrics else None,
         counters=context.counters,
         log=get_logger("control"),
+        language=choose_language(None, config.cli.language, os.environ),
     )
     await service.run(context.stopping)
 

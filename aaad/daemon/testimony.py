@@ -6,38 +6,28 @@ what `decide` says now, on this node's replica, to somebody with the right passw
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address
+from math import inf
 
 import msgspec
 
-from aaad.clock import wall_s
+from aaad.clock import utc_offset_s, wall_s
+from aaad.daemon.account import Account, account_of
 from aaad.daemon.discards import Discards, RecentDiscards
 from aaad.daemon.node_facts import NodeFacts, NodeFiles
 from aaad.daemon.router_problems import RouterProblem, find_router_problems
 from aaad.errors import AaadError, ReplicaError
 from aaad.journal import Entry, JournalReader
-from aaad.policy.codes import Credential
-from aaad.policy.decide import decide
+from aaad.policy.codes import GrantState, Reason
 from aaad.policy.facts import LoginFacts
+from aaad.policy.parameters import GENERAL, compile_policies
 from aaad.radius.explain import explain, subject_of_login, subject_of_name
+from aaad.radius.lookup import find, mac_number
+from aaad.radius.simulation import AskedFacts, simulate
 from aaad.replica.record import Tables, decode, fold_name, login_id_of
+from aaad.words import Language, customer_text
 
 ENTRIES_MAX = 100
 """Most decisions of one answer: a person reads it."""
-
-
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """Identifiers and statuses of a login as a decision saw them; never a secret."""
-
-    login_id: int
-    contract_id: int
-    client_id: int
-    plan_id: int
-    branch_id: int
-    flags: int
-    contract_status: int
-    access_status: int
-    ipv4: str  # empty: none
 
 
 class PastDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +48,10 @@ class PastDecision(msgspec.Struct, frozen=True, kw_only=True):
     acct_session_id: str = ""
     is_signed: bool = False  # the request carried a verified Message-Authenticator
     queued_s: float = 0.0
+    is_ppp: bool = True
     account: Account | None = None
+    reply: list[tuple[str, str]] = []  # what was said: names and values, without session keys
+    until_s: float | None = None  # when the same facts would have decided otherwise; None: never
     problem: str = ""
 
 
@@ -67,8 +60,37 @@ class PresentDecision(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: str
     account: Account
-    plan: str = ""
-    rate: str = ""  # upload/download
+    is_grant: bool = False
+    plan: str = ""  # the one that holds: the login's own, or that for who is late or used up the cap
+    state: str = ""  # full, notice or blocked; empty for a refusal
+    reply: list[tuple[str, str]] = []
+    until_s: float | None = None
+    at: str = ""  # the concentrator that it was decided for
+    is_as_last: bool = False  # asked as the last request did; else as the login's bindings want it
+    problems: list[str] = []  # what of the tables cannot be used
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """How somebody asks who is not there; None: as the login's bindings want it."""
+
+    nas: str = ""  # the name of the NAS entry, instead of its number
+    nas_id: int = 0
+    kind: str = "mikrotik"  # of concentrator, where no entry is named
+    mac: int | None = None
+    port_id: str | None = None
+    circuit_id: str | None = None
+    is_ppp: bool = True
+    is_as_last: bool = False  # taken from the last request
+
+
+class Simulated(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's answer to `simulate-login`."""
+
+    node: str
+    is_complete: bool
+    login_id: int  # 0: this node knows no such login
+    nas_names: list[str]  # the entries there are, for who named another
+    decision: PresentDecision | None  # None also for a record that is damaged
 
 
 class Testimony(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +110,9 @@ class Testimony(msgspec.Struct, frozen=True, kw_only=True):
 class Witness:
     """Answers for one node. One task at a time may ask it, since a replica reader has one transaction."""
 
-    def __init__(self, node: str, files: NodeFiles, journal: JournalReader) -> None:
-        """Speak for a node by its files."""
+    def __init__(self, node: str, files: NodeFiles, journal: JournalReader, language: Language) -> None:
+        """Speak for a node by its files; `language` is that in which customers are told why they are refused."""
+        self._language = language
         self._node = node
         self._files = files
         self._journal = journal
@@ -105,16 +128,20 @@ class Witness:
         name = fold_name(login.encode("utf-8", "surrogateescape"))
         limit = max(1, min(limit, ENTRIES_MAX))
         async with self._turn:
-            tables, now, owner_id = self._present(name)
+            tables, facts, owner_id = self._find(name)
             subjects = _subjects(name, tables, owner_id or login_id)
-            past, since_s = await asyncio.to_thread(self._search, subjects, limit)
+            entries, since_s = await asyncio.to_thread(self._search, subjects, limit)
+        past = list(_read(entries, tables))
+        now = None
+        if tables is not None and facts is not None:
+            now = present_decision(facts, tables, now_s=wall_s(), language=self._language, asked=_as_last(past))
         return Testimony(
             node=self._node,
             is_complete=tables is not None,
             replica_age_s=self._files.replica_age_s(wall_s()),
             login_id=owner_id,
             now=now,
-            past=list(_read(past, tables)),
+            past=past,
             journal_since_s=since_s,
             discarded=self._discards.until(self._files.counters()),
             router_problems=[
@@ -124,13 +151,30 @@ class Witness:
             ],
         )
 
-    def _present(self, name: bytes) -> tuple[Tables | None, PresentDecision | None, int]:
-        """Return the tables, what would be decided now, and whose record it is (0: nobody's), also a damaged one."""
+    async def simulate(self, login: str, asked: Asked) -> Simulated:
+        """Return what a login would be answered that asks in this way, with the right password."""
+        async with self._turn:
+            tables, facts, owner_id = self._find(fold_name(login.encode("utf-8", "surrogateescape")))
+        names = {nas.name: nas.nas_id for nas in tables.nases} if tables else {}
+        decision = None
+        if tables is not None and facts is not None and (not asked.nas or asked.nas in names):
+            how = msgspec.structs.replace(asked, nas_id=names.get(asked.nas, asked.nas_id))
+            decision = present_decision(facts, tables, now_s=wall_s(), language=self._language, asked=how)
+        return Simulated(
+            node=self._node,
+            is_complete=tables is not None,
+            login_id=owner_id,
+            nas_names=sorted(names),
+            decision=decision,
+        )
+
+    def _find(self, name: bytes) -> tuple[Tables | None, LoginFacts | None, int]:
+        """Return the tables, the login's facts, and whose record it is (0: nobody's), also a damaged one."""
         replica = self._files.replica
         try:
             replica.begin()
             tables = replica.tables()
-            record = replica.login(name)
+            record = find(replica, name, compile_policies(tables.parameters, {})[GENERAL])
         except ReplicaError:
             return None, None, 0
         finally:
@@ -139,7 +183,7 @@ class Witness:
             return tables, None, 0
         owner_id = login_id_of(record)
         try:
-            return tables, present_decision(decode(record), tables), owner_id
+            return tables, decode(record), owner_id
         except ReplicaError:
             return tables, None, owner_id
 
@@ -149,16 +193,57 @@ class Witness:
         return found[:limit], self._journal.oldest_at_s()
 
 
-def present_decision(login: LoginFacts, tables: Tables) -> PresentDecision:
-    """Return what this login would get now with the right password."""
-    plan = next((plan for plan in tables.plans if plan.plan_id == login.plan_id), None)
-    decision = decide(login, plan, Credential.RIGHT)
-    return PresentDecision(
-        reason=decision.reason.label,
-        account=_account(login),
-        plan=plan.name if plan else "",
-        rate=f"{plan.upload}/{plan.download}" if plan else "",
+def present_decision(
+    login: LoginFacts, tables: Tables, *, now_s: float, language: Language, asked: Asked | None = None
+) -> PresentDecision:
+    """Return what this login would get now with the right password.
+
+    `asked`: how it asks; None: as its bindings want it.
+    """
+    how = asked or Asked()
+    found = simulate(
+        tables,
+        login,
+        now_s=now_s,
+        utc_offset_s=utc_offset_s,
+        nas_id=how.nas_id,
+        kind=how.kind,
+        asked=AskedFacts(how.nas_id or None, how.mac, how.port_id, how.circuit_id),
+        is_ppp=how.is_ppp,
+        reject_messages={reason: customer_text(reason, language) for reason in Reason},
     )
+    grant = found.decision.grant if found.reason.is_grant else None
+    return PresentDecision(
+        reason=found.reason.label,
+        account=account_of(login),
+        is_grant=grant is not None,
+        plan=grant.plan.name if grant else "",
+        state=GrantState(grant.state).name.lower() if grant else "",
+        reply=found.attributes,
+        until_s=_instant(found.decision.until_s),
+        at=next((nas.name for nas in tables.nases if nas.nas_id == (how.nas_id or login.nas_id)), ""),
+        is_as_last=how.is_as_last,
+        problems=found.problems,
+    )
+
+
+def _instant(at_s: float) -> float | None:
+    return at_s if 0 < at_s < inf else None
+
+
+def _as_last(past: Iterable[PastDecision]) -> Asked | None:
+    """Return how the newest request that is known asked."""
+    for decision in past:
+        if not decision.problem and decision.nas_id:
+            mac = mac_number(decision.calling_station_id.encode())
+            return Asked(
+                nas_id=decision.nas_id,
+                mac=mac or None,
+                port_id=decision.nas_port_id or None,
+                is_ppp=decision.is_ppp,
+                is_as_last=True,
+            )
+    return None
 
 
 def _subjects(name: bytes, tables: Tables | None, login_id: int) -> list[int]:
@@ -193,19 +278,8 @@ def _read(entries: Iterable[Entry], tables: Tables | None) -> Iterator[PastDecis
             acct_session_id=found.acct_session_id,
             is_signed=found.signed,
             queued_s=found.queued_s,
-            account=_account(found.facts) if found.facts else None,
+            is_ppp=found.is_ppp,
+            reply=list(found.reply),
+            until_s=_instant(found.until_s),
+            account=account_of(found.facts) if found.facts else None,
         )
-
-
-def _account(login: LoginFacts) -> Account:
-    return Account(
-        login_id=login.login_id,
-        contract_id=login.contract_id,
-        client_id=login.client_id,
-        plan_id=login.plan_id,
-        branch_id=login.branch_id,
-        flags=login.flags,
-        contract_status=login.contract_status,
-        access_status=login.access_status,
-        ipv4=str(IPv4Address(login.ipv4)) if login.ipv4 else "",
-    )

@@ -52,6 +52,7 @@ async def running(
         metrics_listener=None,
         counters=counters,
         log=get_logger("control"),
+        language=Language.ENGLISH,
     )
     stopping = asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
