@@ -18,6 +18,7 @@ from aaad.db.connection import Database
 from aaad.journal import JournalReader
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
+from aaad.words import Language
 
 
 @pytest.fixture(autouse=True)
