@@ -177,7 +177,9 @@ def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
     @app.command(
         "simulate-login",
-        help=_("Show what a login would be answered now, without a concentrator. Exit code 1 if it would be refused."),
+        help=_(
+            "Show what a login would be answered now, without a concentrator. Exit code 1 if it would be refused."
+        ),
     )
     def simulate_login(
         login: Annotated[str, typer.Argument(help=_("the login's name"), callback=name_checked)],

@@ -46,13 +46,13 @@ def simulate_login(terminal: Terminal, login: str, asked: Asked) -> None:
         terminal.refuse()
 
 
-def asked_of(
-    terminal: Terminal, nas: str, kind: str, mac: str, port: str, circuit: str, *, is_ppp: bool
-) -> Asked:
+def asked_of(terminal: Terminal, nas: str, kind: str, mac: str, port: str, circuit: str, *, is_ppp: bool) -> Asked:
     """Return how it asks, from the options; AaadError names the one that is not valid."""
     _ = terminal.speak
     if kind not in KINDS:
-        raise AaadError(_("--kind: {kind} is not known; there are: {allowed}", kind=repr(kind), allowed=", ".join(KINDS)))
+        raise AaadError(
+            _("--kind: {kind} is not known; there are: {allowed}", kind=repr(kind), allowed=", ".join(KINDS))
+        )
     number = mac_number(mac.encode("utf-8", "replace")) if mac else None
     if number == 0:
         raise AaadError(_("--mac: {mac} is no device's address; write AA:BB:CC:DD:EE:FF", mac=repr(mac)))

@@ -195,7 +195,9 @@ class _Report:
                     )
 
     def _hints(self, past: list[Past]) -> None:
-        wordings = dict.fromkeys(self._wording(decision) for _, decision in past if decision.reason != Reason.GRANTED.label)
+        wordings = dict.fromkeys(
+            self._wording(decision) for _, decision in past if decision.reason != Reason.GRANTED.label
+        )
         for text, hint in wordings:
             if hint:
                 self._terminal.line(f"{text} → {hint}")

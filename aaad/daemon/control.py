@@ -4,7 +4,8 @@ Each service guards itself: with PostgreSQL away the heartbeat, the questions an
 and disturb neither the socket nor the metrics, which ask no database. Nothing here waits without a bound.
 
 The command line's socket speaks one line of JSON each way per connection: {"ask": "status"} or
-{"ask": "why", "login": NAME, "limit": N} or {"ask": "simulate", "login": NAME, "asked": {…}}. The answer is {"answer": …} or {"problem": TEXT}.
+{"ask": "why", "login": NAME, "limit": N} or {"ask": "simulate", "login": NAME, "asked": {…}}. The answer is
+{"answer": …} or {"problem": TEXT}.
 """
 
 import asyncio

@@ -6,19 +6,30 @@ import pytest
 
 from aaad.daemon.node_facts import NodeFiles
 from aaad.daemon.router_facts import statistics_path
-from aaad.daemon.testimony import ENTRIES_MAX, Witness
+from aaad.daemon.testimony import ENTRIES_MAX, Asked, Witness
 from aaad.journal import Journal, JournalReader
 from aaad.policy.codes import Credential, Discard, LoginFlag, Reason
-from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts, Speed
 from aaad.radius import explain
-from aaad.radius.packet import Attribute, attribute
-from aaad.replica.record import NasRow, Tables, encode, encode_damaged, fold_name
+from aaad.radius.packet import MIKROTIK_VENDOR, Attribute, attribute, vendor_attribute
+from aaad.replica.record import NasRow, Tables, encode, encode_damaged, fold_name, public_part
 from aaad.replica.store import ReplicaMeta, ReplicaWriter
+from aaad.words import Language
 
 KEY = b"0123456789abcdef"
-PLAN = PlanFacts(5, "Fibra 50", "25M", "50M", 0, 0, 0)
+PLAN = PlanFacts(5, "Fibra 50", Speed("25M", "50M"), 0, 0, 0)
 ANA = LoginFacts(
-    1, 2, 3, 5, 1, LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE, 2, 1, 0xC6120001, b"h" * 16, b"very-secret"
+    1,
+    2,
+    3,
+    5,
+    1,
+    LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE,
+    2,
+    1,
+    0xC6120001,
+    nt_hash=b"h" * 16,
+    password=b"very-secret",
 )
 TABLES = Tables(
     1, [NasRow(4, "bras", "192.0.2.0/24", b"s", b"", 0, "mikrotik", True, "auto", 900, 1)], [], [PLAN], [], KEY, 1
@@ -44,7 +55,7 @@ def write_replica(state: Path, login: LoginFacts = ANA, record: bytes | None = N
 
 def witness(state: Path) -> Witness:
     files = NodeFiles(state, node="n1", version="1", ports=())
-    return Witness("n1", files, JournalReader(state / "journal"))
+    return Witness("n1", files, JournalReader(state / "journal"), Language.ENGLISH)
 
 
 def journal(state: Path) -> Journal:
@@ -52,8 +63,9 @@ def journal(state: Path) -> Journal:
 
 
 def body(reason: int, *, flags: int = 0, login: LoginFacts | None = ANA, attributes: bytes = ATTRIBUTES) -> bytes:
-    record = encode(login, 7) if login else b""
-    return explain.encode(reason, Credential.RIGHT, flags, 0.001, NAS_KEY, record, attributes)
+    facts = public_part(encode(login, 7)) if login else b""
+    reply = vendor_attribute(MIKROTIK_VENDOR, 8, b"1M/2M") if reason == Reason.GRANTED else b""
+    return explain.encode(reason, Credential.RIGHT, flags, 0.001, NAS_KEY, facts, attributes, reply, 1e9)
 
 
 async def test_past_and_present_stand_apart(tmp_path: Path) -> None:
@@ -63,15 +75,57 @@ async def test_past_and_present_stand_apart(tmp_path: Path) -> None:
     assert heard.is_complete
     assert heard.login_id == 1
     assert heard.now is not None
-    assert (heard.now.reason, heard.now.plan, heard.now.rate) == ("blocked_automatically", "Fibra 50", "25M/50M")
+    assert (heard.now.reason, heard.now.is_grant, heard.now.plan) == ("blocked_automatically", False, "")
+    assert [name for name, _ in heard.now.reply] == ["Reply-Message"]
     (past,) = heard.past
     assert (past.reason, past.at_s, past.slot, past.nas) == ("granted", 100.0, "radius-0", "bras")
     assert (past.source_address, past.calling_station_id) == ("192.0.2.7", "AA:BB:CC:00:11:22")
     assert past.is_signed
+    assert past.reply == [("Mikrotik-Rate-Limit", "1M/2M")]
+    assert past.until_s == 1e9
     assert past.account is not None
     assert (past.account.access_status, past.account.ipv4) == (1, "198.18.0.1")
     assert heard.journal_since_s == 100.0
     assert "very-secret" not in repr(heard)
+
+
+async def test_now_is_asked_as_the_last_request_asked(tmp_path: Path) -> None:
+    bound = ANA._replace(mac=0xAABBCC001122, flags=ANA.flags | LoginFlag.CONDITIONAL | LoginFlag.MAC_BIND)
+    write_replica(tmp_path, bound)
+    node = witness(tmp_path)
+    alone = (await node.testify("ana", 10)).now
+    assert alone is not None
+    assert (alone.reason, alone.is_as_last, alone.state) == ("granted", False, "full")
+    other = attribute(Attribute.CALLING_STATION_ID, b"AA:BB:CC:00:11:33")
+    journal(tmp_path).append(1, 100.0, body(Reason.DEVICE_NOT_ALLOWED, login=bound, attributes=other))
+    heard = (await node.testify("ana", 10)).now
+    assert heard is not None
+    assert (heard.reason, heard.is_as_last, heard.at) == ("device_not_allowed", True, "bras")
+    assert heard.account.mac == "AA:BB:CC:00:11:22"
+    assert heard.account.marks == ["login_active", "client_active", "mac_bind"]
+
+
+async def test_a_simulated_login_gets_the_attributes_of_its_reply(tmp_path: Path) -> None:
+    extras = LoginExtras(delegated_ipv6_prefix="2001:db8:7::/56", attributes=attribute(11, b"x"))
+    write_replica(tmp_path, ANA._replace(extras=extras, flags=ANA.flags | LoginFlag.CONDITIONAL))
+    found = await witness(tmp_path).simulate("ANA", Asked(nas="bras"))
+    assert (found.is_complete, found.login_id, found.nas_names) == (True, 1, ["bras"])
+    assert found.decision is not None
+    said = dict(found.decision.reply)
+    assert said["Framed-IP-Address"] == "198.18.0.1"
+    assert said["Mikrotik-Rate-Limit"] == "25M/50M"
+    assert said["Delegated-IPv6-Prefix"] == "2001:db8:7::/56"
+    assert said["Filter-Id"] == "x"
+    assert found.decision.account.extras is not None
+    assert found.decision.account.extras.attributes == [("Filter-Id", "x")]
+    assert "very-secret" not in repr(found)
+
+
+@pytest.mark.parametrize(("login", "asked"), [("nobody", Asked()), ("ana", Asked(nas="other"))])
+async def test_an_unknown_login_or_concentrator_is_not_simulated(tmp_path: Path, login: str, asked: Asked) -> None:
+    write_replica(tmp_path)
+    found = await witness(tmp_path).simulate(login, asked)
+    assert (found.is_complete, found.decision, found.nas_names) == (True, None, ["bras"])
 
 
 async def test_a_dropped_request_and_one_of_another_version_are_told(tmp_path: Path) -> None:
