@@ -10,13 +10,14 @@ from math import inf
 
 import msgspec
 
-from aaad.clock import utc_offset_s, wall_s
+from aaad.clock import wall_s
 from aaad.daemon.account import Account, account_of
 from aaad.daemon.discards import Discards, RecentDiscards
 from aaad.daemon.node_facts import NodeFacts, NodeFiles
 from aaad.daemon.router_problems import RouterProblem, find_router_problems
 from aaad.errors import AaadError, ReplicaError
 from aaad.journal import Entry, JournalReader
+from aaad.policy.calendar import zone_offset_s
 from aaad.policy.codes import GrantState, Reason
 from aaad.policy.facts import LoginFacts
 from aaad.policy.parameters import GENERAL, compile_policies
@@ -205,7 +206,7 @@ def present_decision(
         tables,
         login,
         now_s=now_s,
-        utc_offset_s=utc_offset_s,
+        utc_offset_s=zone_offset_s,
         nas_id=how.nas_id,
         kind=how.kind,
         asked=AskedFacts(how.nas_id or None, how.mac, how.port_id, how.circuit_id),
