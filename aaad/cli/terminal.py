@@ -117,7 +117,8 @@ class Terminal:
     def confirm(self, question: str) -> bool:
         """Ask a person; only a plain yes is a yes."""
         _ = self.speak
-        sys.stderr.write(f"{printable(question)} {_('[y/N]')} ")
+        choice = _("[y/N]")
+        sys.stderr.write(f"{printable(question)} {choice} ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes", "s", "sim")
 

@@ -7,8 +7,9 @@ import asyncpg
 import pytest
 
 import aaad
+from aaad.cli.plans import NEEDS_VALUE
 from aaad.db.connection import Database
-from aaad.erp import complaints, fields
+from aaad.erp import complaints, fields, validate
 from aaad.errors import StoreError
 from aaad.words import Language, text
 
@@ -57,6 +58,17 @@ def test_every_word_of_fields_and_rules_is_in_both_languages() -> None:
     }
     same = {one for one in texts if text(one, Language.PORTUGUESE) == one}
     assert same == {"MAC", "upload", "download", "status", "e-mail", "Login", "address list"}
+
+
+def test_the_seeds_words_to_the_letter() -> None:
+    said = {
+        "Data saved successfully": validate.SAVED_MESSAGE,
+        complaints.MAC_FORM: validate.MAC_MESSAGE,
+        "Plan suspended successfully.": "Plano suspenso com sucesso.",
+        "Circuit added": "Circuito Adicionado",
+        NEEDS_VALUE: "Só será possível marcar a opção após informar o valor ou porcentagem.",
+    }
+    assert {text(english, Language.PORTUGUESE) for english in said} == set(said.values())
 
 
 async def test_every_field_is_a_column(dsn: str) -> None:

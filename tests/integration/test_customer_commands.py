@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -477,3 +479,19 @@ def test_the_whole_command_with_operator_from_a_shell(aaad: Cli) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "Contrato 40 bloqueado.\n")
     assert aaad.sql("SELECT operator FROM erp.history WHERE contract_id = 40") == [("plantão",)]
+
+
+@pytest.mark.parametrize(("answer", "deleted"), [("n", False), ("s", True)])
+def test_a_person_at_a_terminal_is_asked(aaad: Cli, answer: str, deleted: bool) -> None:
+    person, machine = pty.openpty()
+    words = ["--config", str(aaad.config), "--language=pt", "login", "delete", "padaria"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "aaad", *words], cwd=ROOT, stdin=machine, stdout=subprocess.PIPE, stderr=machine
+    ) as command:
+        os.close(machine)
+        shown = os.read(person, 1000)
+        os.write(person, f"{answer}\n".encode())
+        assert command.wait(30) == (0 if deleted else 1)
+    os.close(person)
+    assert "Excluir login 51 padaria? [s/N]" in shown.decode()
+    assert aaad.sql("SELECT deleted_at IS NOT NULL FROM erp.login WHERE id = 51") == [(deleted,)]
