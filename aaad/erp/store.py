@@ -59,56 +59,62 @@ _DELETE = {
 } | network.DELETE
 
 # The other statements, by name: those that answer with rows, and those that change a state or do nothing.
-QUESTIONS = frozenset(
-    {
-        "circuit_parts",
-        "history_of_client",
-        "history_of_contract",
-        "history_of_login",
-        "list_billing_types",
-        "list_clients",
-        "list_contracts",
-        "list_logins",
-        "list_operators",
-        "list_parameters",
-        "list_permissions",
-        "list_plans",
-        "list_receivables",
-        "note_on_client",
-        "note_on_contract",
-        "note_on_login",
-        "only_branch",
-        "plan_phase",
-        "same_address",
-        "trust_unlock",
-    }
-) | network.QUESTIONS
-CHANGES = frozenset(
-    {
-        "activate_contract",
-        "add_login_attribute",
-        "add_plan_attribute",
-        "block_contract",
-        "cancel_contract",
-        "cancel_receivable",
-        "delete_login_attribute",
-        "delete_plan_attribute",
-        "delete_plan_phase",
-        "edit_note",
-        "grant_permission",
-        "make_operator_group",
-        "pay_receivable",
-        "resume_contract",
-        "set_circuit",
-        "set_parameter",
-        "set_passphrase",
-        "set_password",
-        "suspend_contract",
-        "take_permission",
-        "unblock_contract",
-        "unset_parameter",
-    }
-) | network.CHANGES
+QUESTIONS = (
+    frozenset(
+        {
+            "circuit_parts",
+            "history_of_client",
+            "history_of_contract",
+            "history_of_login",
+            "list_billing_types",
+            "list_clients",
+            "list_contracts",
+            "list_logins",
+            "list_operators",
+            "list_parameters",
+            "list_permissions",
+            "list_plans",
+            "list_receivables",
+            "note_on_client",
+            "note_on_contract",
+            "note_on_login",
+            "only_branch",
+            "plan_phase",
+            "same_address",
+            "trust_unlock",
+        }
+    )
+    | network.QUESTIONS
+)
+CHANGES = (
+    frozenset(
+        {
+            "activate_contract",
+            "add_login_attribute",
+            "add_plan_attribute",
+            "block_contract",
+            "cancel_contract",
+            "cancel_receivable",
+            "delete_login_attribute",
+            "delete_plan_attribute",
+            "delete_plan_phase",
+            "edit_note",
+            "grant_permission",
+            "make_operator_group",
+            "pay_receivable",
+            "resume_contract",
+            "set_circuit",
+            "set_parameter",
+            "set_passphrase",
+            "set_password",
+            "suspend_contract",
+            "take_permission",
+            "unblock_contract",
+            "unset_parameter",
+        }
+    )
+    | network.CHANGES
+)
 
 
 class Found(NamedTuple):
