@@ -6,12 +6,11 @@ import time
 from nodes import Node, eventually
 from subscribers import ACCEPT, Load, dial
 
-OLD, NEW = b"testing123", b"a-new-secret"
+OLD, NEW, FURTHER = b"testing123", b"a-new-secret", b"of-another-router"
 ROTATE = (
     "UPDATE net.nas SET secret_previous = secret, secret_previous_until = now() + make_interval(secs => $2),"
     " secret = $1 WHERE name = 'demo'"
 )
-END = "UPDATE net.nas SET secret = $1, secret_previous = NULL, secret_previous_until = NULL WHERE name = 'demo'"
 
 
 def is_answered(node: Node, *, secret: bytes = OLD, signed: bool = True) -> bool:
@@ -36,7 +35,7 @@ def test_r2_2_a_secret_is_rotated_under_load_without_one_refused_customer(node: 
         assert not is_answered(node, secret=OLD)
         assert is_answered(node, secret=NEW)
     finally:
-        node.sql(END, OLD.decode())
+        node.sql(ROTATE, OLD.decode(), 60.0)  # without an end the brake would count a loss
         eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
 
 
@@ -50,16 +49,14 @@ def test_r2_2_the_previous_secret_ends_by_the_clock(node: Node) -> None:
         assert 2.5 < time.monotonic() - begun < 4.5
         assert is_answered(node, secret=NEW)
     finally:
-        node.sql(END, OLD.decode())
+        node.sql(ROTATE, OLD.decode(), 60.0)  # without an end the brake would count a loss
         eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
 
 
 def test_r2_1_two_routers_behind_one_address_with_different_secrets(node: Node) -> None:
-    node.sql("INSERT INTO net.nas_secret (nas_id, secret) SELECT id, $1 FROM net.nas", NEW.decode())
-    eventually(lambda: is_answered(node, secret=NEW), within_s=1, what="the further secret counts")
-    assert is_answered(node, secret=OLD)
-    node.sql("DELETE FROM net.nas_secret")
-    eventually(lambda: not is_answered(node, secret=NEW), within_s=1, what="the further secret is gone")
+    assert not is_answered(node, secret=FURTHER)
+    node.sql("INSERT INTO net.nas_secret (nas_id, secret) SELECT id, $1 FROM net.nas", FURTHER.decode())
+    eventually(lambda: is_answered(node, secret=FURTHER), within_s=1, what="the further secret counts")
     assert is_answered(node, secret=OLD)
 
 

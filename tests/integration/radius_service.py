@@ -136,7 +136,7 @@ class Service:
         self.replica_directory = directory / "replica"
         if logins is not None:
             write_replica(self.replica_directory, logins, small or tables())
-        self.listeners = [bound(address) for address in addresses] + [bound(is_accounting=True)]
+        self.listeners = [bound(address) for address in addresses] + [bound(addresses[0], is_accounting=True)]
         self.journal, self.spool, self.log = Recorder(), Spool(), Lines()
         self.counters = CounterFile(directory / "radius-0.cnt", names.RADIUS_COUNTERS)
         self.statistics_path = directory / "radius-0.routers.json"

@@ -80,9 +80,10 @@ async def test_r3_2_status_server_is_answered_where_requests_are(tmp_path: Path)
         with Client(service.auth) as auth, Client(service.acct) as acct:
             request = status_server()
             assert checked(await auth.ask(request), request).code == 2
-            acct.send(status_server(), access_request(code=4))
+            acct.send(status_server(), access_request(), access_request(code=4))
             assert await acct.is_silent()
             await service.counted(Discard.CODE_NOT_SERVED, 2)
+            await service.counted(Discard.BAD_MESSAGE_AUTHENTICATOR, 1)
     assert service.count(names.STATUS) == 1
 
 
