@@ -945,7 +945,7 @@ BEGIN
     PERFORM erp.serve_only('erp.check_plan_attribute', TG_RELID, 'erp.plan_attribute');
     PERFORM FROM erp.plan WHERE id = NEW.plan_id FOR NO KEY UPDATE;
     NEW.encoded := net.encode_attribute(NEW.name, NEW.value);
-    PERFORM erp.check_attributes_size('plan_attribute', length(NEW.encoded) + coalesce((
+    PERFORM erp.check_attributes_size('plan_attributes_fit', 'plan_attribute', length(NEW.encoded) + coalesce((
         SELECT sum(length(encoded)) FROM erp.plan_attribute WHERE plan_id = NEW.plan_id AND id <> NEW.id), 0));
     RETURN NEW;
 END
@@ -958,18 +958,18 @@ BEGIN
     PERFORM erp.serve_only('erp.check_login_attribute', TG_RELID, 'erp.login_attribute');
     PERFORM FROM erp.login WHERE id = NEW.login_id FOR NO KEY UPDATE;
     NEW.encoded := net.encode_attribute(NEW.name, NEW.value);
-    PERFORM erp.check_attributes_size('login_attribute', length(NEW.encoded) + coalesce((
+    PERFORM erp.check_attributes_size('login_attributes_fit', 'login_attribute', length(NEW.encoded) + coalesce((
         SELECT sum(length(encoded)) FROM erp.login_attribute WHERE login_id = NEW.login_id AND id <> NEW.id), 0));
     RETURN NEW;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION erp.check_login_attribute FROM PUBLIC;
 
-CREATE FUNCTION erp.check_attributes_size(of_table text, octets bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION erp.check_attributes_size(rule text, of_table text, octets bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF octets > 1024 THEN
         RAISE EXCEPTION '% octets of extra attributes, allowed are 1024', octets
-            USING ERRCODE = 'check_violation', CONSTRAINT = of_table || 's_fit', SCHEMA = 'erp', TABLE = of_table, COLUMN = 'value';
+            USING ERRCODE = 'check_violation', CONSTRAINT = rule, SCHEMA = 'erp', TABLE = of_table, COLUMN = 'value';
     END IF;
 END
 $$;
