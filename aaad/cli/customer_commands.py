@@ -173,7 +173,7 @@ def _add_states(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         "cancel": (word("cancellation_reason", _("why")),),
         "suspend": (
             word("suspended_from", _("first day; default: now")),
-            word("suspended_until", _("last day, for people: `contract resume` ends it")),
+            word("suspended_until", _("last day; default: until `contract resume`")),
         ),
     }
     for name, text in texts.items():

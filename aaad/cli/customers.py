@@ -53,15 +53,14 @@ def _check_document(desk: Desk, row: dict[str, Value], kind: str, document: str)
 
 
 async def _warn(desk: Desk, row: dict[str, Value], row_id: int) -> None:
+    if _ADDRESS & row.keys():
+        await warn_of_twins(desk, "same_address", row_id)
+
+
+async def warn_of_twins(desk: Desk, question: str, row_id: int | None) -> None:
     """Tell of an address that another client has: a warning, not a refusal (seed S4, line 15)."""
-    branch_id = row.get("branch_id")
-    wanted = await desk.store.parameter(
-        "duplicate_address_warning", branch_id if isinstance(branch_id, int) else None
-    )
-    if wanted == "N" or not _ADDRESS & row.keys():
-        return
     speak = desk.terminal.speak
-    for twin in await desk.store.rows("same_address", row_id):
+    for twin in await desk.store.rows(question, row_id):
         desk.warnings.append(speak(_SAME_ADDRESS, client=twin["id"], name=twin["name"]))
 
 

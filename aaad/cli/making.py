@@ -81,7 +81,8 @@ def add_shared(group: typer.Typer, terminal: Terminal, table: Table, module: str
 def _room(module: str) -> Any:
     from importlib import import_module
 
-    return import_module(f"aaad.cli.{module}").ROOM
+    name, _, room = module.partition(":")
+    return getattr(import_module(f"aaad.cli.{name}"), room or "ROOM")
 
 
 # --- options made of fields -----------------------------------------------------------------------------------------

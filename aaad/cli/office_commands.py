@@ -1,4 +1,4 @@
-"""The commands on billing types, receivables, parameters, history, operators and permissions.
+"""The commands on contacts, addresses, billing types, receivables, parameters, history, operators and permissions.
 
 Only registers: what a command does is imported when it runs.
 """
@@ -18,7 +18,7 @@ from aaad.cli.making import (
     options_of,
 )
 from aaad.cli.terminal import Terminal
-from aaad.erp import fields
+from aaad.erp import fields, reach
 from aaad.words import Speaker
 
 _NUMBER_MAX = 2**31 - 1
@@ -26,12 +26,35 @@ _NUMBER_MAX = 2**31 - 1
 
 def add_office(app: typer.Typer, terminal: Terminal) -> None:
     """Add the commands on what the provider keeps besides its customers."""
+    _add_reach(app, terminal, terminal.speak)
     _add_billing_types(app, terminal, terminal.speak)
     _add_receivables(app, terminal, terminal.speak)
     _add_parameters(app, terminal, terminal.speak)
     _add_history(app, terminal, terminal.speak)
     _add_operators(app, terminal, terminal.speak)
     _add_permissions(app, terminal, terminal.speak)
+
+
+def _add_reach(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    contacts = new_group(app, "contact", _("Other people and numbers by which clients are reached."))
+    add_common(contacts, terminal, reach.CONTACT, "reach:CONTACTS", _("its number"))
+    addresses = new_group(
+        app, "address", _("Where something is installed or billed, if not at the client's address.")
+    )
+    add_common(addresses, terminal, reach.ADDRESS, "reach:ADDRESSES", _("its number"))
+
+    def add_list(group: typer.Typer, thing: str, text: str) -> None:
+        @group.command("list", help=text)
+        def list_of_client(
+            client: Annotated[str | None, typer.Option(help=_("only of this client"))] = None,
+            limit: Annotated[int, limit_option(_)] = LIMIT_DEFAULT,
+        ) -> None:
+            from aaad.cli import reach as room
+
+            end(terminal, lambda: room.list_of_client(terminal, thing, client, limit))
+
+    add_list(contacts, "contact", _("List contacts."))
+    add_list(addresses, "address", _("List addresses."))
 
 
 def _add_billing_types(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:

@@ -194,6 +194,10 @@ def thing_name(terminal: Terminal, thing: str) -> str:
         "router": _("router"),
         "router_administrator": _("router administrator"),
         "billing_type": _("billing type"),
+        "contact": _("contact"),
+        "address": _("address"),
+        "receivable": _("receivable"),
+        "operator": _("operator"),
     }.get(thing, thing)
 
 

@@ -7,7 +7,7 @@ write leads to a field or to a text.
 
 from typing import NamedTuple
 
-from aaad.erp import fields
+from aaad.erp import fields, reach
 from aaad.erp.network import tables as network
 from aaad.errors import StoreError
 
@@ -33,12 +33,15 @@ class Complaint(NamedTuple):
         return "--" + self.column.removesuffix("_id").replace("_", "-") if self.column else ""
 
 
-_TABLES = (*fields.TABLES, *network.TABLES)
+_TABLES = (*fields.TABLES, *reach.TABLES, *network.TABLES)
 MAC_FORM = _("The format of the MAC is invalid")
 MISSING = _("required")
 
 # The constraints whose rule is more than the form of their column.
 _RULES: dict[str, tuple[str, str]] = {
+    "address_of_client_or_contract": ("client_id", _("either a client or a contract")),
+    "address_unique": ("kind", _("one address of a kind for each client and contract")),
+    "contact_reachable": ("phone", _("at least a phone or an e-mail")),
     "attribute_may_be_given": ("name", _("an attribute of replies that the server does not set itself")),
     "attribute_name_known": ("name", _("an attribute of the dictionary, with a tag only where it has one")),
     "attribute_value_form": ("value", _("a value of the attribute's kind")),

@@ -69,6 +69,12 @@ ORDER BY rank, id LIMIT 20
 -- name: find_receivable
 SELECT id, due_on::text AS name, 1 AS rank FROM erp.receivable WHERE id = $2::integer AND $1::text <> ''
 
+-- name: find_contact
+SELECT id, name, 1 AS rank FROM erp.contact WHERE id = $2::integer AND $1::text <> ''
+
+-- name: find_address
+SELECT id, street AS name, 1 AS rank FROM erp.address WHERE id = $2::integer AND $1::text <> ''
+
 -- name: only_branch
 -- The branch of who has only one.
 SELECT min(id) AS id FROM erp.branch HAVING count(*) = 1
@@ -145,6 +151,15 @@ LEFT JOIN erp.operator_group ON operator_group.id = operator.group_id
 LEFT JOIN erp.branch ON branch.id = operator.branch_id
 WHERE operator.id = $1
 
+-- name: show_contact
+SELECT to_jsonb(contact) || jsonb_build_object('client', client.name) AS record
+FROM erp.contact JOIN erp.client ON client.id = contact.client_id WHERE contact.id = $1
+
+-- name: show_address
+SELECT to_jsonb(address) || jsonb_build_object('client', client.name) AS record
+FROM erp.address LEFT JOIN erp.contract ON contract.id = address.contract_id
+JOIN erp.client ON client.id = coalesce(address.client_id, contract.client_id) WHERE address.id = $1
+
 -- Listing. The last parameter: how many at most.
 
 -- name: list_clients
@@ -209,13 +224,39 @@ LEFT JOIN erp.operator_group ON operator_group.id = operator.group_id
 LEFT JOIN erp.branch ON branch.id = operator.branch_id
 ORDER BY operator.id LIMIT $1
 
+-- name: list_contacts
+-- $1: client; null: any.
+SELECT id, client_id, name, role, phone, mobile_phone, email FROM erp.contact
+WHERE client_id = coalesce($1::integer, client_id) ORDER BY id LIMIT $2
+
+-- name: list_addresses
+-- $1: client, with the addresses of its contracts; null: any.
+SELECT address.id, address.client_id, address.contract_id, address.kind, address.postal_code, address.street,
+    address.street_number, address.complement, address.district, address.city, address.state
+FROM erp.address LEFT JOIN erp.contract ON contract.id = address.contract_id
+WHERE coalesce(address.client_id, contract.client_id) = coalesce($1::integer, address.client_id, contract.client_id)
+ORDER BY address.id LIMIT $2
+
+-- name: twins_of_address
+-- Other clients with the number, street and district of address $1, however spelt.
+SELECT other.id, other.name
+FROM erp.address LEFT JOIN erp.contract ON contract.id = address.contract_id
+JOIN erp.client AS mine ON mine.id = coalesce(address.client_id, contract.client_id)
+CROSS JOIN LATERAL erp.clients_at(address.street_number, address.street, address.district) AS there (id)
+JOIN erp.client AS other ON other.id = there.id
+WHERE address.id = $1 AND other.id <> mine.id
+    AND erp.parameter_value('duplicate_address_warning', mine.branch_id) IS DISTINCT FROM 'N'
+ORDER BY other.id LIMIT 5
+
 -- name: same_address
 -- Other clients with the number, street and district of $1, however spelt (seed S4, line 15).
 SELECT other.id, other.name
 FROM erp.client AS mine
 CROSS JOIN LATERAL erp.clients_at(mine.street_number, mine.street, mine.district) AS there (id)
 JOIN erp.client AS other ON other.id = there.id
-WHERE mine.id = $1 AND other.id <> $1 ORDER BY other.id LIMIT 5
+WHERE mine.id = $1 AND other.id <> $1
+    AND erp.parameter_value('duplicate_address_warning', mine.branch_id) IS DISTINCT FROM 'N'
+ORDER BY other.id LIMIT 5
 
 -- Deleting. What is linked is named instead of deleted with it.
 
@@ -254,6 +295,12 @@ DELETE FROM erp.plan WHERE id = $1 RETURNING id
 -- name: delete_billing_type
 DELETE FROM erp.billing_type WHERE id = $1 RETURNING id
 
+-- name: delete_contact
+DELETE FROM erp.contact WHERE id = $1 RETURNING id
+
+-- name: delete_address
+DELETE FROM erp.address WHERE id = $1 RETURNING id
+
 -- name: delete_login
 -- A tombstone: its name is never given to somebody else, its sessions keep whose they were.
 UPDATE erp.login SET deleted_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING id
@@ -271,9 +318,10 @@ UPDATE erp.contract SET access_status = 'A' WHERE id = $1 AND access_status IN (
 UPDATE erp.contract SET status = 'D', cancellation_reason = $2 WHERE id = $1 AND status <> 'D' RETURNING id
 
 -- name: suspend_contract
--- $2, $3: first and last day, or null.
+-- $2, $3: first and last day, or null. Who is suspended already may get other days.
 UPDATE erp.contract SET suspended = true, suspended_from = $2::text::date, suspended_until = $3::text::date
-WHERE id = $1 AND status = 'A' AND NOT suspended RETURNING id
+WHERE id = $1 AND status = 'A' AND (NOT suspended
+    OR ROW(suspended_from, suspended_until) IS DISTINCT FROM ROW($2::text::date, $3::text::date)) RETURNING id
 
 -- name: resume_contract
 UPDATE erp.contract SET suspended = false WHERE id = $1 AND suspended RETURNING id

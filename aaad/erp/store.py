@@ -32,6 +32,8 @@ _FIND = {
     "billing_type": SQL.find_billing_type,
     "receivable": SQL.find_receivable,
     "operator": SQL.find_operator,
+    "contact": SQL.find_contact,
+    "address": SQL.find_address,
     "operator_group": SQL.find_operator_group,
     "permission": SQL.find_permission,
 } | network.FIND
@@ -43,6 +45,8 @@ _SHOW = {
     "billing_type": SQL.show_billing_type,
     "receivable": SQL.show_receivable,
     "operator": SQL.show_operator,
+    "contact": SQL.show_contact,
+    "address": SQL.show_address,
 } | network.SHOW
 _LINKS = {
     "client": SQL.links_of_client,
@@ -55,6 +59,8 @@ _DELETE = {
     "contract": SQL.delete_contract,
     "plan": SQL.delete_plan,
     "login": SQL.delete_login,
+    "contact": SQL.delete_contact,
+    "address": SQL.delete_address,
     "billing_type": SQL.delete_billing_type,
 } | network.DELETE
 
@@ -66,8 +72,10 @@ QUESTIONS = (
             "history_of_client",
             "history_of_contract",
             "history_of_login",
+            "list_addresses",
             "list_billing_types",
             "list_clients",
+            "list_contacts",
             "list_contracts",
             "list_logins",
             "list_operators",
@@ -82,6 +90,7 @@ QUESTIONS = (
             "plan_phase",
             "same_address",
             "trust_unlock",
+            "twins_of_address",
         }
     )
     | network.QUESTIONS

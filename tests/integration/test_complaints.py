@@ -9,12 +9,13 @@ import pytest
 import aaad
 from aaad.cli.plans import NEEDS_VALUE
 from aaad.db.connection import Database
-from aaad.erp import complaints, fields, validate
+from aaad.erp import complaints, fields, reach, validate
 from aaad.errors import StoreError
 from aaad.words import Language, text
 
 MIGRATIONS = Path(aaad.__file__).parent / "db" / "migrations"
-WRITTEN = tuple(table.name for table in fields.TABLES)
+TABLES = (*fields.TABLES, *reach.TABLES)
+WRITTEN = tuple(table.name for table in TABLES)
 # Ids and keys that no command lets anybody type, and rules on columns that triggers keep.
 NEVER_TYPED = re.compile(
     r"_id_range$|^contract_with_|^plan_phase_(plan_id_fkey|unique|phase_known)$"
@@ -52,10 +53,8 @@ async def test_every_rule_of_what_people_write_has_its_words(dsn: str) -> None:
 
 
 def test_every_word_of_fields_and_rules_is_in_both_languages() -> None:
-    texts = {found.allowed for table in fields.TABLES for found in table.fields}
-    texts |= {found.label for table in fields.TABLES for found in table.fields} | {
-        table.label for table in fields.TABLES
-    }
+    texts = {found.allowed for table in TABLES for found in table.fields}
+    texts |= {found.label for table in TABLES for found in table.fields} | {table.label for table in TABLES}
     same = {one for one in texts if text(one, Language.PORTUGUESE) == one}
     assert same == {"MAC", "upload", "download", "status", "e-mail", "Login", "address list"}
 
@@ -74,7 +73,7 @@ def test_the_seeds_words_to_the_letter() -> None:
 async def test_every_field_is_a_column(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
-        for table in fields.TABLES:
+        for table in TABLES:
             rows = await connection.fetch(
                 "SELECT column_name, is_nullable FROM information_schema.columns "
                 "WHERE table_schema = $1 AND table_name = $2",

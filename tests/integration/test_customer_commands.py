@@ -155,7 +155,7 @@ def test_s2_188_suspending_asks_and_says_so_to_the_letter(aaad: Cli) -> None:
     assert aaad.sql("SELECT suspended, suspended_until::text FROM erp.contract WHERE id = 40") == [
         (True, "2098-12-31")
     ]
-    again = aaad("contract", "suspend", "40", as_json=True)
+    again = aaad("contract", "suspend", "40", "--suspended-until", "2098-12-31", as_json=True)
     assert (again.exit_code, again.json["changed"]) == (0, False)
     assert aaad("contract", "resume", "40", as_json=True).json["contract"]["suspended"] is False
     aaad("parameter", "set", "allow_voluntary_suspension", "N")
@@ -260,6 +260,25 @@ def test_a_bad_value_names_its_field_and_what_is_allowed(aaad: Cli) -> None:
         assert refused.output == ""
         problems = aaad(*words, as_json=True).json
         assert (problems["saved"], [problem["option"] for problem in problems["problems"]]) == (False, [option])
+
+
+def test_contacts_and_addresses_and_where_a_circuit_takes_its_city_from(aaad: Cli) -> None:
+    """S2-73: the city of the installation goes before the client's."""
+    unreachable = aaad("contact", "add", "--client", "123", "--name", "Porteiro")
+    assert (unreachable.exit_code, "--phone" in unreachable.complaint) == (2, True)
+    assert aaad("contact", "add", "--client", "123", "--name", "Porteiro", "--phone", "(49) 3322-1100").exit_code == 0
+    assert [row["phone"] for row in aaad("contact", "list", "--client", "123", as_json=True).json] == ["4933221100"]
+    place = ("--street", "Rua Azul", "--street-number", "7", "--district", "Centro")
+    aaad("client", "edit", "31", *place)
+    added = aaad(
+        "address", "add", "--contract", "40", "--kind", "installation", *place, "--city", "Xaxim", "--state", "sc",
+        as_json=True,
+    )  # fmt: skip
+    assert added.json["warnings"] == ["client 31 Padaria Sol has the same number, street and district"]
+    assert aaad("contract", "circuit", "40", as_json=True).json["circuit"] == "XAX000123-001"
+    number = str(added.json["address"]["id"])
+    assert aaad("address", "delete", number, "--yes").exit_code == 0
+    assert aaad("address", "list", as_json=True).json == []
 
 
 # --- links, ambiguity, confirmation ---------------------------------------------------------------------------------

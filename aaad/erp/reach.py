@@ -1,0 +1,70 @@
+"""The fields of contacts and addresses: how a client is reached, and where something is installed or billed.
+
+Pure data, like `fields`.
+"""
+
+from aaad.erp import fields, validate, values
+from aaad.erp.fields import Field, Table
+
+
+def _(english: str) -> str:
+    """Mark a text for translation."""
+    return english
+
+
+_TEXT = fields.CLIENT.field("street").allowed
+_REFERENCE = fields.CLIENT.field("branch_id").allowed
+
+
+def _text(column: str, label: str, *, is_required: bool = False) -> Field:
+    return Field(column, label, _TEXT, values.one_line, is_required, not is_required)
+
+
+CONTACT = Table(
+    "contact",
+    "erp",
+    _("Contact"),
+    (
+        Field(
+            "client_id",
+            _("client"),
+            _REFERENCE,
+            values.one_line,
+            is_required=True,
+            is_nullable=False,
+            reference="client",
+        ),
+        _text("name", _("name"), is_required=True),
+        _text("role", _("who that is")),
+        fields.CLIENT.field("phone"),
+        fields.CLIENT.field("mobile_phone"),
+        fields.CLIENT.field("email"),
+    ),
+)
+
+ADDRESS = Table(
+    "address",
+    "erp",
+    _("Address"),
+    (
+        Field("client_id", _("client"), _REFERENCE, values.one_line, reference="client"),
+        Field("contract_id", _("contract"), _REFERENCE, values.one_line, reference="contract"),
+        Field(
+            "kind",
+            _("kind of address"),
+            _("installation or billing"),
+            values.word_of("installation", "billing"),
+            is_required=True,
+            is_nullable=False,
+        ),
+        Field("postal_code", _("postal code (CEP)"), _("8 digits, such as 89801-000"), validate.postal_code),
+        _text("street", _("street"), is_required=True),
+        _text("street_number", _("number")),
+        _text("complement", _("complement")),
+        _text("district", _("district")),
+        _text("city", _("city"), is_required=True),
+        fields.CLIENT.field("state")._replace(is_required=True, is_nullable=False),
+    ),
+)
+
+TABLES = (CONTACT, ADDRESS)
