@@ -7,6 +7,7 @@ so that the kernel lets nothing through that comes from elsewhere. What cannot b
 import contextlib
 import errno
 import ipaddress
+import resource
 import select
 import socket
 import threading
@@ -60,6 +61,7 @@ class _Sockets:
 
     def __init__(self, simulation: Simulation, servers: Sequence[Server]) -> None:
         self.not_sent = 0
+        _allow_many_sockets()
         self._simulation = simulation
         self._servers = servers
         self._poll = select.epoll()
@@ -116,3 +118,9 @@ class _Sockets:
         for opened in self._by_line.values():
             opened.close()
         self._poll.close()
+
+
+def _allow_many_sockets() -> None:
+    """Take as many descriptors as this process may have: each concentrator needs one, a busy one more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -9,6 +9,7 @@ from simulator_world import SECRET, World, reply
 from aaad.simulator.fleet import Subscribers
 from aaad.simulator.nas import IDENTIFIERS, PORTS_MAX
 from aaad.simulator.packet import Bad
+from aaad.simulator.report import Report
 from aaad.simulator.request import KINDS, Status
 from aaad.simulator.subscriber import Subscriber
 
@@ -62,6 +63,9 @@ def test_after_the_last_server_it_is_given_up() -> None:
     ended = [exchange for step in range(1, 30) for exchange in world.concentrator.expire(step * 0.1)]
     assert [exchange.dial for exchange in ended] == [dial]
     assert (dial.tries, dial.code) == (6, None)
+    report = Report()
+    report.add(dial)
+    assert report.methods["pap"].resends == 4, "the first datagram to the second server is not sent again"
 
 
 @pytest.mark.parametrize("code", [2, 3, 11])

@@ -20,6 +20,7 @@ from aaad.simulator.methods import (
 )
 from aaad.simulator.mschap import Secret, authenticator_response, challenge_hash, master_key, server_keys
 from aaad.simulator.packet import (
+    Attribute,
     Bad,
     Place,
     Reply,
@@ -264,3 +265,26 @@ def test_who_must_encrypt_needs_keys() -> None:
     assert find_flaw(without, asked) is Flaw.NO_KEYS
     relaxed = Asked(asked.answer, USER, PASSWORD, asked.authenticator, asked.shared_secret)
     assert find_flaw(without, relaxed) is None
+
+
+@pytest.mark.parametrize(("salt", "known"), [(b"\x80\x01", True), (b"\x00\x01", False)])
+def test_rfc_2548_a_salt_has_its_first_bit_set(salt: bytes, known: bool) -> None:
+    key, authenticator = bytes(range(16)), bytes(16)
+    hidden = hide_password(bytes((16,)) + key, authenticator + salt, b"secret")
+    assert reveal_key(salt + hidden, authenticator, b"secret") == (key if known else None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "flaw"),
+    [
+        (bytes(8) + PASSWORD.nt_hash_hash + bytes(8), None),
+        (bytes(8) + PASSWORD.nt_hash + bytes(8), Flaw.WRONG_KEYS),
+        (bytes(8) + PASSWORD.nt_hash_hash, Flaw.WRONG_KEYS),
+        (None, Flaw.NO_KEYS),
+    ],
+)
+def test_version_1_has_its_keys_hidden_as_a_password(keys: bytes | None, flaw: Flaw | None) -> None:
+    authenticator, secret = bytes(range(16)), b"testing123"
+    hidden = [] if keys is None else [Attribute(311, 12, hide_password(keys, authenticator, secret)[: len(keys)])]
+    asked = Asked(MsChapAnswer(1, bytes(8), bytes(24)), USER, PASSWORD, authenticator, secret, must_encrypt=True)
+    assert find_flaw(Reply(2, tuple(hidden)), asked) is flaw
