@@ -152,7 +152,7 @@ class AccessPath:
         self._refusals = Refusals(reject_messages)
         self._rules = Rulebook(utc_offset_s)
         self._must_wait = must_wait
-        self.starts = StartWatch()
+        self.starts = StartWatch(neighbourhood)
         self._signer = ClassSigner(b"", node=0, slot=slot, serial=first_serial)  # nothing is granted before load()
         self._loaded = False
         self._name_key = b""

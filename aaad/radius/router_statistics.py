@@ -25,6 +25,7 @@ class RouterStatistics:
         "starts_unmatched",
         "unsigned_dropped",
         "unsigned_dropped_at_s",
+        "waiting",
         "without_start_at_s",
     )
 
@@ -49,7 +50,10 @@ class RouterStatistics:
         self.doubted_resent = 0
         self.doubted_at_s = 0.0
         self.proven_at_s = 0.0
+        # Accepts that wait for their Start, by Acct-Session-Id in the order of their times: Unix seconds, negative
+        # where nothing proved the secret that signed the answer. See `starts`.
+        self.waiting: dict[bytes, float] = {}
 
     def as_dict(self) -> dict[str, int | float]:
         """Return the counts by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__ if name != "waiting"}

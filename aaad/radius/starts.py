@@ -8,51 +8,65 @@ What is waited for is bounded; what finds no room, or falls into a second whose 
 is not judged.
 """
 
-from aaad.radius.routers import Router
+from aaad.radius.router_statistics import RouterStatistics
+from aaad.radius.routers import Neighbourhood, Router
 
 WAIT_S = 30.0
-WAITING_MAX = 65_536
-
-Key = tuple[int, str, bytes]  # NAS entry, source address, Acct-Session-Id
+ROUTER_WAITING_MAX = 16_384
+WAITING_MAX = 131_072
 
 
 class StartWatch:
     """Accepts whose session has yet to begin."""
 
-    def __init__(self) -> None:
+    def __init__(self, neighbourhood: Neighbourhood) -> None:
         """Wait for nothing."""
-        self._waiting: dict[Key, tuple[float, Router, bool]] = {}  # in the order of their times
+        self._hood = neighbourhood
+        self._waiting: dict[RouterStatistics, Router] = {}  # where something is waited for
 
     def __len__(self) -> int:
         """Tell how many are waited for."""
-        return len(self._waiting)
+        return sum(len(counts.waiting) for counts in self._waiting)
 
     def accepted(self, router: Router, session_id: bytes, now_s: float, *, is_proven: bool) -> None:
         """Wait for the session of an Accept; `is_proven`: the request proved the secret that signed the answer."""
-        waiting = self._waiting
-        if len(waiting) < WAITING_MAX:
-            waiting[router.nas.nas_id, router.source_address, session_id] = (now_s, router, is_proven)
+        waiting = router.statistics.waiting
+        if not waiting:
+            self._waiting[router.statistics] = router
+        if len(waiting) < ROUTER_WAITING_MAX:
+            waiting[session_id] = now_s if is_proven else -now_s
 
     def started(self, router: Router, session_id: bytes) -> None:
-        """Take note of a Start that proved its router's secret."""
-        if self._waiting.pop((router.nas.nas_id, router.source_address, session_id), None) is None:
-            router.statistics.starts_unmatched += 1
+        """Take note of a Start that proved its router's secret, perhaps for the first time."""
+        if router.statistics.waiting.pop(session_id, None) is None:
+            stranger = self._hood.strangers.get((router.nas.nas_id, router.source_address))
+            if stranger is None or stranger.statistics.waiting.pop(session_id, None) is None:
+                router.statistics.starts_unmatched += 1
 
     def forget(self) -> None:
         """Judge nothing of what is waited for: Starts may have gone by unread."""
+        for counts in self._waiting:
+            counts.waiting.clear()
         self._waiting.clear()
 
     def tick(self, now_s: float) -> None:
         """Count the Accepts whose session did not begin in time."""
-        waiting = self._waiting
-        late = []
-        for key, (accepted_at_s, _, _) in waiting.items():
-            if now_s - accepted_at_s < WAIT_S:
-                break
-            late.append(key)
-        for key in late:
-            accepted_at_s, router, is_proven = waiting.pop(key)
-            router.statistics.accepts_without_start += 1
-            router.statistics.without_start_at_s = accepted_at_s
-            if not is_proven:
-                router.doubt(accepted_at_s, accepts=1)
+        if len(self) > WAITING_MAX:
+            self.forget()
+        for counts, router in self._waiting.items():
+            _expire(counts, router, now_s)
+        self._waiting = {counts: router for counts, router in self._waiting.items() if counts.waiting}
+
+
+def _expire(counts: RouterStatistics, router: Router, now_s: float) -> None:
+    late = []
+    for session_id, accepted_at_s in counts.waiting.items():
+        if now_s - abs(accepted_at_s) < WAIT_S:
+            break
+        late.append(session_id)
+    for session_id in late:
+        accepted_at_s = counts.waiting.pop(session_id)
+        counts.accepts_without_start += 1
+        counts.without_start_at_s = abs(accepted_at_s)
+        if accepted_at_s < 0:
+            router.doubt(-accepted_at_s, accepts=1)

@@ -52,7 +52,7 @@ class World:
     def __init__(self, nas: NasRow | None = None) -> None:
         self.hood = Neighbourhood(peers_max=10)
         self.hood.load([nas or row()], (), NOW_S)
-        self.learned, self.starts = Learned(), StartWatch()
+        self.learned, self.starts = Learned(), StartWatch(self.hood)
         self.watch = AccountingWatch(self.hood, self.learned, self.starts)
 
     def hear(self, data: bytes, *, address: str = ADDRESS, now_s: float = NOW_S) -> Discard:
@@ -145,18 +145,41 @@ def test_r10_accepts_that_nothing_proved_are_doubted_until_the_secret_is_proven(
     assert (counts.doubted_accepts, counts.doubted_resent) == (1, 0), "a new row of signs"
 
 
+def test_the_wait_of_an_address_goes_on_when_one_router_behind_it_proves_its_secret() -> None:
+    world = World()
+    for turn in range(50):  # what ended and began anew is waited for once
+        world.starts.accepted(world.asking(b"bras-1"), b"%d" % turn, NOW_S, is_proven=False)
+        world.hear(accounting(session=b"%d" % turn))
+    world.hear(accounting(b"wrong", identifier=b"bras-2"))
+    stranger = world.hood.strangers[1, ADDRESS]
+    world.starts.accepted(world.asking(b"bras-2"), b"other", NOW_S, is_proven=False)
+    world.starts.accepted(world.asking(b"bras-3"), b"first", NOW_S, is_proven=False)
+    world.hear(accounting(b"third", session=b"first", identifier=b"bras-3"))
+    assert len(world.starts) == 1
+    world.watch.tick(NOW_S + WAIT_S)
+    assert (stranger.statistics.accepts_without_start, len(world.starts)) == (1, 0)
+    assert world.asking(b"bras-3").statistics.starts_unmatched == 0
+
+
 def test_starts_of_sessions_that_another_process_let_in_are_counted_apart() -> None:
     world = World()
     world.hear(accounting())
     assert world.asking().statistics.starts_unmatched == 1
 
 
-def test_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starts, "WAITING_MAX", 3)
-    world = World()
-    for number in range(9):
-        world.starts.accepted(world.asking(), b"%d" % number, NOW_S, is_proven=True)
-    assert len(world.starts) == 3
+def test_the_wait_is_bounded_for_a_router_and_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "ROUTER_WAITING_MAX", 3)
+    monkeypatch.setattr(starts, "WAITING_MAX", 5)
+    world = World(row("192.0.2.0/24"))
+    for last in (1, 2):
+        for number in range(9):
+            router = world.asking(address=f"192.0.2.{last}")
+            world.starts.accepted(router, b"%d" % number, NOW_S, is_proven=True)
+        assert len(world.starts) == 3 * last
+    world.watch.tick(NOW_S)
+    assert len(world.starts) == 0, "too many to judge any"
+    world.watch.tick(NOW_S + 99)
+    assert world.asking().statistics.accepts_without_start == 0
 
 
 def test_accounting_is_looked_at_so_much_a_second_and_then_nobody_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
