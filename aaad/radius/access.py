@@ -275,26 +275,38 @@ class AccessPath:
         reason, grant, until_s = decision
         data, positions, router = request.data, request.positions, request.router
         states = _proxy_states(request) if _PROXY_STATE in positions else b""
-        code, said = _REJECT, b""
+        code = _ACCEPT
         if grant is not None:
-            said, kept, problem = self._grant_attributes(request, proven, login, grant, now_s)
-            if problem is None and len(said) + len(states) > _ATTRIBUTES_MAX:
-                problem = Reason.REPLY_TOO_LONG
-            if problem is None:
-                code = _ACCEPT
-                router.statistics.granted += 1
-                at = positions.get(_ACCT_SESSION_ID, 0)
-                if at:
-                    is_proven = router.last_heard_s >= request.arrived_s  # the last proof: by this request
-                    self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven=is_proven)
-                if login.flags & LEARNS:
-                    self._learned.bindings_seen(login, grant.policy, request, now_s)
+            try:
+                kept, fingerprint, has_secret = accept_attributes(
+                    router.nas.kind,
+                    self._rules.template(router.nas.kind, grant),
+                    grant,
+                    login.login_id,
+                    _FRAMED_PROTOCOL in positions,
+                    now_s,
+                )
+            except (ValueError, OverflowError):  # checked when it was written: a damaged row, of this login alone
+                reason, grant = Reason.RECORD_DAMAGED, None
             else:
-                reason = problem
-        if code == _REJECT:
-            said, kept = self._reject_attributes(request, reason)
+                said = (
+                    self._signer.class_attribute(login.login_id, login.contract_id, grant.plan.plan_id, fingerprint)
+                    + kept
+                )
+                if proven.mschap is not None:
+                    said += self._proof.success_attributes(request, proven, with_keys=True)
+                if has_secret:
+                    kept = without_secrets(kept)
+                if len(said) + len(states) > _ATTRIBUTES_MAX:
+                    reason, grant = Reason.REPLY_TOO_LONG, None
+        if grant is None:
+            code, (said, kept) = _REJECT, self._reject_attributes(request, reason)
             router.statistics.refused += 1
             self._learned.login_refused(login.login_id, reason, now_s)
+        else:
+            router.statistics.granted += 1
+            if _ACCT_SESSION_ID in positions or login.flags & LEARNS:
+                self._watch(request, login, grant, now_s)
         if states:
             said = _joined(said, states)
         reply = proven.keys.signed_reply(code, data[1], request.authenticator, said)
@@ -420,26 +432,14 @@ class AccessPath:
 
     # --- what is said -------------------------------------------------------------------------------------------
 
-    def _grant_attributes(
-        self, request: Request, proven: Proven, login: LoginFacts, grant: Grant, now_s: float
-    ) -> tuple[bytes, bytes, Reason | None]:
-        """Return what an Accept says and what a journal keeps of it; a reason if it cannot be said.
-
-        A journal keeps no secret, and no Class, which says what the facts say. What cannot be encoded was checked
-        when it was written: so it is a damaged row, of this login alone (rule R3.1).
-        """
-        kind, is_ppp = request.router.nas.kind, _FRAMED_PROTOCOL in request.positions
-        try:
-            said, fingerprint, has_secret = accept_attributes(
-                kind, self._rules.template(kind, grant), grant, login.login_id, is_ppp, now_s
-            )
-        except (ValueError, OverflowError):
-            return b"", b"", Reason.RECORD_DAMAGED
-        kept = without_secrets(said) if has_secret else said
-        said = self._signer.class_attribute(login.login_id, login.contract_id, grant.plan.plan_id, fingerprint) + said
-        if proven.mschap is not None:
-            said += self._proof.success_attributes(request, proven, with_keys=True)
-        return said, kept, None
+    def _watch(self, request: Request, login: LoginFacts, grant: Grant, now_s: float) -> None:
+        """After an Accept: wait for its session, and learn what the login is to be bound to."""
+        at = request.positions.get(_ACCT_SESSION_ID)
+        if at:
+            is_proven = request.router.last_heard_s >= request.arrived_s  # the last proof: by this request
+            self.starts.accepted(request.router, value_at(request.data, at), now_s, is_proven=is_proven)
+        if login.flags & LEARNS:
+            self._learned.bindings_seen(login, grant.policy, request, now_s)
 
     def _reject_attributes(self, request: Request, reason: Reason) -> tuple[bytes, bytes]:
         """Return what a Reject says, and of that what a journal may keep: no octets of MS-CHAP."""
