@@ -1,12 +1,15 @@
 """What follows from receivables, billing types and statuses: oldest_open_due, access_ends_at, trust unlock."""
 
 import asyncio
+import shutil
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from aaad.db.connection import Database, Queries
+from aaad.db.migrate import MIGRATIONS_DIRECTORY, migrate
 from aaad.errors import StoreError
 
 PROVIDER = """
@@ -701,3 +704,36 @@ async def refusal(database: Database, sql: str) -> str | None:
     with pytest.raises(StoreError) as caught:
         await database.execute(sql)
     return caught.value.constraint
+
+
+# The migration on a database that is in use -------------------------------------------------------------------
+
+
+async def test_what_was_written_before_the_closed_lists_is_kept_or_told(empty_dsn: str, tmp_path: Path):
+    for path in sorted(MIGRATIONS_DIRECTORY.glob("000[1-5]_*.sql")):
+        shutil.copy(path, tmp_path)
+    await migrate(empty_dsn, tmp_path)
+    database = open_database(empty_dsn)
+    await database.execute(
+        "INSERT INTO erp.branch (name) VALUES ('Matriz');"
+        "INSERT INTO erp.client (branch_id, kind, name) VALUES (1, 'E', 'Ana');"
+        "INSERT INTO erp.contract (client_id, branch_id, suspended_from, suspended_until) "
+        "VALUES (1, 1, '1900-01-01', 'infinity'), (1, 1, '2026-01-01', NULL);"
+        "INSERT INTO erp.parameter (name, branch_id, value) VALUES ('document_required', NULL, 'S'), "
+        "('document_required', 1, 'P'), ('hello', 1, 'x'), ('ipv4_pool', NULL, 'clientes'), ('dns', NULL, 'none')"
+    )
+    await migrate(empty_dsn)
+    rows = await database.fetch("SELECT suspended_from, suspended_until FROM erp.contract ORDER BY id")
+    assert [tuple(row) for row in rows] == [(date(1970, 1, 2), date(2099, 12, 31)), (date(2026, 1, 1), None)]
+    rows = await database.fetch("SELECT name, value FROM erp.parameter ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        ("document_required", "S"), ("document_required", "P"), ("ipv4_pool", "clientes"),
+    ]  # fmt: skip
+    rows = await database.fetch(
+        "SELECT branch_id, text FROM erp.history WHERE kind = 'parameter_removed' ORDER BY id"
+    )
+    assert [tuple(row) for row in rows] == [
+        (1, "hello = x: not a parameter, or not a value of it"),
+        (None, "dns = none: not a parameter, or not a value of it"),
+    ]
+    await database.close()
