@@ -18,6 +18,15 @@ _CONNECT_TIMEOUT_S = 30
 _STATEMENT_TIMEOUT_S = 1800  # a million logins are three statements
 
 _statements = load_statements(Path(__file__).with_name("demo_data.sql"))
+_PROVIDER = (
+    "add_branches", "add_plans", "add_special_plans", "add_plan_phases", "add_plan_attributes", "add_parameters",
+    "add_billing_types", "add_operators", "add_operator", "add_router_administrators",
+)  # fmt: skip
+_CUSTOMERS = (
+    "add_named_clients", "add_named_contracts", "add_named_logins", "add_special_logins", "bind_special_logins",
+    "add_login_attributes", "add_receivables", "set_contracts",
+)  # fmt: skip
+_NUMBERED = ("add_numbered_clients", "add_numbered_contracts", "add_numbered_logins")
 
 
 async def prepare_database(server_dsn: str, dsn: str, logins: int, secret: str) -> str:
@@ -59,11 +68,9 @@ def _database(dsn: str) -> Database:
 async def _seed(database: Database, logins: int, secret: str) -> str:
     started_at_s = monotonic_s()
     async with database.transaction() as transaction:
-        for name in ("add_branches", "add_plans", "add_parameters"):
+        for name in _PROVIDER + _CUSTOMERS:
             await transaction.execute(_statements[name])
-        for name in ("add_named_clients", "add_named_contracts", "add_named_logins"):
-            await transaction.execute(_statements[name])
-        for name in ("add_numbered_clients", "add_numbered_contracts", "add_numbered_logins"):
+        for name in _NUMBERED:
             await transaction.execute(_statements[name], logins)
         await transaction.execute(_statements["add_nas"], secret)
         await transaction.fetch(_statements["set_sequences"])

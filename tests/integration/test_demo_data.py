@@ -1,10 +1,20 @@
 """The throw-away node's data in a real database: what is promised is there, once, and in every state."""
 
+from typing import NamedTuple
+
 import asyncpg
 import pytest
 
+from aaad.clock import wall_s
 from aaad.daemon.demo_data import DATABASE, prepare_database
+from aaad.db.connection import Database
 from aaad.db.embedded import EmbeddedPostgres
+from aaad.policy.codes import Credential, Reason, SpeedPhase
+from aaad.policy.decide import decide
+from aaad.policy.grant import Decision
+from aaad.policy.parameters import compile_policies
+from aaad.replica.compile import compile_login, facts_of
+from aaad.replica.source import read_tables
 
 
 @pytest.fixture
@@ -43,12 +53,114 @@ async def _holds_what_is_promised(connection: asyncpg.Connection) -> None:
     named = [login for login in logins if not login["name"].startswith("user")]
     assert {login["access_status"] for login in named} == {"A", "D", "CM", "CA", "FA", "AA", "CE"}
     assert {login["contract_status"] for login in named} == {"P", "A", "I", "N", "D"}
-    for column in ("suspended", "deleted", "password_md5", "auto_fill_mac", "login_active", "client_active"):
+    for column in (
+        "suspended",
+        "deleted",
+        "password_md5",
+        "login_active",
+        "client_active",
+        "mac_login",
+        "cap_reached",
+    ):
         assert {login[column] for login in named} == {True, False}, column
+    states = await connection.fetch("SELECT DISTINCT colour FROM erp.receivable_state")
+    assert len(states) == 6, "a title of each colour"
     nas = await connection.fetchrow("SELECT address::text, secret FROM net.nas")
     assert tuple(nas) == ("127.0.0.0/8", "testing123")
     documents = await connection.fetch("SELECT kind, count(*), count(document) FROM erp.client GROUP BY kind")
     assert {kind: count == documented for kind, count, documented in documents} == {"F": True, "J": True, "E": False}
+
+
+NOON_S, NIGHT_S = 15 * 3600, 6 * 3600  # of a day by UTC; in São Paulo three hours less
+
+
+class Nothing(NamedTuple):
+    """A request that says nothing beside name and password."""
+
+    nas_id: int = 1
+    mac: int = 0
+    port_id: str = ""
+    circuit_id: str = ""
+
+
+REASONS = {
+    "ana.pereira": Reason.GRANTED,
+    "bruno.costa": Reason.BLOCKED_MANUALLY,
+    "carla.dias": Reason.BLOCKED_AUTOMATICALLY,
+    "daniel.rocha": Reason.GRANTED_WITH_NOTICE,
+    "elisa.nunes": Reason.AWAITING_SIGNATURE,
+    "fabio.lima": Reason.AWAITING_SIGNATURE,
+    "gabriela.melo": Reason.ACCESS_DISABLED,
+    "hugo.alves": Reason.CONTRACT_NOT_SIGNED_YET,
+    "irene.barros": Reason.CONTRACT_INACTIVE,
+    "joao.pinto": Reason.CONTRACT_BLACKLISTED,
+    "karina.teixeira": Reason.CONTRACT_WITHDRAWN,
+    "leandro.moura": Reason.CONTRACT_SUSPENDED_VOLUNTARILY,
+    "marcia.freitas": Reason.LOGIN_INACTIVE,
+    "nelson.cardoso": Reason.LOGIN_DELETED,
+    "olivia.ramos": Reason.CLIENT_INACTIVE,
+    "padaria.central@demo": Reason.DEVICE_NOT_ALLOWED,
+    "padaria.caixa@demo": Reason.GRANTED,
+    "prefeitura-01": Reason.GRANTED,
+    "john_smith": Reason.GRANTED,
+    "josé.conceição": Reason.GRANTED,
+    "PAULA.VIEIRA": Reason.GRANTED,
+    "rita.souza": Reason.GRANTED_BLOCKED,
+    "sergio.lopes": Reason.GRANTED_LATE_PLAN,
+    "tania.reis": Reason.GRANTED,
+    "praca.visita": Reason.GRANTED,
+    "vera.castro": Reason.DEVICE_NOT_ALLOWED,
+    "wagner.dias": Reason.PORT_NOT_ALLOWED,
+    "wagner.loja": Reason.CIRCUIT_NOT_ALLOWED,
+    "ximena.prado": Reason.GRANTED,
+    "yuri.matos": Reason.GRANTED,
+    "zilda.faria": Reason.PREPAID_ENDED,
+    "alberto.nunes": Reason.GRANTED,
+    "beatriz.gama": Reason.GRANTED_ON_TRUST,
+    "caio.brito": Reason.TRUST_UNLOCK_ENDED,
+    "dora.lins": Reason.GRANTED,
+    "enzo.maia": Reason.GRANTED_CAP_PLAN,
+    "flavia.rosa": Reason.GRANTED_LATE_PLAN,
+    "gil.torres": Reason.GRANTED,
+}
+
+
+async def test_each_customer_gets_what_the_comment_says(postgres: EmbeddedPostgres, demo_dsn: str):
+    await prepare_database(postgres.dsn(), demo_dsn, 0, "testing123")
+    database = Database(demo_dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
+    try:
+        async with database.transaction("repeatable_read", readonly=True) as queries:
+            tables = await read_tables(queries, 1)
+            rows = await queries.fetch("SELECT * FROM net.login_source")
+    finally:
+        await database.close()
+    policies = compile_policies(tables.parameters, {1: -10_800, 3: -10_800})
+    plans = {plan.plan_id: plan for plan in tables.plans}
+    logins = {row["name"]: facts_of(compile_login(row).record) for row in rows}
+    today_s = wall_s() // 86_400 * 86_400
+
+    def decided(name: str, now_s: float = NOON_S, **asked: object) -> Decision:
+        login = logins[name]
+        assert login is not None, name
+        policy = policies[login.branch_id]
+        return decide(login, plans, policy, Credential.RIGHT, Nothing(**asked), today_s + now_s)
+
+    assert {name: decided(name).reason for name in REASONS} == REASONS
+    by_mac = {"ursula.tv": 0x00005E005301, "praca.totem": 0x00005E005302}
+    assert set(logins) == set(REASONS) | set(by_mac)
+    for name, mac in by_mac.items():
+        assert decided(name, mac=mac).reason is Reason.GRANTED
+    assert decided("dora.lins", NIGHT_S).reason is Reason.OUTSIDE_HOURS
+    assert decided("vera.castro", mac=0x00005E005303).reason is Reason.GRANTED
+    assert decided("wagner.dias", port_id="ether2.100").reason is Reason.GRANTED
+    assert decided("wagner.loja", circuit_id="olt-1 0/1/2:3").reason is Reason.GRANTED
+    night, day = decided("tania.reis", NIGHT_S).grant, decided("tania.reis").grant
+    assert (night.phase, night.speed.download) == (SpeedPhase.TURBO, "400M")
+    assert (day.phase, day.speed.download) == (SpeedPhase.NORMAL, "100M")
+    assert decided("gil.torres").grant.extras.download == "60M"
+    assert decided("sergio.lopes").grant.plan.plan_id == 11
+    assert logins["yuri.matos"].extras.attributes and plans[15].attributes
+    assert [who.group for who in tables.administrators] == ["full", "read"]
 
 
 async def _leaves_room_for_more(connection: asyncpg.Connection) -> None:
