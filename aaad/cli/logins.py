@@ -6,7 +6,7 @@ that nobody confuses; only one that was made is ever shown, once.
 
 import asyncio
 import secrets
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from aaad.cli.plans import show_attributes
 from aaad.cli.records import Desk, Room, Saved, Words, add, fail, show_list, tell_saved, working
@@ -30,6 +30,9 @@ def generate_password(length: int) -> str:
 
 
 async def _complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> None:
+    before = await desk.store.record("login", row_id) if row_id is not None else None
+    if before and before["deleted_at"] is not None:
+        _refuse_deleted(desk.terminal, before)
     name, password = row.get("name"), row.get("password")
     contract = await _contract_of(desk, row, row_id)
     branch_id = contract.get("branch_id")
@@ -43,6 +46,11 @@ async def _complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> No
     needs_password = row.get("authentication") in _WITH_PASSWORD and not row.get("mac_login")
     if row_id is None and needs_password and password is None:
         desk.complain(fields.LOGIN.field("password"), MISSING)
+
+
+def _refuse_deleted(terminal: Terminal, login: dict[str, Any]) -> NoReturn:
+    _ = terminal.speak
+    fail(terminal, _("{name} is deleted already.", name=login["name"]))
 
 
 def _check_md5(desk: Desk, row: dict[str, Value], password: str) -> None:
@@ -157,7 +165,7 @@ async def _set_password(terminal: Terminal, word: str, typed: str | None, column
         else:
             is_done = await desk.store.act("set_passphrase", login["id"], row[column])
         if not is_done:
-            fail(terminal, _("{name} is deleted already.", name=login["name"]))
+            _refuse_deleted(terminal, login)
         return login, made
 
 
@@ -180,7 +188,7 @@ async def _clear(terminal: Terminal, word: str, columns: tuple[str, ...]) -> dic
         login_id = await desk.resolve("login", word)
         before = await desk.store.record("login", login_id) or {}
         if before["deleted_at"] is not None:
-            fail(terminal, _("{name} is deleted already.", name=before["name"]))
+            _refuse_deleted(terminal, before)
         row: dict[str, Value] = {column: None for column in columns if column in before}
         await desk.store.update(fields.LOGIN, login_id, row)
         return await desk.store.record("login", login_id) or {}

@@ -45,6 +45,7 @@ def add_common(group: typer.Typer, terminal: Terminal, table: Table, module: str
 def add_shared(group: typer.Typer, terminal: Terminal, table: Table, module: str, meaning: str) -> None:
     """Add `show`, `edit` and `delete`."""
     _ = terminal.speak
+    which = argument("which", meaning, table.name.upper())
 
     def show(which: str) -> None:
         from aaad.cli import records
@@ -61,19 +62,19 @@ def add_shared(group: typer.Typer, terminal: Terminal, table: Table, module: str
 
         end(terminal, lambda: records.delete(terminal, _room(module), which, is_sure=is_sure))
 
-    add_command(group, "show", _("Show everything about one."), [argument("which", meaning)], show)
+    add_command(group, "show", _("Show everything about one."), [which], show)
     add_command(
         group,
         "edit",
         _("Change what is given; an empty value takes away what is there."),
-        [argument("which", meaning), *options_of(table, _)],
+        [which, *options_of(table, _, is_new=False)],
         edit,
     )
     add_command(
         group,
         "delete",
         _("Delete one, unless something is linked to it."),
-        [argument("which", meaning), sure(_)],
+        [which, sure(_)],
         delete,
     )
 
@@ -101,13 +102,13 @@ def add_command(
     group.command(name, help=text)(command)
 
 
-def options_of(table: Table, _: Speaker) -> list[inspect.Parameter]:
+def options_of(table: Table, _: Speaker, *, is_new: bool = True) -> list[inspect.Parameter]:
     """Return an option for each field; a secret is no option, since others can read those."""
-    return [_field_option(field, _) for field in table.fields if not field.is_secret]
+    return [_field_option(field, _, is_new=is_new) for field in table.fields if not field.is_secret]
 
 
-def _field_option(field: Field, _: Speaker) -> inspect.Parameter:
-    star = "* " if field.is_required else ""
+def _field_option(field: Field, _: Speaker, *, is_new: bool) -> inspect.Parameter:
+    star = "* " if field.is_required and is_new else ""
     return word(field.column, f"{star}{_(field.label)}: {_(field.allowed)}", field.option)
 
 
@@ -119,11 +120,10 @@ def word(name: str, text: str, option: str = "") -> inspect.Parameter:
     )
 
 
-def argument(name: str, text: str) -> inspect.Parameter:
+def argument(name: str, text: str, metavar: str | None = None) -> inspect.Parameter:
     """Return an argument."""
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str, typer.Argument(help=text, show_default=False)]
-    )
+    declared = typer.Argument(help=text, show_default=False, metavar=metavar)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[str, declared])
 
 
 def sure(_: Speaker) -> inspect.Parameter:

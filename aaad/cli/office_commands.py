@@ -184,13 +184,12 @@ def _add_operators(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
         end(terminal, lambda: records.edit(terminal, people.ROOM, which, words))
 
-    options = options_of(fields.OPERATOR, _)
-    add_command(group, "add", _("Write a new one."), options, add)
+    add_command(group, "add", _("Write a new one."), options_of(fields.OPERATOR, _), add)
     add_command(
         group,
         "edit",
         _("Change what is given; an empty value takes away what is there."),
-        [argument("which", _("name or id")), *options],
+        [argument("which", _("name or id"), "OPERATOR"), *options_of(fields.OPERATOR, _, is_new=False)],
         edit,
     )
 

@@ -155,7 +155,7 @@ CLIENT = Table(
         _text("city", _("city")),
         Field(
             "state",
-            _("state"),
+            _("state (UF)"),
             _("the two letters of a Brazilian state, such as SC"),
             values.letter_of(*_STATES),
         ),

@@ -305,6 +305,14 @@ def test_a_deleted_login_is_a_tombstone_and_its_name_is_never_free(aaad: Cli) ->
     assert aaad("login", "delete", "ana@fibra", "--yes").exit_code == 1
     assert [row["name"] for row in aaad("login", "list", as_json=True).json] == ["padaria"]
     assert [row["name"] for row in aaad("login", "list", "--deleted", as_json=True).json] == ["ana@fibra", "padaria"]
+    for words in (
+        ("edit", "ana@fibra", "--active", "S"),
+        ("clear-mac", "ana@fibra"),
+        ("password", "ana@fibra", "--generate"),
+    ):
+        assert (aaad("login", *words).exit_code, aaad("login", *words).complaint) == (
+            1, "aaad: ana@fibra is deleted already.\n"
+        )  # fmt: skip
     again = aaad("login", "add", "--contract", "40", "--name", "ANA@fibra", "--authentication", "L", "--generate")
     assert (again.exit_code, "a name that no login has or ever had" in again.complaint) == (2, True)
     assert "login_deleted" in aaad("history", "client", "123").output
@@ -324,6 +332,18 @@ def test_deleting_asks_where_a_person_sits_and_wants_yes_where_not(aaad: Cli) ->
     assert silent.exit_code == 2
     assert "informe --yes" in silent.complaint
     assert aaad.sql("SELECT deleted_at FROM erp.login WHERE id = 51") == [(None,)]
+
+
+def test_words_that_are_no_text_are_told_in_one_line(aaad: Cli) -> None:
+    for words in (
+        ("client", "show", "\udcff"),
+        ("history", "note", "client", "123", "a\udcff"),
+        ("client", "list", "\udcff"),
+    ):
+        ran = aaad(*words)
+        assert ran.exit_code in (1, 2)
+        assert len(ran.complaint.splitlines()) == 1
+    assert aaad("client", "edit", "123", "--name", "A\x1b[2J").exit_code == 2
 
 
 # --- passwords ------------------------------------------------------------------------------------------------------
@@ -386,6 +406,10 @@ def test_a_contract_goes_through_its_states(aaad: Cli) -> None:
     ]
     refused = aaad("contract", "activate", "40", language="pt")
     assert (refused.exit_code, "o status é D" in refused.complaint) == (1, True)
+    aaad("parameter", "set", "login_required_for_internet", "S")
+    lonely = aaad("contract", "add", "--client", "123", "--plan", "20", as_json=True).json["contract"]["id"]
+    early = aaad("contract", "activate", str(lonely), language="pt")
+    assert (early.exit_code, "precisa de um login" in early.complaint) == (1, True)
     aaad.run_sql("UPDATE erp.contract SET status = 'P', access_status = 'AA' WHERE id = 41")
     assert aaad("contract", "activate", "41").exit_code == 0
     assert aaad.sql("SELECT status, access_status, activated_on IS NOT NULL FROM erp.contract WHERE id = 41") == [
@@ -488,6 +512,7 @@ def test_help_is_in_the_language_and_marks_what_is_required(aaad: Cli) -> None:
     assert "* autenticação: L (PPPoE)" in " ".join(shown.split())
     assert "--password" in shown
     assert "--wpa2-passphrase" not in shown
+    assert "* " not in aaad("login", "edit", "--help", language="pt").output
 
 
 def test_the_whole_command_with_operator_from_a_shell(aaad: Cli) -> None:

@@ -25,6 +25,13 @@ def test_common_options_may_stand_anywhere(words: list[str]) -> None:
     assert take_options(words) == (Options(Path("/a.toml"), "pt", True), ["status"])
 
 
+def test_the_operator_may_be_named() -> None:
+    assert take_options(["contract", "--operator=ana", "block", "4"]) == (
+        Options(operator="ana"),
+        ["contract", "block", "4"],
+    )
+
+
 def test_other_words_are_left_alone_and_nothing_is_taken_behind_two_hyphens() -> None:
     options, rest = take_options(["radtest", "--port", "1", "--", "login", "--json"])
     assert options == Options()
