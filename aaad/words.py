@@ -320,7 +320,7 @@ DISCARDS: dict[str, Wording] = {
     ),
     "bad_message_authenticator": Wording(
         _("The packet's signature (Message-Authenticator) does not fit the secret."),
-        _("Set the same secret in the concentrator and, with `aaad nas edit`, here."),
+        _("Set the same secret in the concentrator and, with `aaad nas rotate-secret`, here."),
     ),
     "message_authenticator_missing": Wording(
         _("The router stopped sending Message-Authenticator: was it replaced or downgraded?"),

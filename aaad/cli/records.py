@@ -343,8 +343,11 @@ def tell_saved(terminal: Terminal, thing: str, saved: Saved) -> None:
         return
     terminal.line(_("Data saved successfully"), "green")
     terminal.line(f"{thing_name(terminal, thing)} {record['id']} {record.get('name') or ''}".rstrip())
-    for secret in saved.shown_once.values():
-        terminal.line(_("The new password, shown only now: {password}", password=secret))
+    for kind, word in saved.shown_once.items():
+        if kind == "secret":
+            terminal.line(_("The new secret, shown only now: {secret}", secret=word))
+        else:
+            terminal.line(_("The new password, shown only now: {password}", password=word))
     for warning in saved.warnings:
         terminal.complain(_("Warning: {warning}", warning=warning))
 

@@ -28,13 +28,13 @@ def router_problem_text(terminal: Terminal, problem: RouterProblem) -> str:
         case ProblemKind.WRONG_SECRET:
             return _(
                 "NAS {nas}: its secret seems wrong: {count} requests of {address} do not fit it. "
-                "Set the same secret in the router and here: aaad nas edit {nas}",
+                "Set the same secret in the router and here: aaad nas rotate-secret {nas} --secret -",
                 **facts,
             )
         case ProblemKind.SECRET_SEEMS_WRONG:
             return _(
                 "NAS {nas}: its secret seems wrong: {count} Accepts to CHAP of {address} without a Start, {resent} "
-                "resends. Set the same secret in the router and here: aaad nas edit {nas}",
+                "resends. Set the same secret in the router and here: aaad nas rotate-secret {nas} --secret -",
                 **facts,
             )
         case ProblemKind.SESSIONS_MISSING:

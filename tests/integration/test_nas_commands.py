@@ -139,7 +139,8 @@ def test_a_secret_is_rotated_with_the_old_one_believed_for_a_time(shell: Shell) 
     shell.json("nas", "rotate-secret", "bras-1", "--end")
     assert shell.sql(row)[0]["secret_previous"] is None
     shell.json("nas", "rotate-secret", "bras-1", "--end", code=1)
-    shell.json("nas", "rotate-secret", "bras-1", "--hours", "0")
+    told = shell.run("nas", "rotate-secret", "bras-1", "--hours", "0").output
+    assert f"The new secret, shown only now: {shell.sql(row)[0]['secret']}" in told
     assert shell.sql(row)[0]["secret_previous"] is None
 
 
