@@ -202,7 +202,7 @@ class AccessPath:
         at = positions.get(_NAS_IDENTIFIER, 0)
         identifier = data[at + 2 : at + data[at + 1]] if at else b""
         router = peer.router
-        if router is None or router.identifier != identifier:
+        if router is None or router.identifier != identifier or not router.is_kept:
             router = self._hood.router(peer, identifier)
         router.statistics.requests += 1
         keys = self._proof.signature(data, length, positions, router, now_s)

@@ -333,6 +333,8 @@ class Neighbourhood:
         """Return the router that a peer's request comes from, by its NAS-Identifier (empty: none was sent)."""
         router = peer.router
         if router is not None and router.identifier == identifier:
+            if not router.is_kept:  # another datagram, from another port, may have proven its secret since
+                router = peer.router = self.routers.get(router.claimed_name, router)
             return router
         router = peer.router = self.router_at(peer.nas, peer.source_address, identifier, peer.heard_at_s)
         return router
@@ -376,11 +378,6 @@ class Neighbourhood:
             router.statistics = RouterStatistics()
             router.statistics.requests = requests
             self.routers[router.name] = router
-            for peers in (self.peers, self.unproven_peers):
-                for peer in peers.values():
-                    known = peer.router
-                    if known is not None and known is not router and known.claimed_name == router.name:
-                        peer.router = None  # found anew: it may be this one
 
     def expire_secrets(self, now_s: float) -> None:
         """Let secrets end by the clock: what a router proved with one of them is not believed any more."""
