@@ -877,6 +877,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM erp.serve_only('erp.check_contract_active', TG_RELID, 'erp.contract');
     IF (TG_OP = 'INSERT' OR OLD.status <> 'A' OR OLD.kind <> 'I')
+        AND EXISTS (SELECT FROM erp.parameter WHERE name = 'login_required_for_internet' AND value = 'S') -- the usual case, at once
         AND 'S' = erp.parameter_value('login_required_for_internet', NEW.branch_id)
         AND NOT EXISTS (SELECT FROM erp.login WHERE contract_id = NEW.id AND deleted_at IS NULL)
     THEN

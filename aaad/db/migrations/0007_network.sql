@@ -244,7 +244,7 @@ ALTER TABLE erp.login
         WHERE (deleted_at IS NULL AND ipv6_prefix IS NOT NULL),
     ADD CONSTRAINT login_delegated_ipv6_prefix_unique EXCLUDE USING gist ((delegated_ipv6_prefix::inet) inet_ops WITH &&)
         WHERE (deleted_at IS NULL AND delegated_ipv6_prefix IS NOT NULL),
-    ADD CONSTRAINT login_routes_form CHECK (erp.are_routes(routes)),
+    ADD CONSTRAINT login_routes_form CHECK (routes = '{}' OR erp.are_routes(routes)),
     ADD CONSTRAINT login_address_list_form CHECK (erp.is_router_name(address_list)),
     ADD CONSTRAINT login_address_list_ipv6_form CHECK (erp.is_router_name(address_list_ipv6)),
     ADD CONSTRAINT login_wpa2_passphrase_form CHECK (wpa2_passphrase ~ '^[ -~]{8,63}$');
