@@ -80,7 +80,7 @@ class Terminal:
     @cached_property
     def _console(self) -> Console:
         width = None if sys.stdout.isatty() else _PLAIN_WIDTH
-        return Console(file=sys.stdout, highlight=False, width=width, soft_wrap=False)
+        return Console(highlight=False, width=width, soft_wrap=False)
 
     def json(self, value: object) -> None:
         """Write one JSON document; what is not printable in its strings is escaped."""

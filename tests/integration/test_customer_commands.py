@@ -7,16 +7,19 @@ import pty
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
+from typer.main import get_command
 
 from aaad.cli.app import build_app
 from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
+from aaad.db.embedded import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
 SEED = """
@@ -45,6 +48,12 @@ class Ran:
         return json.loads(self.output)
 
 
+@cache
+def command(options: Options) -> Any:
+    """The whole command line is made once for each language and form of answer: it takes longer than a command."""
+    return get_command(build_app(Terminal(options)))
+
+
 class Cli:
     """The command line of one database."""
 
@@ -56,8 +65,7 @@ class Cli:
     def __call__(
         self, *words: str, language: str = "en", as_json: bool = False, typed: str = "", operator: str = "maria"
     ) -> Ran:
-        terminal = Terminal(Options(self.config, language, as_json, operator))
-        result = CliRunner().invoke(build_app(terminal), list(words), input=typed)
+        result = CliRunner().invoke(command(Options(self.config, language, as_json, operator)), words, input=typed)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Ran(result.exit_code, result.stdout, result.stderr)
@@ -83,11 +91,36 @@ class Cli:
         asyncio.run(execute())
 
 
+# Triggers and foreign keys sleep meanwhile: a database made anew for each test would cost ten times as much.
+WIPE = """
+DO $$
+DECLARE
+    place text;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR place IN SELECT oid::regclass FROM pg_class
+        WHERE relkind = 'r' AND (relnamespace = 'erp'::regnamespace OR oid = 'net.nas'::regclass)
+            AND oid <> 'erp.permission'::regclass
+    LOOP
+        EXECUTE 'DELETE FROM ' || place;
+    END LOOP;
+END
+$$;
+"""
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    folder = tmp_path_factory.mktemp("customers")
+    Cli(postgres.dsn("postgres"), folder / "first.toml").run_sql(f"CREATE DATABASE customers TEMPLATE {_template}")
+    return Cli(postgres.dsn("customers"), folder / "aaad.toml")
+
+
 @pytest.fixture
-def aaad(dsn: str, tmp_path: Path) -> Cli:
-    cli = Cli(dsn, tmp_path / "aaad.toml")
-    cli.run_sql(SEED)
-    return cli
+def aaad(database: Cli) -> Cli:
+    database.run_sql(WIPE)
+    database.run_sql(SEED)
+    return database
 
 
 def test_a_client_a_contract_and_a_login_are_made_shown_changed_and_deleted(aaad: Cli) -> None:
