@@ -352,7 +352,7 @@ def merge_nases(
 
 
 def keep_named_plans(write: WriteTransaction, served: Tables, fresh: Tables) -> Tables:
-    """Keep the plans that PostgreSQL has lost but a record names that is served: a held login's."""
+    """Keep the plans that PostgreSQL has lost but a served record names (a held login's), and their stand-ins."""
     missing = {plan.plan_id for plan in served.plans} - {plan.plan_id for plan in fresh.plans}
     named: set[int] = set()
     if missing:
@@ -360,8 +360,17 @@ def keep_named_plans(write: WriteTransaction, served: Tables, fresh: Tables) -> 
             named.add(plan_id_of(record))
             if named >= missing:
                 break
+    for plan in served.plans:
+        if plan.plan_id in missing & named:
+            named = named.union(_stand_ins(plan))
     kept = [plan for plan in served.plans if plan.plan_id in missing & named]
     return msgspec.structs.replace(fresh, plans=sorted([*fresh.plans, *kept], key=_plan_id))
+
+
+def _stand_ins(plan: PlanFacts) -> tuple[int, ...]:
+    """Return the plans that hold in this one's place: when late, used up, or at some hours."""
+    phases = tuple(phase.plan_id for phase in (plan.reduced, plan.turbo) if phase is not None)
+    return (plan.late_plan_id, plan.cap_plan_id, *phases)
 
 
 def _plan_id(plan: PlanFacts) -> int:

@@ -33,6 +33,10 @@ async def test_creating_rows_writes_no_history(database: Database):
     assert await told(database) == []
 
 
+BINDINGS = """
+UPDATE erp.login SET bind_mac = 'S', port_id = 'vlan 7', access_hours = '{8,9}', wpa2_passphrase = 'hunter22'
+WHERE id = 1
+"""
 TOLD = [
     ("UPDATE erp.contract SET status = 'D' WHERE id = 2", (1, 2, None, "contract_changed", "status: A → D")),
     (
@@ -53,6 +57,20 @@ TOLD = [
         (1, 1, 1, "login_changed", "ipv4: - → 10.0.0.1; mac: - → 00:1A:2B:3C:4D:5E"),
     ),
     ("UPDATE erp.login SET password = 'hunter22' WHERE id = 1", (1, 1, 1, "login_changed", "password: changed")),
+    (
+        BINDINGS,
+        (
+            1,
+            1,
+            1,
+            "login_changed",
+            "bind_mac: P → S; port_id: - → vlan 7; access_hours: - → {8,9}; wpa2_passphrase: changed",
+        ),
+    ),
+    (
+        "UPDATE erp.login SET delegated_ipv6_prefix = '2001:db8::/56', routes = '{10.0.0.0/24}' WHERE id = 1",
+        (1, 1, 1, "login_changed", "delegated_ipv6_prefix: - → 2001:db8::/56; routes: {} → {10.0.0.0/24}"),
+    ),
     ("DELETE FROM erp.login WHERE id = 2", (1, 2, 2, "login_deleted", "name: bia")),
 ]
 
@@ -84,7 +102,7 @@ async def test_what_does_not_change_is_not_told(database: Database):
 
 
 async def test_no_password_is_ever_told(database: Database):
-    await database.execute("UPDATE erp.login SET password = 'hunter22'")
+    await database.execute("UPDATE erp.login SET password = 'hunter22', wpa2_passphrase = 'hunter22'")
     await database.execute("UPDATE erp.login SET password_md5 = true, password = repeat('ab', 16)")
     await database.execute("DELETE FROM erp.login")
     texts = " ".join(row[4] for row in await told(database))

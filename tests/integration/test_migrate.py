@@ -70,6 +70,34 @@ async def test_each_migration_applies_on_top_of_the_one_before_and_ends_in_the_s
     assert await ask(empty_dsn, SHAPE) == await ask(dsn, SHAPE)
 
 
+BEFORE_NETWORK = """
+INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz');
+INSERT INTO erp.client (id, branch_id, kind, name) VALUES (1, 1, 'E', 'Ana');
+INSERT INTO erp.contract (id, client_id, branch_id) VALUES (1, 1, 1);
+INSERT INTO erp.login (id, contract_id, name, password, authentication, mac, auto_fill_mac, deleted_at) VALUES
+    (1, 1, 'a', 'x', 'L', '001a2b3c4d5e', true, NULL), (2, 1, 'b', 'x', 'L', NULL, false, NULL),
+    (3, 1, 'c', NULL, 'D', '001a2b3c4d5e', false, NULL), (4, 1, 'd', NULL, 'M', '001a2b3c4d5e', false, NULL),
+    (5, 1, 'e', NULL, 'D', NULL, false, NULL);
+INSERT INTO net.nas (id, name, address, secret, kind) VALUES (1, 'a', '192.0.2.1', 's', 'accel_ppp'),
+    (2, 'b', '192.0.2.2', 's', 'mx');
+"""
+
+
+async def test_rows_of_before_the_bindings_keep_their_meaning(empty_dsn, tmp_path):
+    await migrate(empty_dsn, copy_of_migrations(tmp_path / "before", NAMES.index("0007_network")))
+    connection = await asyncpg.connect(empty_dsn)
+    await connection.execute(BEFORE_NETWORK)
+    await connection.close()
+    await migrate(empty_dsn)
+    logins = await ask(empty_dsn, "SELECT id, auto_fill_mac, mac_login FROM erp.login ORDER BY id")
+    # Two of one device: the older one is found by it. Who has none is found by nothing, as before.
+    assert logins == [(1, "S", False), (2, "N", False), (3, "N", True), (4, "N", False), (5, "N", False)]
+    assert await ask(empty_dsn, "SELECT kind FROM net.nas ORDER BY id") == [("accel_ppp",), ("other",)]
+    connection = await asyncpg.connect(empty_dsn)
+    await connection.execute("UPDATE erp.login SET active = false")  # none is beyond being written
+    await connection.close()
+
+
 async def test_a_changed_file_is_refused(empty_dsn, tmp_path):
     folder = copy_of_migrations(tmp_path / "x", 1)
     await migrate(empty_dsn, folder)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaad.policy.codes import AccessStatus, ContractStatus, LoginFlag
-from aaad.policy.facts import LoginFacts, PlanFacts, Speed
+from aaad.policy.facts import LoginFacts, PhaseFacts, PlanFacts, Speed
 from aaad.replica.apply import Access, apply_logins, keep_named_plans, merge_nases, recent_cut_offs
 from aaad.replica.batch import Batch, write_batch
 from aaad.replica.brake import Acceptance, BrakeLimits, gives_access, terms_of
@@ -209,6 +209,48 @@ def test_names_change_hands_within_one_batch(tmp_path_factory: pytest.TempPathFa
             assert [login_id_of(read.record(name) or b"") for name in (b"a", b"b")] == [2, 1]
 
 
+def device(login_id: int, mac: int, *, is_mac_login: bool = True, is_deleted: bool = False) -> LoginChange:
+    """A login that is found by its device's address."""
+    flags = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
+    flags |= LoginFlag.IS_MAC_LOGIN if is_mac_login else 0
+    flags |= LoginFlag.LOGIN_DELETED if is_deleted else 0
+    facts = LoginFacts(login_id, 1, 1, 1, 1, flags, ContractStatus.ACTIVE, AccessStatus.ACTIVE, 0, mac)
+    facts = facts._replace(nt_hash=b"n" * 16)
+    row = CompiledLogin(login_id, login_id, b"login%d" % login_id, encode(facts, login_id), "")
+    return LoginChange(login_id, row, True)
+
+
+A, B, C = (number.to_bytes(6, "big") for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("batches", "aliases"),
+    [
+        ([[device(1, 1), device(2, 2)]], {A: b"login1", B: b"login2"}),
+        (
+            [[device(1, 1), device(2, 2)], [device(1, 2), device(2, 1)]],
+            {A: b"login2", B: b"login1"},
+        ),  # they change places
+        ([[device(1, 1)], [device(2, 1), device(1, 3)]], {A: b"login2", C: b"login1"}),  # the taker before the giver
+        ([[device(1, 1)], [device(1, 3), device(2, 1)]], {A: b"login2", C: b"login1"}),
+        ([[device(1, 1)], [device(1, 1, is_mac_login=False)]], {}),
+        ([[device(1, 1)], [device(1, 1, is_deleted=True), device(2, 1)]], {A: b"login2"}),
+        ([[device(1, 1)], [device(2, 1), LoginChange(1, None, True)]], {A: b"login2"}),
+        ([[device(1, 1)], [LoginChange(1, None, True)]], {}),
+        ([[device(1, 1)], [device(1, 1)]], {A: b"login1"}),
+    ],
+)
+def test_r3_4_a_device_leads_to_the_login_that_has_it(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[LoginChange]], aliases: dict[bytes, bytes]
+) -> None:
+    with replica(tmp_path_factory, NO_BRAKE) as subject:
+        for batch in batches:
+            subject.poll(batch)
+        assert subject.writer.current is not None
+        with subject.writer.current.read() as read:
+            assert read.aliases() == aliases
+
+
 def test_a_held_login_gives_way_to_the_new_owner_of_its_name(tmp_path_factory: pytest.TempPathFactory) -> None:
     with replica(tmp_path_factory, BrakeLimits(share=0, minimum_count=1)) as subject:
         subject.poll([LoginChange(number, compiled(number, "abc"[number - 1]), False) for number in (1, 2, 3)])
@@ -282,11 +324,13 @@ def test_a_plan_is_kept_as_long_as_a_record_that_is_served_names_it(tmp_path_fac
     with replica(tmp_path_factory, BrakeLimits(share=0, minimum_count=1)) as subject:
         subject.poll([LoginChange(number, compiled(number, "abc"[number - 1]), False) for number in (1, 2, 3)])
         subject.poll([LoginChange(number, None, False) for number in (1, 2, 3)])
-        served = Tables(1, [], [], [plan(1), plan(2)], [], b"", 1)
+        others = [plan(number) for number in (2, 3, 4)]
+        mine = plan(1)._replace(late_plan_id=3, turbo=PhaseFacts(1, None, 4))
+        served = Tables(1, [], [], [mine, *others], [], b"", 1)
         fresh = Tables(1, [], [], [], [], b"", 1)
         assert subject.writer.current is not None
         with subject.writer.current.read() as read:
-            assert keep_named_plans(read, served, fresh).plans == [plan(1)]
+            assert keep_named_plans(read, served, fresh).plans == [mine, plan(3), plan(4)]
         subject.poll([], is_accepted=True)
         with subject.writer.current.read() as read:
             assert keep_named_plans(read, served, fresh).plans == []

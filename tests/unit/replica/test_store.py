@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaad.errors import ReplicaError
+from aaad.policy.codes import LoginFlag
+from aaad.policy.facts import LoginFacts
 from aaad.replica.layout import Pending, ReplicaMeta, Source
-from aaad.replica.record import Tables
+from aaad.replica.record import Tables, encode
 from aaad.replica.store import Generation, ReplicaReader, ReplicaWriter
 
 MAP_SIZE = 1 << 28
@@ -113,6 +115,25 @@ def test_a_reader_reads_what_was_written(tmp_path: Path) -> None:
     assert not reader.begin()
     reader.end()
     assert reader.login(b"joe") is None  # outside of a snapshot nothing is promised
+    reader.close()
+
+
+def test_r3_4_a_reader_finds_a_login_by_its_device(tmp_path: Path) -> None:
+    facts = LoginFacts(7, 1, 1, 1, 1, int(LoginFlag.IS_MAC_LOGIN), 2, 1, 0, 0x001A2B3C4D5E, nt_hash=b"n" * 16)
+    record, mac = encode(facts, 1), bytes.fromhex("001a2b3c4d5e")
+    writer = make(tmp_path, ["joe"])
+    assert writer.current is not None
+    with writer.current.write() as write:
+        write.put_record(b"tv", record)
+    writer.close()
+    reader = ReplicaReader(tmp_path)
+    assert reader.login_by_mac(mac) is None  # nothing is open yet
+    assert reader.open()
+    reader.begin()
+    assert reader.login_by_mac(mac) == reader.login(b"tv") == record
+    assert reader.login_by_mac(bytes(6)) is reader.login_by_mac(b"") is None
+    reader.end()
+    assert reader.login_by_mac(mac) is None
     reader.close()
 
 
