@@ -1,8 +1,13 @@
 """Concentrators changed in PostgreSQL while they ask: live within a second, and nobody is refused by a new secret."""
 
+import hashlib
 import json
+import os
+import socket
+import struct
 import time
 
+import pytest
 from nodes import Node, eventually
 from subscribers import ACCEPT, Load, dial
 
@@ -80,3 +85,48 @@ def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(no
     deleted = node.aaad("nas", "delete", "bras-1", "--yes")
     assert deleted.returncode == 0, deleted.stderr
     eventually(lambda: is_answered(node, secret=OLD), within_s=1, what="the prefix counts again")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(180)
+def test_r10_a_wrong_secret_behind_chap_is_inferred_told_and_gone_when_put_right(node: Node) -> None:
+    node.sql("DELETE FROM net.nas WHERE address = '127.0.0.1'")
+    node.sql("INSERT INTO net.nas (name, address, secret) VALUES ('chap', '127.0.0.1', 'of other routers')")
+    eventually(lambda: is_answered(node, secret=b"of other routers"), within_s=2, what="the entry counts")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as router:
+        router.settimeout(1)
+        router.connect(("127.0.0.1", node.auth_port))
+        for request in [chap_request(number) for number in range(4)]:
+            for _ in range(3):  # it does not believe our answers, so it asks again
+                router.send(request)
+                assert router.recv(4096)[0] == ACCEPT
+    seems_wrong = "NAS chap: its secret seems wrong: 4 Accepts to CHAP"
+    eventually(lambda: seems_wrong in node.aaad("status").stdout, within_s=60, what="the wrong secret is told")
+    why = node.aaad("why", "user000001").stdout
+    assert seems_wrong in " ".join(why.split())
+    node.sql("UPDATE net.nas SET secret = 'right' WHERE name = 'chap'")
+
+    def accounting_is_heard() -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(accounting_start(b"right"), ("127.0.0.1", node.acct_port))
+        return "its secret seems wrong" not in node.aaad("status").stdout
+
+    eventually(accounting_is_heard, within_s=20, what="a proof ends it")
+
+
+def chap_request(number: int) -> bytes:
+    """An unsigned CHAP login of user000001, as a router of before RouterOS 7.15 sends it."""
+    authenticator = os.urandom(16)
+    proof = b"\x07" + hashlib.md5(b"\x07" + b"pass000001" + authenticator).digest()
+    body = _attributes((1, b"user000001"), (3, proof), (7, b"\0\0\0\1"), (44, b"81a0%04d" % number), (32, b"old"))
+    return struct.pack("!BBH", 1, number, 20 + len(body)) + authenticator + body
+
+
+def accounting_start(secret: bytes) -> bytes:
+    body = _attributes((40, b"\0\0\0\1"), (44, b"81a09999"), (32, b"old"))
+    head = struct.pack("!BBH", 4, 1, 20 + len(body))
+    return head + hashlib.md5(head + bytes(16) + body + secret).digest() + body
+
+
+def _attributes(*pairs: tuple[int, bytes]) -> bytes:
+    return b"".join(bytes((kind, len(value) + 2)) + value for kind, value in pairs)
