@@ -5,6 +5,7 @@ old one's place at once and the old one is believed for a time, so that nobody i
 """
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -26,13 +27,13 @@ _HOUR_S = 3600.0
 def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
     """Show further secrets by their notes, the routers that were seen, and what is wrong with them."""
     _, line = terminal.speak, terminal.line
-    if record["secret_previous_until"] is not None:
-        line("  " + _("the previous secret is believed until {at}", at=record["secret_previous_until"]))
+    until = _shown_instant(terminal, record["secret_previous_until"])
+    if until:
+        line("  " + _("the previous secret is believed until {at}", at=until))
     for secret in record["secrets"]:
-        until = secret["valid_until"] or _("for ever")
-        line(
-            "  " + _("further secret {id}: {note}, until {until}", id=secret["id"], note=secret["note"], until=until)
-        )
+        until = _shown_instant(terminal, secret["valid_until"])
+        text = _("further secret {id}: {note}", id=secret["id"], note=secret["note"] or "-")
+        line("  " + text + (_(", believed until {until}", until=until) if until else ""))
     if record["routers"]:
         table = terminal.table(_("router"), _("identifier"), _("last heard"), "Message-Authenticator")
         for router in record["routers"]:
@@ -45,6 +46,13 @@ def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
         return  # there is no node on this machine
     for problem in problems:
         line(f"! {router_problem_text(terminal, problem)}", "bold yellow")
+
+
+def _shown_instant(terminal: Terminal, at: str | datetime | None) -> str:
+    """Return an instant of PostgreSQL's as people read it; empty for none."""
+    if at is None:
+        return ""
+    return terminal.clock((datetime.fromisoformat(at) if isinstance(at, str) else at).timestamp())[:-4]
 
 
 ROOM = Room(NAS, nothing_more, nothing_more, _show_more)
@@ -96,7 +104,7 @@ async def _rotate(terminal: Terminal, word: str, secret: str | None, hours: floa
         if changed is None:
             fail(terminal, _("That is its secret already."))
         record = await desk.store.record("nas", nas_id) or {}
-        until = changed["secret_previous_until"]
+        until = _shown_instant(terminal, changed["secret_previous_until"])
         told = (
             _("set the new secret in the router before {at}: until then the old one is believed, too", at=until)
             if until
