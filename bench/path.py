@@ -9,6 +9,7 @@ requests. CPU time of this thread, least of the repeats: others on the machine d
 
 import argparse
 import gc
+import math
 import random
 import socket
 import sys
@@ -25,16 +26,20 @@ from aaad.journal import Journal
 from aaad.metrics import CounterFile
 from aaad.policy.codes import AccessStatus, ContractStatus, Credential, LoginFlag, Reason
 from aaad.policy.decide import decide
-from aaad.policy.facts import LoginFacts, PlanFacts
+from aaad.policy.facts import LoginFacts, PlanFacts, Speed
+from aaad.policy.grant import Decision
+from aaad.policy.parameters import BranchPolicy
 from aaad.radius import access, explain, request
 from aaad.radius import counters as names
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.kinds import KINDS
 from aaad.radius.learned import Learned
 from aaad.radius.packet import AUTHENTICATOR, packet_length, value_at, walk
 from aaad.radius.password import verify_pap
-from aaad.radius.reply import ClassSigner, accept_attributes, compile_plan, grant_fingerprint
+from aaad.radius.reply import ClassSigner, accept_attributes
 from aaad.radius.routers import Neighbourhood, Remembered
-from aaad.replica.record import NasRow, Tables, decode, encode, fold_name
+from aaad.radius.rulebook import Rulebook
+from aaad.replica.record import HEAD_SIZE, NasRow, Tables, decode, encode, fold_name
 from aaad.replica.store import ReplicaMeta, ReplicaReader, ReplicaWriter
 
 _SECRET = b"testing123"
@@ -107,7 +112,7 @@ def _each(function: Callable[..., object], *columns: Iterable[object]) -> Callab
 
 def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple[str, Callable[[], None]]]:
     """Yield each step with what the steps before it have made of the requests."""
-    keys, plan = SecretKeys(_SECRET), _plans()[0]
+    keys = SecretKeys(_SECRET)
     lengths = [len(data) for data in requests]
     positions = [walk(data, len(data)) for data in requests]
     yield "length and walk", _each(lambda data: walk(data, packet_length(data)), requests)
@@ -131,25 +136,24 @@ def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple
             logins,
         ),
     )
-    yield "decide", _each(lambda login: decide(login, plan, Credential.RIGHT), logins)
-    decisions = [decide(login, plan, Credential.RIGHT) for login in logins]
-    grants = [decision.grant for decision in decisions]
-    reply, signer = compile_plan(plan), ClassSigner(bytes(16), node=1, slot=0, serial=1)
-    yield (
-        "Class and reply attributes",
-        _each(
-            lambda login, grant: (
-                signer.class_attribute(1, 2, 3, grant_fingerprint(reply, grant))
-                + accept_attributes(reply, grant, ppp=True)
-            ),
-            logins,
-            grants,
-        ),
-    )
-    attributes = [
-        signer.class_attribute(1, 2, 3, grant_fingerprint(reply, grant)) + accept_attributes(reply, grant, ppp=True)
-        for grant in grants
-    ]
+    plans, policy = {plan.plan_id: plan for plan in _plans()}, BranchPolicy(0)
+
+    def decided(login: LoginFacts) -> Decision:
+        return decide(login, plans, policy, Credential.RIGHT, None, _NOW_S)
+
+    yield "decide", _each(decided, logins)
+    decisions = [decided(login) for login in logins]
+    rules, signer, kind = Rulebook(_offset), ClassSigner(bytes(16), node=1, slot=0, serial=1), KINDS["mikrotik"]
+
+    def said(login: LoginFacts, decision: Decision) -> bytes:
+        grant = decision.grant
+        attributes, fingerprint, _ = accept_attributes(
+            kind, rules.template(kind, grant), grant, login.login_id, True, _NOW_S
+        )
+        return signer.class_attribute(1, 2, 3, fingerprint) + attributes
+
+    yield "Class and reply attributes", _each(said, logins, decisions)
+    attributes = [said(login, decision) for login, decision in zip(logins, decisions, strict=True)]
     yield (
         "reply signed",
         _each(lambda data, body: keys.signed_reply(2, data[1], data[AUTHENTICATOR], body), requests, attributes),
@@ -161,10 +165,9 @@ def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple
         _each(
             lambda data, found, login, record, decision: request.Pending(
                 request.Request(data, len(data), data[4:20], found, source, peer, peer, keys, _NOW_S),
-                keys,
+                request.Proven(Credential.RIGHT, keys, None),
                 login,
                 record,
-                1,
                 decision,
             ),
             requests,
@@ -176,12 +179,15 @@ def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple
     )
     entry_key = b"\1\0\0\0\x09127.0.0.1"
 
-    def entry(data: bytes, found: dict[int, int], record: bytes) -> bytes:
+    def entry(data: bytes, found: dict[int, int], record: bytes, body: bytes) -> bytes:
         public = explain.public_attributes(data, len(data), found)
-        return explain.encode(Reason.GRANTED, Credential.RIGHT, explain.FLAG_SIGNED, 0.0, entry_key, record, public)
+        head = record[:HEAD_SIZE]
+        return explain.encode(
+            Reason.GRANTED, Credential.RIGHT, explain.FLAG_SIGNED, 0.0, entry_key, head, public, body, math.inf
+        )
 
-    yield "journal's entry made", _each(entry, requests, positions, records)
-    entries = [entry(*row) for row in zip(requests, positions, records, strict=True)]
+    yield "journal's entry made", _each(entry, requests, positions, records, attributes)
+    entries = [entry(*row) for row in zip(requests, positions, records, attributes, strict=True)]
     journal = path._journal
     yield "journal's entry written", _each(lambda body: journal.append(1, _NOW_S, body), entries)
 
@@ -215,7 +221,9 @@ def _socket_steps(request: bytes, rounds: int) -> Iterable[tuple[str, float]]:
 
 
 def _plans() -> list[PlanFacts]:
-    return [PlanFacts(n + 1, f"plan {n}", f"{10 * n + 10}M", f"{50 * n + 50}M", 0, 0, 300) for n in range(_PLANS)]
+    return [
+        PlanFacts(n + 1, f"plan {n}", Speed(f"{10 * n + 10}M", f"{50 * n + 50}M"), 0, 0, 300) for n in range(_PLANS)
+    ]
 
 
 def _filled_replica(folder: Path, logins: int) -> ReplicaReader:
@@ -228,7 +236,7 @@ def _filled_replica(folder: Path, logins: int) -> ReplicaReader:
         for i in range(logins):
             facts = LoginFacts(
                 i + 1, i + 1, i + 1, i % _PLANS + 1, 1, flags, ContractStatus.ACTIVE, AccessStatus.ACTIVE,
-                0x64400000 + i, bytes(16), b"pass%06d" % i,
+                0x64400000 + i, nt_hash=bytes(16), password=b"pass%06d" % i,
             )  # fmt: skip
             transaction.put_record(b"user%06d" % i, encode(facts, i))
         transaction.put_tables(Tables(1, [nas], [], _plans(), [], bytes(16), 1))
@@ -252,12 +260,17 @@ def _path(reader: ReplicaReader, folder: Path) -> access.AccessPath:
         slot=0,
         first_serial=1,
         reject_messages={},
+        utc_offset_s=_offset,
     )
     reader.begin()
     problems = path.load(reader.tables(), _NOW_S)
     reader.end()
     assert not problems, problems
     return path
+
+
+def _offset(time_zone: str, at_s: float) -> int:
+    return -10_800
 
 
 def _requests(logins: int, count: int) -> list[bytes]:
