@@ -196,7 +196,7 @@ async def test_the_hold_survives_restarts_and_is_accepted_while_the_feed_is_down
     async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
         await until(lambda: node.count("polls_total") > 1 and node.meta)
         await sql.execute("UPDATE erp.plan SET download = '98M'")
-        await until(lambda: node.tables().plans[0].download == "98M")
+        await until(lambda: node.tables().plans[0].speed.download == "98M")
         assert node.contents() == before
         assert node.meta.hold_id == hold_id
     await accept(dsn)
@@ -399,7 +399,7 @@ async def test_a_resync_carries_out_what_was_accepted_while_the_node_was_down(
         await asyncio.sleep(0.1)
         await accept(dsn)
         await sql.execute("UPDATE erp.client SET active = NOT active WHERE id > 300")
-        await sql.execute("INSERT INTO erp.branch (name) SELECT 'b' || n FROM generate_series(1, 120) n")
+        await sql.execute("INSERT INTO erp.branch (id, name) SELECT 100 + n, 'b' || n FROM generate_series(1, 120) n")
     for name in ("node-a", "node-b"):
         async with running(Node(dsn, tmp_path, name=name)) as node:
             resyncs = node.count("resyncs_total")
