@@ -41,7 +41,7 @@ from aaad.radius.reply import (
 )
 from aaad.radius.request import Answer, Pending, Proven, Request
 from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
-from aaad.radius.rulebook import Rulebook
+from aaad.radius.rulebook import Rulebook, reason_unsaid
 from aaad.radius.starts import StartWatch
 from aaad.replica.record import (
     HEAD_SIZE,
@@ -286,8 +286,8 @@ class AccessPath:
                     _FRAMED_PROTOCOL in positions,
                     now_s,
                 )
-            except (ValueError, OverflowError):  # checked when it was written: a damaged row, of this login alone
-                reason, grant = Reason.RECORD_DAMAGED, None
+            except (ValueError, OverflowError):
+                reason, grant = reason_unsaid(login, grant, now_s), None
             else:
                 said = (
                     self._signer.class_attribute(login.login_id, login.contract_id, grant.plan.plan_id, fingerprint)

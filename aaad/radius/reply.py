@@ -82,6 +82,7 @@ class ReplyTemplate(NamedTuple):
 def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
     """Encode what a grant has from its plan and branch; ValueError names what does not fit.
 
+    A blocked state of which nothing can be said to this kind would be no block: a ValueError, too (rule R4.3).
     Of a login with extras the speed may be its own: `accept_attributes` encodes it.
     """
     plan, policy, blocked = grant.plan, grant.policy, grant.state == _BLOCKED
@@ -91,6 +92,8 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
     rate = b"" if grant.extras is not None else rate_attributes(kind.rate, grant.speed)
     lists = _state_lists(kind, grant)
     if blocked:
+        if not (rate or lists or policy.blocked_ipv4_pool):
+            raise ValueError(f"{kind.name} is not told by a rate: the blocked state needs blocked_ipv4_pool")
         group = policy.blocked_group
         pools = (
             policy.blocked_ipv4_pool or plan.ipv4_pool or policy.ipv4_pool,

@@ -7,8 +7,9 @@ it is compiled. A plan that cannot be encoded is told of and left out: it refuse
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from aaad.policy.codes import GrantState, SpeedPhase
-from aaad.policy.facts import PlanFacts, Speed
+from aaad.policy.codes import GrantState, Reason, SpeedPhase
+from aaad.policy.decide import standing
+from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
 from aaad.policy.parameters import GENERAL, BranchPolicy, compile_policies, parameter_problems
 from aaad.radius.kinds import NasKind, kind_of
@@ -118,6 +119,15 @@ class Rulebook:
     def _tell(self, problem: str) -> None:
         if problem not in self._problems:
             self._problems.append(problem)
+
+
+def reason_unsaid(login: LoginFacts, grant: Grant, now_s: float) -> Reason:
+    """Return why a grant that cannot be said is a refusal: of who is blocked, what he is blocked for.
+
+    Of anybody else it is a damaged row of this login alone, since what is written is checked (rule R3.1).
+    """
+    reason = standing(login, grant.policy, now_s) if grant.state == GrantState.BLOCKED else Reason.RECORD_DAMAGED
+    return Reason.RECORD_DAMAGED if reason.is_grant else reason
 
 
 def _speeds(plan: PlanFacts) -> list[Speed | None]:

@@ -14,7 +14,7 @@ from aaad.policy.grant import Decision
 from aaad.radius.dictionary import decode
 from aaad.radius.kinds import kind_of
 from aaad.radius.reply import accept_attributes, reject_attributes
-from aaad.radius.rulebook import Rulebook
+from aaad.radius.rulebook import Rulebook, reason_unsaid
 from aaad.replica.record import Tables
 
 
@@ -85,7 +85,7 @@ def simulate(
             template = rules.template(nas_kind, decision.grant)
             said = accept_attributes(nas_kind, template, decision.grant, login.login_id, is_ppp, now_s)[0]
         except (ValueError, OverflowError) as error:
-            reason = Reason.RECORD_DAMAGED
+            reason = reason_unsaid(login, decision.grant, now_s)
             problems.append(str(error))
     if not reason.is_grant:
         said = reject_attributes((reject_messages or {}).get(reason, ""))

@@ -189,6 +189,15 @@ def test_r4_1_without_the_parameter_a_blocked_login_is_refused(access: AccessSta
     World({b"alice": login(access_status=access)}).check_decided(access_request(), reason)
 
 
+@pytest.mark.parametrize("kind", ["cisco", "juniper"])
+def test_r4_3_a_blocked_state_that_cannot_be_said_is_a_refusal(kind: str) -> None:
+    logins = {b"alice": login(access_status=AccessStatus.BLOCKED_MANUALLY)}
+    world = World(logins, nases=[nas_row(kind=kind)], parameters={"blocked_state": "S"})
+    world.check_decided(access_request(), Reason.BLOCKED_MANUALLY)
+    world.load(nases=[nas_row(kind=kind)], parameters={"blocked_state": "S", "blocked_ipv4_pool": "blocked"})
+    assert world.check_decided(access_request(identifier=8), Reason.GRANTED_BLOCKED)[88] == b"blocked"
+
+
 def test_who_pays_late_gets_all_and_the_notice_list() -> None:
     world = World(
         {b"alice": login(access_status=AccessStatus.PAYMENT_LATE)}, parameters={"notice_address_list": "notice"}
