@@ -9,8 +9,10 @@ import ctypes
 import ctypes.util
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from ipaddress import IPv4Address
 from math import ceil
+from operator import itemgetter
 from struct import unpack
 from typing import Any, NamedTuple, Protocol
 
@@ -33,7 +35,6 @@ _TEXTS = (
     "port_id", "circuit_id", "upload", "download", "ipv4_pool", "ipv6_pool", "delegated_ipv6_pool", "ipv6_prefix",
     "delegated_ipv6_prefix", "address_list", "address_list_ipv6",
 )  # fmt: skip  # the columns of LoginExtras that are texts
-_NOTHING_EXTRA = LoginExtras()
 
 
 class Columns(Protocol):
@@ -167,26 +168,42 @@ _FLAGS_OF_LEARNING = (  # the column to fill, and whether it is to be filled
 )
 
 
+_SWITCHES = (*(column for column, _ in _FLAGS_BY_COLUMN), *_FLAGS_BY_LETTER)
+_FILLED = tuple(column for _, column, _ in _FLAGS_OF_LEARNING)
+_of_switches = itemgetter(*_SWITCHES, *_FILLED)
+_of_bound = itemgetter(*(bound for bound, _, _ in _FLAGS_OF_LEARNING))
+_of_texts = itemgetter(*_TEXTS)
+_SWITCH_COMBINATIONS_MAX = 4096  # of some hundreds that occur
+
+
 def _flags(row: Columns) -> int:
+    return _flags_of(_of_switches(row), tuple([value is None for value in _of_bound(row)]))
+
+
+@lru_cache(_SWITCH_COMBINATIONS_MAX)
+def _flags_of(switches: tuple[Any, ...], is_empty: tuple[bool, ...]) -> int:
+    """Return the flags of some columns: the same few combinations stand in all rows."""
+    values = dict(zip((*_SWITCHES, *_FILLED), switches, strict=True))
     flags = 0
     for column, flag in _FLAGS_BY_COLUMN:
-        if row[column]:
+        if values[column]:
             flags |= flag
     for column, letters in _FLAGS_BY_LETTER.items():
-        flags |= _code(letters, row[column], column)
-    for bound, column, letters in _FLAGS_OF_LEARNING:
-        if row[bound] is None:
-            flags |= _code(letters, row[column], column)
+        flags |= _code(letters, values[column], column)
+    for empty, (_, column, letters) in zip(is_empty, _FLAGS_OF_LEARNING, strict=True):
+        if empty:
+            flags |= _code(letters, values[column], column)
     return flags
 
 
 def _extras(row: Columns) -> LoginExtras | None:
     """Return what only some logins have; None for all others: most have nothing of it."""
-    texts = {column: row[column] or "" for column in _TEXTS}
-    extras = LoginExtras(routes=tuple(row["routes"]), attributes=bytes(row["attributes"] or b""), **texts)
-    if extras == _NOTHING_EXTRA:
+    texts, routes, attributes = _of_texts(row), row["routes"], row["attributes"]
+    if not (any(texts) or routes or attributes):
         return None
-    if not all(type(text) is str for text in (*texts.values(), *extras.routes)):
+    found = {column: text or "" for column, text in zip(_TEXTS, texts, strict=True)}
+    extras = LoginExtras(routes=tuple(routes), attributes=bytes(attributes or b""), **found)
+    if not all(type(text) is str for text in (*found.values(), *extras.routes)):
         raise RowUnusable("an extra column: not a text")
     return extras
 
