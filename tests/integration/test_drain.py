@@ -266,12 +266,14 @@ async def test_every_kind_of_binding_is_learned_as_the_login_or_its_branch_says(
         nobody, known = (None, None, None, None), (None, 1, "known", "known")
         rows = [tuple(row) for row in await house.database.fetch(columns)]
         assert rows == [nobody, (None, None, "vlan 10", None), known]
-        for name in ("mac_learn", "nas_learn", "port_learn", "circuit_learn"):
-            await house.database.execute("INSERT INTO erp.parameter (name, value) VALUES ($1, 'S')", name)
-        house.put(records)
-        await house.until("SELECT circuit_id FROM erp.login WHERE id = 1", "olt-1 0/1/2:3")
-        await house.until("SELECT mac FROM erp.login WHERE id = 3", MAC)
-        await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+        filled = "SELECT num_nonnulls(mac, nas_id, port_id, circuit_id) FROM erp.login WHERE id = 1"
+        for count, (kind, _) in enumerate(values, 1):  # one parameter at a time fills one column
+            await house.database.execute("INSERT INTO erp.parameter (name, value) VALUES ($1, 'S')", f"{kind}_learn")
+            house.put(records)
+            await house.until(filled, count)
+            await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+            column = {"mac": "mac", "nas": "nas_id", "port": "port_id", "circuit": "circuit_id"}[kind]
+            assert await house.value(f"SELECT {column} IS NOT NULL FROM erp.login WHERE id = 1")
     rows = [tuple(row) for row in await house.database.fetch(columns)]
     everything = (MAC, 2, "vlan 10", "olt-1 0/1/2:3")
     assert rows == [everything, (MAC, 2, "vlan 10", None), (MAC, 1, "known", "known")]
