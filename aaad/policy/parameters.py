@@ -12,9 +12,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import Any, NamedTuple, Protocol
 
 from aaad.policy.calendar import BRASILIA_OFFSET_S
+from aaad.policy.codes import LoginFlag
 
 GENERAL = 0  # the number of no branch: what holds for all
 INHERITED = "P"
+_ALWAYS_LEARNED = int(LoginFlag.MAC_LEARN | LoginFlag.NAS_LEARN | LoginFlag.PORT_LEARN | LoginFlag.CIRCUIT_LEARN)
 
 
 class ParameterKind(StrEnum):
@@ -277,6 +279,17 @@ def policy_of(policies: Mapping[int, BranchPolicy], branch_id: int) -> BranchPol
     """Return a branch's policy, the general one for a branch that nobody knows."""
     policy = policies.get(branch_id)
     return policy if policy is not None else policies[GENERAL]
+
+
+def learn_flags(policy: BranchPolicy) -> int:
+    """Return the flags of logins of a branch of which something has to be learned."""
+    defaults = (
+        (policy.mac_learn, LoginFlag.MAC_LEARN_DEFAULT),
+        (policy.nas_learn, LoginFlag.NAS_LEARN_DEFAULT),
+        (policy.port_learn, LoginFlag.PORT_LEARN_DEFAULT),
+        (policy.circuit_learn, LoginFlag.CIRCUIT_LEARN_DEFAULT),
+    )
+    return _ALWAYS_LEARNED | sum(flag for is_default, flag in defaults if is_default)
 
 
 def _compile(branch_id: int, values: Mapping[str, str], utc_offset_s: int | None) -> BranchPolicy:

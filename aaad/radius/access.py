@@ -21,7 +21,7 @@ from aaad.policy.grant import Decision, Grant
 from aaad.radius import explain, lookup
 from aaad.radius.dictionary import without_secrets
 from aaad.radius.integrity import SecretKeys
-from aaad.radius.learned import LEARNS, Learned
+from aaad.radius.learned import Learned
 from aaad.radius.mschap import Refusals
 from aaad.radius.packet import (
     AUTHENTICATOR,
@@ -278,13 +278,10 @@ class AccessPath:
         code = _ACCEPT
         if grant is not None:
             try:
+                kind = router.nas.kind
+                template = self._rules.template(kind, grant)
                 kept, fingerprint, has_secret = accept_attributes(
-                    router.nas.kind,
-                    self._rules.template(router.nas.kind, grant),
-                    grant,
-                    login.login_id,
-                    _FRAMED_PROTOCOL in positions,
-                    now_s,
+                    kind, template, grant, login.login_id, _FRAMED_PROTOCOL in positions, now_s
                 )
             except (ValueError, OverflowError):
                 reason, grant = reason_unsaid(login, grant, now_s), None
@@ -305,8 +302,13 @@ class AccessPath:
             self._learned.login_refused(login.login_id, reason, now_s)
         else:
             router.statistics.granted += 1
-            if _ACCT_SESSION_ID in positions or login.flags & LEARNS:
-                self._watch(request, login, grant, now_s)
+            at = positions.get(_ACCT_SESSION_ID)
+            if at:  # the last proof of the secret: was it by this request?
+                is_proven = router.last_heard_s >= request.arrived_s
+                self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven)
+            learns = login.flags & template.learn_flags
+            if learns:
+                self._learned.bindings_seen(login, learns, request, now_s)
         if states:
             said = _joined(said, states)
         reply = proven.keys.signed_reply(code, data[1], request.authenticator, said)
@@ -431,15 +433,6 @@ class AccessPath:
         return reply
 
     # --- what is said -------------------------------------------------------------------------------------------
-
-    def _watch(self, request: Request, login: LoginFacts, grant: Grant, now_s: float) -> None:
-        """After an Accept: wait for its session, and learn what the login is to be bound to."""
-        at = request.positions.get(_ACCT_SESSION_ID)
-        if at:
-            is_proven = request.router.last_heard_s >= request.arrived_s  # the last proof: by this request
-            self.starts.accepted(request.router, value_at(request.data, at), now_s, is_proven=is_proven)
-        if login.flags & LEARNS:
-            self._learned.bindings_seen(login, grant.policy, request, now_s)
 
     def _reject_attributes(self, request: Request, reason: Reason) -> tuple[bytes, bytes]:
         """Return what a Reject says, and of that what a journal may keep: no octets of MS-CHAP."""

@@ -9,7 +9,6 @@ from itertools import islice
 
 from aaad.policy.codes import LoginFlag, Reason
 from aaad.policy.facts import Asked, LoginFacts
-from aaad.policy.parameters import BranchPolicy
 from aaad.radius.explain import mask
 from aaad.radius.routers import Router
 from aaad.spool.records import (
@@ -31,17 +30,12 @@ _MAC_LEARN, _MAC_LEARN_DEFAULT = int(LoginFlag.MAC_LEARN), int(LoginFlag.MAC_LEA
 _NAS_LEARN, _NAS_LEARN_DEFAULT = int(LoginFlag.NAS_LEARN), int(LoginFlag.NAS_LEARN_DEFAULT)
 _PORT_LEARN, _PORT_LEARN_DEFAULT = int(LoginFlag.PORT_LEARN), int(LoginFlag.PORT_LEARN_DEFAULT)
 _CIRCUIT_LEARN, _CIRCUIT_LEARN_DEFAULT = int(LoginFlag.CIRCUIT_LEARN), int(LoginFlag.CIRCUIT_LEARN_DEFAULT)
-LEARNS = (
-    _MAC_LEARN
-    | _MAC_LEARN_DEFAULT
-    | _NAS_LEARN
-    | _NAS_LEARN_DEFAULT
-    | _PORT_LEARN
-    | _PORT_LEARN_DEFAULT
-    | _CIRCUIT_LEARN
-    | _CIRCUIT_LEARN_DEFAULT
+_LEARNED = (
+    (_MAC_LEARN | _MAC_LEARN_DEFAULT, "mac"),
+    (_NAS_LEARN | _NAS_LEARN_DEFAULT, "nas"),
+    (_PORT_LEARN | _PORT_LEARN_DEFAULT, "port"),
+    (_CIRCUIT_LEARN | _CIRCUIT_LEARN_DEFAULT, "circuit"),
 )
-"""Flags of logins of which something may have to be learned."""
 
 
 class _NameRefusals:
@@ -110,18 +104,14 @@ class Learned:
         if len(refusals.sample) < _SAMPLE_MAX:
             refusals.sample.add(mask(name))
 
-    def bindings_seen(self, login: LoginFacts, policy: BranchPolicy, asked: Asked, now_s: float) -> None:
+    def bindings_seen(self, login: LoginFacts, flags: int, asked: Asked, now_s: float) -> None:
         """Tell of what is to be filled in by itself for a login that was let in: device, NAS, port and circuit.
 
-        The flags say so only while there is none yet. What the request does not say is learned another time.
+        `flags`: those of the login that its branch learns by (`learn_flags`); they are set only while there is
+        nothing yet. What the request does not say is learned another time.
         """
-        for always, by_default, is_default, kind in (
-            (_MAC_LEARN, _MAC_LEARN_DEFAULT, policy.mac_learn, "mac"),
-            (_NAS_LEARN, _NAS_LEARN_DEFAULT, policy.nas_learn, "nas"),
-            (_PORT_LEARN, _PORT_LEARN_DEFAULT, policy.port_learn, "port"),
-            (_CIRCUIT_LEARN, _CIRCUIT_LEARN_DEFAULT, policy.circuit_learn, "circuit"),
-        ):
-            if login.flags & always or (is_default and login.flags & by_default):
+        for bits, kind in _LEARNED:
+            if flags & bits:
                 value = _seen(kind, asked)
                 if value:
                     self._add(BindingLearned(login.login_id, kind, value, now_s))

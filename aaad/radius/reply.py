@@ -20,6 +20,7 @@ from zlib import crc32
 from aaad.policy.codes import GrantState, MppePolicy
 from aaad.policy.facts import LoginExtras
 from aaad.policy.grant import Grant
+from aaad.policy.parameters import learn_flags
 from aaad.radius.dictionary import without_secrets
 from aaad.radius.kinds import NasKind
 from aaad.radius.packet import (
@@ -70,6 +71,7 @@ class ReplyTemplate(NamedTuple):
     fingerprint: int
     session_timeout_s: int  # if not 0, its attribute ends `ppp`, `other` and `tail`
     has_secret: bool  # so journals get a copy without it
+    learn_flags: int  # by which of a login's flags something is learned when it gets this
     # What the extras of a login may replace, and what stands around it.
     head_ppp: bytes
     head_other: bytes
@@ -130,6 +132,7 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
         fingerprint=crc32(common + ipv4_pool + _seconds(Attribute.ACCT_INTERIM_INTERVAL, plan.interim_interval_s)),
         session_timeout_s=plan.session_timeout_s,
         has_secret=without_secrets(own) != own,
+        learn_flags=learn_flags(grant.policy),
         head_ppp=ppp,
         head_other=b"",
         address_lists=lists,

@@ -28,7 +28,7 @@ class StartWatch:
         """Tell how many are waited for."""
         return sum(len(counts.waiting) for counts in self._waiting)
 
-    def accepted(self, router: Router, session_id: bytes, now_s: float, *, is_proven: bool) -> None:
+    def accepted(self, router: Router, session_id: bytes, now_s: float, is_proven: bool) -> None:
         """Wait for the session of an Accept; `is_proven`: the request proved the secret that signed the answer."""
         waiting = router.statistics.waiting
         if not waiting:

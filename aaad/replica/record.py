@@ -27,7 +27,7 @@ _LOGIN_ID = Struct("<I")
 _NT_HASH_SIZE = 16
 _SIZE_MIN = HEAD_SIZE + _NT_HASH_SIZE
 _HEAD = Struct(_FACTS.format + "H")
-_unpack_head = _HEAD.unpack_from
+_unpack_facts = _FACTS.unpack_from
 _new_tuple = tuple.__new__
 _MD5_FLAG = int(LoginFlag.PASSWORD_IS_MD5)
 _FLAGS = LoginFacts._fields.index("flags")
@@ -65,10 +65,10 @@ def decode(record: bytes) -> LoginFacts:
         raise ReplicaError(f"a record of {size} octets is too short")
     if record[0] != VERSION:
         raise ReplicaError(f"a record of version {record[0]} cannot be read by version {VERSION}")
-    head = _unpack_head(record, _VERSION_SIZE)
+    head = _unpack_facts(record, _VERSION_SIZE)
     extras, at = None, HEAD_SIZE
-    if head[-1]:
-        at += head[-1]
+    if record[_EXTRAS_SIZE_AT] or record[_EXTRAS_SIZE_AT + 1]:
+        at += _EXTRAS_SIZE.unpack_from(record, _EXTRAS_SIZE_AT)[0]
         if size < at + _NT_HASH_SIZE:
             raise ReplicaError(f"a record of {size} octets is too short")
         try:
@@ -80,7 +80,7 @@ def decode(record: bytes) -> LoginFacts:
     else:
         tail = (extras, record[at : at + _NT_HASH_SIZE], record[at + _NT_HASH_SIZE :])
     # The named way, LoginFacts(*head, *tail), takes half a microsecond more on every request.
-    return _new_tuple(LoginFacts, head[:-1] + tail)
+    return _new_tuple(LoginFacts, head + tail)
 
 
 def public_part(record: bytes) -> bytes:
@@ -114,7 +114,7 @@ def plan_id_of(record: bytes) -> int:
     """Return which plan a record names; 0 if it is damaged, or of another version."""
     if len(record) < _SIZE_MIN or record[0] != VERSION:
         return 0
-    plan_id: int = _unpack_head(record, _VERSION_SIZE)[_PLAN_ID]
+    plan_id: int = _unpack_facts(record, _VERSION_SIZE)[_PLAN_ID]
     return plan_id
 
 
@@ -122,7 +122,7 @@ def mac_of(record: bytes) -> bytes:
     """Return the address under which a login is found, too: its device's, if it logs in by that; else nothing."""
     if len(record) < _SIZE_MIN or record[0] != VERSION:
         return b""
-    head = _unpack_head(record, _VERSION_SIZE)
+    head = _unpack_facts(record, _VERSION_SIZE)
     if head[_FLAGS] & _HAS_ALIAS != _IS_MAC_LOGIN:
         return b""
     mac: bytes = head[_MAC].to_bytes(_MAC_OCTETS, "big")

@@ -22,7 +22,7 @@ from aaad.radius.access import AccessPath
 from aaad.radius.accounting_watch import AccountingWatch
 from aaad.radius.counters import RADIUS_COUNTERS, positions_by_code
 from aaad.radius.explain import explain
-from aaad.radius.learned import LEARNS, Learned
+from aaad.radius.learned import Learned
 from aaad.radius.packet import attribute
 from aaad.radius.routers import Neighbourhood
 from aaad.replica.compile import nt_hash
@@ -46,6 +46,7 @@ BEGINS_AT_S = 1_800_000_000.0
 PASSWORD = "pass000001"
 KINDS = ("mikrotik", "mikrotik-old", "accel-ppp")
 _IN_ORDER = LoginFlag.LOGIN_ACTIVE | LoginFlag.CLIENT_ACTIVE
+_LEARNS = LoginFlag.MAC_LEARN | LoginFlag.NAS_LEARN | LoginFlag.PORT_LEARN | LoginFlag.CIRCUIT_LEARN
 _MAC = 0x020000000000
 _ACCESS, _ACCOUNTING, _STATUS = 1, 4, 12
 _SIGNATURE = b"\x50\x12"
@@ -70,7 +71,7 @@ LOGINS: dict[bytes, LoginFacts] = {
     ),
     b"blocked": _facts(3, access_status=4),
     b"bound": _facts(4, flags=_IN_ORDER | LoginFlag.MAC_BIND, mac=_MAC, nas_id=1),
-    b"learns": _facts(5, flags=_IN_ORDER | LEARNS),
+    b"learns": _facts(5, flags=_IN_ORDER | _LEARNS),
     b"prepaid": _facts(6, access_ends_at_s=int(BEGINS_AT_S) + 5_000, oldest_due_day=20_000),
     b"whole": _facts(
         7,

@@ -9,9 +9,9 @@ from nas_double import access_request, checked, fresh_authenticator, packet, sig
 
 from aaad.policy.codes import Discard, LoginFlag
 from aaad.radius.explain import explain
-from aaad.radius.learned import LEARNS
 from aaad.replica.record import encode_damaged
 
+LEARNS = LoginFlag.MAC_LEARN | LoginFlag.NAS_LEARN | LoginFlag.PORT_LEARN | LoginFlag.CIRCUIT_LEARN
 # Kinds that decide something, and any other; values of the lengths that matter, and any other.
 kinds = st.sampled_from([1, 2, 3, 4, 6, 7, 25, 26, 30, 31, 32, 33, 44, 60, 79, 80, 87]) | st.integers(0, 255)
 values = (

@@ -6,9 +6,9 @@ import pytest
 
 from aaad.policy.codes import LoginFlag, Reason
 from aaad.policy.facts import LoginFacts
-from aaad.policy.parameters import BranchPolicy
+from aaad.policy.parameters import BranchPolicy, learn_flags
 from aaad.radius import learned
-from aaad.radius.learned import ANNOUNCE_EVERY_S, LEARNS, Learned
+from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
 from aaad.radius.routers import Nas, Router
 from aaad.replica.record import NasRow
 from aaad.spool.records import BindingLearned, LoginRefused, MessageAuthenticatorArmed, NameRefused, RouterSeen
@@ -93,6 +93,7 @@ class Asks(NamedTuple):
     circuit_id: str = "olt 1/2/3"
 
 
+LEARNS = LoginFlag.MAC_LEARN | LoginFlag.NAS_LEARN | LoginFlag.PORT_LEARN | LoginFlag.CIRCUIT_LEARN
 LEARNABLE = {"mac": "AA:BB:CC:DD:EE:01", "nas": "12", "port": "vlan100", "circuit": "olt 1/2/3"}
 
 
@@ -100,7 +101,7 @@ def learned_of(flags: int, policy: BranchPolicy | None = None, asked: Asks | Non
     """What is learned of a login with these flags."""
     gathered = Learned()
     login = LoginFacts(7, 2, 3, 4, 5, flags, 2, 1, 0)
-    gathered.bindings_seen(login, policy or BranchPolicy(1), asked or Asks(), NOW_S)
+    gathered.bindings_seen(login, flags & learn_flags(policy or BranchPolicy(1)), asked or Asks(), NOW_S)
     records = gathered.take()
     assert all(isinstance(one, BindingLearned) and (one.login_id, one.at_s) == (7, NOW_S) for one in records)
     return {one.kind: one.value for one in records if isinstance(one, BindingLearned)}
