@@ -33,6 +33,7 @@ class AccountExtras(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     address_list: str = ""
     address_list_ipv6: str = ""
     attributes: list[tuple[str, str]] = []  # names and values
+    dns: tuple[str, ...] = ()
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,6 +55,9 @@ _SECONDS = _("seconds; 0: no limit")
 _SPEED = _("a number without leading zero and k or M, such as 512k or 50M")
 _POOL = _("the name of a pool in the concentrator: 1 to 128 printable ASCII characters")
 _LIST = _("the name of a list in the concentrator: 1 to 128 printable ASCII characters")
+_LIST_IPV6 = _(
+    "the name of a list in the concentrator: 1 to 128 printable ASCII characters; no effect yet: RADIUS cannot say it"
+)
 _HOURS = _("hours of the day, such as 0-5,22,23; empty: all")
 _PHONE = _("area code and number, such as (49) 3322-1100 or (49) 99999-9999")
 _REFERENCE = _("an id or a name that exists")
@@ -99,6 +102,19 @@ def _reference(column: str, label: str, to: str, *, is_required: bool = False, i
 
 def _days(column: str, label: str) -> Field:
     return Field(column, label, _("a number of days, 0 to 365"), values.integer(0, 365), is_nullable=False)
+
+
+def _dns() -> Field:
+    return Field("dns", _("DNS servers"), _("addresses joined by commas"), values.addresses, is_nullable=False)
+
+
+def _sessions() -> Field:
+    return Field(
+        "simultaneous_max",
+        _("most sessions of a login"),
+        _("a number from 1 to 10000"),
+        values.integer(1, 10_000),
+    )
 
 
 def _shape() -> tuple[Field, ...]:
@@ -206,14 +222,14 @@ PLAN = Table(
         _text("ipv6_pool", _("IPv6 pool"), _POOL),
         _text("delegated_ipv6_pool", _("pool of delegated IPv6 prefixes"), _POOL),
         _text("address_list", _("address list"), _LIST),
-        _text("address_list_ipv6", _("IPv6 address list"), _LIST),
+        _text("address_list_ipv6", _("IPv6 address list"), _LIST_IPV6),
         _text(
             "router_group",
             _("group (profile) in the router"),
             _("the name of a profile in the concentrator: 1 to 128 printable ASCII characters"),
         ),
         Field("filter_ids", _("filters"), _("names joined by commas"), values.texts, is_nullable=False),
-        Field("dns", _("DNS servers"), _("addresses joined by commas"), values.addresses, is_nullable=False),
+        _dns(),
         Field(
             "mppe",
             _("encryption (MPPE)"),
@@ -313,17 +329,21 @@ CONTRACT = Table(
             is_nullable=False,
         ),
         _day("not_reduced_until", _("do not reduce until")),
+        Field(
+            "inclusion_reason",
+            _("why it was made"),
+            _(
+                "I (installation), U (upgrade), D (downgrade), M (move), T (technology), L (other holder), "
+                "N (negotiation) or R (reactivation); for people only"
+            ),
+            values.letter_of("I", "U", "D", "M", "T", "L", "N", "R"),
+        ),
         _text("cancellation_reason", _("why it was cancelled")),
         _day("paid_until", _("paid until")),
         _day("suspended_from", _("suspended from")),
         _day("suspended_until", _("suspended until")),
         Field("logins_max", _("most logins"), _("a number from 1 to 10000"), values.integer(1, 10_000)),
-        Field(
-            "simultaneous_max",
-            _("most sessions of a login"),
-            _("a number from 1 to 10000"),
-            values.integer(1, 10_000),
-        ),
+        _sessions(),
     ),
 )
 
@@ -407,7 +427,21 @@ LOGIN = Table(
         ),
         Field("routes", _("routes"), _("prefixes joined by commas"), values.prefixes, is_nullable=False),
         _text("address_list", _("address list"), _LIST),
-        _text("address_list_ipv6", _("IPv6 address list"), _LIST),
+        _text("address_list_ipv6", _("IPv6 address list"), _LIST_IPV6),
+        _dns(),
+        _sessions(),
+        Field(
+            "plan_link",
+            _("link to the plan"),
+            _("D (default), C (contract), P (prepaid) or G (free); for people only"),
+            values.letter_of("D", "C", "P", "G"),
+        ),
+        Field(
+            "equipment_kind",
+            _("equipment"),
+            _("C (lent by the provider) or P (the customer's own); for people only"),
+            values.letter_of("C", "P"),
+        ),
         Field(
             "wpa2_passphrase",
             _("WPA2 passphrase"),

@@ -24,6 +24,7 @@ class LoginExtras(NamedTuple):
     address_list: str = ""
     address_list_ipv6: str = ""
     attributes: bytes = b""  # encoded and checked when they were written (net.encode_attribute)
+    dns: tuple[str, ...] = ()  # IPv4 and IPv6 addresses instead of the plan's and the branch's
 
 
 class LoginFacts(NamedTuple):

@@ -78,6 +78,7 @@ class ReplyTemplate(NamedTuple):
     address_lists: bytes
     ipv6_pool: bytes
     delegated_ipv6_pool: bytes
+    dns: bytes
     tail: bytes
 
 
@@ -85,7 +86,7 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
     """Encode what a grant has from its plan and branch; ValueError names what does not fit.
 
     A blocked state of which nothing can be said to this kind would be no block: a ValueError, too (rule R4.3).
-    Of a login with extras the speed may be its own: `accept_attributes` encodes it.
+    Of a login with extras speed and DNS servers may be its own: `accept_attributes` puts them in.
     """
     plan, policy, blocked = grant.plan, grant.policy, grant.state == _BLOCKED
     ppp = integer_attribute(Attribute.SERVICE_TYPE, _SERVICE_FRAMED) + integer_attribute(
@@ -112,10 +113,11 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
         )
         lists = _lists(kind, plan.address_list, plan.address_list_ipv6) + lists
         own = _filters(kind, plan.filter_ids) + plan.attributes
+    dns = _dns(kind, plan.dns or policy.dns)
     tail = (
         _texts(kind.group, group)
         + own
-        + _dns(kind, plan.dns or policy.dns)
+        + (dns if grant.extras is None else b"")
         + _mppe(plan.mppe)
         + _seconds(Attribute.IDLE_TIMEOUT, plan.idle_timeout_s)
         + _seconds(Attribute.SESSION_TIMEOUT, plan.session_timeout_s)
@@ -138,6 +140,7 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
         address_lists=lists,
         ipv6_pool=ipv6_pool,
         delegated_ipv6_pool=delegated,
+        dns=dns,
         tail=tail,
     )
 
@@ -190,7 +193,8 @@ def _with_extras(
         ipv4 = _FRAMED_IP_HEADER + grant.ipv4.to_bytes(4, "big")
     else:
         ipv4 = _texts(kind.ipv4_pool, extras.ipv4_pool) or template.ipv4_pool
-    own = rate + lists + ipv6 + delegated + ipv4 + _routes(extras.routes) + extras.attributes
+    dns = _dns(kind, extras.dns) if extras.dns else template.dns
+    own = rate + lists + ipv6 + delegated + ipv4 + _routes(extras.routes) + extras.attributes + dns
     tail = template.tail
     fingerprint = crc32(own + tail, template.fingerprint ^ grant.ends_at_s)
     if grant.ends_at_s:

@@ -198,11 +198,12 @@ def _flags_of(switches: tuple[Any, ...], is_empty: tuple[bool, ...]) -> int:
 
 def _extras(row: Columns) -> LoginExtras | None:
     """Return what only some logins have; None for all others: most have nothing of it."""
-    texts, routes, attributes = _of_texts(row), row["routes"], row["attributes"]
-    if not (any(texts) or routes or attributes):
+    texts, routes, attributes, dns = _of_texts(row), row["routes"], row["attributes"], row["dns"]
+    if not (any(texts) or routes or attributes or dns):
         return None
     found = {column: text or "" for column, text in zip(_TEXTS, texts, strict=True)}
-    extras = LoginExtras(routes=tuple(routes), attributes=bytes(attributes or b""), **found)
+    servers = tuple([server.partition("/")[0] for server in dns])  # a cast of inet tells the prefix length, too
+    extras = LoginExtras(routes=tuple(routes), attributes=bytes(attributes or b""), dns=servers, **found)
     if not all(type(text) is str for text in (*found.values(), *extras.routes)):
         raise RowUnusable("an extra column: not a text")
     return extras

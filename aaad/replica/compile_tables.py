@@ -45,6 +45,7 @@ def compile_administrator(row: Columns) -> AdministratorRow | None:
 
 
 def _plan(row: Columns, phases: dict[str, PhaseFacts], attributes: bytes) -> PlanFacts:
+    may_change = row["may_change_speed"]  # else the plan's own speed holds at all hours
     return PlanFacts(
         plan_id=row["id"],
         name=row["name"],
@@ -52,9 +53,9 @@ def _plan(row: Columns, phases: dict[str, PhaseFacts], attributes: bytes) -> Pla
         session_timeout_s=row["session_timeout_s"],
         idle_timeout_s=row["idle_timeout_s"],
         interim_interval_s=row["interim_interval_s"],
-        normal_hours=row["hours"],
-        reduced=phases.get("reduced"),
-        turbo=phases.get("turbo"),
+        normal_hours=row["hours"] if may_change else 0,
+        reduced=phases.get("reduced") if may_change else None,
+        turbo=phases.get("turbo") if may_change else None,
         late_after_days=row["late_after_days"],
         late_plan_id=row["late_plan_id"],
         cap_plan_id=row["cap_plan_id"],

@@ -131,7 +131,7 @@ SELECT
     id, name, is_limited, session_timeout_s, idle_timeout_s, interim_interval_s, erp.hours_mask(normal_hours) AS hours,
     upload, download, upload_burst, download_burst, upload_burst_threshold, download_burst_threshold,
     upload_burst_time_s, download_burst_time_s, priority, upload_guaranteed, download_guaranteed,
-    late_after_days, coalesce(late_plan_id, 0) AS late_plan_id, coalesce(cap_plan_id, 0) AS cap_plan_id,
+    may_change_speed, late_after_days, coalesce(late_plan_id, 0) AS late_plan_id, coalesce(cap_plan_id, 0) AS cap_plan_id,
     ipv4_pool, ipv6_pool, delegated_ipv6_pool, address_list, address_list_ipv6, router_group, filter_ids,
     ARRAY(SELECT host(server) FROM unnest(dns) WITH ORDINALITY AS listed (server, place) ORDER BY place) AS dns, mppe
 FROM erp.plan

@@ -14,7 +14,7 @@ from aaad.errors import ReplicaError
 from aaad.policy.codes import LoginFlag
 from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts
 
-VERSION = 2
+VERSION = 3
 # Behind the version stand the first fields of LoginFacts in their order, the size of the extras, then the digest.
 _FACTS = Struct("<IIIIIIBBIQIIHHHHII")
 _EXTRAS_SIZE = Struct("<H")

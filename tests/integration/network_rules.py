@@ -114,6 +114,10 @@ LOGINS = [
     ({"routes": [f"10.0.{number}.0/24" for number in range(17)]}, "login_routes_form"),
     ({"address_list": ""}, "login_address_list_form"),
     ({"address_list_ipv6": "x "}, "login_address_list_ipv6_form"),
+    ({"dns": ["127.0.0.1"]}, "login_dns_form"),
+    ({"simultaneous_max": 0}, "login_simultaneous_max_range"),
+    ({"plan_link": "X"}, "login_plan_link_known"),
+    ({"equipment_kind": "X"}, "login_equipment_kind_known"),
     ({"wpa2_passphrase": "short"}, "login_wpa2_passphrase_form"),
     ({"wpa2_passphrase": "x" * 64}, "login_wpa2_passphrase_form"),
 ]

@@ -34,7 +34,8 @@ async def test_creating_rows_writes_no_history(database: Database):
 
 
 BINDINGS = """
-UPDATE erp.login SET bind_mac = 'S', port_id = 'vlan 7', access_hours = '{8,9}', wpa2_passphrase = 'hunter22'
+UPDATE erp.login SET bind_mac = 'S', port_id = 'vlan 7', access_hours = '{8,9}', dns = '{192.0.2.1}', plan_link = 'G',
+    wpa2_passphrase = 'hunter22'
 WHERE id = 1
 """
 TOLD = [
@@ -64,7 +65,10 @@ TOLD = [
             1,
             1,
             "login_changed",
-            "bind_mac: P → S; port_id: - → vlan 7; access_hours: - → {8,9}; wpa2_passphrase: changed",
+            (
+                "bind_mac: P → S; port_id: - → vlan 7; access_hours: - → {8,9}; dns: {} → {192.0.2.1}; "
+                "plan_link: - → G; wpa2_passphrase: changed"
+            ),
         ),
     ),
     (

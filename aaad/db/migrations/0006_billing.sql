@@ -174,6 +174,7 @@ ALTER TABLE erp.contract
     ADD COLUMN trust_unlocked_at timestamptz,
     ADD COLUMN disabled_at timestamptz,
     ADD COLUMN cancelled_on date,
+    ADD COLUMN inclusion_reason text,
     ADD COLUMN cancellation_reason text,
     ADD CONSTRAINT contract_reference_no_outer_space CHECK (reference <> '' AND erp.is_trimmed(reference)),
     ADD CONSTRAINT contract_suspended_from_range CHECK (erp.is_day(suspended_from)),
@@ -192,6 +193,8 @@ ALTER TABLE erp.contract
     ADD CONSTRAINT contract_paid_until_range CHECK (erp.is_day(paid_until)),
     ADD CONSTRAINT contract_logins_max_range CHECK (logins_max BETWEEN 1 AND 10000),
     ADD CONSTRAINT contract_simultaneous_max_range CHECK (simultaneous_max BETWEEN 1 AND 10000),
+    ADD CONSTRAINT contract_inclusion_reason_known CHECK (
+        inclusion_reason IN ('I', 'U', 'D', 'M', 'T', 'L', 'N', 'R')),
     ADD CONSTRAINT contract_cancellation_reason_no_outer_space CHECK (
         cancellation_reason <> '' AND erp.is_trimmed(cancellation_reason));
 COMMENT ON COLUMN erp.contract.reference IS 'What tells it from others of the same client, such as the address (referência do plano).';
@@ -210,6 +213,8 @@ COMMENT ON COLUMN erp.contract.speed_status IS 'N normal, R reduced: the plan fo
 COMMENT ON COLUMN erp.contract.paid_until IS 'Billing type Pre: the last day that is paid (pago até).';
 COMMENT ON COLUMN erp.contract.access_ends_at IS 'When prepaid access ends, grace included. Kept by triggers; whatever is written.';
 COMMENT ON COLUMN erp.contract.logins_max IS 'How many logins it may have; null: any number.';
+COMMENT ON COLUMN erp.contract.inclusion_reason IS
+    'For people (motivo_inclusao): I installation, U upgrade, D downgrade, M move, T technology, L other holder, N negotiation, R reactivation.';
 COMMENT ON COLUMN erp.contract.simultaneous_max IS 'Sessions at once of each login; null: one.';
 COMMENT ON COLUMN erp.contract.blocked_at IS 'When it was last blocked. This and its neighbours are kept by a trigger when a status changes.';
 CREATE INDEX contract_billing_type ON erp.contract (billing_type_id);
@@ -982,6 +987,7 @@ BEGIN
             erp.change_text('speed_status', o.speed_status, n.speed_status),
             erp.change_text('logins_max', o.logins_max::text, n.logins_max::text),
             erp.change_text('simultaneous_max', o.simultaneous_max::text, n.simultaneous_max::text),
+            erp.change_text('inclusion_reason', o.inclusion_reason, n.inclusion_reason),
             erp.change_hidden('cancellation_reason', o.cancellation_reason, n.cancellation_reason)) AS text
         FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
     ) AS edit WHERE text <> '';

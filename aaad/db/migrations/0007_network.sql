@@ -122,7 +122,7 @@ COMMENT ON COLUMN erp.plan.upload_burst_threshold IS 'A burst is allowed while t
 COMMENT ON COLUMN erp.plan.priority IS '1 highest to 8; null: the router''s own.';
 COMMENT ON COLUMN erp.plan.upload_guaranteed IS 'What it gets when the line is full (garantia).';
 COMMENT ON COLUMN erp.plan.normal_hours IS 'When the plan''s own speeds hold (horas_normal); null: always, but for the hours of its phases.';
-COMMENT ON COLUMN erp.plan.may_change_speed IS 'False: no program changes the speed of sessions by the clock (alteracao_velocidade).';
+COMMENT ON COLUMN erp.plan.may_change_speed IS 'False: its own speed holds at all hours, whatever its hours and phases say (alteracao_velocidade).';
 COMMENT ON COLUMN erp.plan.late_after_days IS 'From so many days after the oldest due date on late_plan_id holds; 0: never (reduzir_dias_atraso).';
 COMMENT ON COLUMN erp.plan.cap_gigabytes IS 'After so much traffic cap_plan_id holds (franquia).';
 COMMENT ON COLUMN erp.plan.cap_kind IS 'Counted in: M the month, U the last 30 days, P the contract''s period.';
@@ -220,6 +220,10 @@ ALTER TABLE erp.login
     ADD COLUMN routes cidr[] NOT NULL DEFAULT '{}',
     ADD COLUMN address_list text,
     ADD COLUMN address_list_ipv6 text,
+    ADD COLUMN dns inet[] NOT NULL DEFAULT '{}',
+    ADD COLUMN simultaneous_max integer,
+    ADD COLUMN plan_link text,
+    ADD COLUMN equipment_kind text,
     ADD COLUMN wpa2_passphrase text,
     ADD CONSTRAINT login_auto_fill_mac_known CHECK (erp.is_three_valued(auto_fill_mac)),
     ADD CONSTRAINT login_bind_mac_known CHECK (erp.is_three_valued(bind_mac)),
@@ -247,6 +251,10 @@ ALTER TABLE erp.login
     ADD CONSTRAINT login_routes_form CHECK (routes = '{}' OR erp.are_routes(routes)),
     ADD CONSTRAINT login_address_list_form CHECK (erp.is_router_name(address_list)),
     ADD CONSTRAINT login_address_list_ipv6_form CHECK (erp.is_router_name(address_list_ipv6)),
+    ADD CONSTRAINT login_dns_form CHECK (dns = '{}' OR erp.are_servers(dns)),
+    ADD CONSTRAINT login_simultaneous_max_range CHECK (simultaneous_max BETWEEN 1 AND 10000),
+    ADD CONSTRAINT login_plan_link_known CHECK (plan_link IN ('D', 'C', 'P', 'G')),
+    ADD CONSTRAINT login_equipment_kind_known CHECK (equipment_kind IN ('C', 'P')),
     ADD CONSTRAINT login_wpa2_passphrase_form CHECK (wpa2_passphrase ~ '^[ -~]{8,63}$');
 COMMENT ON COLUMN erp.login.mac IS
     'Its device (see bind_mac). Any usual form may be written; it is stored as AA:BB:CC:DD:EE:FF.';
@@ -263,6 +271,10 @@ COMMENT ON COLUMN erp.login.ipv4_pool IS 'Name of a pool on the router; null: th
 COMMENT ON COLUMN erp.login.ipv6_prefix IS 'Fixed prefix of the link (Framed-IPv6-Prefix).';
 COMMENT ON COLUMN erp.login.delegated_ipv6_prefix IS 'Fixed prefix for the networks behind its device (Delegated-IPv6-Prefix).';
 COMMENT ON COLUMN erp.login.routes IS 'Networks behind its device (Framed-Route, Framed-IPv6-Route).';
+COMMENT ON COLUMN erp.login.dns IS 'DNS servers of its own, the first of each kind first; empty: the plan''s.';
+COMMENT ON COLUMN erp.login.simultaneous_max IS 'Its sessions at once; null: as many as the contract says.';
+COMMENT ON COLUMN erp.login.plan_link IS 'For people (tipo_vinculo_plano): D default, C of the contract, P prepaid, G free.';
+COMMENT ON COLUMN erp.login.equipment_kind IS 'For people (tipo_equipamento): C lent by the provider, P the customer''s own.';
 COMMENT ON COLUMN erp.login.wpa2_passphrase IS 'Of its access point, 8 to 63 printable characters.';
 CREATE INDEX login_nas ON erp.login (nas_id) WHERE nas_id IS NOT NULL;
 
@@ -1021,12 +1033,12 @@ CREATE TRIGGER log_truncate AFTER TRUNCATE ON erp.login_attribute
     FOR EACH STATEMENT EXECUTE FUNCTION net.log_login_attribute();
 
 CALL net.follow('erp.plan',
-    '{id, name, upload, download, session_timeout_s, idle_timeout_s, interim_interval_s, is_limited, upload_burst, download_burst, upload_burst_threshold, download_burst_threshold, upload_burst_time_s, download_burst_time_s, priority, upload_guaranteed, download_guaranteed, normal_hours, late_after_days, late_plan_id, cap_plan_id, ipv4_pool, ipv6_pool, delegated_ipv6_pool, address_list, address_list_ipv6, router_group, filter_ids, dns, mppe}');
+    '{id, name, upload, download, session_timeout_s, idle_timeout_s, interim_interval_s, is_limited, upload_burst, download_burst, upload_burst_threshold, download_burst_threshold, upload_burst_time_s, download_burst_time_s, priority, upload_guaranteed, download_guaranteed, normal_hours, may_change_speed, late_after_days, late_plan_id, cap_plan_id, ipv4_pool, ipv6_pool, delegated_ipv6_pool, address_list, address_list_ipv6, router_group, filter_ids, dns, mppe}');
 CALL net.follow('erp.plan_phase',
     '{id, plan_id, phase, active, hours, replacement_plan_id, upload, download, upload_burst, download_burst, upload_burst_threshold, download_burst_threshold, upload_burst_time_s, download_burst_time_s, priority, upload_guaranteed, download_guaranteed}');
 CALL net.follow('erp.plan_attribute', '{id, plan_id, position, encoded}');
 CALL net.follow('erp.login',
-    '{id, contract_id, plan_id, name, password, password_md5, active, authentication, ipv4, mac, auto_fill_mac, bind_mac, nas_id, auto_fill_nas, bind_nas, port_id, auto_fill_port, bind_port, circuit_id, auto_fill_circuit, bind_circuit, mac_login, access_hours, cap_reached, upload, download, ipv4_pool, ipv6_pool, delegated_ipv6_pool, ipv6_prefix, delegated_ipv6_prefix, routes, address_list, address_list_ipv6, deleted_at}');
+    '{id, contract_id, plan_id, name, password, password_md5, active, authentication, ipv4, mac, auto_fill_mac, bind_mac, nas_id, auto_fill_nas, bind_nas, port_id, auto_fill_port, bind_port, circuit_id, auto_fill_circuit, bind_circuit, mac_login, access_hours, cap_reached, upload, download, ipv4_pool, ipv6_pool, delegated_ipv6_pool, ipv6_prefix, delegated_ipv6_prefix, routes, address_list, address_list_ipv6, dns, deleted_at}');
 CALL net.follow('net.router_administrator', '{id, name, password, router_group, nas_id, active}');
 
 -- What a replica compiles of a login, and the checksum of it. The digest covers every column before it.
@@ -1084,6 +1096,7 @@ FROM (
         login.routes::text[] AS routes,
         login.address_list,
         login.address_list_ipv6,
+        login.dns::text[] AS dns,
         extra.attributes
     FROM erp.login
     JOIN erp.contract ON contract.id = login.contract_id
@@ -1142,6 +1155,10 @@ BEGIN
                 erp.change_text('routes', o.routes::text, n.routes::text),
                 erp.change_text('address_list', o.address_list, n.address_list),
                 erp.change_text('address_list_ipv6', o.address_list_ipv6, n.address_list_ipv6),
+                erp.change_text('dns', o.dns::text, n.dns::text),
+                erp.change_text('simultaneous_max', o.simultaneous_max::text, n.simultaneous_max::text),
+                erp.change_text('plan_link', o.plan_link, n.plan_link),
+                erp.change_text('equipment_kind', o.equipment_kind, n.equipment_kind),
                 erp.change_hidden('wpa2_passphrase', o.wpa2_passphrase, n.wpa2_passphrase),
                 erp.change_text('deleted_at', o.deleted_at::text, n.deleted_at::text)) AS text
         FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id

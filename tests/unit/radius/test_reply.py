@@ -354,6 +354,15 @@ OWN = {
         {"attributes": tlv(18, b"hello")},
         RATE + tlv(18, b"hello") + tlv(62, b"\0\0\0\2"),
     ),
+    "DNS": (
+        {"dns": DNS, "ipv4_pool": "p4"},
+        {"dns": ("2001:db8::53", "192.0.2.9")},
+        RATE
+        + tlv(88, b"p4")
+        + vendor(311, 28, b"\xc0\0\2\x09")
+        + tlv(169, bytes.fromhex("20010db8000000000000000000000053")),
+    ),
+    "DNS of the plan": ({"dns": DNS[:1]}, {"routes": ()}, RATE + vendor(311, 28, b"\xc0\0\2\x35")),
     "nothing that is said": ({"ipv4_pool": "p4", "group": "home"}, {"port_id": "vlan7"}, RATE + tlv(88, b"p4")),
 }
 

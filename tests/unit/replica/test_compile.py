@@ -65,6 +65,7 @@ ROW: dict[str, object] = {
     "routes": [],
     "address_list": None,
     "address_list_ipv6": None,
+    "dns": [],
     "attributes": None,
     "digest": -2,
 }
@@ -177,6 +178,7 @@ def test_what_may_be_missing() -> None:
         ({"upload": "5M", "download": "9M"}, "extras", LoginExtras(upload="5M", download="9M")),
         ({"ipv6_prefix": "2001:db8::/64"}, "extras", LoginExtras(ipv6_prefix="2001:db8::/64")),
         ({"routes": ["10.0.0.0/24"]}, "extras", LoginExtras(routes=("10.0.0.0/24",))),
+        ({"dns": ["192.0.2.1/32", "2001:db8::1"]}, "extras", LoginExtras(dns=("192.0.2.1", "2001:db8::1"))),
         ({"attributes": b"\x0b\x03x"}, "extras", LoginExtras(attributes=b"\x0b\x03x")),
     ],
 )
