@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from typing import Any, NamedTuple, NoReturn
 
-from aaad.cli.plans import show_attributes
+from aaad.cli.plans import show_attributes, warn_of_lists
 from aaad.cli.records import Desk, Room, Saved, Words, add, fail, show_list, tell_saved, working
 from aaad.cli.terminal import Terminal
 from aaad.erp import fields, validate
@@ -75,10 +75,6 @@ async def _contract_of(desk: Desk, row: dict[str, Value], row_id: int | None) ->
     return (await desk.store.record("contract", contract_id) or {}) if isinstance(contract_id, int) else {}
 
 
-async def _warn(desk: Desk, row: dict[str, Value], row_id: int) -> None:
-    """Nothing to warn of."""
-
-
 def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
     _ = terminal.speak
     if record["deleted_at"] is not None:
@@ -92,7 +88,7 @@ def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
-ROOM = Room(fields.LOGIN, _complete, _warn, _show_more)
+ROOM = Room(fields.LOGIN, _complete, warn_of_lists, _show_more)
 
 
 class Filter(NamedTuple):

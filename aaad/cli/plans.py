@@ -36,7 +36,14 @@ def show_attributes(terminal: Terminal, record: dict[str, Any]) -> None:
         terminal.line(f"  {attribute['name']} = {attribute['value']}")
 
 
-ROOM = Room(fields.PLAN, nothing_more, nothing_more, _show_more)
+async def warn_of_lists(desk: Desk, row: dict[str, Value], row_id: int) -> None:
+    """An IPv6 address list of a plan or login is kept, and RADIUS has no attribute for it."""
+    _ = desk.terminal.speak
+    if row.get("address_list_ipv6"):
+        desk.warnings.append(_("{name} has no effect yet.", name=fields.PLAN.field("address_list_ipv6").option))
+
+
+ROOM = Room(fields.PLAN, nothing_more, warn_of_lists, _show_more)
 
 
 def list_plans(terminal: Terminal, search: str, limit: int) -> None:

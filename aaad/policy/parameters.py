@@ -41,6 +41,7 @@ class Parameter(NamedTuple):
     default: str = ""
     minimum: int = 0
     maximum: int = 0
+    has_effect: bool = True  # False: it may be set already, and nothing reads it yet
 
     @property
     def allowed(self) -> str:
@@ -159,13 +160,23 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("blocked_delegated_ipv6_pool", _TEXT, _("Pool of delegated IPv6 prefixes in the blocked state.")),
         Parameter("blocked_group", _TEXT, _("Profile on the router in the blocked state, such as one without IPv6.")),
         Parameter("blocked_address_list", _TEXT, _("IPv4 address list of the firewall in the blocked state.")),
-        Parameter("blocked_address_list_ipv6", _TEXT, _("IPv6 address list of the firewall in the blocked state.")),
+        Parameter(
+            "blocked_address_list_ipv6",
+            _TEXT,
+            _("No effect yet, as RADIUS cannot say it: IPv6 address list of the firewall in the blocked state."),
+            has_effect=False,
+        ),
         Parameter("notice_address_list", _TEXT, _("IPv4 address list of who is told that a payment is late.")),
-        Parameter("notice_address_list_ipv6", _TEXT, _("IPv6 address list of who is told that a payment is late.")),
+        Parameter(
+            "notice_address_list_ipv6",
+            _TEXT,
+            _("No effect yet, as RADIUS cannot say it: IPv6 address list of who is told that a payment is late."),
+            has_effect=False,
+        ),
         Parameter("ipv4_pool", _TEXT, _("Pool of IPv4 addresses where neither login nor plan names one.")),
         Parameter("ipv6_pool", _TEXT, _("Pool of IPv6 prefixes of the link where neither login nor plan names one.")),
         Parameter("delegated_ipv6_pool", _TEXT, _("Pool of delegated IPv6 prefixes where login and plan name none.")),
-        Parameter("dns", ParameterKind.ADDRESSES, _("DNS servers where the plan names none.")),
+        Parameter("dns", ParameterKind.ADDRESSES, _("DNS servers where neither login nor plan names one.")),
         Parameter(
             "session_timeout_max_s",
             _NUM,
@@ -189,13 +200,28 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("password_length", _NUM, _("Characters of a generated password."), "16", 12, 64),
         Parameter("trust_unlock", _SWITCH, _("Contracts with trust_unlock P may be unblocked on a promise."), "S"),
         Parameter("trust_unlock_days", _NUM, _("Longest trust unlock, in days."), "3", 1, 30),
-        Parameter("require_notice", _SWITCH, _("Nobody is blocked automatically without a notice before."), "S"),
-        Parameter("days_after_notice", _NUM, _("Days between the notice and an automatic block."), "15", 0, 365),
+        Parameter(
+            "require_notice",
+            _SWITCH,
+            _("No effect yet: nobody is blocked automatically without a notice before."),
+            "S",
+            has_effect=False,
+        ),
+        Parameter(
+            "days_after_notice",
+            _NUM,
+            _("No effect yet: days between the notice and an automatic block."),
+            "15",
+            0,
+            365,
+            has_effect=False,
+        ),
         Parameter(
             "no_block_days",
             ParameterKind.DAYS,
-            _("Days on which nobody is blocked automatically."),
+            _("No effect yet: days on which nobody is blocked automatically."),
             "friday;saturday;sunday;holiday;holiday_eve",
+            has_effect=False,
         ),
         Parameter("single_receivables_block", _SWITCH, _("Receivables of no contract block, too."), "N"),
         Parameter(
@@ -204,7 +230,13 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter(
             "login_required_for_internet", _SWITCH, _("Internet contracts are activated with a login only."), "N"
         ),
-        Parameter("keep_plan_with_equipment", _SWITCH, _("Contracts with lent equipment are not cancelled."), "N"),
+        Parameter(
+            "keep_plan_with_equipment",
+            _SWITCH,
+            _("No effect yet: contracts with lent equipment are not cancelled."),
+            "N",
+            has_effect=False,
+        ),
         Parameter(
             "delete_nas_with_cancelled_contracts", _SWITCH, _("A NAS with cancelled contracts may be deleted."), "N"
         ),

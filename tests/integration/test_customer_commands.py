@@ -508,6 +508,26 @@ def test_parameters_are_a_closed_list_in_general_and_by_branch(aaad: Cli) -> Non
     assert aaad("login", "edit", "ana@fibra", "--name", "joão").exit_code == 0
 
 
+def test_what_has_no_effect_yet_is_kept_with_a_warning(aaad: Cli) -> None:
+    kept = aaad("parameter", "set", "no_block_days", "friday", language="pt")
+    assert (kept.exit_code, kept.complaint) == (0, "aaad: Atenção: no_block_days ainda não tem efeito.\n")
+    of_list = "--address-list-ipv6 has no effect yet."
+    for words in (("plan", "edit", "20"), ("login", "edit", "ana@fibra")):
+        assert aaad(*words, "--address-list-ipv6", "six", as_json=True).json["warnings"] == [of_list]
+        assert aaad(*words, "--address-list-ipv6", "", as_json=True).json["warnings"] == []
+    assert aaad("parameter", "set", "blocked_state", "S", as_json=True).json["warnings"] == []
+
+
+def test_a_login_has_servers_and_sessions_of_its_own(aaad: Cli) -> None:
+    words = ("--dns", "192.0.2.1,2001:db8::1", "--simultaneous-max", "2", "--plan-link", "g", "--equipment-kind", "C")
+    login = aaad("login", "edit", "ana@fibra", *words, as_json=True).json["login"]
+    assert login["dns"] == ["192.0.2.1", "2001:db8::1"]
+    assert (login["simultaneous_max"], login["plan_link"], login["equipment_kind"]) == (2, "G", "C")
+    contract = aaad("contract", "edit", "40", "--inclusion-reason", "R", as_json=True).json["contract"]
+    assert contract["inclusion_reason"] == "R"
+    assert aaad("login", "edit", "ana@fibra", "--equipment-kind", "X").exit_code == 2
+
+
 def test_operators_and_the_seeds_permissions_are_data(aaad: Cli) -> None:
     assert len(aaad("permission", "list", as_json=True).json) == 39
     assert aaad("permission", "grant", "Atendimento", "Apagar Login de Radius", as_json=True).json["changed"]

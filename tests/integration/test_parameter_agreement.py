@@ -1,12 +1,20 @@
 """Parameters: PostgreSQL and the program know the same list and the same values."""
 
 import re
+from pathlib import Path
 
 import asyncpg
 import pytest
 
-from aaad.policy.parameters import GENERAL, PARAMETERS, ParameterKind, is_valid
+import aaad
+from aaad.policy.parameters import GENERAL, PARAMETERS, BranchPolicy, ParameterKind, is_valid
+from aaad.radius.kinds import KINDS
 
+PROGRAM = [
+    path
+    for path in Path(aaad.__file__).parent.rglob("*")
+    if path.suffix in (".py", ".sql") and path.name not in ("parameters.py", "0001_erp.sql", "demo_data.sql")
+]
 BRANCH = 1
 VALUES = [
     *("", "S", "N", "P", "s", "SN", "*", ";", "P ", " S", "á"),
@@ -44,6 +52,18 @@ async def test_both_know_the_same_parameters_of_the_same_kinds(connection: async
     written = set(re.findall(r"'(\w+)'", body))
     assert {word for word in written if await kind_in_database(connection, word)} == PARAMETERS.keys()
     assert await kind_in_database(connection, "no_such_parameter") is None
+
+
+def test_a_parameter_that_nothing_reads_says_so():
+    named = re.findall(r"\w+", "".join(path.read_text() for path in PROGRAM))
+    for parameter in PARAMETERS.values():
+        # By name in a statement or in the program, beside the list of the kinds; or resolved for the decision.
+        is_read = parameter.name in BranchPolicy._fields or named.count(parameter.name) > 1
+        has_attribute = not parameter.name.endswith("_address_list_ipv6") or any(
+            kind.address_list_ipv6 for kind in KINDS.values()
+        )
+        assert parameter.has_effect is (is_read and has_attribute), parameter.name
+        assert parameter.has_effect is not parameter.description.startswith("No effect yet"), parameter.name
 
 
 async def accepts(connection: asyncpg.Connection, name: str, branch_id: int, value: str) -> bool:
