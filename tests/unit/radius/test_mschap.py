@@ -1,5 +1,7 @@
 """MS-CHAP: the vectors of the RFCs, what a request may carry, right and wrong responses, and what replies say."""
 
+from hashlib import sha1
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +72,22 @@ def test_the_vector_of_rfc_3079() -> None:
     send, receive = mschap.session_keys(right(RFC_2759))
     assert send.hex() == "8b7cdc149b993a1ba118cb153f56dccb"
     assert receive.hex() == "d5f0e9521e3ea9589645e86051c82226"
+
+
+@pytest.mark.parametrize(
+    ("size", "fixed", "initial"),
+    [
+        (16, b"", "405cb2247a7956e6e211007ae27b22d4"),
+        (8, b"\xd1\x26\x9e", "d1269ec49fa62e3e"),
+        (8, b"\xd1", "d15c00c49fa62e3e"),
+    ],
+    ids=["128 bit", "40 bit", "56 bit"],
+)
+def test_the_first_session_keys_of_rfc_3079(size: int, fixed: bytes, initial: str) -> None:
+    """Concentrator and device make them from the keys that we send (RFC 3079, 3.1): so both come to the same."""
+    send, _ = mschap.session_keys(right(RFC_2759))
+    key = sha1(send[:size] + bytes(40) + send[:size] + b"\xf2" * 40).digest()[:size]
+    assert (fixed + key[len(fixed) :]).hex() == initial
 
 
 @pytest.mark.parametrize(

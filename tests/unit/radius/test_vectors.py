@@ -79,7 +79,7 @@ PASSWORDS = {
 
 
 def test_the_files_are_there() -> None:
-    assert len(VECTORS) == 16
+    assert len(VECTORS) == 19
     assert len(SIGNED_REQUESTS) == 7
 
 
@@ -135,12 +135,26 @@ def test_a_reply_that_signs_itself_is_made_again_octet_by_octet(reply: str) -> N
     assert SecretKeys(vector.secret).signed_reply(data[0], data[1], request[AUTHENTICATOR], behind) == data
 
 
-def test_the_request_authenticator_of_accounting_fits_its_secret_only() -> None:
-    vector = VECTORS["mikrotik: acct_interim"]
+@pytest.mark.parametrize("name", ["acct_interim", "coa", "disconnect"])
+def test_the_request_authenticator_of_accounting_and_orders_fits_its_secret_only(name: str) -> None:
+    """RFC 5176, 2.3 makes that of an order as RFC 2866 makes that of accounting."""
+    vector = VECTORS[f"mikrotik: {name}"]
     data = vector.octets
     assert SecretKeys(vector.secret).accounting_authenticator_fits(data, len(data))
     assert not SecretKeys(b"another").accounting_authenticator_fits(data, len(data))
     assert not SecretKeys(vector.secret).accounting_authenticator_fits(data[:-1] + b"\x01", len(data))
+
+
+@pytest.mark.parametrize("name", ["coa", "disconnect"])
+def test_the_message_authenticator_of_orders_is_made_over_a_zero_authenticator(name: str) -> None:
+    """RFC 5176, 3.6: as the Request Authenticator is made after it."""
+    vector = VECTORS[f"mikrotik: {name}"]
+    data = vector.octets
+    at = walk(data, len(data))[MESSAGE_AUTHENTICATOR]
+    unsigned = data[:4] + bytes(16) + data[20:]
+    assert SecretKeys(vector.secret).message_authenticator_fits(unsigned, len(data), at)
+    assert not SecretKeys(vector.secret).message_authenticator_fits(data, len(data), at)
+    assert not SecretKeys(b"another").message_authenticator_fits(unsigned, len(data), at)
 
 
 @pytest.mark.parametrize(("name", "password"), PASSWORDS.items())
