@@ -1,14 +1,14 @@
 """The rulebook: what is compiled from the small tables, when it is compiled anew, what is told and left out."""
 
 import pytest
-from access_world import NOW_S, nas_row
+from access_world import NOW_S, login, nas_row
 
-from aaad.policy.codes import GrantState, SpeedPhase
+from aaad.policy.codes import AccessStatus, GrantState, Reason, SpeedPhase
 from aaad.policy.facts import PhaseFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
 from aaad.radius import rulebook
 from aaad.radius.kinds import KINDS
-from aaad.radius.rulebook import Rulebook
+from aaad.radius.rulebook import Rulebook, reason_unsaid
 from aaad.replica.record import AdministratorRow, BranchRow, ParameterRow, Tables
 
 GOOD = PlanFacts(5, "good", Speed("25M", "50M"), 0, 0, 0)
@@ -158,3 +158,18 @@ def test_administrators_of_one_nas_go_before_those_of_all() -> None:
     assert rules.administrator(b"alice", 1) is None
     assert rules.load(tables(administrators=[here]), NOW_S) == []
     assert rules.administrator(b"root", 2) is None
+
+
+@pytest.mark.parametrize(
+    ("access", "state", "reason"),
+    [
+        (AccessStatus.BLOCKED_MANUALLY, GrantState.BLOCKED, Reason.BLOCKED_MANUALLY),
+        (AccessStatus.ACTIVE, GrantState.BLOCKED, Reason.RECORD_DAMAGED),  # let in again meanwhile
+        (AccessStatus.BLOCKED_MANUALLY, GrantState.FULL, Reason.RECORD_DAMAGED),
+    ],
+)
+def test_r3_1_a_grant_that_cannot_be_said_is_never_told_as_one(
+    access: AccessStatus, state: GrantState, reason: Reason
+) -> None:
+    grant = granted(loaded(), state=state)
+    assert reason_unsaid(login(access_status=access), grant, NOW_S) is reason
