@@ -31,6 +31,12 @@ def router_problem_text(terminal: Terminal, problem: RouterProblem) -> str:
                 "Set the same secret in the router and here: aaad nas rotate-secret {nas} --secret -",
                 **facts,
             )
+        case ProblemKind.SECRET_SEEMS_WRONG if problem.unreadable_passwords:
+            return _(
+                "NAS {nas}: its secret seems wrong: {count} passwords (PAP) of {address} are not readable with it. "
+                "Set the same secret in the router and here: aaad nas rotate-secret {nas} --secret -",
+                **facts,
+            )
         case ProblemKind.SECRET_SEEMS_WRONG:
             return _(
                 "NAS {nas}: its secret seems wrong: {count} Accepts to CHAP of {address} without a Start, {resent} "

@@ -17,10 +17,11 @@ from aaad.cli.local_node import LocalNode
 from aaad.cli.router_words import router_problem_text
 from aaad.cli.terminal import Terminal
 from aaad.daemon.account import Account
+from aaad.daemon.router_problems import RouterProblem
 from aaad.daemon.testimony import PastDecision, PresentDecision, Testimony
 from aaad.errors import ConfigError, StoreError
 from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, Discard, GrantState, Reason
-from aaad.words import discard_hint, discard_text, reason_hint, reason_text
+from aaad.words import discard_hint, discard_text, printable, reason_hint, reason_text
 
 _CONTRACT_LETTERS = {int(status): letter for letter, status in CONTRACT_STATUS_LETTERS.items()}
 _ACCESS_LETTERS = {int(status): letter for letter, status in ACCESS_STATUS_LETTERS.items()}
@@ -172,7 +173,7 @@ class _Report:
         table.print()
         self._hints(past)
         self._last_reply(past)
-        self._router_problems({(node, decision.nas) for node, decision in past})
+        self._router_problems(past)
 
     def _last_reply(self, past: list[Past]) -> None:
         """Show what the customer's router was told last."""
@@ -184,23 +185,54 @@ class _Report:
             for name, value in told.reply:
                 line(f"  {name} = {value}")
 
-    def _router_problems(self, heard_at: set[tuple[str, str]] | None = None) -> None:
-        """Tell what is wrong with routers: an Accept that the NAS cannot read lets nobody in."""
-        for testimony in self._evidence.testimonies:
-            for problem in testimony.router_problems:
-                if heard_at is None or (testimony.node, problem.nas) in heard_at:
-                    text = router_problem_text(self._terminal, problem)
-                    self._terminal.line(
-                        f"  {testimony.node}: {text}", "yellow" if problem.is_trusted_at_times else "red"
-                    )
+    def _router_problems(self, past: list[Past]) -> None:
+        """Tell what is wrong with the login's routers, then with others of the same NAS entries.
+
+        An Accept that the NAS cannot read lets nobody in.
+        """
+        _ = self._terminal.speak
+        entries = {(node, decision.nas) for node, decision in past}
+        found = [
+            (testimony.node, problem, any(_is_of(problem, testimony.node, one) for one in past))
+            for testimony in self._evidence.testimonies
+            for problem in testimony.router_problems
+            if (testimony.node, problem.nas) in entries
+        ]
+        for node, problem, is_own in found:
+            if is_own:
+                self._router_problem(node, problem)
+        if not all(is_own for _node, _problem, is_own in found):
+            self._terminal.line(_("Also at this concentrator, of other routers:"))
+        for node, problem, is_own in found:
+            if not is_own:
+                self._router_problem(node, problem)
+
+    def _router_problem(self, node: str, problem: RouterProblem) -> None:
+        text = router_problem_text(self._terminal, problem)
+        self._terminal.line(f"  {node}: {text}", "yellow" if problem.is_trusted_at_times else "red")
 
     def _hints(self, past: list[Past]) -> None:
         wordings = dict.fromkeys(
-            self._wording(decision) for _, decision in past if decision.reason != Reason.GRANTED.label
+            self._advice(node, decision) for node, decision in past if decision.reason != Reason.GRANTED.label
         )
         for text, hint in wordings:
             if hint:
                 self._terminal.line(f"{text} → {hint}")
+
+    def _advice(self, node: str, decision: PastDecision) -> tuple[str, str]:
+        """Return what a decision means and what to do: no password fits where the router's secret does not."""
+        _ = self._terminal.speak
+        text, hint = self._wording(decision)
+        if decision.reason == Reason.WRONG_PASSWORD.label and not decision.is_signed:
+            problems = [
+                problem
+                for testimony in self._evidence.testimonies
+                for problem in testimony.router_problems
+                if testimony.node == node and _is_of(problem, node, Past(node, decision))
+            ]
+            if any(problem.spoils_passwords for problem in problems):
+                hint = _("The shared secret of its router seems wrong, and then no password fits: see below.")
+        return text, hint
 
     def _wording(self, decision: PastDecision) -> tuple[str, str]:
         """Return what a decision means and what to do; codes of a newer version stand for themselves."""
@@ -243,7 +275,9 @@ class _Report:
     def _untold(self) -> None:
         """Tell what arrived and never came into a journal: a request of this login may be among it."""
         _, line = self._terminal.speak, self._terminal.line
-        self._router_problems()
+        for testimony in self._evidence.testimonies:
+            for problem in testimony.router_problems:
+                self._router_problem(testimony.node, problem)
         for testimony in self._evidence.testimonies:
             since_s = testimony.discarded.since_s
             for cause, count in testimony.discarded.counts.items():
@@ -363,6 +397,14 @@ def _joined(value: object) -> str:
     if not isinstance(value, list | tuple):
         return str(value)
     return " ".join("=".join(part) if isinstance(part, list | tuple) else str(part) for part in value)
+
+
+def _is_of(problem: RouterProblem, node: str, past: Past) -> bool:
+    """Tell whether a problem is of the very router that a decision was made for, or of all at its address."""
+    decision = past.decision
+    return (node, problem.nas, problem.source_address) == (past.node, decision.nas, decision.source_address) and (
+        problem.nas_identifier in ("", printable(decision.nas_identifier))
+    )
 
 
 def _place(decision: PastDecision) -> str:

@@ -39,6 +39,7 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
     starts_unmatched: int = 0  # of sessions that no Accept of this slot waited for: another slot's may have
     doubted_accepts: int = 0  # Accepts without a Start to requests that prove no secret, since one was proven
     doubted_resent: int = 0
+    unreadable_passwords: int = 0  # in User-Passwords of unsigned requests, since a secret was proven
     bad_authenticators_at_s: float = 0.0  # Unix seconds, as all below
     unsigned_dropped_at_s: float = 0.0
     without_start_at_s: float = 0.0
@@ -54,6 +55,7 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
                 self.unsigned_dropped,
                 self.accounting_bad_authenticators,
                 self.doubted_accepts,
+                self.unreadable_passwords,
             )
         )
 
@@ -71,7 +73,7 @@ ROUTER_COUNTERS = {
     "aaad_router_accepts_without_start_total": "accepts_without_start",
     "aaad_router_starts_unmatched_total": "starts_unmatched",
 }
-_SUMMED = (*ROUTER_COUNTERS.values(), "doubted_accepts", "doubted_resent")
+_SUMMED = (*ROUTER_COUNTERS.values(), "doubted_accepts", "doubted_resent", "unreadable_passwords")
 _LATEST = (
     "last_heard_s",
     "bad_authenticators_at_s",

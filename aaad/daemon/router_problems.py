@@ -3,7 +3,7 @@
 Pure. A problem lasts while what shows it is newer than the last proof that all is well, and some seconds longer where
 good and bad come side by side; when it was put right, it is not told any more. Where CHAP without
 Message-Authenticator proves no secret, a wrong one is inferred: Accepts after which no session begins, and copies of
-requests that we had answered.
+requests that we had answered. Behind PAP it is seen at once: what was typed is not readable.
 """
 
 from collections.abc import Iterable
@@ -43,10 +43,16 @@ class RouterProblem(msgspec.Struct, frozen=True, kw_only=True):
     source_address: str
     nas_identifier: str
     is_trusted_at_times: bool  # others of its requests were answered
-    count: int  # datagrams that do not fit, or were dropped; else Accepts without a Start
+    count: int  # datagrams that do not fit, or were dropped; unreadable passwords; else Accepts without a Start
     resent: int = 0
+    unreadable_passwords: int = 0  # by PAP; 0: it was not inferred from passwords
     accounting_bad_authenticators: int = 0
     last_at_s: float
+
+    @property
+    def spoils_passwords(self) -> bool:
+        """Whether it makes right passwords look wrong: PAP is hidden with the shared secret."""
+        return self.unreadable_passwords > 0 or self.kind is ProblemKind.WRONG_SECRET
 
 
 def find_router_problems(routers: Iterable[RouterFacts], now_s: float) -> list[RouterProblem]:
@@ -76,7 +82,7 @@ def _problem(router: RouterFacts, now_s: float) -> RouterProblem | None:
         is_unsolved = at_s > proven_at_s and now_s - at_s < _FORGOTTEN_S
         return at_s > 0 and (is_unsolved or now_s - at_s < _SIDE_BY_SIDE_S)
 
-    def problem(kind: ProblemKind, count: int, at_s: float, resent: int = 0) -> RouterProblem:
+    def problem(kind: ProblemKind, count: int, at_s: float, resent: int = 0, unreadable: int = 0) -> RouterProblem:
         return RouterProblem(
             kind=kind,
             nas=router.nas,
@@ -85,6 +91,7 @@ def _problem(router: RouterFacts, now_s: float) -> RouterProblem | None:
             is_trusted_at_times=proven_at_s > 0,
             count=count,
             resent=resent,
+            unreadable_passwords=unreadable,
             accounting_bad_authenticators=router.accounting_bad_authenticators,
             last_at_s=at_s,
         )
@@ -93,11 +100,11 @@ def _problem(router: RouterFacts, now_s: float) -> RouterProblem | None:
         return problem(ProblemKind.UNSIGNED, router.unsigned_dropped, router.unsigned_dropped_at_s)
     if router.bad_authenticators and is_current(router.bad_authenticators_at_s):
         return problem(ProblemKind.WRONG_SECRET, router.bad_authenticators, router.bad_authenticators_at_s)
-    if (
-        router.doubted_accepts >= _ACCEPTS_MIN
-        and router.doubted_at_s > proven_at_s
-        and is_current(router.doubted_at_s)
-    ):
+    is_doubted = router.doubted_at_s > proven_at_s and is_current(router.doubted_at_s)
+    if router.unreadable_passwords and is_doubted:
+        count = router.unreadable_passwords
+        return problem(ProblemKind.SECRET_SEEMS_WRONG, count, router.doubted_at_s, unreadable=count)
+    if router.doubted_accepts >= _ACCEPTS_MIN and is_doubted:
         is_unread = router.doubted_resent >= router.doubted_accepts or router.accounting_bad_authenticators > 0
         if is_unread:
             return problem(

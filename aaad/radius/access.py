@@ -273,7 +273,7 @@ class AccessPath:
     ) -> bytes:
         """Make, sign and remember the reply of a decision; write down what was decided and why."""
         reason, grant, until_s = decision
-        data, positions, router = request.data, request.positions, request.router
+        data, positions, router, login_id = request.data, request.positions, request.router, login.login_id
         states = _proxy_states(request) if _PROXY_STATE in positions else b""
         code = _ACCEPT
         if grant is not None:
@@ -281,15 +281,13 @@ class AccessPath:
                 kind = router.nas.kind
                 template = self._rules.template(kind, grant)
                 kept, fingerprint, has_secret = accept_attributes(
-                    kind, template, grant, login.login_id, _FRAMED_PROTOCOL in positions, now_s
+                    kind, template, grant, login_id, _FRAMED_PROTOCOL in positions, now_s
                 )
             except (ValueError, OverflowError):
                 reason, grant = reason_unsaid(login, grant, now_s), None
             else:
-                said = (
-                    self._signer.class_attribute(login.login_id, login.contract_id, grant.plan.plan_id, fingerprint)
-                    + kept
-                )
+                said = self._signer.class_attribute(login_id, login.contract_id, grant.plan.plan_id, fingerprint)
+                said += kept
                 if proven.mschap is not None:
                     said += self._proof.success_attributes(request, proven, with_keys=True)
                 if has_secret:
@@ -299,15 +297,16 @@ class AccessPath:
         if grant is None:
             code, (said, kept) = _REJECT, self._reject_attributes(request, reason)
             router.statistics.refused += 1
-            self._learned.login_refused(login.login_id, reason, now_s)
+            self._learned.login_refused(login_id, reason, now_s)
         else:
             router.statistics.granted += 1
             at = positions.get(_ACCT_SESSION_ID)
-            if at:  # the last proof of the secret: was it by this request?
-                is_proven = router.last_heard_s >= request.arrived_s
+            is_proven = router.last_heard_s >= request.arrived_s  # the secret, by this request?
+            if at:
                 self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven)
-            learns = login.flags & template.learn_flags
-            if learns:
+            elif not is_proven:
+                router.accepted_unwatched(now_s)
+            if learns := login.flags & template.learn_flags:
                 self._learned.bindings_seen(login, learns, request, now_s)
         if states:
             said = _joined(said, states)
@@ -315,7 +314,7 @@ class AccessPath:
         request.peer.remembered[data[1]] = _new_tuple(Remembered, (request.authenticator, reply, request.arrived_s))
         self._cells[self._decided_at[reason]] += 1
         self._journal.append(
-            login.login_id,
+            login_id,
             now_s,
             explain.encode(
                 reason,

@@ -33,6 +33,22 @@ def pap_size_allowed(hidden: bytes) -> bool:
     return 0 < len(hidden) <= _HIDDEN_MAX and len(hidden) % _CHUNK == 0
 
 
+def is_readable(shown: bytes) -> bool:
+    """Tell whether a User-Password, shown with some secret, can be what somebody typed.
+
+    Sixteen octets shown with a wrong secret are as good as random: one in a hundred has no control octet by chance.
+    """
+    typed = shown.rstrip(b"\0")
+    for encoding in ("utf-8", "latin-1"):
+        try:
+            text = typed.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if not any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in text):
+            return True
+    return False
+
+
 def verify_pap(
     keys: SecretKeys, request_authenticator: bytes, hidden: bytes, password: bytes, is_md5: int
 ) -> Credential:

@@ -18,7 +18,7 @@ from aaad.radius.integrity import SecretKeys
 from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
 from aaad.radius.lookup import mac_of
 from aaad.radius.packet import value_at
-from aaad.radius.password import verify_chap, verify_pap
+from aaad.radius.password import is_readable, pap_plaintext, pap_size_allowed, verify_chap, verify_pap
 from aaad.radius.request import Proven, Request
 from aaad.radius.routers import Neighbourhood, Router
 from aaad.replica.record import AdministratorRow
@@ -122,6 +122,10 @@ class Proof:
                 if not request.peer.is_proven:
                     self._hood.admit(request.source, request.peer)
                 return Proven(credential, candidate, None)
+        if pap_size_allowed(hidden) and not any(
+            is_readable(pap_plaintext(candidate, request.authenticator, hidden)) for candidate in router.nas.keys
+        ):
+            router.doubt(now_s, unreadable=1)
         return Proven(Credential.WRONG, router.proven, None)
 
     def _challenged(self, request: Request, password: bytes, nt_hash: bytes, is_md5: int) -> Proven:

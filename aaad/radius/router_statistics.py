@@ -3,6 +3,8 @@
 Beside the counts of what is wrong stands when it was last seen, so that what was put right stops being told.
 """
 
+_OWN_STATE = {"waiting", "unwatched_accepts", "unwatched_resent", "unwatched_since_s"}
+
 
 class RouterStatistics:
     """Counts of one router since the process began, and when what is wrong with it was last seen (rule R10)."""
@@ -23,8 +25,12 @@ class RouterStatistics:
         "requests",
         "resent",
         "starts_unmatched",
+        "unreadable_passwords",
         "unsigned_dropped",
         "unsigned_dropped_at_s",
+        "unwatched_accepts",
+        "unwatched_resent",
+        "unwatched_since_s",
         "waiting",
         "without_start_at_s",
     )
@@ -48,12 +54,17 @@ class RouterStatistics:
         # Of requests that prove no secret (CHAP without signature), since one was last proven:
         self.doubted_accepts = 0  # Accepts without a Start
         self.doubted_resent = 0
+        self.unreadable_passwords = 0  # of known logins by PAP: garbage under every secret of the entry
         self.doubted_at_s = 0.0
         self.proven_at_s = 0.0
+        # Accepts to such requests that no Start can be joined to, and copies asked since, in a window: see `Router`.
+        self.unwatched_accepts = 0
+        self.unwatched_resent = 0
+        self.unwatched_since_s = 0.0
         # Accepts that wait for their Start, by Acct-Session-Id in the order of their times: Unix seconds, negative
         # where nothing proved the secret that signed the answer. See `starts`.
         self.waiting: dict[bytes, float] = {}
 
     def as_dict(self) -> dict[str, int | float]:
         """Return the counts by name."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "waiting"}
+        return {name: getattr(self, name) for name in self.__slots__ if name not in _OWN_STATE}

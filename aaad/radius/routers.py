@@ -29,6 +29,8 @@ ROUTERS_MAX = 65_536  # a NAS entry may be a prefix, so its routers need a bound
 UNPROVEN_PEERS_MAX = 4_096
 STRANGERS_MAX = 1_024
 STRANGER_TTL_S = 3_600.0
+UNWATCHED_WINDOW_S = 60.0
+_UNWATCHED_MIN = 3  # Accepts by which a window is judged
 _IDENTIFIERS = 256
 
 
@@ -146,14 +148,44 @@ class Router:
             self.locally_armed_at_s = 0.0
         self.armed = row.armed_at_s > row.reset_at_s or self.locally_armed_at_s > 0.0
 
-    def doubt(self, now_s: float, *, accepts: int = 0, resent: int = 0) -> None:
-        """Count signs that it cannot read our answers; a proof of its secret ends a row of them."""
+    def doubt(self, now_s: float, *, accepts: int = 0, resent: int = 0, unreadable: int = 0) -> None:
+        """Count signs that its secret is another one than ours; a proof of its secret ends a row of them."""
         counts = self.statistics
         if max(counts.proven_at_s, self.last_heard_s) > counts.doubted_at_s:
-            counts.doubted_accepts = counts.doubted_resent = 0
+            self._trust()
         counts.doubted_accepts += accepts
         counts.doubted_resent += resent
+        counts.unreadable_passwords += unreadable
         counts.doubted_at_s = now_s
+        if counts.unwatched_accepts:
+            counts.unwatched_resent += resent
+            # Each secret of the entry signs a copy in its turn, so only more copies than that say that none is right.
+            if counts.unwatched_accepts >= _UNWATCHED_MIN and self._is_all_asked_again:
+                counts.doubted_accepts += counts.unwatched_accepts
+                counts.unwatched_accepts = counts.unwatched_resent = 0
+
+    @property
+    def _is_all_asked_again(self) -> bool:
+        return self.statistics.unwatched_resent >= self.statistics.unwatched_accepts * len(self.nas.keys)
+
+    def accepted_unwatched(self, now_s: float) -> None:
+        """Count an Accept by CHAP without Acct-Session-Id: only copies tell whether the router reads it.
+
+        They are judged by the minute: a row of Accepts that nobody asks for again ends all doubts.
+        """
+        counts = self.statistics
+        if now_s - counts.unwatched_since_s > UNWATCHED_WINDOW_S and not (
+            counts.unwatched_accepts and self._is_all_asked_again
+        ):
+            if counts.unwatched_accepts >= _UNWATCHED_MIN and 2 * counts.unwatched_resent < counts.unwatched_accepts:
+                self._trust()
+            counts.unwatched_since_s, counts.unwatched_accepts, counts.unwatched_resent = now_s, 0, 0
+        counts.unwatched_accepts += 1
+
+    def _trust(self) -> None:
+        counts = self.statistics
+        counts.doubted_accepts = counts.doubted_resent = counts.unreadable_passwords = 0
+        counts.unwatched_accepts = counts.unwatched_resent = 0
 
 
 class Stranger:

@@ -9,8 +9,8 @@ from aaad.daemon.discards import Discards
 from aaad.daemon.router_problems import ProblemKind, RouterProblem
 from aaad.daemon.testimony import PastDecision
 from aaad.daemon.testimony import Testimony as Heard  # pytest takes classes of the other name for tests
-from aaad.policy.codes import Discard
-from aaad.words import Language, discard_hint, discard_text
+from aaad.policy.codes import Discard, Reason
+from aaad.words import Language, discard_hint, discard_text, reason_hint
 
 
 def heard_of(**changes: object) -> Heard:
@@ -67,26 +67,74 @@ def test_a_router_that_is_trusted_at_times_is_not_called_wrong(capsys: pytest.Ca
 
 @pytest.mark.parametrize("language", list(Language))
 @pytest.mark.parametrize("kind", ProblemKind)
+@pytest.mark.parametrize("unreadable", [0, 4711])
 def test_r10_every_problem_of_a_router_is_told_with_its_counts(
-    kind: ProblemKind, language: str, capsys: pytest.CaptureFixture[str]
+    kind: ProblemKind, unreadable: int, language: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell(heard_of(router_problems=[problem(kind=kind, count=4711, resent=42)]), language)
+    found = problem(kind=kind, count=4711, resent=42, unreadable_passwords=unreadable)
+    tell(heard_of(router_problems=[found]), language)
     shown = " ".join(capsys.readouterr().out.split())
     assert "NAS bras" in shown or "concentrador bras" in shown
     assert "192.0.2.1 id" in shown
     assert "4711" in shown
-    assert ("42" in shown) is (kind is ProblemKind.SECRET_SEEMS_WRONG)
+    assert ("42" in shown) is (kind is ProblemKind.SECRET_SEEMS_WRONG and not unreadable)
+
+
+def past_of(**changes: object) -> PastDecision:
+    plain: dict[str, object] = {"nas": "bras", "source_address": "192.0.2.1", "nas_identifier": "id"}
+    return PastDecision(at_s=5.0, slot="radius-0", **{**plain, **changes})  # type: ignore[arg-type]
 
 
 def test_r10_a_secret_that_seems_wrong_is_told_beside_the_accepts_that_the_nas_could_not_read(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    past = PastDecision(at_s=5.0, slot="radius-0", reason="granted", nas="bras", source_address="192.0.2.1")
     elsewhere = problem(kind=ProblemKind.SECRET_SEEMS_WRONG, nas="another")
-    tell(heard_of(past=[past], router_problems=[problem(kind=ProblemKind.SECRET_SEEMS_WRONG), elsewhere]))
+    of_address = problem(kind=ProblemKind.SECRET_SEEMS_WRONG, nas_identifier="")
+    tell(heard_of(past=[past_of(reason="granted")], router_problems=[of_address, elsewhere]))
     shown = " ".join(capsys.readouterr().out.split())
-    assert "n1: NAS bras: its secret seems wrong: 5 Accepts to CHAP of 192.0.2.1 id without a Start" in shown
+    assert "n1: NAS bras: its secret seems wrong: 5 Accepts to CHAP of 192.0.2.1 without a Start" in shown
     assert "NAS another" not in shown
+    assert "Also at" not in shown
+
+
+def test_the_problem_of_the_logins_own_router_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    others = [problem(count=2, nas_identifier="x"), problem(count=3, source_address="192.0.2.9")]
+    tell(heard_of(past=[past_of(reason="granted")], router_problems=[others[0], problem(count=1), others[1]]))
+    shown = " ".join(capsys.readouterr().out.split())
+    first, _, behind = shown.partition("Also at this concentrator, of other routers:")
+    assert "1 requests of 192.0.2.1 id" in first
+    assert "2 requests of 192.0.2.1 x" in behind
+    assert "3 requests of 192.0.2.9 id" in behind
+    assert "of 192.0.2.1 x" not in first
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize(
+    ("found", "decision", "is_spoilt"),
+    [
+        (problem(kind=ProblemKind.SECRET_SEEMS_WRONG, unreadable_passwords=3), {}, True),
+        (problem(kind=ProblemKind.WRONG_SECRET), {}, True),
+        (problem(kind=ProblemKind.SECRET_SEEMS_WRONG), {}, False),  # behind CHAP, whose passwords need no secret
+        (problem(source_address="192.0.2.9"), {}, False),
+        (problem(), {"is_signed": True}, False),
+        (problem(), {"reason": "not_this_mac"}, False),
+    ],
+)
+def test_r10_nobody_is_told_to_type_a_password_again_where_the_secret_is_wrong(
+    found: RouterProblem,
+    decision: dict[str, object],
+    is_spoilt: bool,
+    language: Language,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell(heard_of(past=[past_of(**{"reason": "wrong_password", **decision})], router_problems=[found]), language)
+    shown = " ".join(capsys.readouterr().out.split())
+    told = {
+        Language.ENGLISH: "The shared secret of its router seems wrong, and then no password fits",
+        Language.PORTUGUESE: "O segredo compartilhado do roteador parece errado, e então nenhuma senha serve",
+    }
+    assert (told[language] in shown) is is_spoilt
+    assert (reason_hint(Reason.WRONG_PASSWORD, language) in shown) is (not is_spoilt and not decision.get("reason"))
 
 
 @pytest.mark.parametrize("language", list(Language))

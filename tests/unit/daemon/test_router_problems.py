@@ -59,6 +59,9 @@ def doubted(accepts: int, resent: int, **changes: object) -> RouterFacts:
         (unsigned(NOW_S - 100, last_heard_s=NOW_S - 1), None),  # it signs again
         (doubted(3, 6), ProblemKind.SECRET_SEEMS_WRONG),
         (doubted(2, 6), None),
+        (doubted(0, 0, unreadable_passwords=1, accepts_without_start=0), ProblemKind.SECRET_SEEMS_WRONG),
+        (doubted(0, 0, unreadable_passwords=1, proven_at_s=NOW_S - 5), None),
+        (doubted(0, 0, unreadable_passwords=1, proven=True), None),  # heard since: a forger, or another router
         (doubted(3, 0), ProblemKind.NO_ACCOUNTING),
         (doubted(3, 0, accounting_bad_authenticators=2), ProblemKind.SECRET_SEEMS_WRONG),
         (doubted(3, 6, proven_at_s=NOW_S - 5, accounting_heard=1), None),

@@ -3,11 +3,14 @@
 import hashlib
 import math
 
+import msgspec
 import pytest
-from access_world import NOW_S, SOURCE, World, nas_row
+from access_world import NOW_S, SOURCE, World, login, nas_row
 from nas_double import access_request, chap, fresh_authenticator, packet, tlv
 
-from aaad.policy.codes import Discard, Reason
+from aaad.daemon.router_facts import RouterFacts
+from aaad.daemon.router_problems import ProblemKind, RouterProblem, find_router_problems
+from aaad.policy.codes import Discard, LoginFlag, Reason
 from aaad.radius.accounting_watch import AccountingWatch
 from aaad.radius.starts import WAIT_S
 
@@ -19,8 +22,10 @@ ENTRIES = {
 }
 
 
-def chap_request(identifier: int, *, nas_identifier: bytes = b"bras-02", session: bytes = b"81a00001") -> bytes:
-    """An unsigned CHAP login: nothing in it proves a secret."""
+def chap_request(
+    identifier: int, *, nas_identifier: bytes = b"bras-02", session: bytes | None = b"81a00001"
+) -> bytes:
+    """An unsigned CHAP login: nothing in it proves a secret. `session` None: without Acct-Session-Id."""
     authenticator = fresh_authenticator()
     return access_request(
         password=None,
@@ -28,7 +33,7 @@ def chap_request(identifier: int, *, nas_identifier: bytes = b"bras-02", session
         identifier=identifier,
         authenticator=authenticator,
         nas_identifier=nas_identifier,
-        attributes=chap(authenticator) + tlv(44, session),
+        attributes=chap(authenticator) + (b"" if session is None else tlv(44, session)),
     )
 
 
@@ -40,6 +45,17 @@ def accounting_start(secret: bytes, *, nas_identifier: bytes = b"bras-02", sessi
 
 def watch_of(world: World) -> AccountingWatch:
     return AccountingWatch(world.hood, world.learned, world.path.starts)
+
+
+def problems_of(world: World, now_s: float = NOW_S) -> list[RouterProblem]:
+    """What the counts of all routers and addresses amount to."""
+    rows = [
+        {"nas_id": 1, "nas": "bras", "source_address": SOURCE[0], "nas_identifier": "", "proven": proven,
+         "armed": False, "last_heard_s": found.last_heard_s, **found.statistics.as_dict()}
+        for proven, group in ((True, world.hood.routers), (False, world.hood.strangers))
+        for found in group.values()
+    ]  # fmt: skip
+    return find_router_problems([msgspec.convert(row, RouterFacts) for row in rows], now_s)
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES.keys())
@@ -101,6 +117,77 @@ def test_r10_a_wrong_secret_behind_chap_shows_in_accepts_without_start_and_resen
     counts = stranger.statistics
     assert (counts.accepts_without_start, counts.doubted_accepts, counts.doubted_resent) == (4, 4, 8)
     assert world.counted(Reason.GRANTED) == 4
+
+
+KNOWN = {b"ana": login(login_id=1), b"bia": login(login_id=2, flags=login().flags | LoginFlag.PASSWORD_IS_MD5)}
+
+
+@pytest.mark.parametrize("name", [b"ana", b"bia"])
+@pytest.mark.parametrize("row", [nas_row(secret=FIRST), nas_row(secret=FIRST, secrets=((SECOND, math.inf),))])
+def test_r10_a_wrong_secret_behind_unsigned_pap_shows_in_passwords_that_nobody_can_read(
+    row: object, name: bytes
+) -> None:
+    world = World(KNOWN, nases=[row])
+    for number in range(3):
+        asked = access_request(name, secret=b"third", signed=False, identifier=number)
+        world.check_decided(asked, Reason.WRONG_PASSWORD, subject=None, secret=FIRST)
+    (problem,) = problems_of(world)
+    assert (problem.kind, problem.count, problem.unreadable_passwords) == (ProblemKind.SECRET_SEEMS_WRONG, 3, 3)
+    world.answer(access_request(b"ana", secret=FIRST, signed=False, identifier=9), now_s=NOW_S + 1)
+    assert problems_of(world, NOW_S + 1) == [], "put right"
+    world.answer(access_request(name, secret=b"third", signed=False, identifier=10), now_s=NOW_S + 2)
+    (problem,) = problems_of(world, NOW_S + 2)
+    assert (problem.kind, problem.count) == (ProblemKind.SECRET_SEEMS_WRONG, 1), "a new row of signs"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *(
+            access_request(password=typed, signed=False)
+            for typed in (b"", b"wrong", "çã".encode(), b"\xe7\xe3", b"x" * 40)
+        ),
+        access_request(b"mallory", secret=b"third", signed=False),
+        access_request(password=None, signed=False),
+        access_request(password=None, signed=False, attributes=tlv(2, b"odd")),
+        access_request(password=b"\x01\x02"),
+    ],
+)
+def test_r10_wrong_passwords_alone_say_nothing_of_the_secret(asked: bytes) -> None:
+    world = World()
+    world.answer(asked)
+    assert problems_of(world) == []
+
+
+def ask_without_session(world: World, copies: int, *, accepts: int, now_s: float, nth: int = 0) -> None:
+    """Logins by CHAP without Acct-Session-Id, one a second, each asked again so many times."""
+    for number in range(accepts):
+        asked = chap_request(nth + number, session=None)
+        for _ in range(1 + copies):
+            assert world.answer(asked, now_s=now_s + number).__class__ is bytes
+
+
+@pytest.mark.parametrize(
+    ("secrets", "copies", "is_wrong"), [((), 2, True), ((), 0, False), ((SECOND,), 2, True), ((SECOND,), 1, False)]
+)
+def test_r10_without_acct_session_id_a_wrong_secret_shows_in_accepts_that_are_all_asked_again(
+    secrets: tuple[bytes, ...], copies: int, is_wrong: bool
+) -> None:
+    world = World(nases=[nas_row(secret=FIRST, secrets=tuple((secret, math.inf) for secret in secrets))])
+    ask_without_session(world, 0, accepts=30, now_s=NOW_S - 99)  # it fitted once
+    ask_without_session(world, copies, accepts=9, now_s=NOW_S, nth=50)
+    found = [(problem.kind, problem.count) for problem in problems_of(world, NOW_S + 9)]
+    assert found == ([(ProblemKind.SECRET_SEEMS_WRONG, 9)] if is_wrong else [])
+    ask_without_session(world, 0, accepts=70, now_s=NOW_S + 70, nth=100)
+    assert problems_of(world, NOW_S + 140) == [], "put right, although nothing ever proves it"
+
+
+def test_r10_without_acct_session_id_some_copies_are_lost_answers() -> None:
+    world = World()
+    for turn in range(20):
+        ask_without_session(world, 1, accepts=1, now_s=NOW_S + 10 * turn, nth=10 * turn)
+        ask_without_session(world, 0, accepts=9, now_s=NOW_S + 10 * turn + 1, nth=10 * turn + 1)
+    assert problems_of(world, NOW_S + 200) == []
 
 
 @pytest.mark.parametrize(
