@@ -141,7 +141,7 @@ class AccessPath:
         """
         self._logins = logins
         self._hood = neighbourhood
-        self._peers = neighbourhood.peers
+        self._peer_at = neighbourhood.peers.get
         self._journal = journal
         self._learned = learned
         self._proof = Proof(neighbourhood, learned, first_salt=first_serial)
@@ -175,7 +175,7 @@ class AccessPath:
 
     def answer(self, data: bytes, source: Source, arrived_s: float, now_s: float) -> Answer:
         """Answer one datagram, or say why there is none."""
-        peer = self._peers.get(source)
+        peer = self._peer_at(source)
         if peer is None:
             peer = self._hood.new_peer(source, now_s)
             if peer is None:

@@ -22,6 +22,10 @@ from aaad.spool.records import (
 
 ANNOUNCE_EVERY_S = 300.0  # how often a router that is heard is told again, to keep its "last seen" true
 RECORDS_MAX = 10_000
+# A binding is told once in so long, and at least once in twice as long: until the replica shows it, every Accept sees
+# it anew. Not for longer, because what an operator clears is to be filled again.
+BINDINGS_TOLD_S = 60.0
+BINDINGS_MAX = 65_536
 REFUSALS_MAX = 100_000
 TAKE_MAX = 4_000  # counts given out at a time: a blocking day must not pause the answers
 _SAMPLE_MAX = 5
@@ -58,15 +62,19 @@ class Learned:
         self.dropped = 0  # records that found no room
         self.gathered = 0  # refusals and other facts taken in since the process began
         self._records: list[Record] = []
+        self._told: set[tuple[int, str, str]] = set()  # bindings: login, kind and value
+        self._told_before: set[tuple[int, str, str]] = set()
+        self._told_since_s = 0.0
         self._logins: dict[tuple[int, Reason, int], int] = {}
         self._names: dict[tuple[tuple[int, str, bytes], Reason, int], _NameRefusals] = {}
 
-    def _add(self, record: Record) -> None:
-        if len(self._records) < RECORDS_MAX:
-            self.gathered += 1
-            self._records.append(record)
-        else:
+    def _add(self, record: Record) -> bool:
+        if len(self._records) >= RECORDS_MAX:
             self.dropped += 1
+            return False
+        self.gathered += 1
+        self._records.append(record)
+        return True
 
     def secret_proven(self, router: Router, now_s: float) -> None:
         """Tell of a router that proved its secret: at first, and every few minutes while it is heard."""
@@ -114,7 +122,20 @@ class Learned:
             if flags & bits:
                 value = _seen(kind, asked)
                 if value:
-                    self._add(BindingLearned(login.login_id, kind, value, now_s))
+                    self._binding_seen(login.login_id, kind, value, now_s)
+
+    def _binding_seen(self, login_id: int, kind: str, value: str, now_s: float) -> None:
+        told_for_s = now_s - self._told_since_s
+        if told_for_s >= BINDINGS_TOLD_S or len(self._told) >= BINDINGS_MAX:
+            self._told_since_s = now_s
+            self._told_before, self._told = self._told if told_for_s < 2 * BINDINGS_TOLD_S else set(), set()
+        binding = (login_id, kind, value)
+        if (
+            binding not in self._told
+            and binding not in self._told_before
+            and self._add(BindingLearned(login_id, kind, value, now_s))
+        ):
+            self._told.add(binding)
 
     def take(self, *, everything: bool = False) -> list[Record]:
         """Return what is to be written now.

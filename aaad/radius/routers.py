@@ -11,6 +11,7 @@ and port, a Router for as long as the process.
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple
@@ -50,6 +51,7 @@ class Nas:
         "branch_id",
         "deadline_s",
         "enabled",
+        "first_address",
         "is_prefix",
         "keys",
         "keys_end_s",
@@ -68,6 +70,7 @@ class Nas:
         self.kind = kind_of(row.kind)
         self.branch_id = row.branch_id
         self.enabled = row.enabled
+        self.first_address = str(network.network_address)
         self.is_prefix = network.prefixlen < network.max_prefixlen
         self.require_signature = row.message_authenticator == "yes"
         self.may_arm = row.message_authenticator == "auto" and not self.is_prefix
@@ -138,8 +141,13 @@ class Router:
 
     @property
     def name(self) -> tuple[int, str, bytes]:
-        """NAS entry, source address, and NAS-Identifier once its secret is proven: before, anybody may invent it."""
-        return (self.nas.nas_id, self.source_address, self.identifier if self.is_kept else b"")
+        """NAS entry, source address and NAS-Identifier once its secret is proven.
+
+        Before, anybody may invent the identifier, and behind a prefix the address too.
+        """
+        if self.is_kept:
+            return self.claimed_name
+        return (self.nas.nas_id, self.nas.first_address if self.nas.is_prefix else self.source_address, b"")
 
     def apply(self, row: RouterRow) -> None:
         """Take over what all nodes know; a reset by an operator also forgets what was armed here."""
@@ -301,10 +309,12 @@ class Neighbourhood:
         self._registry = Registry((), 0.0)
         self._pinned: dict[Source, Nas] = {}
         self._rows: dict[tuple[int, str, bytes], RouterRow] = {}
-        self.peers: dict[Source, Peer] = {}
-        self.unproven_peers: dict[Source, Peer] = {}
+        # Ordered, because a plain dictionary steps over all that was deleted before it finds its oldest key.
+        self.peers: OrderedDict[Source, Peer] = OrderedDict()
+        self.unproven_peers: OrderedDict[Source, Peer] = OrderedDict()
         self.routers: dict[tuple[int, str, bytes], Router] = {}
         self.strangers: dict[tuple[int, str], Stranger] = {}
+        self.proven_addresses: set[str] = set()  # from which a secret was proven, here or at another node
 
     def load(self, nases: Iterable[NasRow], routers: Iterable[RouterRow], now_s: float) -> list[str]:
         """Take over new tables; what was learned of routers whose entry stays is kept. Returns the problems."""
@@ -321,6 +331,7 @@ class Neighbourhood:
             row = self._rows.get(key)
             if row is not None:
                 router.apply(row)
+        self.proven_addresses = {name[1] for name in (*self._rows, *self.routers)}
         for peers in (self.peers, self.unproven_peers):
             for source, peer in list(peers.items()):
                 nas = self._nas_of(source)
@@ -348,7 +359,7 @@ class Neighbourhood:
             if nas is None:
                 return None
             if len(self.unproven_peers) >= UNPROVEN_PEERS_MAX:
-                del self.unproven_peers[next(iter(self.unproven_peers))]  # the oldest
+                self.unproven_peers.popitem(last=False)  # the oldest
             peer = self.unproven_peers[source] = Peer(nas, plain_address(source[0]))
             peer.heard_at_s = now_s
         return peer
@@ -358,7 +369,7 @@ class Neighbourhood:
         peer.is_proven = True
         self.unproven_peers.pop(source, None)
         if len(self.peers) >= self._peers_max:
-            del self.peers[next(iter(self.peers))]
+            self.peers.popitem(last=False)
         self.peers[source] = peer
 
     def router(self, peer: Peer, identifier: bytes) -> Router:
@@ -410,6 +421,7 @@ class Neighbourhood:
             router.statistics = RouterStatistics()
             router.statistics.requests = requests
             self.routers[router.name] = router
+            self.proven_addresses.add(router.source_address)
 
     def expire_secrets(self, now_s: float) -> None:
         """Let secrets end by the clock: what a router proved with one of them is not believed any more."""

@@ -12,7 +12,7 @@ from aaad.radius.integrity import SecretKeys
 from aaad.radius.learned import Learned
 from aaad.radius.routers import Neighbourhood, Router
 from aaad.radius.starts import WAIT_S, StartWatch
-from aaad.replica.record import NasRow
+from aaad.replica.record import NasRow, RouterRow
 from aaad.spool.records import RouterSeen
 
 NOW_S = 1_000_000.0
@@ -161,6 +161,38 @@ def test_the_wait_of_an_address_goes_on_when_one_router_behind_it_proves_its_sec
     assert world.asking(b"bras-3").statistics.starts_unmatched == 0
 
 
+def test_r10_copies_of_a_start_count_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.hear(accounting(session=b"0", status=INTERIM))
+    counts = world.asking().statistics
+    for turn in range(3):
+        at_s = NOW_S + 20 * turn
+        world.watch.tick(at_s)
+        world.starts.accepted(world.asking(), b"%d" % turn, at_s, is_proven=True)
+        for copy in range(3):
+            world.hear(accounting(session=b"%d" % turn), now_s=at_s + copy)
+            world.hear(accounting(session=b"of another process %d" % turn), now_s=at_s + copy)
+    assert counts.starts_unmatched == 3
+    for second in range(2 * int(starts.BEGUN_S) + 1):
+        world.watch.tick(NOW_S + 60 + second)
+    world.hear(accounting(session=b"2"), now_s=NOW_S + 121)
+    assert counts.starts_unmatched == 4, "not remembered for ever"
+    monkeypatch.setattr(starts, "BEGUN_MAX", 2)
+    for session in (b"a", b"b", b"c", b"d", b"e", b"e", b"c", b"a"):
+        world.hear(accounting(session=session))
+    assert counts.starts_unmatched == 4 + 6, "the oldest of many is forgotten, the latest are known"
+
+
+def test_r10_a_session_accepted_again_waits_anew_and_holds_up_no_other() -> None:
+    world = World()
+    router = world.asking()
+    world.starts.accepted(router, b"again", NOW_S, is_proven=True)
+    world.starts.accepted(router, b"once", NOW_S + 1, is_proven=True)
+    world.starts.accepted(router, b"again", NOW_S + 20, is_proven=True)
+    world.watch.tick(NOW_S + 1 + WAIT_S)
+    assert (router.statistics.accepts_without_start, list(router.statistics.waiting)) == (1, [b"again"])
+
+
 def test_starts_of_sessions_that_another_process_let_in_are_counted_apart() -> None:
     world = World()
     world.hear(accounting())
@@ -185,8 +217,39 @@ def test_the_wait_is_bounded_for_a_router_and_for_all(monkeypatch: pytest.Monkey
 def test_accounting_is_looked_at_so_much_a_second_and_then_nobody_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounting_watch, "LOOKED_AT_PER_S", 2)
     world = World()
+    world.hear(accounting())
+    world.watch.tick(NOW_S)
     world.starts.accepted(world.asking(), b"1", NOW_S, is_proven=True)
     assert [world.hear(accounting()) for _ in range(3)] == [Discard.CODE_NOT_SERVED] * 2 + [Discard.OVERLOAD]
     world.watch.tick(NOW_S + 99)
     assert world.asking().statistics.accepts_without_start == 0
+    assert world.hear(accounting()) is Discard.CODE_NOT_SERVED
+
+
+def test_strangers_take_nothing_of_what_is_looked_at_of_those_who_proved_a_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accounting_watch, "LOOKED_AT_PER_S", 2)
+    monkeypatch.setattr(accounting_watch, "STRANGERS_LOOKED_AT_PER_S", 3)
+    world = World(row("192.0.2.0/24"))
+    world.hear(accounting())
+    world.watch.tick(NOW_S)
+    world.starts.accepted(world.asking(), b"1", NOW_S, is_proven=True)
+    world.starts.accepted(world.asking(address="192.0.2.77"), b"2", NOW_S, is_proven=False)
+    for _ in range(9):
+        assert world.hear(accounting(), address="198.51.100.9") is Discard.UNKNOWN_NAS
+    looked_at = [world.hear(b"no packet", address=f"192.0.2.{last}") for last in range(100, 105)]
+    assert looked_at == [Discard.MALFORMED] * 3 + [Discard.OVERLOAD] * 2
+    assert world.hear(accounting(session=b"0")) is Discard.CODE_NOT_SERVED
+    world.watch.tick(NOW_S + 99)
+    assert world.asking().statistics.accepts_without_start == 1, "nothing of a proven router went by unread"
+    stranger = world.hood.strangers[1, "192.0.2.77"]
+    assert stranger.statistics.accepts_without_start == 0, "its Start may have been among what was not read"
+
+
+def test_an_address_that_proved_a_secret_to_another_node_is_no_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting_watch, "STRANGERS_LOOKED_AT_PER_S", 0)
+    world = World()
+    assert world.hear(accounting()) is Discard.OVERLOAD
+    world.hood.load([row()], [RouterRow(1, ADDRESS, b"bras-1", 0.0, 0.0)], NOW_S)
     assert world.hear(accounting()) is Discard.CODE_NOT_SERVED

@@ -17,6 +17,8 @@ MINUTE = 29_000_000
 NOW_S = MINUTE * 60.0
 NAS = Nas(NasRow(12, "bras", "192.0.2.0/24", b"testing123", b"", 0.0, "mikrotik", True, "auto", 900, 1), 0.0)
 
+HOST = Nas(NasRow(13, "one", "198.51.100.1/32", b"testing123", b"", 0.0, "mikrotik", True, "auto", 900, 1), 0.0)
+
 
 def router(identifier: bytes = b"bras-01", *, is_kept: bool = True) -> Router:
     """A router behind the entry, by default one that proved its secret."""
@@ -64,12 +66,17 @@ def test_counts_of_the_running_minute_are_given_out_too_so_that_a_kill_costs_lit
         assert gathered.take() == [LoginRefused(7, "wrong_password", MINUTE, 1)]
 
 
-def test_r3_6_routers_that_proved_nothing_are_counted_by_their_address() -> None:
+def test_r3_6_routers_that_proved_nothing_are_counted_by_the_address_of_their_entry() -> None:
     gathered = Learned()
     for number in range(50):
-        stranger = router(b"made up %d" % number, is_kept=False)
+        stranger = Router(NAS, f"192.0.2.{number}", b"made up %d" % number)
         gathered.name_refused(stranger, Reason.UNKNOWN_LOGIN, b"mallory", NOW_S)
-    assert gathered.take() == [NameRefused(12, "192.0.2.1", b"", "unknown_login", MINUTE, 50, ("ma***(7)",))]
+        elsewhere = Router(HOST, "198.51.100.1", b"made up %d" % number)
+        gathered.name_refused(elsewhere, Reason.UNKNOWN_LOGIN, b"mallory", NOW_S)
+    assert gathered.take() == [
+        NameRefused(12, "192.0.2.0", b"", "unknown_login", MINUTE, 50, ("ma***(7)",)),
+        NameRefused(13, "198.51.100.1", b"", "unknown_login", MINUTE, 50, ("ma***(7)",)),
+    ]
 
 
 def test_r3_6_unknown_names_are_counted_per_router_with_a_small_masked_sample() -> None:
@@ -118,6 +125,26 @@ def test_each_binding_is_learned_by_its_own_flag_or_as_the_branch_says(kind: str
 def test_nothing_is_learned_from_what_a_request_does_not_say() -> None:
     assert learned_of(LEARNS, asked=Asks(0, 0, "", "")) == {}
     assert learned_of(LEARNS) == LEARNABLE
+
+
+def test_a_binding_is_told_once_until_the_replica_can_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered, facts = Learned(), LoginFacts(7, 2, 3, 4, 5, LEARNS, 2, 1, 0)
+
+    def told(offset_s: float, asked: Asks | None = None, login_id: int = 7) -> int:
+        gathered.bindings_seen(facts._replace(login_id=login_id), LEARNS, asked or Asks(), NOW_S + offset_s)
+        return len(gathered.take())
+
+    assert [told(offset_s) for offset_s in (0, 1, 59, 60, 119)] == [4, 0, 0, 0, 0]
+    assert told(61, Asks(mac=2)) == 1, "another device, after an operator cleared the first"
+    assert told(61, login_id=8) == 4
+    assert told(120) == 4, "told again: the record may have found the login held"
+    assert told(10_000) == 4, "what was told long ago is forgotten"
+    monkeypatch.setattr(learned, "BINDINGS_MAX", 4)
+    assert [told(10_000, login_id=login_id) for login_id in (1, 2, 3, 3, 1)] == [4, 4, 4, 0, 4]
+    monkeypatch.setattr(learned, "RECORDS_MAX", 0)
+    assert told(10_001, login_id=4) == 0
+    monkeypatch.setattr(learned, "RECORDS_MAX", 9)
+    assert told(10_001, login_id=4) == 4, "what found no room is told later"
 
 
 def test_records_are_bounded_and_what_finds_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
