@@ -42,6 +42,7 @@ from aaad.radius.reply import (
 from aaad.radius.request import Answer, Pending, Proven, Request
 from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
 from aaad.radius.rulebook import Rulebook, reason_unsaid
+from aaad.radius.shares import Shares
 from aaad.radius.starts import StartWatch
 from aaad.replica.record import (
     HEAD_SIZE,
@@ -159,7 +160,7 @@ class AccessPath:
         self.resent = 0  # copies answered as before, until the service counts them
         self.status_answered = 0
         self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
-        self._asked_in_backlog: dict[str, int] = {}
+        self._shares = Shares(_BACKLOG_ANSWERS_PER_S)
 
     def load(self, tables: Tables, now_s: float) -> list[str]:
         """Take over new tables. Returns what could not be taken over, in words."""
@@ -294,6 +295,7 @@ class AccessPath:
                     kept = without_secrets(kept)
                 if len(said) + len(states) > _ATTRIBUTES_MAX:
                     reason, grant = Reason.REPLY_TOO_LONG, None
+        is_proven = router.last_heard_s >= request.arrived_s  # the secret, by this request?
         if grant is None:
             code, (said, kept) = _REJECT, self._reject_attributes(request, reason)
             router.statistics.refused += 1
@@ -301,17 +303,16 @@ class AccessPath:
         else:
             router.statistics.granted += 1
             at = positions.get(_ACCT_SESSION_ID)
-            is_proven = router.last_heard_s >= request.arrived_s  # the secret, by this request?
             if at:
                 self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven)
             elif not is_proven:
                 router.accepted_unwatched(now_s)
             if learns := login.flags & template.learn_flags:
                 self._learned.bindings_seen(login, learns, request, now_s)
-        if states:
-            said = _joined(said, states)
+        said = _joined(said, states) if states else said
         reply = proven.keys.signed_reply(code, data[1], request.authenticator, said)
-        request.peer.remembered[data[1]] = _new_tuple(Remembered, (request.authenticator, reply, request.arrived_s))
+        remembered = (request.authenticator, reply, request.arrived_s, is_proven)
+        request.peer.remembered[data[1]] = _new_tuple(Remembered, remembered)
         self._cells[self._decided_at[reason]] += 1
         self._journal.append(
             login_id,
@@ -394,13 +395,14 @@ class AccessPath:
     # --- copies -------------------------------------------------------------------------------------------------
 
     def _remember(self, request: Request, reply: bytes | None) -> None:
-        data = request.data
-        request.peer.remembered[data[1]] = Remembered(request.authenticator, reply, request.arrived_s)
+        arrived_s = request.arrived_s
+        is_proven = request.router.last_heard_s >= arrived_s
+        request.peer.remembered[request.data[1]] = Remembered(request.authenticator, reply, arrived_s, is_proven)
 
     def _backlogged(self, data: bytes, peer: Peer, first_arrival_s: float, now_s: float) -> Discard | None:
         """Drop what its NAS no longer waits for, and in a backlog what is over one source's share (rule R3.3).
 
-        Copies of a late request are as late; a source alone may have everything.
+        Copies of a late request are as late. Addresses that proved no secret may be invented: all are one source.
         """
         if now_s - first_arrival_s > peer.nas.deadline_s:
             peer.remembered[data[1]] = Remembered(data[AUTHENTICATOR], None, first_arrival_s)
@@ -408,24 +410,23 @@ class AccessPath:
             if peer.router is not None:
                 peer.router.statistics.late += 1
             return Discard.LATE
-        asked = self._asked_in_backlog.get(peer.source_address, 0) + 1
-        self._asked_in_backlog[peer.source_address] = asked
-        sources = len(self._asked_in_backlog)
-        return Discard.OVERLOAD if sources > 1 and asked > _BACKLOG_ANSWERS_PER_S // sources else None
+        is_known = peer.source_address in self._hood.proven_addresses
+        return None if self._shares.has_room_for(peer.source_address if is_known else "") else Discard.OVERLOAD
 
     def _again(self, data: bytes, peer: Peer, router: Router, copy: Remembered, *, signed: bool) -> Answer:
         """Answer a copy as before (RFC 5080, 2.2.2).
 
         Where nothing proved a secret, the NAS may have thrown the first reply away because another one signed it:
-        the copy is answered with the next candidate (rule R2.2).
+        the copy is answered with the next candidate (rule R2.2). A fitting PAP password proved it, too.
         """
         if copy.reply is None:
             return Discard.DUPLICATE_IN_WORK
         router.statistics.resent += 1
         self.resent += 1
-        if not signed:
-            router.doubt(copy.first_arrival_s, resent=1)
-        if signed or len(router.nas.keys) == 1:
+        if signed or copy.is_proven:
+            return copy.reply
+        router.doubt(copy.first_arrival_s, resent=1)
+        if len(router.nas.keys) == 1:
             return copy.reply
         reply = signed_by_next(copy.reply, copy.authenticator, router.nas.keys)
         peer.remembered[data[1]] = copy._replace(reply=reply)
@@ -517,7 +518,7 @@ class AccessPath:
         """Once a second: forget what no NAS asks for any more, and begin the second's allowances anew."""
         self._hood.forget_idle(now_s, REPLY_TTL_S)
         self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
-        self._asked_in_backlog.clear()
+        self._shares.begin_second()
         self._rules.keep_time(now_s)
 
 

@@ -41,6 +41,7 @@ class Remembered(NamedTuple):
     authenticator: bytes
     reply: bytes | None  # None: in work, or dropped as late; empty: given up, a copy is decided anew
     first_arrival_s: float  # of the first copy: the deadline counts from here (rule R3.3)
+    is_proven: bool = False  # it proved the secret that signed the reply: by a signature, a fitting password
 
 
 class Nas:

@@ -110,6 +110,19 @@ def test_r2_2_a_copy_that_proves_nothing_is_answered_with_the_other_secret() -> 
     assert checked(second, request, OLD).attributes == checked(first, request).attributes
 
 
+@pytest.mark.parametrize("session", [b"", b"\x2c\x0a81a00001"])
+@pytest.mark.parametrize(("secret", "is_refused"), [(SECRET, False), (OLD, False), (OLD, True)])
+def test_r2_2_a_copy_whose_password_proved_the_secret_gets_the_same_octets(
+    secret: bytes, session: bytes, is_refused: bool
+) -> None:
+    world = World({b"alice": login(flags=0) if is_refused else login()}, nases=TWO_SECRETS)
+    request = access_request(secret=secret, signed=False, attributes=session)
+    first = world.answer(request)
+    assert is_signed_with(first, request, secret)
+    assert [ask_again(world, request, now_s=NOW_S + delay_s) for delay_s in (0.3, 0.6, 0.9)] == [first] * 3
+    assert world.router.statistics.doubted_resent == 0
+
+
 def test_r2_2_a_signed_copy_gets_the_secret_that_it_proves() -> None:
     world = World(nases=TWO_SECRETS)
     request = access_request(secret=OLD)
@@ -180,19 +193,30 @@ def test_a_clock_that_was_set_back_makes_nothing_late() -> None:
     World().check_decided(access_request(), Reason.GRANTED, arrived_s=NOW_S + 3600)
 
 
-def test_in_a_backlog_each_source_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "_BACKLOG_ANSWERS_PER_S", 4)
+def test_in_a_backlog_each_source_has_its_share_and_all_strangers_together_have_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "_BACKLOG_ANSWERS_PER_S", 10)
     world = World(nases=[nas_row(address="192.0.2.0/24")])
     piled_up = {"arrived_s": NOW_S - 0.5}
-    for _ in range(9):
-        world.check_decided(access_request(), Reason.GRANTED, **piled_up)
-    world.check_decided(access_request(), Reason.GRANTED, source=("192.0.2.2", 1), **piled_up)
-    world.check_silent(access_request(), Discard.OVERLOAD, **piled_up)
-    world.check_decided(access_request(), Reason.GRANTED, source=("192.0.2.2", 1), **piled_up)
-    world.check_silent(access_request(), Discard.OVERLOAD, source=("192.0.2.2", 1), **piled_up)
+    forged = access_request(b"mallory", signed=False, secret=b"other")
+
+    def decided(times: int, source: tuple = SOURCE) -> None:
+        for _ in range(times):
+            world.check_decided(access_request(), Reason.GRANTED, source=source, **piled_up)
+
+    world.check_decided(access_request(), Reason.GRANTED)
+    decided(1)
+    dropped = [
+        world.answer(forged, source=(f"192.0.2.{n}", 1), **piled_up) is Discard.OVERLOAD for n in range(50, 90)
+    ]
+    assert dropped == [False] * 9 + [True] * 31
+    decided(4)
+    world.check_silent(forged, Discard.OVERLOAD, source=("192.0.2.90", 1), **piled_up)
+    assert [world.answer(access_request(), **piled_up) for _ in range(9)][-1] is Discard.OVERLOAD
     world.check_decided(access_request(), Reason.GRANTED)
     world.path.tick(NOW_S + 1)
-    world.check_decided(access_request(), Reason.GRANTED, **piled_up)
+    decided(12)
 
 
 # --- waiting --------------------------------------------------------------------------------------------------------
