@@ -6,7 +6,7 @@ old one's place at once and the old one is believed for a time, so that nobody i
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -18,7 +18,7 @@ from aaad.cli.terminal import Terminal
 from aaad.daemon.router_problems import RouterProblem, find_router_problems
 from aaad.erp.network.tables import NAS, NAS_SECRET
 from aaad.erp.values import Value
-from aaad.errors import AaadError
+from aaad.errors import AaadError, StoreError
 
 SECRET_LENGTH = 24  # 140 bits
 _HOUR_S = 3600.0
@@ -27,13 +27,8 @@ _HOUR_S = 3600.0
 def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
     """Show further secrets by their notes, the routers that were seen, and what is wrong with them."""
     _, line = terminal.speak, terminal.line
-    until = _shown_instant(terminal, record["secret_previous_until"])
-    if until:
-        line("  " + _("the previous secret is believed until {at}", at=until))
-    for secret in record["secrets"]:
-        until = _shown_instant(terminal, secret["valid_until"])
-        text = _("further secret {id}: {note}", id=secret["id"], note=secret["note"] or "-")
-        line("  " + text + (_(", believed until {until}", until=until) if until else ""))
+    for text in _previous_secrets(terminal, record):
+        line("  " + text)
     if record["routers"]:
         table = terminal.table(_("router"), _("identifier"), _("last heard"), "Message-Authenticator")
         for router in record["routers"]:
@@ -46,6 +41,25 @@ def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
         return  # there is no node on this machine
     for problem in problems:
         line(f"! {router_problem_text(terminal, problem)}", "bold yellow")
+
+
+def _previous_secrets(terminal: Terminal, record: dict[str, Any]) -> list[str]:
+    """Tell each secret that is believed besides the entry's own, and until when."""
+    _ = terminal.speak
+    told = []
+    if record["is_previous_valid"]:
+        until = _shown_instant(terminal, record["secret_previous_until"])
+        told.append(_("the previous secret is believed until {at}", at=until))
+    for secret in record["secrets"]:
+        which = _("further secret {id}: {note}", id=secret["id"], note=secret["note"] or "-")
+        until = _shown_instant(terminal, secret["valid_until"])
+        if not until:
+            told.append(_("{which}, believed without an end", which=which))
+        elif secret["is_valid"]:
+            told.append(_("{which}, believed until {until}", which=which, until=until))
+        else:
+            told.append(_("{which}, not believed any more since {until}", which=which, until=until))
+    return told
 
 
 def _shown_instant(terminal: Terminal, at: str | datetime | None) -> str:
@@ -100,7 +114,7 @@ async def _rotate(terminal: Terminal, word: str, secret: str | None, hours: floa
     async with working(terminal) as desk:
         nas_id = await desk.resolve("nas", word)
         made = await _read_secret(desk, secret)
-        changed = await desk.store.row("rotate_secret", nas_id, made, hours * _HOUR_S)
+        changed = await _write_rotation(desk, nas_id, word, made, hours)
         if changed is None:
             fail(terminal, _("That is its secret already."))
         record = await desk.store.record("nas", nas_id) or {}
@@ -110,7 +124,32 @@ async def _rotate(terminal: Terminal, word: str, secret: str | None, hours: floa
             if until
             else _("the old secret is not believed any more: set the new one in the router now")
         )
-        return Saved(record, [told], {"secret": made} if secret is None else {})
+        others = _previous_secrets(terminal, {**record, "is_previous_valid": False})
+        return Saved(record, [told, *others], {"secret": made} if secret is None else {})
+
+
+async def _write_rotation(desk: Desk, nas_id: int, word: str, made: str, hours: float) -> dict[str, Any] | None:
+    """Write the new secret; where the ones still believed leave no room for the old one, end and say what to do."""
+    _ = desk.terminal.speak
+    note = _("previous secret of an earlier rotation")
+    before = await desk.store.record("nas", nas_id) or {}
+    try:
+        return await desk.store.row("rotate_secret", nas_id, made, hours * _HOUR_S, note)
+    except StoreError as error:
+        if error.constraint == "nas_secret_at_most_four":
+            _refuse_for_room(desk.terminal, word, before)
+        raise
+
+
+def _refuse_for_room(terminal: Terminal, word: str, record: dict[str, Any]) -> NoReturn:
+    _ = terminal.speak
+    text = _(
+        "{nas} has 4 secrets that are believed, and its old one has no room: wait for the end of one, or take away "
+        "one that no router uses any more (`aaad nas secret delete {nas} NUMBER`, "
+        "`aaad nas rotate-secret {nas} --end`). Nothing was changed.",
+        nas=word,
+    )
+    fail(terminal, "\n".join([text, *_previous_secrets(terminal, record)]))
 
 
 async def _read_secret(desk: Desk, secret: str | None) -> str:
@@ -131,7 +170,8 @@ async def _end_previous(terminal: Terminal, word: str) -> Saved:
         nas_id = await desk.resolve("nas", word)
         if not await desk.store.act("end_previous_secret", nas_id):
             fail(terminal, _("It has no previous secret."))
-        return Saved(await desk.store.record("nas", nas_id) or {}, [], {})
+        record = await desk.store.record("nas", nas_id) or {}
+        return Saved(record, _previous_secrets(terminal, record), {})
 
 
 def add_secret(terminal: Terminal, word: str, secret: str | None, note: str, hours: float) -> None:

@@ -58,6 +58,22 @@ def test_r2_2_the_previous_secret_ends_by_the_clock(node: Node) -> None:
         eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
 
 
+def test_r2_2_after_a_second_rotation_the_router_with_the_first_secret_is_still_answered(node: Node) -> None:
+    node.sql("UPDATE net.nas SET secret_previous = NULL, secret_previous_until = NULL")
+    try:
+        secrets = [OLD]
+        for _ in range(2):  # the value that is shown once was lost
+            rotated = node.aaad("nas", "rotate-secret", "demo", "--json")
+            assert rotated.returncode == 0, rotated.stderr
+            secrets.append(json.loads(rotated.stdout)["secret"].encode())
+        eventually(lambda: is_answered(node, secret=secrets[-1]), within_s=1, what="the newest secret counts")
+        assert [is_answered(node, secret=secret) for secret in secrets] == [True, True, True]
+    finally:
+        node.sql(ROTATE, OLD.decode(), 60.0)  # without an end the brake would count a loss
+        node.sql("DELETE FROM net.nas_secret")
+        eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
+
+
 def test_r2_1_two_routers_behind_one_address_with_different_secrets(node: Node) -> None:
     assert not is_answered(node, secret=FURTHER)
     node.sql("INSERT INTO net.nas_secret (nas_id, secret) SELECT id, $1 FROM net.nas", FURTHER.decode())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,52 @@ def test_a_secret_is_rotated_with_the_old_one_believed_for_a_time(shell: Shell) 
     told = shell.run("nas", "rotate-secret", "bras-1", "--hours", "0").output
     assert f"The new secret, shown only now: {shell.sql(row)[0]['secret']}" in told
     assert shell.sql(row)[0]["secret_previous"] is None
+
+
+def test_a_secret_that_is_believed_stays_so_through_further_rotations_while_there_is_room(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1", "--secret", "-", typed="first\n")
+    rotate = ("nas", "rotate-secret", "bras-1")
+    shell.json(*rotate, "--hours", "1")
+    second = shell.json(*rotate, "--hours", "2")
+    assert len(second["warnings"]) == 2
+    assert re.search(
+        r"further secret \d+: previous secret of an earlier rotation, believed until 20", second["warnings"][1]
+    )
+    kept = "SELECT secret, extract(epoch FROM valid_until - now())::float8 AS left_s FROM net.nas_secret ORDER BY id"
+    (row,) = shell.sql(kept)
+    assert (row["secret"], 3500 < row["left_s"] <= 3600) == ("first", True)
+    told = " ".join(shell.run(*rotate, language="pt").stderr.split())
+    assert told.count("vale até") == 2, told
+    before = shell.sql("SELECT secret, secret_previous FROM net.nas")
+    refused = shell.run(*rotate)
+    assert refused.exit_code == 1
+    assert "aaad nas secret delete bras-1" in refused.stderr
+    assert refused.stderr.count("believed until") == 3
+    assert shell.sql("SELECT secret, secret_previous FROM net.nas") == before
+    assert len(shell.sql(kept)) == 2
+    shell.sql("UPDATE net.nas_secret SET valid_until = now() - interval '1 s' WHERE secret = 'first'")
+    assert "not believed any more since" in shell.run("nas", "show", "bras-1").output
+    shell.json(*rotate)  # its time is over: there is room
+    back = shell.run(*rotate, "--secret", "-", "--hours", "0", typed="first\n")
+    assert back.exit_code == 0, back.stderr
+    ended = shell.sql("SELECT secret, secret_previous FROM net.nas")[0]
+    assert (ended["secret"], ended["secret_previous"]) == ("first", None)
+    assert back.stderr.count("believed until") == 2, "what is believed all the same is told"
+
+
+def test_rotating_back_to_the_previous_secret_keeps_nothing_twice(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1", "--secret", "-", typed="first\n")
+    shell.json("nas", "rotate-secret", "bras-1")
+    shell.json("nas", "rotate-secret", "bras-1", "--secret", "-", typed="first\n")
+    assert shell.sql("SELECT FROM net.nas_secret") == []
+    assert shell.sql("SELECT secret FROM net.nas")[0]["secret"] == "first"
+    shell.json("nas", "secret", "add", "bras-1", "--secret", "-", typed="third\n")
+    shell.json("nas", "rotate-secret", "bras-1", "--end")
+    shell.json("nas", "rotate-secret", "bras-1", "--secret", "-", typed="third\n")
+    shell.json("nas", "rotate-secret", "bras-1")
+    shell.json("nas", "rotate-secret", "bras-1")
+    found = shell.sql("SELECT secret, valid_until FROM net.nas_secret ORDER BY id")
+    assert [(row["secret"], row["valid_until"] is None) for row in found] == [("third", True), ("first", False)]
 
 
 def test_further_secrets_for_routers_behind_one_address_four_at_most(shell: Shell) -> None:

@@ -19,6 +19,7 @@ LIMIT $2::integer;
 -- name: show_nas
 SELECT to_jsonb(nas) - 'secret' - 'secret_previous' || jsonb_build_object(
     'branch', branch.name,
+    'is_previous_valid', coalesce(nas.secret_previous_until > now(), false),
     'secrets', (
         SELECT coalesce(jsonb_agg(jsonb_build_object(
             'id', further.id, 'note', further.note, 'valid_until', further.valid_until,
@@ -58,12 +59,22 @@ LIMIT 20;
 DELETE FROM net.nas WHERE id = $1 RETURNING id;
 
 -- name: rotate_secret
--- The secret that was in force is believed for so many seconds more; 0: from now on it is not.
+-- The secret that was in force is believed for so many seconds more; 0: from now on it is not. One that is still
+-- believed since the rotation before becomes a further secret until its own end: some router may not know more.
+WITH entry AS (
+    SELECT id, secret_previous, secret_previous_until FROM net.nas WHERE id = $1 AND secret <> $2::text FOR NO KEY UPDATE
+), kept AS (
+    INSERT INTO net.nas_secret (nas_id, secret, note, valid_until)
+    SELECT id, secret_previous, $4::text, secret_previous_until FROM entry
+    WHERE $3::float8 > 0 AND secret_previous_until > now() AND secret_previous <> $2
+    ON CONFLICT (nas_id, secret) DO UPDATE SET
+        valid_until = CASE WHEN nas_secret.valid_until IS NOT NULL THEN greatest(nas_secret.valid_until, excluded.valid_until) END
+)
 UPDATE net.nas SET
-    secret = $2::text,
-    secret_previous = CASE WHEN $3::float8 > 0 THEN secret END,
-    secret_previous_until = CASE WHEN $3::float8 > 0 THEN now() + make_interval(secs => $3) END
-WHERE id = $1 AND secret <> $2
+    secret = $2,
+    secret_previous = CASE WHEN $3 > 0 THEN secret END,
+    secret_previous_until = CASE WHEN $3 > 0 THEN now() + make_interval(secs => $3) END
+WHERE id = (SELECT id FROM entry)
 RETURNING secret_previous_until;
 
 -- name: end_previous_secret
