@@ -19,6 +19,15 @@ class ConfigError(AaadError):
         self.allowed = allowed
 
 
+class MistypedError(AaadError):
+    """What a person typed cannot be. Carries the English text and the values of its fields, to be translated."""
+
+    def __init__(self, english: str, **values: object) -> None:
+        super().__init__(english.format(**values))
+        self.english = english
+        self.values = values
+
+
 class ProtocolError(AaadError):
     """A peer sent what it must not."""
 

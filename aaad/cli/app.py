@@ -193,7 +193,7 @@ def _add_questions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         from aaad.cli import simulate_login as room
 
         def act() -> None:
-            asked = room.asked_of(terminal, nas, kind, mac, port, circuit, is_ppp=not is_hotspot)
+            asked = room.asked_of(nas, kind, mac, port, circuit, is_ppp=not is_hotspot)
             room.simulate_login(terminal, login, asked)
 
         _end(terminal, act)

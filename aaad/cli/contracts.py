@@ -86,8 +86,9 @@ def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
         return
     table = terminal.table(_("login"), _("name"), _("authentication"), _("active"), _("IPv4"), _("MAC"), _("deleted"))
     for login in record["logins"]:
-        columns = ("id", "name", "authentication", "active", "ipv4", "mac", "deleted_at")
-        table.add(*(shown_value(terminal, login[column]) for column in columns))
+        columns = ("id", "name", "authentication", "active", "ipv4", "mac")
+        deleted = terminal.instant(login["deleted_at"]) or "-"
+        table.add(*(shown_value(terminal, login[column]) for column in columns), deleted)
     table.print()
 
 
@@ -233,7 +234,7 @@ def unlock_on_trust(terminal: Terminal, word: str, days: int | None) -> None:
         text = _(
             "Contract {contract} unblocked on trust until {until}.",
             contract=contract_id,
-            until=answer["unlocked_until"],
+            until=terminal.instant(answer["unlocked_until"]),
         )
     else:
         text = _(_TRUST_REFUSALS[answer["reason"]], due_on=answer["due_on"])

@@ -6,7 +6,7 @@ import typer
 
 from aaad.cli.main import EXIT_NEGATIVE, EXIT_USAGE
 from aaad.cli.terminal import NegativeAnswerError, Terminal, WrongInputError
-from aaad.errors import AaadError, ConfigError
+from aaad.errors import AaadError, ConfigError, MistypedError
 
 
 def end(terminal: Terminal, act: Callable[[], None]) -> None:
@@ -28,6 +28,9 @@ def end(terminal: Terminal, act: Callable[[], None]) -> None:
                 allowed=error.allowed,
             )
         )
+        raise typer.Exit(EXIT_USAGE) from None
+    except MistypedError as error:
+        terminal.complain(_(error.english, **error.values))
         raise typer.Exit(EXIT_USAGE) from None
     except AaadError as error:
         terminal.complain(str(error))

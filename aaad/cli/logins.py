@@ -78,7 +78,7 @@ async def _contract_of(desk: Desk, row: dict[str, Value], row_id: int | None) ->
 def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
     _ = terminal.speak
     if record["deleted_at"] is not None:
-        terminal.line("  " + _("deleted: {at}", at=record["deleted_at"]), "red")
+        terminal.line("  " + _("deleted: {at}", at=terminal.instant(record["deleted_at"])), "red")
     show_attributes(terminal, record)
     terminal.line(
         "  "

@@ -5,7 +5,6 @@ old one's place at once and the old one is believed for a time, so that nobody i
 """
 
 import asyncio
-from datetime import datetime
 from typing import Any, NoReturn
 
 import msgspec
@@ -48,11 +47,11 @@ def _previous_secrets(terminal: Terminal, record: dict[str, Any]) -> list[str]:
     _ = terminal.speak
     told = []
     if record["is_previous_valid"]:
-        until = _shown_instant(terminal, record["secret_previous_until"])
+        until = terminal.instant(record["secret_previous_until"])
         told.append(_("the previous secret is believed until {at}", at=until))
     for secret in record["secrets"]:
         which = _("further secret {id}: {note}", id=secret["id"], note=secret["note"] or "-")
-        until = _shown_instant(terminal, secret["valid_until"])
+        until = terminal.instant(secret["valid_until"])
         if not until:
             told.append(_("{which}, believed without an end", which=which))
         elif secret["is_valid"]:
@@ -60,13 +59,6 @@ def _previous_secrets(terminal: Terminal, record: dict[str, Any]) -> list[str]:
         else:
             told.append(_("{which}, not believed any more since {until}", which=which, until=until))
     return told
-
-
-def _shown_instant(terminal: Terminal, at: str | datetime | None) -> str:
-    """Return an instant of PostgreSQL's as people read it; empty for none."""
-    if at is None:
-        return ""
-    return terminal.clock((datetime.fromisoformat(at) if isinstance(at, str) else at).timestamp())[:-4]
 
 
 ROOM = Room(NAS, nothing_more, nothing_more, _show_more)
@@ -118,7 +110,7 @@ async def _rotate(terminal: Terminal, word: str, secret: str | None, hours: floa
         if changed is None:
             fail(terminal, _("That is its secret already."))
         record = await desk.store.record("nas", nas_id) or {}
-        until = _shown_instant(terminal, changed["secret_previous_until"])
+        until = terminal.instant(changed["secret_previous_until"])
         told = (
             _("set the new secret in the router before {at}: until then the old one is believed, too", at=until)
             if until

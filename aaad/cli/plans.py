@@ -3,7 +3,19 @@
 import asyncio
 from typing import Any
 
-from aaad.cli.records import Desk, Room, Saved, Words, fail, nothing_more, show_list, shown_value, tell_saved, working
+from aaad.cli.records import (
+    Desk,
+    Room,
+    Saved,
+    Words,
+    fail,
+    nothing_more,
+    refuse_nothing,
+    show_list,
+    shown_value,
+    tell_saved,
+    working,
+)
 from aaad.cli.terminal import Terminal
 from aaad.erp import fields, values
 from aaad.erp.complaints import MISSING, Complaint
@@ -67,6 +79,7 @@ def list_plans(terminal: Terminal, search: str, limit: int) -> None:
 
 def set_phase(terminal: Terminal, word: str, phase: str, words: Words, percent: int | None) -> None:
     """Write one of a plan's phases, its speeds given as such or as a percentage of the plan's."""
+    refuse_nothing(terminal, {**words, "percent": None if percent is None else str(percent)})
     tell_saved(terminal, "plan", asyncio.run(_set_phase(terminal, word, phase, words, percent)))
 
 

@@ -7,6 +7,7 @@ written unless everything can be. What a kind of record does besides stands in i
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
 from aaad.cli.cluster import opened
@@ -146,6 +147,19 @@ def fail(terminal: Terminal, text: str, **facts: object) -> NoReturn:
     terminal.refuse()
 
 
+def refuse_nothing(terminal: Terminal, words: Words) -> None:
+    """End with exit code 2 if no field was typed."""
+    if any(word is not None for word in words.values()):
+        return
+    _ = terminal.speak
+    text = _("Nothing to change was given.")
+    if terminal.options.is_json:
+        terminal.json({"saved": False, "problem": text})
+    else:
+        terminal.complain(text)
+    raise WrongInputError
+
+
 def refuse_input(terminal: Terminal, complaints: list[Complaint]) -> NoReturn:
     """Tell everything that is wrong with what was typed, and end with exit code 2."""
     _ = terminal.speak
@@ -222,18 +236,16 @@ async def _add(terminal: Terminal, room: Room, words: Words) -> Saved:
 
 def edit(terminal: Terminal, room: Room, word: str, words: Words) -> None:
     """Change the fields that were typed; an empty word takes a field's value away."""
+    refuse_nothing(terminal, words)
     tell_saved(terminal, room.table.name, asyncio.run(_edit(terminal, room, word, words)))
 
 
 async def _edit(terminal: Terminal, room: Room, word: str, words: Words) -> Saved:
-    _ = terminal.speak
     async with working(terminal) as desk:
         row_id = await desk.resolve(room.table.name, word)
         row = await desk.read(room.table, words)
         await room.complete(desk, row, row_id)
         desk.stop_if_wrong()
-        if not row:
-            fail(terminal, _("Nothing to change was given."))
         await desk.store.update(room.table, row_id, row)
         await room.warn(desk, row, row_id)
         return Saved(await _shown(desk, room.table.name, row_id), desk.warnings, desk.shown_once)
@@ -368,6 +380,8 @@ def shown_value(terminal: Terminal, value: object) -> str:
             return "-"
         case bool():
             return _("yes") if value else _("no")
+        case datetime():
+            return terminal.instant(value)
         case list():
             return ", ".join(str(item) for item in value)
         case _:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from aaad.cli.terminal import Terminal
 from aaad.config import Config
-from aaad.errors import AaadError
+from aaad.errors import AaadError, MistypedError
 from aaad.simulator.fleet import Nases, Subscribers, mac_octets, methods_of
 from aaad.simulator.network import Server, simulate
 from aaad.simulator.report import MethodReport, Report, latency_ms
@@ -26,6 +26,11 @@ __all__ = ["Plan", "Wish", "nases_of", "run", "servers_of", "subscribers_of"]
 
 _AUTH_PORT = 1812
 _SHOWN_MAX = 10  # of the different values of one kind
+
+
+def _(english: str) -> str:
+    """Mark a text for translation."""
+    return english
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,7 @@ def nases_of(count: int, kind: str, secrets: str, source: str, *, must_encrypt: 
         try:
             ipaddress.ip_address(source)
         except ValueError:
-            raise AaadError(f"--source: {source!r} is no IP address") from None
+            raise MistypedError(_("--source: {word} is no IP address"), word=repr(source)) from None
     return Nases(count=count, kind=kind, secrets=secrets, first_source=source or None, must_encrypt=must_encrypt)
 
 
@@ -97,9 +102,10 @@ def subscribers_of(
     try:
         mac_octets(first_mac)
     except ValueError:
-        raise AaadError(f"--macs: {first_mac!r} is no MAC address") from None
+        raise MistypedError(_("--macs: {word} is no MAC address"), word=repr(first_mac)) from None
     if mac_format not in MAC_FORMATS:
-        raise AaadError(f"--mac-format: {mac_format!r} is none of " + ", ".join(map(repr, MAC_FORMATS)))
+        forms = ", ".join(map(repr, MAC_FORMATS))
+        raise MistypedError(_("--mac-format: {word} is none of {forms}"), word=repr(mac_format), forms=forms)
     return Subscribers(
         count=count,
         first=first,
@@ -128,10 +134,10 @@ def servers_of(text: str, acct_port: int, config: Config | None) -> list[Server]
 def _server_of(text: str, acct_port: int) -> Server:
     found = re.fullmatch(r"\[(?P<v6>[^]]+)\](?::(?P<p6>\d+))?|(?P<host>[^:]+)(?::(?P<port>\d+))?", text)
     if found is None:
-        raise AaadError(f"{text!r}: a server is HOST:PORT or [IPv6]:PORT")
+        raise MistypedError(_("{word}: a server is HOST:PORT or [IPv6]:PORT"), word=repr(text))
     port = int(found["p6"] or found["port"] or _AUTH_PORT)
     if not 0 < port < 2**16 - 1:
-        raise AaadError(f"{text!r}: a port is 1 to 65534")
+        raise MistypedError(_("{word}: a port is 1 to 65534"), word=repr(text))
     return Server(_address_of(found["v6"] or found["host"]), port, acct_port or port + 1)
 
 

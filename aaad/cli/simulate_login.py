@@ -10,17 +10,27 @@ from aaad.cli.local_node import LocalNode
 from aaad.cli.terminal import Terminal
 from aaad.cli.why import present_lines
 from aaad.daemon.testimony import Asked
-from aaad.errors import AaadError
+from aaad.errors import AaadError, MistypedError
 from aaad.policy.codes import Reason
 from aaad.radius.kinds import KINDS
 from aaad.radius.lookup import mac_number
 from aaad.words import reason_hint, reason_text
 
 
+def _(english: str) -> str:
+    """Mark a text for translation."""
+    return english
+
+
+_NO_NAS = _("--nas: there is no {nas}; there are: {allowed}")
+_NO_KIND = _("--kind: {kind} is not known; there are: {allowed}")
+_NO_MAC = _("--mac: {mac} is no device's address; write AA:BB:CC:DD:EE:FF")
+
+
 def simulate_login(terminal: Terminal, login: str, asked: Asked) -> None:
     """Answer, and end with 1 unless it would be let in.
 
-    AaadError if the node has no complete replica or knows no concentrator of this name.
+    AaadError if the node has no complete replica, MistypedError if it knows no concentrator of this name.
     """
     _ = terminal.speak
     node = LocalNode(terminal.local_config)
@@ -29,7 +39,7 @@ def simulate_login(terminal: Terminal, login: str, asked: Asked) -> None:
         raise AaadError(_("Node {node} has no complete copy of the logins yet.", node=found.node))
     if asked.nas and asked.nas not in found.nas_names:
         allowed = ", ".join(found.nas_names) or "–"
-        raise AaadError(_("--nas: there is no {nas}; there are: {allowed}", nas=repr(asked.nas), allowed=allowed))
+        raise MistypedError(_NO_NAS, nas=repr(asked.nas), allowed=allowed)
     if terminal.options.is_json:
         terminal.json({"login": login, **msgspec.to_builtins(found)})
     elif found.decision is None:
@@ -46,14 +56,11 @@ def simulate_login(terminal: Terminal, login: str, asked: Asked) -> None:
         terminal.refuse()
 
 
-def asked_of(terminal: Terminal, nas: str, kind: str, mac: str, port: str, circuit: str, *, is_ppp: bool) -> Asked:
-    """Return how it asks, from the options; AaadError names the one that is not valid."""
-    _ = terminal.speak
+def asked_of(nas: str, kind: str, mac: str, port: str, circuit: str, *, is_ppp: bool) -> Asked:
+    """Return how it asks, from the options; MistypedError names the one that is not valid."""
     if kind not in KINDS:
-        raise AaadError(
-            _("--kind: {kind} is not known; there are: {allowed}", kind=repr(kind), allowed=", ".join(KINDS))
-        )
+        raise MistypedError(_NO_KIND, kind=repr(kind), allowed=", ".join(KINDS))
     number = mac_number(mac.encode("utf-8", "replace")) if mac else None
     if number == 0:
-        raise AaadError(_("--mac: {mac} is no device's address; write AA:BB:CC:DD:EE:FF", mac=repr(mac)))
+        raise MistypedError(_NO_MAC, mac=repr(mac))
     return Asked(nas=nas, kind=kind, mac=number, port_id=port or None, circuit_id=circuit or None, is_ppp=is_ppp)

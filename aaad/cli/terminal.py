@@ -144,6 +144,12 @@ class Terminal:
         pattern = "%d/%m/%Y %H:%M:%S" if self.language is Language.PORTUGUESE else "%Y-%m-%d %H:%M:%S"
         return moment.strftime(pattern) + f".{moment.microsecond // 1000:03d}"
 
+    def instant(self, at: datetime | str | None) -> str:
+        """Return an instant of PostgreSQL's, or of its JSON's, in this machine's zone; empty for none."""
+        if at is None:
+            return ""
+        return self.clock((datetime.fromisoformat(at) if isinstance(at, str) else at).timestamp())[:-4]
+
 
 class Lines:
     """A table being filled."""

@@ -232,9 +232,13 @@ def test_simulate_login_shows_decision_and_attributes_without_a_request(node: Pr
 
 
 def test_simulate_login_names_what_is_wrong_and_what_is_allowed(node: ProcessNode) -> None:
-    assert "there are: bras-1" in aaad(node, "simulate-login", "ana", "--nas", "bras-9").complaint
-    assert "mikrotik" in aaad(node, "simulate-login", "ana", "--kind", "toaster").complaint
-    assert "AA:BB:CC:DD:EE:FF" in aaad(node, "simulate-login", "ana", "--mac", "zz").complaint
+    for words, told in (
+        (("--nas", "bras-9"), "existem: bras-1"),
+        (("--kind", "toaster"), "'toaster' não é conhecido; existem: mikrotik"),
+        (("--mac", "zz"), "AA:BB:CC:DD:EE:FF"),
+    ):
+        wrong = aaad(node, "simulate-login", "ana", *words, language="pt")
+        assert (wrong.exit_code, told in wrong.complaint) == (2, True), wrong.complaint
     unknown = aaad(node, "simulate-login", "nobody.here")
     assert (unknown.exit_code, "There is no login of this name." in unknown.output) == (1, True)
 

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -295,6 +296,29 @@ def test_a_bad_value_names_its_field_and_what_is_allowed(aaad: Cli) -> None:
         assert (problems["saved"], [problem["option"] for problem in problems["problems"]]) == (False, [option])
 
 
+def test_an_edit_without_any_field_is_a_usage_error(aaad: Cli) -> None:
+    for words in (("login", "edit", "padaria"), ("client", "edit", "123"), ("plan", "phase", "20", "turbo")):
+        refused = aaad(*words, language="pt")
+        assert (refused.exit_code, refused.complaint) == (2, "aaad: Nada a alterar foi informado.\n")
+        assert aaad(*words, as_json=True).exit_code == 2
+
+
+def test_instants_are_shown_in_the_operators_zone(aaad: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/Sao_Paulo")
+    time.tzset()
+    try:
+        aaad.run_sql("UPDATE erp.login SET deleted_at = '2026-03-01 02:03:04.567+00' WHERE id = 51")
+        shown = aaad("login", "show", "51", language="pt").output
+        assert "28/02/2026 23:03:04\n" in shown
+        (contract,) = aaad.sql("SELECT contract_id FROM erp.login WHERE id = 51")[0]
+        for words in (("contract", "show", str(contract)), ("login", "list", "--deleted")):
+            assert "2026-02-28 23:03:04" in aaad(*words).output, words
+            assert "02:03:04" not in aaad(*words).output
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_contacts_and_addresses_and_where_a_circuit_takes_its_city_from(aaad: Cli) -> None:
     """S2-73: the city of the installation goes before the client's."""
     unreachable = aaad("contact", "add", "--client", "123", "--name", "Porteiro")
@@ -463,7 +487,9 @@ def test_receivables_have_their_states_and_a_trust_unlock_its_codes(aaad: Cli) -
     )
     assert "vencido (vermelho)" in aaad("receivable", "list", "--client", "123", language="pt").output
     aaad.run_sql("UPDATE erp.contract SET access_status = 'CA' WHERE id = 40")
-    assert aaad("contract", "trust-unlock", "40", as_json=True).json["code"] == 0
+    unlocked = aaad("contract", "trust-unlock", "40", as_json=True).json
+    assert unlocked["code"] == 0
+    assert re.search(r"until 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.$", unlocked["message"])
     again = aaad("contract", "trust-unlock", "40", language="pt")
     assert again.exit_code == 1
     assert again.complaint.startswith("aaad: 107: ")

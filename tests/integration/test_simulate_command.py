@@ -62,20 +62,20 @@ def test_accounting_that_is_not_answered_is_told(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "complaint", "exit_code"),
     [
-        (["--server", "127.0.0.1:99999"], "a port is 1 to 65534"),
-        (["--server", "a:b:c"], "HOST:PORT"),
-        (["--source", "here"], "--source: 'here' is no IP address"),
-        (["--macs", "00:11"], "--macs: '00:11' is no MAC address"),
-        (["--mac-format", "XX"], "--mac-format: 'XX' is none of"),
-        (["--server", "127.0.0.1:9", "--source", "192.0.2.1"], "from 192.0.2.1 to 127.0.0.1"),
+        (["--server", "127.0.0.1:99999"], "a port is 1 to 65534", 2),
+        (["--server", "a:b:c"], "HOST:PORT", 2),
+        (["--source", "here"], "--source: 'here' is no IP address", 2),
+        (["--macs", "00:11"], "--macs: '00:11' is no MAC address", 2),
+        (["--mac-format", "XX"], "--mac-format: 'XX' is none of", 2),
+        (["--server", "127.0.0.1:9", "--source", "192.0.2.1"], "from 192.0.2.1 to 127.0.0.1", 1),
     ],
 )
 def test_what_makes_no_sense_is_told_in_one_line(
-    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], complaint: str, exit_code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert simulate(None, *words, "--subscribers", "1") == 1
+    assert simulate(None, *words, "--subscribers", "1") == exit_code
     told = capsys.readouterr().err
     assert complaint in told
     assert "Traceback" not in told
