@@ -10,6 +10,7 @@ from aaad.cli.records import (
     Words,
     fail,
     nothing_more,
+    refuse_input,
     refuse_nothing,
     show_list,
     shown_value,
@@ -18,8 +19,9 @@ from aaad.cli.records import (
 )
 from aaad.cli.terminal import Terminal
 from aaad.erp import fields, values
-from aaad.erp.complaints import MISSING, Complaint
+from aaad.erp.complaints import MISSING, Complaint, complaint_of_attribute
 from aaad.erp.values import Value
+from aaad.errors import StoreError
 
 
 def _(english: str) -> str:
@@ -127,6 +129,16 @@ _ATTRIBUTE = {
 }
 
 
+async def _add_attribute(desk: Desk, add: str, row_id: int, name: str, value: str) -> None:
+    known = await desk.store.row("describe_attribute", name)
+    try:
+        await desk.store.act(add, row_id, name, value)
+    except StoreError as error:
+        if complaint := complaint_of_attribute(error, name, known):
+            refuse_input(desk.terminal, [complaint])
+        raise
+
+
 def set_attribute(terminal: Terminal, thing: str, word: str, name: str, value: str | None) -> None:
     """Add an extra RADIUS attribute to a plan or login; without a value take all of that name away."""
     _ = terminal.speak
@@ -136,7 +148,7 @@ def set_attribute(terminal: Terminal, thing: str, word: str, name: str, value: s
             row_id = await desk.resolve(thing, word)
             add, delete = _ATTRIBUTE[thing]
             if value is not None:
-                await desk.store.act(add, row_id, name, value)
+                await _add_attribute(desk, add, row_id, name, value)
             elif not await desk.store.act(delete, row_id, name):
                 fail(terminal, _("It has no attribute {name}.", name=name))
             record = await desk.store.record(thing, row_id) or {}

@@ -168,8 +168,7 @@ def refuse_input(terminal: Terminal, complaints: list[Complaint]) -> NoReturn:
             {
                 "field": found.column or None,
                 "option": found.option or None,
-                "message": _(found.allowed),
-                "detail": found.detail or None,
+                "message": _(found.allowed, **found.values),
             }
             for found in complaints
         ]
@@ -184,13 +183,11 @@ def refuse_input(terminal: Terminal, complaints: list[Complaint]) -> NoReturn:
                     "{option} ({label}): {allowed}",
                     option=found.option,
                     label=_(found.label),
-                    allowed=_(found.allowed),
+                    allowed=_(found.allowed, **found.values),
                 )
             )
         else:
-            terminal.complain(_(found.allowed))
-        if found.detail:
-            terminal.complain(found.detail)
+            terminal.complain(_(found.allowed, **found.values))
     raise WrongInputError
 
 

@@ -5,7 +5,8 @@ table here. Texts are English and marked for translation; a test holds that ever
 write leads to a field or to a text.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from aaad.erp import fields, reach
 from aaad.erp.network import tables as network
@@ -25,7 +26,7 @@ class Complaint(NamedTuple):
     column: str
     label: str
     allowed: str
-    detail: str = ""  # PostgreSQL's own words, where only it knows what is allowed
+    values: Mapping[str, object] = {}  # of the fields in `allowed`
 
     @property
     def option(self) -> str:
@@ -99,7 +100,23 @@ _RULES: dict[str, tuple[str, str]] = {
     "parameter_value_yes_no_default": ("value", _("S (yes), N (no) or, for a branch, P (as the general value says)")),
 }
 
-_TOLD_BY_POSTGRESQL = ("attribute_name_known", "attribute_may_be_given", "attribute_value_form")
+# What a value of an attribute may be, by the dictionary's kinds; the database says the same in net.kind_text().
+_KINDS = {
+    "string": _("{attribute}: a text of 1 to 247 octets"),
+    "tagged_string": _("{attribute}: a text of 1 to 247 octets"),
+    "ipaddr": _("{attribute}: an IPv4 address"),
+    "ipv6addr": _("{attribute}: an IPv6 address"),
+    "ipv6prefix": _("{attribute}: an IPv6 prefix such as 2001:db8::/56"),
+    "octets": _("{attribute}: hexadecimal digits, two for each octet"),
+    "ifid": _("{attribute}: an interface identifier such as 0:0:0:1"),
+    "date": _("{attribute}: an instant with its zone, or Unix seconds"),
+}
+_NUMBER = _("{attribute}: a number")
+_NUMBER_OR_NAME = _("{attribute}: a number or one of {names}")
+_UNKNOWN_NAME = _("{attribute} does not stand in the dictionary; net.dictionary_attribute lists the names")
+_TAGS = _("{attribute} takes tags from 1 to 31, such as {attribute}:1")
+_NO_TAG = _("{attribute} takes no tag")
+_NOT_GIVEN = _("{attribute} is set by the server itself or has no place in a reply")
 
 
 def complaint_of(error: StoreError) -> Complaint | None:
@@ -107,9 +124,24 @@ def complaint_of(error: StoreError) -> Complaint | None:
     table = _table_of(error)
     if error.sqlstate == _NOT_NULL and error.column:
         return Complaint(error.column, _label(table, error.column), MISSING)
-    constraint = error.constraint or ""
-    found = explain(constraint, table.name if table else "")
-    return found._replace(detail=str(error)) if found and constraint in _TOLD_BY_POSTGRESQL else found
+    return explain(error.constraint or "", table.name if table else "")
+
+
+def complaint_of_attribute(error: StoreError, name: str, known: Mapping[str, Any] | None) -> Complaint | None:
+    """Return what the refusal of an extra attribute means; `known` is what the dictionary says of its name."""
+    match error.constraint:
+        case "attribute_name_known" if known is None:
+            text = _UNKNOWN_NAME
+        case "attribute_name_known" if known:
+            text = _TAGS if known["kind"].startswith("tagged") else _NO_TAG
+        case "attribute_may_be_given":
+            text = _NOT_GIVEN
+        case "attribute_value_form" if known:
+            text = _KINDS.get(known["kind"]) or (_NUMBER_OR_NAME if known["names"] else _NUMBER)
+        case _:
+            return complaint_of(error)
+    told = {"attribute": known["name"], "names": known["names"]} if known else {"attribute": name.partition(":")[0]}
+    return Complaint("", "", text, told)
 
 
 def explain(constraint: str, table_name: str = "") -> Complaint | None:

@@ -70,6 +70,23 @@ def test_the_seeds_words_to_the_letter() -> None:
     assert {text(english, Language.PORTUGUESE) for english in said} == set(said.values())
 
 
+async def test_the_kinds_of_attributes_are_the_databases_in_its_words(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(
+            "SELECT DISTINCT ON (kind) kind, net.kind_text(name, kind) AS allowed FROM net.dictionary_attribute"
+            " WHERE kind NOT LIKE '%integer'"
+        )
+    finally:
+        await connection.close()
+    refused = StoreError("", constraint="attribute_value_form")
+    for row in rows:
+        known = {"name": "X", "kind": row["kind"], "names": ""}
+        told = complaints.complaint_of_attribute(refused, "X", known)
+        assert told is not None
+        assert text(told.allowed, Language.ENGLISH, **told.values) == f"X: {row['allowed']}"
+
+
 async def test_every_field_is_a_column(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:

@@ -570,8 +570,29 @@ def test_extra_attributes_are_checked_when_they_are_written(aaad: Cli) -> None:
     assert "Mikrotik-Wireless-Comment = fibra" in aaad("plan", "show", "20").output
     refused = aaad("login", "attribute", "ana@fibra", "Tunnel-Type:1", "no-such-tunnel")
     assert refused.exit_code == 2
-    assert "Tunnel-Type" in refused.complaint
+    assert refused.complaint.startswith("aaad: Tunnel-Type: a number or one of PPTP, L2F, ")
     assert aaad("plan", "attribute", "20", "Mikrotik-Wireless-Comment", as_json=True).json["plan"]["attributes"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("No-Such", "1", "No-Such não consta no dicionário; net.dictionary_attribute lista os nomes"),
+        ("filter-id:1", "x", "Filter-Id não aceita tag"),
+        ("Tunnel-Type:32", "VLAN", "Tunnel-Type aceita tags de 1 a 31, como Tunnel-Type:1"),
+        ("Session-Timeout", "60", "Session-Timeout é definido pelo próprio servidor ou não cabe em uma resposta"),
+        ("Framed-IP-Netmask", "x", "Framed-IP-Netmask: um endereço IPv4"),
+        ("Framed-MTU", "x", "Framed-MTU: um número"),
+        ("Filter-Id", "x" * 254, "Filter-Id: um texto de 1 a 247 octetos"),
+    ],
+)
+def test_what_is_wrong_with_an_extra_attribute_is_told_in_the_language(
+    aaad: Cli, name: str, value: str, told: str
+) -> None:
+    for thing in ("plan", "login"):
+        refused = aaad(thing, "attribute", {"plan": "20", "login": "50"}[thing], name, value, language="pt")
+        assert (refused.exit_code, refused.complaint) == (2, f"aaad: {told}\n")
+    assert told in aaad("plan", "attribute", "20", name, value, language="pt", as_json=True).output
 
 
 def test_a_document_is_found_in_any_form_and_shown_masked(aaad: Cli) -> None:

@@ -90,6 +90,14 @@ RETURNING id, valid_until;
 -- name: delete_secret
 DELETE FROM net.nas_secret WHERE nas_id = $1 AND id = $2 RETURNING id;
 
+-- name: describe_attribute
+-- What the dictionary says of a name, without its tag.
+SELECT attribute.name, attribute.kind, attribute.may_be_given, (
+    SELECT coalesce(string_agg(named.name, ', ' ORDER BY named.number), '')
+    FROM net.dictionary_value AS named WHERE named.attribute = attribute.name) AS names
+FROM net.dictionary_attribute AS attribute
+WHERE lower(attribute.name COLLATE "C") = lower(split_part($1::text, ':', 1) COLLATE "C");
+
 -- name: find_router_administrator
 SELECT
     administrator.id, concat_ws(' @ ', administrator.name, nas.name) AS name,

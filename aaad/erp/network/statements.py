@@ -10,5 +10,7 @@ FIND = {"router_administrator": SQL.find_router_administrator}
 SHOW = {"nas": SQL.show_nas, "router_administrator": SQL.show_router_administrator}
 LINKS = {"nas": SQL.links_of_nas}
 DELETE = {"nas": SQL.delete_nas, "router_administrator": SQL.delete_router_administrator}
-QUESTIONS = frozenset({"list_nases", "list_router_administrators", "rotate_secret", "add_secret"})
+QUESTIONS = frozenset(
+    {"describe_attribute", "list_nases", "list_router_administrators", "rotate_secret", "add_secret"}
+)
 CHANGES = frozenset({"end_previous_secret", "delete_secret"})
