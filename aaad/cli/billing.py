@@ -26,12 +26,13 @@ STATES = {
     "renegociado": _("renegotiated (grey)"),
     "cancelado": _("cancelled"),
 }
-_STYLES = {
+STYLES = {
     "azul": "blue",
-    "laranja": "yellow",
+    "laranja": "dark_orange",
     "vermelho": "red",
-    "verde_claro": "green",
-    "verde_escuro": "dark_green",
+    "verde_claro": "bright_green",
+    "verde_escuro": "green",
+    "cinza": "bright_black",
 }
 
 
@@ -89,7 +90,7 @@ def list_receivables(terminal: Terminal, wanted: Filter, limit: int) -> None:
         "paid_on": _("paid on"),
         "state": _("state"),
     }
-    show_list(terminal, rows, columns, limit)
+    show_list(terminal, rows, columns, limit, lambda row: STYLES.get(row["colour"], ""))
 
 
 def settle(terminal: Terminal, number: int, *, paid_on: str | None, is_paid: bool) -> None:

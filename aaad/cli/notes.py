@@ -10,7 +10,6 @@ from typing import Any
 
 from aaad.cli.records import fail, shown_value, working
 from aaad.cli.terminal import Terminal
-from aaad.erp import fields
 from aaad.words import Language
 
 _HISTORY = {"client": "history_of_client", "contract": "history_of_contract", "login": "history_of_login"}
@@ -75,6 +74,3 @@ def _tell(terminal: Terminal, number: int) -> None:
         return
     terminal.line(_("Data saved successfully"), "green")
     terminal.line(_("entry {number}", number=shown_value(terminal, number)))
-
-
-THINGS = tuple(table.name for table in (fields.CLIENT, fields.CONTRACT, fields.LOGIN))

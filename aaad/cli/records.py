@@ -385,8 +385,14 @@ def shown_value(terminal: Terminal, value: object) -> str:
             return str(value)
 
 
-def show_list(terminal: Terminal, rows: list[dict[str, Any]], columns: Mapping[str, str], limit: int) -> None:
-    """Write a table of rows, or all of them as JSON; say when there are more than were asked for."""
+def show_list(
+    terminal: Terminal,
+    rows: list[dict[str, Any]],
+    columns: Mapping[str, str],
+    limit: int,
+    style_of: Callable[[dict[str, Any]], str] = lambda row: "",
+) -> None:
+    """Write a table of rows, each in its style, or all of them as JSON; say when there are more than asked for."""
     _ = terminal.speak
     more = len(rows) > limit
     rows = [without_personal_data(row) for row in rows[:limit]]
@@ -395,7 +401,7 @@ def show_list(terminal: Terminal, rows: list[dict[str, Any]], columns: Mapping[s
         return
     table = terminal.table(*columns.values())
     for row in rows:
-        table.add(*(shown_value(terminal, row.get(column)) for column in columns))
+        table.add(*(shown_value(terminal, row.get(column)) for column in columns), style=style_of(row))
     table.print()
     if more:
         terminal.complain(_("There are more than {limit}: see --limit.", limit=limit))

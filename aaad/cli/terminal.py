@@ -161,9 +161,9 @@ class Lines:
         for column in columns:
             self._table.add_column(escape(column), overflow="fold")
 
-    def add(self, *cells: object) -> None:
+    def add(self, *cells: object, style: str = "") -> None:
         """Add a row; nothing in it is taken for markup."""
-        self._table.add_row(*(escape(printable(str(cell))) for cell in cells))
+        self._table.add_row(*(escape(printable(str(cell))) for cell in cells), style=style or None)
 
     def print(self) -> None:
         """Write the table."""

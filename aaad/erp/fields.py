@@ -104,6 +104,10 @@ def _days(column: str, label: str) -> Field:
     return Field(column, label, _("a number of days, 0 to 365"), values.integer(0, 365), is_nullable=False)
 
 
+def _router_name(column: str, label: str, allowed: str) -> Field:
+    return Field(column, label, allowed, lambda word: validate.router_name(column, word))
+
+
 def _dns() -> Field:
     return Field("dns", _("DNS servers"), _("addresses joined by commas"), values.addresses, is_nullable=False)
 
@@ -218,12 +222,12 @@ PLAN = Table(
             values.integer(0, 86_400),
             is_nullable=False,
         ),
-        _text("ipv4_pool", _("IPv4 pool"), _POOL),
-        _text("ipv6_pool", _("IPv6 pool"), _POOL),
-        _text("delegated_ipv6_pool", _("pool of delegated IPv6 prefixes"), _POOL),
-        _text("address_list", _("address list"), _LIST),
-        _text("address_list_ipv6", _("IPv6 address list"), _LIST_IPV6),
-        _text(
+        _router_name("ipv4_pool", _("IPv4 pool"), _POOL),
+        _router_name("ipv6_pool", _("IPv6 pool"), _POOL),
+        _router_name("delegated_ipv6_pool", _("pool of delegated IPv6 prefixes"), _POOL),
+        _router_name("address_list", _("address list"), _LIST),
+        _router_name("address_list_ipv6", _("IPv6 address list"), _LIST_IPV6),
+        _router_name(
             "router_group",
             _("group (profile) in the router"),
             _("the name of a profile in the concentrator: 1 to 128 printable ASCII characters"),
@@ -410,9 +414,9 @@ LOGIN = Table(
         Field("access_hours", _("hours of access"), _HOURS, values.hours),
         _speed("upload", _("own upload")),
         _speed("download", _("own download")),
-        _text("ipv4_pool", _("IPv4 pool"), _POOL),
-        _text("ipv6_pool", _("IPv6 pool"), _POOL),
-        _text("delegated_ipv6_pool", _("pool of delegated IPv6 prefixes"), _POOL),
+        _router_name("ipv4_pool", _("IPv4 pool"), _POOL),
+        _router_name("ipv6_pool", _("IPv6 pool"), _POOL),
+        _router_name("delegated_ipv6_pool", _("pool of delegated IPv6 prefixes"), _POOL),
         Field(
             "ipv6_prefix",
             _("fixed IPv6 prefix"),
@@ -426,8 +430,8 @@ LOGIN = Table(
             values.ipv6_prefix,
         ),
         Field("routes", _("routes"), _("prefixes joined by commas"), values.prefixes, is_nullable=False),
-        _text("address_list", _("address list"), _LIST),
-        _text("address_list_ipv6", _("IPv6 address list"), _LIST_IPV6),
+        _router_name("address_list", _("address list"), _LIST),
+        _router_name("address_list_ipv6", _("IPv6 address list"), _LIST_IPV6),
         _dns(),
         _sessions(),
         Field(

@@ -22,7 +22,6 @@ _EMAIL_LIST_LENGTH_MAX = 1000
 _ID_MAX = 2**31 - 1
 
 MAC_MESSAGE = "Formato do MAC é Inválido"
-SAVED_MESSAGE = "Dados salvos com sucesso"
 
 _CPF = re.compile(r"[0-9]{11}")
 _CNPJ = re.compile(r"[0-9A-Z]{12}[0-9]{2}")
@@ -100,13 +99,6 @@ def document(kind: str, value: str | None) -> str | None:
     if kind == "E":
         raise InvalidValue("document", "a foreigner has no CPF or CNPJ")
     return cpf(value) if kind == "F" else cnpj(value)
-
-
-def masked_document(canonical: str) -> str:
-    """Return a canonical CPF or CNPJ as people write it; for screens that may show it whole."""
-    if len(canonical) == 11:
-        return f"{canonical[:3]}.{canonical[3:6]}.{canonical[6:9]}-{canonical[9:]}"
-    return f"{canonical[:2]}.{canonical[2:5]}.{canonical[5:8]}/{canonical[8:12]}-{canonical[12:]}"
 
 
 def hidden_document(canonical: str) -> str:

@@ -24,11 +24,6 @@ def zone_offset_s(time_zone: str, at_s: float) -> int:
     return int(offset.total_seconds()) if offset is not None else 0
 
 
-def local_day(now_s: float, utc_offset_s: int) -> int:
-    """Return which day it is there."""
-    return int((now_s + utc_offset_s) // _DAY_S)
-
-
 def local_hour(now_s: float, utc_offset_s: int) -> int:
     """Return which hour of the day it is there, 0 to 23."""
     return int((now_s + utc_offset_s) % _DAY_S // _HOUR_S)

@@ -95,7 +95,7 @@ def _with_leading_zeros(text: bytes) -> bytes:
     groups = text.split(b":")
     if {len(group) for group in groups} <= {1, 2}:
         return b"".join(group.rjust(2, b"0") for group in groups)
-    return b"0" + text  # `1:AABBCCDDEEFF`
+    return b"0" + text if text.startswith(_HARDWARE_ETHERNET) else text  # `1:AABBCCDDEEFF`
 
 
 def _address_digits(digits: str) -> str:

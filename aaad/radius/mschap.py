@@ -49,7 +49,6 @@ _SEND_HEADER, _RECEIVE_HEADER = (
     bytes((_VENDOR_SPECIFIC, 42)) + _VENDOR + bytes((kind, 36)) for kind in (_SEND_KEY, _RECEIVE_KEY)
 )
 _KEYS_HEADER = bytes((_VENDOR_SPECIFIC, 40)) + _VENDOR + bytes((_MPPE_KEYS, 34))
-_HIDDEN_SIZE = 32  # of a session key of version 2, its length before it; and of the keys of version 1
 _SALT_SIZE = 2
 _SALT_TOP_BIT = 0x8000  # RFC 2548, 2.4.2: always set
 _from_bytes = int.from_bytes

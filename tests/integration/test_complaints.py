@@ -61,7 +61,7 @@ def test_every_word_of_fields_and_rules_is_in_both_languages() -> None:
 
 def test_the_seeds_words_to_the_letter() -> None:
     said = {
-        "Data saved successfully": validate.SAVED_MESSAGE,
+        "Data saved successfully": "Dados salvos com sucesso",
         complaints.MAC_FORM: validate.MAC_MESSAGE,
         "Plan suspended successfully.": "Plano suspenso com sucesso.",
         "Circuit added": "Circuito Adicionado",

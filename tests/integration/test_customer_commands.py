@@ -266,6 +266,7 @@ BAD = (
     (("plan", "edit", "20", "--late-after-days", "10"), "--late-plan"),
     (("plan", "edit", "20", "--interim-interval-s", "30"), "--interim-interval-s"),
     (("plan", "edit", "20", "--dns", "8.8.8.8,x"), "--dns"),
+    (("plan", "edit", "20", "--address-list", "clientes é"), "--address-list"),
     (("contract", "edit", "40", "--paid-until", "31/02/2026"), "--paid-until"),
     (("contract", "edit", "40", "--access-status", "X"), "--access-status"),
     (("login", "edit", "ana@fibra", "--name", "PADARIA"), "--name"),

@@ -1,5 +1,6 @@
 """Every code and message has both languages, the compiled catalogue is the written one, refusals tell no secret."""
 
+import ast
 import io
 import re
 from collections.abc import Iterator
@@ -31,6 +32,27 @@ def texts_in_the_program() -> Iterator[str]:
     ):
         assert isinstance(message, str)
         yield message
+
+
+def texts_hidden_in(source: str) -> list[str]:
+    """The texts inside f-strings, which the extractor of Python 3.11 does not find."""
+    return [
+        ast.unparse(call)
+        for text in ast.walk(ast.parse(source))
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "_"
+        and any(isinstance(argument, ast.Constant | ast.JoinedStr) for argument in call.args)
+    ]
+
+
+def test_no_text_stands_inside_an_f_string_where_it_is_not_found() -> None:
+    assert texts_hidden_in("""f"{_('late')}: {_(word)}" + _("found") + _(f"made of {parts}")""") == ["_('late')"]
+    assert [
+        hidden for path in Path(aaad.__file__).parent.rglob("*.py") for hidden in texts_hidden_in(path.read_text())
+    ] == []
 
 
 def fields(message: str) -> list[str]:

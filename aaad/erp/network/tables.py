@@ -5,8 +5,8 @@ Pure data, in the form of `aaad.erp.fields`. A secret is never shown: a generate
 
 from ipaddress import ip_address, ip_network
 
-from aaad.erp import validate, values
-from aaad.erp.fields import Field, Table
+from aaad.erp import values
+from aaad.erp.fields import LOGIN, Field, Table
 from aaad.erp.values import Value
 
 KINDS = ("mikrotik", "accel_ppp", "huawei", "juniper", "cisco", "other")
@@ -120,23 +120,8 @@ ROUTER_ADMINISTRATOR = Table(
     "net",
     _("Router administrator"),
     (
-        Field(
-            "name",
-            _("name"),
-            _("1 to 64 letters, digits and . _ @ -"),
-            validate.login_name,
-            is_required=True,
-            is_nullable=False,
-        ),
-        Field(
-            "password",
-            _("password"),
-            _("1 to 128 printable ASCII characters"),
-            validate.password,
-            is_required=True,
-            is_nullable=False,
-            is_secret=True,
-        ),
+        LOGIN.field("name")._replace(allowed=_("1 to 64 letters, digits and . _ @ -")),
+        LOGIN.field("password")._replace(is_required=True, is_nullable=False),
         Field(
             "router_group",
             _("user group in the router"),

@@ -1,17 +1,21 @@
 """What commands write with: ages, instants, languages, exit codes and one-line complaints."""
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.style import Style
 from typer.testing import CliRunner
 
 from aaad.cli.app import build_app
+from aaad.cli.billing import STYLES
 from aaad.cli.options import Options
 from aaad.cli.status import find_problems, is_serving
-from aaad.cli.terminal import Terminal
+from aaad.cli.terminal import Lines, Terminal
 from aaad.daemon.node_facts import NodeFacts, ReplicaFacts, SocketFacts
 from aaad.daemon.router_facts import RouterFacts
 from aaad.daemon.router_problems import ProblemKind, find_router_problems
@@ -41,6 +45,17 @@ def terminal(language: str = "en", config: Path | None = None, environ: dict[str
 def test_ages(seconds: float | None, english: str, portuguese: str) -> None:
     assert terminal("en").age(seconds) == english
     assert terminal("pt").age(seconds) == portuguese
+
+
+def test_a_row_of_a_table_has_its_colour_and_no_markup() -> None:
+    shown = io.StringIO()
+    lines = Lines(Console(file=shown, force_terminal=True, color_system="256"), ("state",))
+    lines.add("[b]overdue", style=STYLES["vermelho"])
+    lines.add("cancelled")
+    lines.print()
+    assert "\x1b[31m[b]overdue" in shown.getvalue()
+    assert "\x1b[31mcancelled" not in shown.getvalue()
+    assert all(Style.parse(style).color for style in STYLES.values())
 
 
 def test_instants_are_in_the_machines_zone(monkeypatch: pytest.MonkeyPatch) -> None:
