@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -48,29 +48,44 @@ _OTHERS = 0o007
 _SOCKET_FOLDER_OCTETS_MAX = 90  # a unix socket's path holds 107 octets, and the folder's is followed by a name
 
 
-def _not_allowed(allowed: str) -> PydanticCustomError:
-    return PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed})
+def _(english: str) -> str:
+    """Mark a text for translation."""
+    return english
+
+
+class _Allowed(NamedTuple):
+    """What is allowed: an English text to be translated, and the values of its fields."""
+
+    english: str
+    fields: Mapping[str, object] = {}
+
+    def __str__(self) -> str:
+        return self.english.format(**self.fields) if self.fields else self.english
+
+
+def _not_allowed(english: str, **fields: object) -> PydanticCustomError:
+    return PydanticCustomError("not_allowed", "{allowed}", {"allowed": _Allowed(english, fields)})
 
 
 def _not_allowed_at(key: str, value: object, allowed: str) -> PydanticCustomError:
     """Return the error of a key that does not go with another one of its section."""
-    return PydanticCustomError("not_allowed_at", "", {"key": key, "value": value, "allowed": allowed})
+    return PydanticCustomError("not_allowed_at", "", {"key": key, "value": value, "allowed": _Allowed(allowed)})
 
 
 def _absolute_path(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value).startswith("/"):
-        raise _not_allowed("an absolute path")
+        raise _not_allowed(_("an absolute path"))
     return Path(value)
 
 
 def _socket_folder(value: object) -> Path:
     path = _absolute_path(value)
     if len(str(path).encode()) > _SOCKET_FOLDER_OCTETS_MAX:
-        raise _not_allowed(f"an absolute path of at most {_SOCKET_FOLDER_OCTETS_MAX} octets")
+        raise _not_allowed(_("an absolute path of at most {most} octets"), most=_SOCKET_FOLDER_OCTETS_MAX)
     return path
 
 
-_ADDRESSES_ALLOWED = (
+_ADDRESSES_ALLOWED = _(
     'a list of 1 to 64 different IP addresses of this machine, such as ["192.0.2.1", "2001:db8::1"]; '
     "0.0.0.0 or :: stands alone in its family"
 )
@@ -79,11 +94,11 @@ _ADDRESSES_MAX = 64
 
 def _address(value: object) -> Address:
     if not isinstance(value, str | IPv4Address | IPv6Address):
-        raise _not_allowed("one IP address as text")
+        raise _not_allowed(_("one IP address as text"))
     try:
         return ip_address(value)
     except ValueError:
-        raise _not_allowed("one IP address as text") from None
+        raise _not_allowed(_("one IP address as text")) from None
 
 
 def _addresses(value: object) -> tuple[Address, ...]:
@@ -102,9 +117,9 @@ def _addresses(value: object) -> tuple[Address, ...]:
     return addresses
 
 
-_DSN_ALLOWED = (
+_DSN_ALLOWED = _(
     "a PostgreSQL URI such as postgresql://aaad@db1,db2:5433/aaad, here, in the environment variable "
-    f"{DSN_VARIABLE}, in the systemd credential {DSN_CREDENTIAL} or in the file database.dsn_file"
+    "AAAD_DATABASE_DSN, in the systemd credential database_dsn or in the file database.dsn_file"
 )
 _DSN = re.compile(r"postgres(?:ql)?://(?P<place>[^/?#\s]*)(?:/[^?#\s]*)?(?:\?(?P<query>[^#\s]*))?")
 _HOST = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::(?P<port>[0-9]+))?")
@@ -127,14 +142,16 @@ def _is_dsn(text: str) -> bool:
         return False
     ports = [host["port"] for host in hosts if host is not None and host["port"]]
     for pair in (uri["query"] or "").split("&"):
-        name, _, value = pair.partition("=")
+        name, value = pair.partition("=")[::2]
         ports += value.split(",") if name == "port" else []
     return all(port.isdecimal() and 0 < int(port) <= _PORT_MAX for port in ports)
 
 
 def _node_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
-        raise _not_allowed("1 to 63 letters, digits, dots, hyphens and underscores, beginning with a letter or digit")
+        raise _not_allowed(
+            _("1 to 63 letters, digits, dots, hyphens and underscores, beginning with a letter or digit")
+        )
     return value
 
 
@@ -182,7 +199,7 @@ class NodeConfig(_Section):
         state, run = (Path(os.path.normpath(folder)) for folder in (self.state_dir, self.run_dir))
         if state == run or state in run.parents or run in state.parents:
             raise _not_allowed_at(
-                "run_dir", str(self.run_dir), "a folder that is not node.state_dir, nor inside it, nor around it"
+                "run_dir", str(self.run_dir), _("a folder that is not node.state_dir, nor inside it, nor around it")
             )
         return self
 
@@ -200,8 +217,8 @@ class DatabaseConfig(_Section):
         description="File with nothing in it but that URI, which others cannot read (mode 0600). The unit of systemd "
         "makes the credential of the usual one; a changed one is read by `systemctl restart`.",
     )
-    connect_timeout_s: Number = _number(5.0, 0.1, 60.0, "Longest wait for a connection.", "seconds")
-    statement_timeout_s: Number = _number(5.0, 0.1, 300.0, "Longest wait for one statement's answer.", "seconds")
+    connect_timeout_s: Number = _number(5.0, 0.1, 60.0, "Longest wait for a connection.", _("seconds"))
+    statement_timeout_s: Number = _number(5.0, 0.1, 300.0, "Longest wait for one statement's answer.", _("seconds"))
 
 
 class RadiusConfig(_Section):
@@ -224,14 +241,18 @@ class RadiusConfig(_Section):
         "at a reload cost no request; fewer may cost those that just arrived, which the NAS sends again.",
     )
     receive_buffer_bytes: Whole = _whole(
-        8_388_608, 65_536, 1_073_741_824, "Kernel buffer asked for per socket; the log tells what was got.", "octets"
+        8_388_608,
+        65_536,
+        1_073_741_824,
+        "Kernel buffer asked for per socket; the log tells what was got.",
+        _("octets"),
     )
-    peers_max: Whole = _whole(16_384, 16, 1_048_576, "Most routers remembered at once.", "routers")
+    peers_max: Whole = _whole(16_384, 16, 1_048_576, "Most routers remembered at once.", _("routers"))
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         if self.auth_port == self.acct_port:
-            raise _not_allowed_at("acct_port", self.acct_port, "a port other than radius.auth_port")
+            raise _not_allowed_at("acct_port", self.acct_port, _("a port other than radius.auth_port"))
         return self
 
 
@@ -239,49 +260,49 @@ class ReplicaConfig(_Section):
     """The node's own copy of what authentication reads."""
 
     map_size_bytes: Whole = _whole(
-        17_179_869_184, 67_108_864, 1_099_511_627_776, "Largest size of the store; a sparse file.", "octets"
+        17_179_869_184, 67_108_864, 1_099_511_627_776, "Largest size of the store; a sparse file.", _("octets")
     )
     poll_interval_s: Number = _number(
-        0.5, 0.05, 1.0, "Longest time between two looks at the change log; a notification shortens it.", "seconds"
+        0.5, 0.05, 1.0, "Longest time between two looks at the change log; a notification shortens it.", _("seconds")
     )
     brake_share: Number = _number(
         0.05,
         0.0,
         1.0,
         "Share of all logins that may lose access in one window before the rest is held back.",
-        "share",
+        _("share"),
     )
     brake_minimum: Whole = _whole(
-        50, 1, 10_000_000, "Fewer logins than this may always lose access in one window.", "logins"
+        50, 1, 10_000_000, "Fewer logins than this may always lose access in one window.", _("logins")
     )
-    brake_window_s: Number = _number(300.0, 1.0, 86_400.0, "Length of the brake's window.", "seconds")
+    brake_window_s: Number = _number(300.0, 1.0, 86_400.0, "Length of the brake's window.", _("seconds"))
     checksum_interval_s: Number = _number(
-        3600.0, 60.0, 604_800.0, "Time between two comparisons of the whole replica with PostgreSQL.", "seconds"
+        3600.0, 60.0, 604_800.0, "Time between two comparisons of the whole replica with PostgreSQL.", _("seconds")
     )
     change_log_keep_s: Number = _number(
         86_400.0,
         600.0,
         2_592_000.0,
         "Age at which the change log is pruned; an older node loads all anew.",
-        "seconds",
+        _("seconds"),
     )
 
 
 class SpoolConfig(_Section):
     """What the request path wants written, on disk before it is answered."""
 
-    segment_bytes: Whole = _whole(16_777_216, 65_536, 1_073_741_824, "Size of one segment file.", "octets")
+    segment_bytes: Whole = _whole(16_777_216, 65_536, 1_073_741_824, "Size of one segment file.", _("octets"))
     keep_s: Number = _number(
-        172_800.0, 0.0, 2_592_000.0, "How long drained segments stay, for a failover that lost commits.", "seconds"
+        172_800.0, 0.0, 2_592_000.0, "How long drained segments stay, for a failover that lost commits.", _("seconds")
     )
     bytes_max: Whole = _whole(
-        8_589_934_592, 1_048_576, 1_099_511_627_776, "Most disk that one process's spool may take.", "octets"
+        8_589_934_592, 1_048_576, 1_099_511_627_776, "Most disk that one process's spool may take.", _("octets")
     )
 
     @model_validator(mode="after")
     def _two_segments_fit(self) -> Self:
         if self.bytes_max < 2 * self.segment_bytes:
-            raise _not_allowed_at("bytes_max", self.bytes_max, "at least twice spool.segment_bytes")
+            raise _not_allowed_at("bytes_max", self.bytes_max, _("at least twice spool.segment_bytes"))
         return self
 
 
@@ -289,14 +310,14 @@ class JournalConfig(_Section):
     """Every decision of the last days with its facts, for `aaad why`."""
 
     bytes_max: Whole = _whole(
-        268_435_456, 1_048_576, 1_099_511_627_776, "Most disk that one process's journal may take.", "octets"
+        268_435_456, 1_048_576, 1_099_511_627_776, "Most disk that one process's journal may take.", _("octets")
     )
-    segment_bytes: Whole = _whole(16_777_216, 65_536, 1_073_741_824, "Size of one segment file.", "octets")
+    segment_bytes: Whole = _whole(16_777_216, 65_536, 1_073_741_824, "Size of one segment file.", _("octets"))
 
     @model_validator(mode="after")
     def _two_segments_fit(self) -> Self:
         if self.bytes_max < 2 * self.segment_bytes:
-            raise _not_allowed_at("bytes_max", self.bytes_max, "at least twice journal.segment_bytes")
+            raise _not_allowed_at("bytes_max", self.bytes_max, _("at least twice journal.segment_bytes"))
         return self
 
 
@@ -324,11 +345,11 @@ class SupervisorConfig(_Section):
     """How the processes of this node are kept alive."""
 
     backoff_initial_s: Number = _number(
-        0.1, 0.01, 10.0, "Wait before the second restart in a row; the first is at once.", "seconds"
+        0.1, 0.01, 10.0, "Wait before the second restart in a row; the first is at once.", _("seconds")
     )
-    backoff_max_s: Number = _number(30.0, 0.1, 600.0, "Longest wait before a restart.", "seconds")
+    backoff_max_s: Number = _number(30.0, 0.1, 600.0, "Longest wait before a restart.", _("seconds"))
     drain_timeout_s: Number = _number(
-        5.0, 0.5, 30.0, "How long a stopping process may finish what it holds before it is killed.", "seconds"
+        5.0, 0.5, 30.0, "How long a stopping process may finish what it holds before it is killed.", _("seconds")
     )
 
 
@@ -365,9 +386,9 @@ def read_config_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(_WHOLE_FILE, str(path), f"a file that can be read ({error.strerror})") from None
+        raise ConfigError(_WHOLE_FILE, str(path), _("a file that can be read ({why})"), why=error.strerror) from None
     except UnicodeDecodeError:
-        raise ConfigError(_WHOLE_FILE, str(path), "a text file in UTF-8") from None
+        raise ConfigError(_WHOLE_FILE, str(path), _("a text file in UTF-8")) from None
 
 
 def parse_config(text: str, environ: Mapping[str, str], *, needs_database: bool = True) -> Config:
@@ -380,7 +401,7 @@ def parse_config(text: str, environ: Mapping[str, str], *, needs_database: bool 
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # The text of the error tells line and column, never the value, which may be a secret.
-        raise ConfigError(_WHOLE_FILE, _HIDDEN, f"TOML: {error}") from None
+        raise ConfigError(_WHOLE_FILE, _HIDDEN, "TOML: {error}", error=error) from None
     try:
         _add_secrets(tree, environ)
         config = Config.model_validate(tree)
@@ -413,8 +434,8 @@ def _with_dsn(config: Config, *, needs_database: bool) -> Config:
             return config
         if isinstance(error, FileNotFoundError) and database.dsn_file == DSN_FILE:
             raise ConfigError("database.dsn", None, _DSN_ALLOWED) from None
-        allowed = f"a file that this account can read ({error.strerror})"
-        raise ConfigError("database.dsn_file", str(database.dsn_file), allowed) from None
+        allowed = _("a file that this account can read ({why})")
+        raise ConfigError("database.dsn_file", str(database.dsn_file), allowed, why=error.strerror) from None
     return config.model_copy(update={"database": database.model_copy(update={"dsn": dsn})})
 
 
@@ -424,9 +445,10 @@ def _dsn_in(path: Path) -> SecretStr:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         text = file.read(_DSN_OCTETS_MAX).decode("utf-8", "replace").strip()
     if mode & _OTHERS:
-        raise ConfigError("database.dsn_file", str(path), "a file that others cannot read: chmod 0600")
+        raise ConfigError("database.dsn_file", str(path), _("a file that others cannot read: chmod 0600"))
     if not _is_dsn(text):
-        raise ConfigError("database.dsn_file", str(path), f"a file that holds {_DSN_ALLOWED.partition(',')[0]}")
+        allowed = _("a file that holds a PostgreSQL URI such as postgresql://aaad@db1,db2:5433/aaad")
+        raise ConfigError("database.dsn_file", str(path), allowed)
     return SecretStr(text)
 
 
@@ -439,20 +461,26 @@ def _credential(environ: Mapping[str, str], name: str) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"credential {name}", _HIDDEN, "a UTF-8 text file that this account can read") from None
+        raise ConfigError(f"credential {name}", _HIDDEN, _("a UTF-8 text file that this account can read")) from None
 
 
 def _explained(detail: ErrorDetails, tree: Mapping[str, Any]) -> ConfigError:
     path = [str(part) for part in detail["loc"]]
     context = detail.get("ctx", {})
     if detail["type"] == "not_allowed_at":
-        return ConfigError(".".join([*path, context["key"]]), context["value"], context["allowed"])
+        return _error(".".join([*path, context["key"]]), context["value"], context["allowed"])
     if detail["type"] == "extra_forbidden":
-        return ConfigError(".".join(path), _shown(path, tree), _known_keys(path))
+        return _error(".".join(path), _shown(path, tree), _known_keys(path))
     section, field = _declaration(path)
     if field is None:
-        return ConfigError(".".join(path), _shown(path, tree), f"a table [{section}] of keys")
-    return ConfigError(".".join(path[:2]), _shown(path[:2], tree), str(context.get("allowed") or _allowed(field)))
+        return _error(
+            ".".join(path), _shown(path, tree), _Allowed(_("a table [{section}] of keys"), {"section": section})
+        )
+    return _error(".".join(path[:2]), _shown(path[:2], tree), context.get("allowed") or _allowed(field))
+
+
+def _error(key: str, value: object, allowed: _Allowed) -> ConfigError:
+    return ConfigError(key, value, allowed.english, **allowed.fields)
 
 
 def _declaration(path: list[str]) -> tuple[str, FieldInfo | None]:
@@ -480,11 +508,13 @@ def _shown(path: list[str], tree: Mapping[str, Any]) -> object:
     return _HIDDEN if secret_or_unknown or isinstance(value, dict) or path == ["database"] else value
 
 
-def _known_keys(path: list[str]) -> str:
+def _known_keys(path: list[str]) -> _Allowed:
     known = list(_sections()) if len(path) == 1 else list(_sections()[path[0]].model_fields)
     near = difflib.get_close_matches(path[-1], known, n=1)
-    hint = f"; {near[0]} is meant?" if near else ""
-    return f"unknown key, known here are {', '.join(known)}{hint}"
+    if not near:
+        return _Allowed(_("unknown key, known here are {known}"), {"known": ", ".join(known)})
+    fields = {"known": ", ".join(known), "near": near[0]}
+    return _Allowed(_("unknown key, known here are {known}; {near} is meant?"), fields)
 
 
 def _limits(field: FieldInfo) -> tuple[Any, Any]:
@@ -498,18 +528,29 @@ def _unit(field: FieldInfo) -> str:
     return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
 
 
-def _allowed(field: FieldInfo) -> str:
+def _allowed(field: FieldInfo) -> _Allowed:
     low, high = _limits(field)
     if low is not None:
-        kind = "a whole number" if field.annotation is int else "a number"
-        unit = f" ({_unit(field)})" if _unit(field) else ""
-        return (
-            f"{kind} from {low:g} to {high:g}{unit}" if kind == "a number" else f"{kind} from {low} to {high}{unit}"
-        )
+        return _range(field, low, high)
     choices = getattr(field.annotation, "__args__", ())
     if choices and all(isinstance(choice, str) for choice in choices):
-        return f"one of {', '.join(choices)}"
-    return _DSN_ALLOWED if field.annotation is SecretStr else "text"
+        return _Allowed(_("one of {choices}"), {"choices": ", ".join(choices)})
+    return _Allowed(_DSN_ALLOWED if field.annotation is SecretStr else _("text"))
+
+
+def _range(field: FieldInfo, low: float, high: float) -> _Allowed:
+    unit, is_whole = _unit(field), field.annotation is int
+    fields = {"low": low, "high": high} if is_whole else {"low": f"{low:g}", "high": f"{high:g}"}
+    if unit:
+        english = (
+            _("a whole number from {low} to {high} ({unit})")
+            if is_whole
+            else _("a number from {low} to {high} ({unit})")
+        )
+        return _Allowed(english, {**fields, "unit": unit})
+    return _Allowed(
+        _("a whole number from {low} to {high}") if is_whole else _("a number from {low} to {high}"), fields
+    )
 
 
 def _plain(number: float) -> str:
@@ -531,7 +572,7 @@ def example_toml() -> str:
 
 
 def _example_key(key: str, field: FieldInfo) -> Iterator[str]:
-    allowed = _allowed(field)
+    allowed = str(_allowed(field))
     tells_more = _limits(field)[0] is not None or allowed.startswith("one of")
     described = f"{field.description} {allowed[0].upper()}{allowed[1:]}." if tells_more else str(field.description)
     for line in textwrap.wrap(described, 108):

@@ -10,13 +10,19 @@ class AaadError(Exception):
 
 
 class ConfigError(AaadError):
-    """The configuration is wrong. Carries the key, the value (never a secret's) and what is allowed."""
+    """The configuration is wrong. Carries the key, the value (never a secret's) and what is allowed.
 
-    def __init__(self, key: str, value: object, allowed: str) -> None:
+    `english` is what is allowed before its fields are filled in with `fields`, for who translates it.
+    """
+
+    def __init__(self, key: str, value: object, english: str, **fields: object) -> None:
+        allowed = english.format(**fields) if fields else english
         super().__init__(f"{key}: {value!r} is not valid: {allowed}")
         self.key = key
         self.value = value
         self.allowed = allowed
+        self.english = english
+        self.fields = fields
 
 
 class MistypedError(AaadError):

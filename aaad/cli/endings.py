@@ -25,7 +25,7 @@ def end(terminal: Terminal, act: Callable[[], None]) -> None:
                 path=terminal.options.config_path(terminal.environ),
                 key=error.key,
                 value=repr(error.value),
-                allowed=error.allowed,
+                allowed=terminal.allowed(error),
             )
         )
         raise typer.Exit(EXIT_USAGE) from None

@@ -20,7 +20,7 @@ def check(terminal: Terminal) -> None:
         _read(terminal)
     except ConfigError as error:
         if terminal.options.is_json:
-            terminal.json({"path": path, "key": error.key, "value": error.value, "allowed": error.allowed})
+            terminal.json({"path": path, "key": error.key, "value": error.value, "allowed": terminal.allowed(error)})
         raise
     if terminal.options.is_json:
         terminal.json({"path": path, "key": None})

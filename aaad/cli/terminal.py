@@ -29,6 +29,15 @@ _SUSPICIOUS = re.compile(r"[^\x20-\x7e\n]")
 _PLAIN_WIDTH = 160  # of output that goes into a file or a pipe
 
 
+def _(english: str) -> str:
+    """Mark a text for translation."""
+    return english
+
+
+# Why the operating system did not give a file, in its words; its others show as they are.
+SYSTEM_REASONS = (_("No such file or directory"), _("Permission denied"), _("Is a directory"), _("Not a directory"))
+
+
 class NegativeAnswerError(AaadError):
     """The command did its work and the answer is no. Nothing more is written."""
 
@@ -143,6 +152,12 @@ class Terminal:
         moment = datetime.fromtimestamp(at_s, UTC).astimezone()
         pattern = "%d/%m/%Y %H:%M:%S" if self.language is Language.PORTUGUESE else "%Y-%m-%d %H:%M:%S"
         return moment.strftime(pattern) + f".{moment.microsecond // 1000:03d}"
+
+    def allowed(self, error: ConfigError) -> str:
+        """Return what is allowed instead of what the configuration has, units and reasons included."""
+        _ = self.speak
+        fields = {name: _(str(value)) if name in ("unit", "why") else value for name, value in error.fields.items()}
+        return _(error.english, **fields)
 
     def instant(self, at: datetime | str | None) -> str:
         """Return an instant of PostgreSQL's, or of its JSON's, in this machine's zone; empty for none."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from aaad.cli.options import Options
+from aaad.cli.terminal import Terminal
 from aaad.config import Config, example_toml, load_config, parse_config
 from aaad.errors import ConfigError
 
@@ -103,6 +105,16 @@ def test_a_bad_file_is_told_by_key_value_and_what_is_allowed(text: str, message:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(("text", "message"), BAD_FILES, ids=[message.split(":")[0] for _, message in BAD_FILES])
+def test_what_is_allowed_is_translated_with_its_fields_filled_in(text: str, message: str):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, ENVIRON)
+    told = Terminal(Options(language="pt"), {}).allowed(caught.value)
+    if not told.startswith("TOML"):  # of the library that reads it
+        assert told != caught.value.allowed
+        assert not re.search(r"[{}]|\b(of|and|from|seconds|octets|share)\b", told), told
+
+
 def test_a_missing_dsn_says_where_it_may_stand():
     with pytest.raises(ConfigError) as caught:
         parse_config("", {})
@@ -170,8 +182,8 @@ def test_the_file_of_the_dsn_is_read_where_it_stands_nowhere_else(tmp_path: Path
     ("mode", "content", "allowed"),
     [
         (0o604, DSN, "a file that others cannot read: chmod 0600"),
-        (0o600, "", "a file that holds a PostgreSQL URI such as postgresql://aaad@db1"),
-        (0o600, f"dsn={DSN}", "a file that holds a PostgreSQL URI such as postgresql://aaad@db1"),
+        (0o600, "", "a file that holds a PostgreSQL URI such as postgresql://aaad@db1,db2:5433/aaad"),
+        (0o600, f"dsn={DSN}", "a file that holds a PostgreSQL URI such as postgresql://aaad@db1,db2:5433/aaad"),
         (None, "", "a file that this account can read (No such file or directory)"),
     ],
 )

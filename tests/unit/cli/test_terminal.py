@@ -107,6 +107,16 @@ def test_check_tells_key_value_and_what_is_allowed_with_exit_code_2(tmp_path: Pa
     assert "secret" not in result.stderr
 
 
+def test_a_configuration_that_cannot_be_read_is_told_in_the_language(tmp_path: Path) -> None:
+    path = tmp_path / "absent.toml"
+    for language, told in (
+        ("en", "Allowed: a file that can be read (No such file or directory)"),
+        ("pt", "Permitido: um arquivo que possa ser lido (arquivo ou diretório inexistente)"),
+    ):
+        result = CliRunner().invoke(build_app(terminal(language, path)), ["check"])
+        assert (result.exit_code, told in result.stderr) == (2, True), result.stderr
+
+
 def test_every_command_has_its_help_in_both_languages() -> None:
     for language in ("en", "pt"):
         app = build_app(terminal(language))
