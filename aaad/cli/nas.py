@@ -12,7 +12,7 @@ import msgspec
 from aaad.cli.local_node import LocalNode
 from aaad.cli.logins import generate_password
 from aaad.cli.records import Desk, Room, Saved, Words, add, fail, nothing_more, show_list, tell_saved, working
-from aaad.cli.router_words import router_problem_text
+from aaad.cli.router_words import router_problem_text, unknown_source_text
 from aaad.cli.terminal import Terminal
 from aaad.daemon.router_problems import RouterProblem, find_router_problems
 from aaad.erp.network.tables import NAS, NAS_SECRET
@@ -196,17 +196,28 @@ async def _delete_secret(terminal: Terminal, word: str, number: int) -> Saved:
 
 
 def show_problems(terminal: Terminal) -> None:
-    """Show what is wrong between this node and its routers; end with 1 if anything is."""
+    """Show what is wrong between this node and its routers, and who asks and is none.
+
+    Ends with 1 if anything is wrong with a router; an address that nobody knows may be anybody's.
+    """
     _ = terminal.speak
-    problems = _problems(terminal)
+    facts = LocalNode(terminal.local_config).facts().facts
+    problems = find_router_problems(facts.routers, facts.at_s)
+    told = [(found, router_problem_text(terminal, found)) for found in problems]
+    strangers = [(source, unknown_source_text(terminal, source)) for source in facts.unknown_sources]
     if terminal.options.is_json:
-        terminal.json(
-            [{**msgspec.to_builtins(found), "text": router_problem_text(terminal, found)} for found in problems]
-        )
-    elif not problems:
-        terminal.line(_("Nothing is wrong with any router that this node hears."))
-    for found in problems if not terminal.options.is_json else ():
-        terminal.line(f"{terminal.clock(found.last_at_s)[:-4]} {router_problem_text(terminal, found)}")
+        document = [{**msgspec.to_builtins(found), "text": text} for found, text in told]
+        document += [
+            {"kind": "unknown_source", **msgspec.to_builtins(source), "text": text} for source, text in strangers
+        ]
+        terminal.json(document)
+    else:
+        if not problems:
+            terminal.line(_("Nothing is wrong with any router that this node hears."))
+        for found, text in told:
+            terminal.line(f"{terminal.clock(found.last_at_s)[:-4]} {text}")
+        for _source, text in strangers:
+            terminal.line(text)
     if problems:
         terminal.refuse()
 

@@ -1,6 +1,7 @@
-"""What is wrong between us and a router, in words: one sentence that says what was seen and what to do."""
+"""What is wrong between us and a router, or who is none, in words: what was seen and what to do."""
 
 from aaad.cli.terminal import Terminal
+from aaad.daemon.router_facts import UnknownSource
 from aaad.daemon.router_problems import ProblemKind, RouterProblem
 
 
@@ -55,3 +56,16 @@ def router_problem_text(terminal: Terminal, problem: RouterProblem) -> str:
                 "sent to this server?",
                 **facts,
             )
+
+
+def unknown_source_text(terminal: Terminal, source: UnknownSource) -> str:
+    """Return the sentence for an address that asks and belongs to no NAS entry."""
+    _ = terminal.speak
+    return _(
+        "{address} is no concentrator of ours and asks: {count} datagrams since {first}, the last at {last}. "
+        "If it should be one: aaad nas add --name NAME --address {address} --secret -",
+        address=source.source_address,
+        count=source.count,
+        first=terminal.clock(source.first_at_s)[:-4],
+        last=terminal.clock(source.last_at_s)[:-4],
+    )

@@ -10,12 +10,13 @@ import msgspec
 
 from aaad.cli.cluster import NODE_LIVES_S, Overview, overview
 from aaad.cli.local_node import Heard, LocalNode
-from aaad.cli.router_words import router_problem_text
+from aaad.cli.router_words import router_problem_text, unknown_source_text
 from aaad.cli.terminal import Terminal
 from aaad.daemon.node_facts import ROLE_SILENT_S, NodeFacts, role_ages_s
 from aaad.daemon.router_problems import find_router_problems
 from aaad.errors import ConfigError, StoreError
 
+_UNKNOWN_SOURCES_SHOWN = 5  # all: aaad nas problems
 _REPLICA_OLD_S = 10.0  # a change is live within 1 s; ten times that is no hiccup
 
 
@@ -204,6 +205,8 @@ class _Report:
                 heard = age(now_s - router.last_heard_s)
                 table.add(router.nas, router.source_address, router.nas_identifier, heard, demanded)
         table.print()
+        for source in self._heard.facts.unknown_sources[:_UNKNOWN_SOURCES_SHOWN]:
+            self._terminal.line(unknown_source_text(self._terminal, source), "yellow")
 
     def _counters(self) -> None:
         _ = self._terminal.speak

@@ -14,7 +14,7 @@ import msgspec
 
 from aaad.cli.cluster import Unheard, hear
 from aaad.cli.local_node import LocalNode
-from aaad.cli.router_words import router_problem_text
+from aaad.cli.router_words import router_problem_text, unknown_source_text
 from aaad.cli.terminal import Terminal
 from aaad.daemon.account import Account
 from aaad.daemon.router_problems import RouterProblem
@@ -108,6 +108,7 @@ def _document(evidence: Evidence, limit: int) -> dict[str, Any]:
                 "journal_since_s": heard.journal_since_s,
                 "discarded": msgspec.to_builtins(heard.discarded),
                 "router_problems": msgspec.to_builtins(heard.router_problems),
+                "unknown_sources": msgspec.to_builtins(heard.unknown_sources),
             }
             for heard in evidence.testimonies
         ],
@@ -255,7 +256,10 @@ class _Report:
         if not heard:
             line(_("No node could be asked."), "red")
             return
-        if any(testimony.discarded.counts or testimony.router_problems for testimony in self._evidence.testimonies):
+        if any(
+            testimony.discarded.counts or testimony.router_problems or testimony.unknown_sources
+            for testimony in self._evidence.testimonies
+        ):
             line(
                 _(
                     "No request of this login that could be trusted and answered is known at {nodes}, "
@@ -278,6 +282,8 @@ class _Report:
         for testimony in self._evidence.testimonies:
             for problem in testimony.router_problems:
                 self._router_problem(testimony.node, problem)
+            for source in testimony.unknown_sources:
+                line(f"  {testimony.node}: {unknown_source_text(self._terminal, source)}", "yellow")
         for testimony in self._evidence.testimonies:
             since_s = testimony.discarded.since_s
             for cause, count in testimony.discarded.counts.items():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from aaad.daemon.kernel_sockets import KernelSocket, read_udp_sockets
-from aaad.daemon.router_facts import ROUTER_COUNTERS, RouterFacts, read_routers
+from aaad.daemon.router_facts import ROUTER_COUNTERS, RouterFacts, UnknownSource, read_routers, read_unknown_sources
 from aaad.errors import ReplicaError
 from aaad.metrics import read_counters
 from aaad.replica.store import ReplicaReader
@@ -69,6 +69,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     sockets: list[SocketFacts]
     routers: list[RouterFacts]
     counters: AllCounters
+    unknown_sources: list[UnknownSource] = []
 
 
 def role_ages_s(facts: NodeFacts) -> dict[str, float]:
@@ -116,6 +117,7 @@ class NodeFiles:
             sockets=[_socket_facts(found) for found in read_udp_sockets(self._ports)],
             routers=self.routers(),
             counters=counters,
+            unknown_sources=self.unknown_sources(),
         )
 
     def counters(self) -> AllCounters:
@@ -128,6 +130,10 @@ class NodeFiles:
     def routers(self) -> list[RouterFacts]:
         """Return the routers that the radius processes met."""
         return [router for router in read_routers(self._counters) if not self._is_retired(router.slot)]
+
+    def unknown_sources(self) -> list[UnknownSource]:
+        """Return the addresses that asked the radius processes and belong to no NAS entry."""
+        return read_unknown_sources(self._counters)
 
     def _is_retired(self, slot: str) -> bool:
         """Whether the configuration has fewer radius processes now than when this slot was filled."""

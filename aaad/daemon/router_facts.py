@@ -1,6 +1,7 @@
 """What each radius process tells of the routers it met: one file per slot beside the counters (rule R10).
 
 The radius role writes the file whole every few seconds; here it is read for /metrics, `aaad status` and `aaad why`.
+Beside it stands a file of the addresses that ask and belong to no NAS entry.
 NAS-Identifiers are what a sender chose: they are made printable, and the rows of a node are bounded.
 """
 
@@ -13,6 +14,7 @@ from aaad.words import printable
 
 ROUTERS_MAX = 1_000  # of a node: those in trouble, then the last heard; more series than this help nobody
 _SUFFIX = ".routers.json"
+_UNKNOWN_SUFFIX = ".unknown.json"
 
 
 class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,24 @@ class RouterFacts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class UnknownSource(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that asks and belongs to no NAS entry."""
+
+    source_address: str
+    count: int  # datagrams
+    first_at_s: float  # Unix seconds
+    last_at_s: float
+
+    def with_more(self, other: "UnknownSource") -> "UnknownSource":
+        """Return this and what another slot heard of the same address as one."""
+        return UnknownSource(
+            source_address=self.source_address,
+            count=self.count + other.count,
+            first_at_s=min(self.first_at_s, other.first_at_s),
+            last_at_s=max(self.last_at_s, other.last_at_s),
+        )
+
+
 ROUTER_COUNTERS = {
     "aaad_router_requests_total": "requests",
     "aaad_router_granted_total": "granted",
@@ -87,6 +107,25 @@ _LATEST = (
 def statistics_path(counters: Path, slot: str) -> Path:
     """Return the file that a slot's radius process writes."""
     return counters / f"{slot}{_SUFFIX}"
+
+
+def unknown_sources_path(counters: Path, slot: str) -> Path:
+    """Return the file of unknown addresses that a slot's radius process writes."""
+    return counters / f"{slot}{_UNKNOWN_SUFFIX}"
+
+
+def read_unknown_sources(counters: Path) -> list[UnknownSource]:
+    """Return the addresses of all slots that no NAS entry has, the last heard first."""
+    merged: dict[str, UnknownSource] = {}
+    for path in sorted(counters.glob(f"*{_UNKNOWN_SUFFIX}")):
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=list[UnknownSource])
+        except (OSError, msgspec.MsgspecError):
+            continue  # just being replaced, or of another version
+        for source in found:
+            before = merged.get(source.source_address)
+            merged[source.source_address] = before.with_more(source) if before else source
+    return sorted(merged.values(), key=lambda source: -source.last_at_s)
 
 
 def read_routers(counters: Path) -> list[RouterFacts]:

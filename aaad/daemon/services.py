@@ -56,7 +56,7 @@ def radius_counters() -> Sequence[str]:
 
 async def radius(context: RoleContext) -> None:
     """Answer RADIUS on this slot's sockets."""
-    from aaad.daemon.router_facts import statistics_path
+    from aaad.daemon.router_facts import statistics_path, unknown_sources_path
     from aaad.journal import Journal
     from aaad.policy.codes import Reason
     from aaad.radius.server import Listener, RadiusService, Watchdog
@@ -95,6 +95,7 @@ async def radius(context: RoleContext) -> None:
         reject_messages={reason: customer_text(reason, language) for reason in Reason},
         watchdog=Watchdog(key.sources, key.secret) if key else None,
         statistics_path=statistics_path(state / "counters", context.slot),
+        unknown_sources_path=unknown_sources_path(state / "counters", context.slot),
     )
     # The request path makes no reference cycles (a test holds that), so collecting would only make it pause.
     gc.collect()

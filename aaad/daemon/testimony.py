@@ -14,6 +14,7 @@ from aaad.clock import wall_s
 from aaad.daemon.account import Account, account_of
 from aaad.daemon.discards import Discards, RecentDiscards
 from aaad.daemon.node_facts import NodeFacts, NodeFiles
+from aaad.daemon.router_facts import UnknownSource
 from aaad.daemon.router_problems import RouterProblem, find_router_problems
 from aaad.errors import AaadError, ReplicaError
 from aaad.journal import Entry, JournalReader
@@ -106,6 +107,7 @@ class Testimony(msgspec.Struct, frozen=True, kw_only=True):
     journal_since_s: float | None  # Unix seconds of the oldest entry kept; None: nothing is kept
     discarded: Discards = Discards()  # what never got as far as the journal
     router_problems: list[RouterProblem] = []
+    unknown_sources: list[UnknownSource] = []  # who asks and is no concentrator
 
 
 class Witness:
@@ -150,6 +152,7 @@ class Witness:
                 for problem in find_router_problems(self._files.routers(), wall_s())
                 if problem.kind.costs_logins
             ],
+            unknown_sources=self._files.unknown_sources(),
         )
 
     async def simulate(self, login: str, asked: Asked) -> Simulated:

@@ -33,7 +33,8 @@ from aaad.radius.accounting_watch import AccountingWatch
 from aaad.radius.learned import Learned
 from aaad.radius.packet import PACKET_SIZE_MAX
 from aaad.radius.request import Pending
-from aaad.radius.routers import Nas, Neighbourhood, Source
+from aaad.radius.routers import Nas, Neighbourhood, Source, plain_address
+from aaad.radius.unknown_sources import UnknownSources
 from aaad.replica.record import NasRow
 from aaad.replica.store import ReplicaReader
 from aaad.spool.records import LoginRefused, NameRefused, encode
@@ -98,6 +99,7 @@ class RadiusService:
         reject_messages: Mapping[Reason, str],
         watchdog: Watchdog | None = None,
         statistics_path: Path | None = None,
+        unknown_sources_path: Path | None = None,
         claim: Claim | None = None,
         must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
     ) -> None:
@@ -115,6 +117,7 @@ class RadiusService:
             reject_messages: what the customer's device is told, by reason.
             watchdog: the supervisor's own probe.
             statistics_path: where counts per router are written every few seconds.
+            unknown_sources_path: where so are the addresses that no NAS entry has.
             claim: settles what `must_wait` holds back, a batch at a time; None in the result: no answer.
             must_wait: which grants need something that is not in the replica.
         """
@@ -125,6 +128,8 @@ class RadiusService:
         self._cells = counters.cells
         self._log = log
         self._statistics_path = statistics_path
+        self._unknown_sources_path = unknown_sources_path
+        self._unknown_sources = UnknownSources()
         self._learned = Learned()
         self._hood = Neighbourhood(peers_max=peers_max)
         if watchdog is not None:
@@ -265,6 +270,8 @@ class RadiusService:
     def _not_answered(self, outcome: Discard | Pending | bytes, source: Source, listener: Listener) -> None:
         if isinstance(outcome, Discard):
             self._cells[self._discarded_at[outcome]] += 1
+            if outcome is Discard.UNKNOWN_NAS:
+                self._unknown_sources.note(plain_address(source[0]), clock.wall_s())
             if self._may_log(outcome):
                 self._log.info("datagram.discarded", cause=outcome.label, source=source[0], port=source[1])
         elif isinstance(outcome, Pending):
@@ -370,9 +377,9 @@ class RadiusService:
             try:
                 now_s = clock.wall_s()
                 self._chore(now_s)
-                if self._statistics_path and now_s - self._statistics_written_s > _STATISTICS_EVERY_S:
+                if now_s - self._statistics_written_s > _STATISTICS_EVERY_S:
                     self._statistics_written_s = now_s
-                    await asyncio.to_thread(_write_json, self._statistics_path, self._statistics())
+                    await self._write_statistics(now_s)
             except Exception:  # noqa: BLE001  the next second's chores are due all the same
                 self._counters.add(names.BUGS)
                 self._log.exception("bug", while_="doing chores")
@@ -421,6 +428,14 @@ class RadiusService:
         """Count what is on the disk now. Called in the spool's thread, the only one to write this cell."""
         if is_safe:
             self._cells[self._safe_at] += amount
+
+    async def _write_statistics(self, now_s: float) -> None:
+        """Write what the other programs of this node read of it."""
+        if self._statistics_path:
+            await asyncio.to_thread(_write_json, self._statistics_path, self._statistics())
+        if self._unknown_sources_path:
+            self._unknown_sources.forget(now_s, lambda address: self._hood.nas_at((address,)) is not None)
+            await asyncio.to_thread(_write_json, self._unknown_sources_path, self._unknown_sources.rows())
 
     def _statistics(self) -> list[dict[str, Any]]:
         """Return the counts of every router, and of every address from which nothing was proven."""

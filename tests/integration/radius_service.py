@@ -140,6 +140,7 @@ class Service:
         self.journal, self.spool, self.log = Recorder(), Spool(), Lines()
         self.counters = CounterFile(directory / "radius-0.cnt", names.RADIUS_COUNTERS)
         self.statistics_path = directory / "radius-0.routers.json"
+        self.unknown_sources_path = directory / "radius-0.unknown.json"
         self.stopping = asyncio.Event()
         self.replica = ReplicaReader(self.replica_directory)
         self.service = RadiusService(
@@ -154,6 +155,7 @@ class Service:
             reject_messages={reason: customer_text(reason, Language.ENGLISH) for reason in Reason},
             watchdog=watchdog,
             statistics_path=self.statistics_path,
+            unknown_sources_path=self.unknown_sources_path,
             claim=claim,
             must_wait=must_wait,
         )
@@ -208,10 +210,12 @@ async def running(directory: Path, **options: Any) -> AsyncIterator[Service]:
 class Client:
     """One source port. Blocking calls go to a thread, so that the service has the loop."""
 
-    def __init__(self, destination: tuple[Any, ...], *, timeout_s: float = 2.0) -> None:
+    def __init__(self, destination: tuple[Any, ...], *, timeout_s: float = 2.0, source: str = "") -> None:
         family = socket.AF_INET6 if ":" in destination[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.settimeout(timeout_s)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(destination)
 
     def send(self, *datagrams: bytes) -> None:

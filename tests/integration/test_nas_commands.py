@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from aaad.cli.app import build_app
 from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
-from aaad.daemon.router_facts import statistics_path
+from aaad.daemon.router_facts import statistics_path, unknown_sources_path
 from aaad.db.embedded import EmbeddedPostgres
 
 SEED = """
@@ -262,11 +262,17 @@ def test_r10_problems_are_told_of_this_nodes_routers(shell: Shell) -> None:
     counters.mkdir(parents=True)
     assert shell.json("nas", "problems") == []
     assert "Nothing is wrong" in shell.run("nas", "problems").output
+    stranger = {"source_address": "192.0.2.77", "count": 12, "first_at_s": 1.8e9, "last_at_s": 1.8e9 + 60}
+    unknown_sources_path(counters, "radius-0").write_text(json.dumps([stranger]))
+    (told,) = shell.json("nas", "problems")
+    assert (told["kind"], told["source_address"], told["count"]) == ("unknown_source", "192.0.2.77", 12)
+    assert "192.0.2.77 is no concentrator of ours and asks: 12 datagrams since" in told["text"]
+    assert "aaad nas add --name NAME --address 192.0.2.77" in " ".join(shell.run("nas", "problems").output.split())
     heard = {"nas_id": 1, "nas": "bras-1", "source_address": "192.0.2.1", "nas_identifier": "", "proven": False}
     signs = {"doubted_accepts": 7, "doubted_resent": 14, "doubted_at_s": time.time() - 40}
     rows = [{**heard, **signs, "armed": False, "last_heard_s": time.time()}]
     statistics_path(counters, "radius-0").write_text(json.dumps(rows))
-    (told,) = shell.json("nas", "problems", code=1)
+    told, _stranger = shell.json("nas", "problems", code=1)
     assert (told["kind"], told["count"], told["resent"]) == ("secret_seems_wrong", 7, 14)
     sentence = "its secret seems wrong: 7 Accepts to CHAP of 192.0.2.1 without a Start, 14 resends"
     for words in (("problems",), ("show", "bras-1")):

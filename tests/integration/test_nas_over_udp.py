@@ -85,15 +85,23 @@ async def test_r10_what_accounting_proves_stands_in_the_statistics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_STATISTICS_EVERY_S", 0.0)
-    async with running(tmp_path, small=with_two_secrets()) as service:
+    async with running(tmp_path, small=with_two_secrets(address="127.0.0.1/32")) as service:
         with Client(service.acct) as acct:
             acct.send(accounting_start(SECOND, b"bras-01"), accounting_start(b"third", b"bras-02"))
             await service.counted(Discard.BAD_MESSAGE_AUTHENTICATOR, 1)
+        for destination in (service.auth, service.acct):
+            with Client(destination, source="127.9.9.9") as stranger:
+                stranger.send(access_request())
+        await service.counted(Discard.UNKNOWN_NAS, 2)
         rows: list[dict[str, object]] = []
+        unknown: list[dict[str, object]] = []
         async with asyncio.timeout(5):
-            while len(rows) < 2:
+            while len(rows) < 2 or not unknown:
                 await asyncio.sleep(0.1)
                 rows = json.loads(service.statistics_path.read_bytes()) if service.statistics_path.exists() else []
+                if service.unknown_sources_path.exists():
+                    unknown = json.loads(service.unknown_sources_path.read_bytes())
     found = {row["proven"]: row for row in rows}
     assert found[True]["accounting_heard"] == 1
     assert found[False]["accounting_bad_authenticators"] == 1
+    assert [(row["source_address"], row["count"]) for row in unknown] == [("127.9.9.9", 2)]

@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from aaad.cli.app import build_app
 from aaad.cli.billing import STYLES
+from aaad.cli.local_node import Heard
 from aaad.cli.options import Options
-from aaad.cli.status import find_problems, is_serving
+from aaad.cli.status import _Report, find_problems, is_serving
 from aaad.cli.terminal import Lines, Terminal
 from aaad.daemon.node_facts import NodeFacts, ReplicaFacts, SocketFacts
-from aaad.daemon.router_facts import RouterFacts
+from aaad.daemon.router_facts import RouterFacts, UnknownSource
 from aaad.daemon.router_problems import ProblemKind, find_router_problems
 from aaad.errors import ConfigError
 from aaad.words import Language
@@ -245,3 +246,15 @@ def test_octets_that_are_no_text_are_refused_by_the_program_itself() -> None:
     for words in ([b"why", b"\xe9"], [b"why", b""]):
         ran = subprocess.run([sys.executable, "-m", "aaad", *words], capture_output=True, timeout=30, cwd=ROOT)
         assert (ran.returncode, b"Traceback" in ran.stderr) == (2, False), ran.stderr
+
+
+def test_who_asks_and_is_no_concentrator_is_told_with_the_routers(capsys: pytest.CaptureFixture[str]) -> None:
+    strangers = [
+        UnknownSource(source_address=f"192.0.2.{number}", count=9, first_at_s=1.8e9, last_at_s=1.8e9)
+        for number in range(1, 9)
+    ]
+    _Report(terminal(), Heard("control", facts(unknown_sources=strangers)), None).print([])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "192.0.2.1 is no concentrator of ours and asks: 9 datagrams since" in shown
+    assert "aaad nas add --name NAME --address 192.0.2.5 --secret -" in shown
+    assert "192.0.2.6" not in shown

@@ -6,6 +6,7 @@ from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
 from aaad.cli.why import Evidence, _Report
 from aaad.daemon.discards import Discards
+from aaad.daemon.router_facts import UnknownSource
 from aaad.daemon.router_problems import ProblemKind, RouterProblem
 from aaad.daemon.testimony import PastDecision
 from aaad.daemon.testimony import Testimony as Heard  # pytest takes classes of the other name for tests
@@ -47,6 +48,26 @@ def problem(**changes: object) -> RouterProblem:
 def test_nothing_at_all_arrived(capsys: pytest.CaptureFixture[str]) -> None:
     tell(heard_of())
     assert "No request of this login arrived at n1." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "n1: 192.0.2.7 is no concentrator of ours and asks: 12 datagrams since"),
+        ("pt", "n1: 192.0.2.7 não é concentrador nosso e pergunta: 12 datagramas desde"),
+    ],
+)
+def test_where_nothing_arrived_who_asks_and_is_no_concentrator_is_named(
+    language: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger = UnknownSource(source_address="192.0.2.7", count=12, first_at_s=1.8e9, last_at_s=1.8e9)
+    tell(heard_of(unknown_sources=[stranger]), language)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert told in shown
+    assert "aaad nas add --name" in shown
+    assert "No request of this login arrived at" not in shown
+    tell(heard_of(unknown_sources=[stranger], past=[past_of(reason="granted")]), language)
+    assert "192.0.2.7" not in capsys.readouterr().out
 
 
 def test_a_wrong_secret_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,14 @@ import msgspec
 
 from aaad.daemon.metrics_endpoint import NodeCollector
 from aaad.daemon.node_facts import ROLE_HEARTBEAT, NodeFiles, role_ages_s
-from aaad.daemon.router_facts import ROUTERS_MAX, read_routers, statistics_path
+from aaad.daemon.router_facts import (
+    ROUTERS_MAX,
+    UnknownSource,
+    read_routers,
+    read_unknown_sources,
+    statistics_path,
+    unknown_sources_path,
+)
 from aaad.metrics import CounterFile
 from aaad.radius.counters import RECEIVED
 
@@ -84,3 +91,20 @@ def test_a_slot_that_is_no_longer_in_use_keeps_its_sums_and_shows_no_life(tmp_pa
     assert {router.slot for router in facts.routers} == {"radius-0", "sync-0"}
     files = NodeFiles(tmp_path, node="n", version="v", ports=(), radius_processes=2)
     assert set(role_ages_s(files.facts(100.0))) == {"radius-0", "radius-1", "sync-0"}
+
+
+def test_unknown_addresses_of_all_slots_are_one_list_the_last_heard_first(tmp_path: Path) -> None:
+    heard = {"source_address": "192.0.2.1", "count": 3, "first_at_s": 5.0, "last_at_s": 9.0}
+    others = [
+        {**heard, "count": 4, "first_at_s": 4.0, "last_at_s": 8.0},
+        {**heard, "source_address": "::1", "last_at_s": 10.0},
+    ]
+    for slot, rows in (("radius-0", [heard]), ("radius-1", others)):
+        unknown_sources_path(tmp_path, slot).write_bytes(msgspec.json.encode(rows))
+    unknown_sources_path(tmp_path, "radius-2").write_bytes(b"[{")
+    assert read_unknown_sources(tmp_path) == [
+        UnknownSource(source_address="::1", count=3, first_at_s=5.0, last_at_s=10.0),
+        UnknownSource(source_address="192.0.2.1", count=7, first_at_s=4.0, last_at_s=9.0),
+    ]
+    assert read_routers(tmp_path) == []
+    assert NodeFiles(tmp_path.parent, node="n", version="v", ports=()).facts(1.0).unknown_sources == []
