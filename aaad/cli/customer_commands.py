@@ -204,6 +204,8 @@ def _add_logins(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
         def act() -> None:
             typed = _typed_password(terminal, password, is_generated=is_generated)
+            if typed is None and not is_generated and terminal.is_interactive and logins.needs_password(words):
+                typed = terminal.read_secret(_("New password"))
             logins.add_login(terminal, {**words, "password": typed}, is_generated=is_generated)
 
         end(terminal, act)
@@ -212,7 +214,11 @@ def _add_logins(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         group,
         "add",
         _("Write a new one."),
-        [*options_of(fields.LOGIN, _), generate(_), word("password", _("only -: read it from standard input"))],
+        [
+            *options_of(fields.LOGIN, _),
+            generate(_),
+            word("password", _("only -: read it from standard input; a person at a terminal is asked without it")),
+        ],
         add,
     )
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 from aaad.cli.plans import show_attributes, warn_of_lists
 from aaad.cli.records import Desk, Room, Saved, Words, add, fail, show_list, tell_saved, working
 from aaad.cli.terminal import Terminal
-from aaad.erp import fields, validate
+from aaad.erp import fields, validate, values
 from aaad.erp.complaints import MISSING
 from aaad.erp.values import Value
 from aaad.errors import InvalidValue
@@ -27,6 +27,16 @@ _WITH_PASSWORD = ("L", "H")  # PPPoE and Hotspot
 def generate_password(length: int) -> str:
     """Return a password that can be read out over a telephone."""
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def needs_password(words: Words) -> bool:
+    """Whether a new login of these words cannot be without a password."""
+    try:
+        authentication = fields.LOGIN.field("authentication").parse(words.get("authentication") or "")
+        is_mac_login = values.yes_no(words.get("mac_login") or "N")
+    except ValueError:
+        return False  # it will be told
+    return authentication in _WITH_PASSWORD and not is_mac_login
 
 
 async def _complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> None:

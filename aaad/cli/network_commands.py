@@ -54,7 +54,7 @@ def _add_nases(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
     @group.command("message-auth", help=_("Free a NAS's routers from the duty to send Message-Authenticator."))
     def message_auth(
         name: Annotated[str, typer.Argument(help=_("the NAS's name"))],
-        action: Annotated[Literal["reset"], typer.Argument()],
+        action: Annotated[Literal["reset"], typer.Argument(help=_("only reset: until they send it again"))],
     ) -> None:
         from aaad.cli import operate
 

@@ -153,7 +153,7 @@ def _add_history(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
     @group.command("note", help=_("Write a note."))
     def note(
-        thing: Annotated[Literal["client", "contract", "login"], typer.Argument()],
+        thing: Annotated[Literal["client", "contract", "login"], typer.Argument(help=_("of what"))],
         which: Annotated[str, typer.Argument(help=_("which one"))],
         text: Annotated[str, typer.Argument(help=_("what it says"))],
     ) -> None:

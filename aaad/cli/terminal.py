@@ -132,10 +132,15 @@ class Terminal:
         return sys.stdin.readline().strip().lower() in ("y", "yes", "s", "sim")
 
     def read_secret(self, prompt: str) -> str:
-        """Return a secret: typed unseen by a person, or one line of standard input."""
-        if self.is_interactive:
-            return getpass.getpass(f"{prompt}: ")
-        return sys.stdin.readline().rstrip("\r\n")
+        """Return a new secret: typed unseen by a person, twice alike, or one line of standard input."""
+        if not self.is_interactive:
+            return sys.stdin.readline().rstrip("\r\n")
+        _ = self.speak
+        secret = getpass.getpass(f"{prompt}: ")
+        if getpass.getpass(_("Once more: ")) != secret:
+            self.complain(_("The two are not the same. Nothing was changed."))
+            raise WrongInputError
+        return secret
 
     def age(self, seconds: float | None) -> str:
         """Return a duration as people say it."""

@@ -640,3 +640,29 @@ def test_a_person_at_a_terminal_is_asked(aaad: Cli, answer: str, deleted: bool) 
     os.close(person)
     assert "Excluir login 51 padaria? [s/N]" in shown.decode()
     assert aaad.sql("SELECT deleted_at IS NOT NULL FROM erp.login WHERE id = 51") == [(deleted,)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "exit_code", "written"),
+    [(("segredo 1", "segredo 1"), 0, [("segredo 1",)]), (("segredo 1", "segredo 2"), 2, [])],
+)
+def test_a_person_at_a_terminal_is_asked_for_a_new_logins_password_twice_and_unseen(
+    aaad: Cli, typed: tuple[str, str], exit_code: int, written: list[tuple[str]]
+) -> None:
+    person, machine = pty.openpty()
+    words = ["--config", str(aaad.config), "--language=pt", "login", "add", "--contract", "40"]
+    words += ["--authentication", "L", "--name", "nova"]
+    shown = b""
+    with subprocess.Popen(
+        [sys.executable, "-m", "aaad", *words],
+        cwd=ROOT, stdin=machine, stdout=subprocess.PIPE, stderr=machine, start_new_session=True,
+    ) as command:  # fmt: skip
+        for prompt, answer in zip((b"Nova senha: ", b"Outra vez: "), typed, strict=True):
+            while prompt not in shown:
+                shown += os.read(person, 1000)
+            os.write(person, f"{answer}\n".encode())
+        assert command.wait(30) == exit_code
+    os.close(machine)
+    os.close(person)
+    assert b"segredo" not in shown
+    assert aaad.sql("SELECT password FROM erp.login WHERE name = 'nova'") == written

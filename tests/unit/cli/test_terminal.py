@@ -5,10 +5,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.style import Style
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from aaad.cli.app import build_app
@@ -118,18 +120,27 @@ def test_a_configuration_that_cannot_be_read_is_told_in_the_language(tmp_path: P
         assert (result.exit_code, told in result.stderr) == (2, True), result.stderr
 
 
-def test_every_command_has_its_help_in_both_languages() -> None:
-    for language in ("en", "pt"):
-        app = build_app(terminal(language))
-        for words in (
-            ["--help"],
-            *(["role", "--help"], ["run", "--help"], ["demo", "--help"], ["check", "--help"], ["migrate", "--help"]),
-            *(["status", "--help"], ["why", "--help"], ["radtest", "--help"]),
-            *(["replica", "status", "--help"], ["replica", "accept", "--help"]),
-        ):
-            result = CliRunner().invoke(app, words)
-            assert result.exit_code == 0, words
-    assert "Envia um Access-Request" in CliRunner().invoke(build_app(terminal("pt")), ["radtest", "--help"]).stdout
+def helps(language: str) -> dict[tuple[str, ...], str]:
+    """Every command, argument and option with its text, by its path."""
+    found: dict[tuple[str, ...], str] = {}
+
+    def walk(command: Any, path: tuple[str, ...]) -> None:
+        found[path] = command.help or ""
+        found.update({(*path, parameter.name): parameter.help or "" for parameter in command.params})
+        for name, below in getattr(command, "commands", {}).items():
+            walk(below, (*path, name))
+
+    walk(get_command(build_app(terminal(language))), ())
+    return found
+
+
+def test_every_command_argument_and_option_has_its_text_in_both_languages() -> None:
+    english, portuguese = helps("en"), helps("pt")
+    assert english.keys() == portuguese.keys()
+    assert len(english) > 500
+    assert [path for path, text in english.items() if not text or text == portuguese[path]] == []
+    shown = CliRunner().invoke(build_app(terminal("pt")), ["radtest", "--help"])
+    assert (shown.exit_code, "Envia um Access-Request" in shown.stdout) == (0, True)
 
 
 def facts(*, heartbeat_age_s: float = 0.1, **changes: object) -> NodeFacts:
