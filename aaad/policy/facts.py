@@ -8,6 +8,11 @@ instants in Unix seconds; 0 means none in both. A set of hours is 24 bits, bit 0
 from typing import NamedTuple, Protocol
 
 
+def _without_octets(facts: "LoginExtras | PlanFacts") -> str:
+    fields = ", ".join(f"{name}={value!r}" for name, value in facts._asdict().items() if name != "attributes")
+    return f"{type(facts).__name__}({fields}, attributes=<{len(facts.attributes)} octets>)"
+
+
 class LoginExtras(NamedTuple):
     """What only some logins have. Texts are empty when there is nothing; networks are in CIDR form."""
 
@@ -25,6 +30,10 @@ class LoginExtras(NamedTuple):
     address_list_ipv6: str = ""
     attributes: bytes = b""  # encoded and checked when they were written (net.encode_attribute)
     dns: tuple[str, ...] = ()  # IPv4 and IPv6 addresses instead of the plan's and the branch's
+
+    def __repr__(self) -> str:
+        """Show everything but the attributes' octets, of which only their number."""
+        return _without_octets(self)
 
 
 class LoginFacts(NamedTuple):
@@ -110,6 +119,10 @@ class PlanFacts(NamedTuple):
     dns: tuple[str, ...] = ()  # IPv4 and IPv6 addresses, the first of each kind first
     mppe: int = 0  # MppePolicy
     attributes: bytes = b""  # encoded and checked when they were written (net.encode_attribute)
+
+    def __repr__(self) -> str:
+        """Show everything but the attributes' octets, of which only their number."""
+        return _without_octets(self)
 
 
 class Asked(Protocol):

@@ -62,6 +62,10 @@ class Handshake(NamedTuple):
     challenge: bytes  # of the concentrator; empty if there was none
     response: bytes  # the whole attribute's value
 
+    def __repr__(self) -> str:
+        """Say which version it is, never by what a password can be looked for."""
+        return f"Handshake(version={self.version})"
+
 
 class Verified(NamedTuple):
     """A handshake that proved the password, with what its reply is made from. `repr` shows nothing of that."""

@@ -35,6 +35,10 @@ class Request(NamedTuple):
     keys: SecretKeys | None  # what a verified Message-Authenticator proved, None when there was none
     arrived_s: float  # of its first copy, Unix seconds
 
+    def __repr__(self) -> str:
+        """Show where it came from, never its octets: they hide or prove a password."""
+        return f"Request(nas_id={self.nas_id}, source={self.source!r}, length={self.length})"
+
     @property
     def nas_id(self) -> int:
         """The NAS entry that asks."""
