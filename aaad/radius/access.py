@@ -38,6 +38,7 @@ from aaad.radius.reply import (
     accept_attributes,
     administrator_attributes,
     reject_attributes,
+    with_strong_types,
 )
 from aaad.radius.request import Answer, Pending, Proven, Request
 from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
@@ -72,6 +73,7 @@ _DISCARDS_TO_JOURNAL_PER_S = 20
 _USER_NAME, _SERVICE_TYPE, _FRAMED_PROTOCOL, _VENDOR_SPECIFIC = 1, 6, 7, 26
 _NAS_IDENTIFIER, _PROXY_STATE, _ACCT_SESSION_ID, _MESSAGE_AUTHENTICATOR = 32, 33, 44, 80
 _SERVICE_FRAMED = b"\0\0\0\2"
+_MS_CHAP_1 = 1
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
 _ACCEPT, _REJECT = int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT)
 
@@ -227,8 +229,8 @@ class AccessPath:
             return self._refuse_name(request, name, Reason.NAME_INVALID, now_s)
         folded = fold_name(name)
         at = positions.get(_SERVICE_TYPE, 0)
-        is_administration = (
-            at and data[at + 2 : at + 6] != _SERVICE_FRAMED and nas.kind.administration.fits(data, positions)
+        is_administration = (not at or data[at + 2 : at + 6] != _SERVICE_FRAMED) and nas.kind.administration.fits(
+            data, positions
         )
         if is_administration:
             administrator = self._rules.administrator(folded, nas.nas_id)
@@ -287,6 +289,8 @@ class AccessPath:
             except (ValueError, OverflowError):
                 reason, grant = reason_unsaid(login, grant, now_s), None
             else:
+                if proven.mschap is not None and proven.mschap.version == _MS_CHAP_1:
+                    kept = with_strong_types(kept)
                 said = self._signer.class_attribute(login_id, login.contract_id, grant.plan.plan_id, fingerprint)
                 said += kept
                 if proven.mschap is not None:
@@ -307,7 +311,9 @@ class AccessPath:
                 self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven)
             elif not is_proven:
                 router.accepted_unwatched(now_s)
-            if learns := login.flags & template.learn_flags:
+            learns = login.flags & template.learn_flags
+            # A device's address without a password is no proof: what anybody can forge teaches nothing (rule R3.4).
+            if learns and (request.keys is not None or login.password):
                 self._learned.bindings_seen(login, learns, request, now_s)
         said = _joined(said, states) if states else said
         reply = proven.keys.signed_reply(code, data[1], request.authenticator, said)

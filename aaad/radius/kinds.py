@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-_SERVICE_TYPE, _CALLED_STATION_ID, _NAS_PORT_TYPE, _FRAMED_PROTOCOL = 6, 30, 61, 7
+from aaad.policy.facts import Speed
+
+_SERVICE_TYPE, _FRAMED_PROTOCOL, _FRAMED_IP_ADDRESS, _CALLED_STATION_ID, _NAS_PORT_TYPE = 6, 7, 8, 30, 61
 _LOGIN, _ADMINISTRATIVE, _NAS_PROMPT = 1, 6, 7
 _PORT_VIRTUAL, _PORT_ASYNC = 5, 0
 
@@ -40,15 +42,18 @@ class AdministrationLook(NamedTuple):
     service_types: frozenset[int]
     absent: tuple[int, ...] = ()  # attributes that only a subscriber's request has
     port_types: frozenset[int] | None = None  # what NAS-Port-Type must be where there is one; None: anything
+    is_without_service_type: bool = False  # also where none is said and NAS-Port-Type is one of `port_types`
 
     def fits(self, data: bytes, positions: Mapping[int, int]) -> bool:
         """Tell whether a walked request asks for administration."""
-        at = positions.get(_SERVICE_TYPE)
-        if at is None or _number(data, at) not in self.service_types:
+        at, port_at = positions.get(_SERVICE_TYPE), positions.get(_NAS_PORT_TYPE)
+        if at is None:
+            if not (self.is_without_service_type and port_at):
+                return False
+        elif _number(data, at) not in self.service_types:
             return False
         if any(kind in positions for kind in self.absent):
             return False
-        port_at = positions.get(_NAS_PORT_TYPE)
         return self.port_types is None or port_at is None or _number(data, port_at) in self.port_types
 
 
@@ -69,6 +74,7 @@ class NasKind(NamedTuple):
     group: AttributeId | None = None  # the profile of a subscriber
     administrator_group: AttributeId | None = None  # None: its administrators cannot be told what they may
     administrator_form: str = "{}"  # how the group stands in it
+    unlimited: Speed | None = None  # what is said of no limit, where leaving it out means the profile's (rule R4.3)
 
     @property
     def tells_rate_by_filter_id(self) -> bool:
@@ -76,8 +82,11 @@ class NasKind(NamedTuple):
         return self.rate is RateStyle.FILTER_ID_KBIT
 
 
-_BY_SERVICE_OR_LINE = AdministrationLook(
-    frozenset((_LOGIN, _ADMINISTRATIVE, _NAS_PROMPT)), (_FRAMED_PROTOCOL,), frozenset((_PORT_VIRTUAL, _PORT_ASYNC))
+_BY_SERVICE_OR_LINE = AdministrationLook(  # Cisco says no Service-Type unless it is configured to
+    frozenset((_LOGIN, _ADMINISTRATIVE, _NAS_PROMPT)),
+    (_FRAMED_PROTOCOL,),
+    frozenset((_PORT_VIRTUAL, _PORT_ASYNC)),
+    is_without_service_type=True,
 )
 _MIKROTIK_GROUP = AttributeId(14988, 3)
 
@@ -89,13 +98,15 @@ KINDS: dict[str, NasKind] = {
             "mikrotik",
             True,
             RateStyle.MIKROTIK,
-            AdministrationLook(
-                frozenset((_LOGIN, _ADMINISTRATIVE, _NAS_PROMPT)), (_NAS_PORT_TYPE, _CALLED_STATION_ID)
+            AdministrationLook(  # Hotspot says Login, too, but also the customer's address and its server's name
+                frozenset((_LOGIN, _ADMINISTRATIVE, _NAS_PROMPT)),
+                (_CALLED_STATION_ID, _FRAMED_PROTOCOL, _FRAMED_IP_ADDRESS),
             ),
             delegated_ipv6_pool=AttributeId(14988, 22),
             address_list=AttributeId(14988, 19),
             group=_MIKROTIK_GROUP,
             administrator_group=_MIKROTIK_GROUP,
+            unlimited=Speed("0", "0"),
         ),
         NasKind(
             "accel_ppp",

@@ -115,6 +115,8 @@ class Learned:
     def bindings_seen(self, login: LoginFacts, flags: int, asked: Asked, now_s: float) -> None:
         """Tell of what is to be filled in by itself for a login that was let in: device, NAS, port and circuit.
 
+        Only of a request that proved a secret or a password: what is learned binds, so a forger would lock out.
+
         `flags`: those of the login that its branch learns by (`learn_flags`); they are set only while there is
         nothing yet. What the request does not say is learned another time.
         """

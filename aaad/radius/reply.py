@@ -18,7 +18,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from aaad.policy.codes import GrantState, MppePolicy
-from aaad.policy.facts import LoginExtras
+from aaad.policy.facts import LoginExtras, Speed
 from aaad.policy.grant import Grant
 from aaad.policy.parameters import learn_flags
 from aaad.radius.dictionary import without_secrets
@@ -41,6 +41,9 @@ _MICROSOFT, _MPPE_POLICY, _MPPE_TYPES = 311, 7, 8
 # MS-MPPE-Encryption-Types is a set of bits (RFC 2548, 2.4.5): 40 bits is 2, 128 bits is 4. Who demands encryption
 # does not want the weak one.
 _MPPE_TYPES_OF = {MppePolicy.ALLOWED: 6, MppePolicy.REQUIRED: 4}
+_MPPE_TYPES_SIZE = 12
+_MPPE_TYPES_HEADER = bytes((26, _MPPE_TYPES_SIZE)) + _MICROSOFT.to_bytes(4, "big") + bytes((_MPPE_TYPES, 6))
+_MPPE_128_BITS = (4).to_bytes(4, "big")
 _SESSION_TIMEOUT_SIZE = 6
 _JITTER_STEPS = 64  # a power of two
 _JITTER_MASK = _JITTER_STEPS - 1
@@ -92,7 +95,7 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
     ppp = integer_attribute(Attribute.SERVICE_TYPE, _SERVICE_FRAMED) + integer_attribute(
         Attribute.FRAMED_PROTOCOL, _PROTOCOL_PPP
     )
-    rate = b"" if grant.extras is not None else rate_attributes(kind.rate, grant.speed)
+    rate = b"" if grant.extras is not None else _rate(kind, grant.speed)
     lists = _state_lists(kind, grant)
     if blocked:
         if not (rate or lists or policy.blocked_ipv4_pool):
@@ -175,7 +178,7 @@ def _with_extras(
     ppp: bool,
     now_s: float,
 ) -> tuple[bytes, int, bool]:
-    rate = rate_attributes(kind.rate, grant.speed)
+    rate = _rate(kind, grant.speed)
     lists = template.address_lists
     if extras.address_list or extras.address_list_ipv6:
         lists = _lists(kind, extras.address_list, extras.address_list_ipv6) + _state_lists(kind, grant)
@@ -236,6 +239,10 @@ def _state_lists(kind: NasKind, grant: Grant) -> bytes:
     return b""
 
 
+def _rate(kind: NasKind, speed: Speed | None) -> bytes:
+    return rate_attributes(kind.rate, kind.unlimited if speed is None else speed)
+
+
 def _lists(kind: NasKind, ipv4: str, ipv6: str) -> bytes:
     return _texts(kind.address_list, ipv4) + _texts(kind.address_list_ipv6, ipv6)
 
@@ -277,6 +284,17 @@ def _mppe(policy: int) -> bytes:
     return vendor_attribute(_MICROSOFT, _MPPE_POLICY, int(said).to_bytes(4, "big")) + vendor_attribute(
         _MICROSOFT, _MPPE_TYPES, _MPPE_TYPES_OF[said].to_bytes(4, "big")
     )
+
+
+def with_strong_types(attributes: bytes) -> bytes:
+    """Return an Accept's attributes with encryption of 128 bits alone: MS-CHAP version 1 has keys for no other."""
+    at = 0
+    while at < len(attributes):
+        end = at + attributes[at + 1]
+        if attributes[at : at + len(_MPPE_TYPES_HEADER)] == _MPPE_TYPES_HEADER:
+            return attributes[: at + len(_MPPE_TYPES_HEADER)] + _MPPE_128_BITS + attributes[end:]
+        at = end
+    return attributes
 
 
 def _prefix(kind: int, text: str) -> bytes:

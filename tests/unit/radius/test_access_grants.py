@@ -23,12 +23,14 @@ from nas_double import (
     SESSION_TIMEOUT,
     access_request,
     attributes_of,
+    chap,
+    fresh_authenticator,
     is_signed_with,
     tlv,
     vendor,
 )
 
-from aaad.policy.codes import AccessStatus, Credential, Discard, LoginFlag, Reason
+from aaad.policy.codes import AccessStatus, Credential, Discard, LoginFlag, MppePolicy, Reason
 from aaad.policy.facts import LoginExtras, PhaseFacts, PlanFacts, Speed
 from aaad.radius.explain import subject_of_name
 from aaad.radius.reply import ClassSigner
@@ -151,6 +153,13 @@ def test_r3_1_an_unknown_administrator_needs_a_complete_replica_and_a_known_one_
 def test_r2_5_where_a_kind_cannot_be_told_the_group_nobody_gets_in() -> None:
     world = routers_world(nases=[nas_row(kind="other")])
     world.check_decided(administration(), Reason.NOT_FOR_ROUTER_ADMINISTRATION, subject=subject(b"root"))
+
+
+@pytest.mark.parametrize("kind", ["cisco", "juniper", "huawei", "other", "accel_ppp"])
+def test_r2_5_a_line_of_the_router_itself_is_no_subscribers_without_service_type(kind: str) -> None:
+    world = World(nases=[nas_row(kind=kind)])
+    line = tlv(61, b"\0\0\0\5") + tlv(87, b"tty2")
+    world.check_decided(access_request(framed=False, attributes=line), Reason.NOT_FOR_ROUTER_ADMINISTRATION)
 
 
 # --- the blocked state and the notice -------------------------------------------------------------------------------
@@ -426,6 +435,15 @@ def test_a_right_ms_chap_response_gets_its_success_and_keys(signed: bool) -> Non
     assert world.explained().credential is Credential.RIGHT
 
 
+@pytest.mark.parametrize(("version", "types"), [(1, 4), (2, 6)])
+def test_ms_chap_1_is_offered_128_bits_alone_as_it_has_keys_for_no_other(version: int, types: int) -> None:
+    world = World(plans=[PLANS[0]._replace(mppe=MppePolicy.ALLOWED)])
+    proof = attributes_1("wonderland") if version == 1 else attributes_2(b"alice", "wonderland")
+    reply = world.check_decided(access_request(password=None, attributes=proof), Reason.GRANTED)
+    assert of_microsoft(reply.attributes)[8] == types.to_bytes(4, "big")
+    assert ("MS-MPPE-Encryption-Type", str(types)) in world.explained().reply
+
+
 def test_a_copy_under_another_candidate_has_readable_keys() -> None:
     world = World(nases=[nas_row(secret=b"new", secret_previous=SECRET, secret_previous_until_s=NOW_S + 60)])
     request = access_request(password=None, attributes=attributes_2(b"alice", "wonderland"), signed=False)
@@ -503,3 +521,35 @@ def test_r4_6_a_class_names_the_plan_that_was_granted() -> None:
     assert facts is not None
     assert (facts.login_id, facts.plan_id, facts.leases) == (1, 6, 0)
     assert reply[FRAMED_IP]
+
+
+# --- what teaches ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "password", "is_learned"),
+    [
+        ({"password": None, "signed": False}, b"", False),
+        ({"password": b"guess", "signed": False}, b"", False),
+        ({"password": None}, b"", True),
+        ({"password": b"wonderland", "signed": False}, b"wonderland", True),
+    ],
+    ids=["forged", "forged, with a password that proves nothing", "signed", "unsigned, with its password"],
+)
+def test_r3_4_a_request_that_proves_nothing_teaches_no_binding(
+    changes: dict, password: bytes, is_learned: bool
+) -> None:
+    flags = IN_ORDER | LEARN | LoginFlag.IS_MAC_LOGIN
+    world = World({b"aabbccddee01": login(flags=flags, mac=0xAABBCCDDEE01, password=password)})
+    world.check_decided(access_request(MAC, framed=False, attributes=LINE, **changes), Reason.GRANTED)
+    learned = {(one.kind, one.value) for one in world.records() if isinstance(one, BindingLearned)}
+    assert learned == (ALL_LEARNED if is_learned else set())
+
+
+def test_r3_4_a_right_chap_response_teaches_bindings_without_a_signature() -> None:
+    world = World({b"alice": login(flags=IN_ORDER | LEARN)})
+    authenticator = fresh_authenticator()
+    proof = chap(authenticator) + LINE
+    request = access_request(password=None, signed=False, authenticator=authenticator, attributes=proof)
+    world.check_decided(request, Reason.GRANTED)
+    assert {(one.kind, one.value) for one in world.records() if isinstance(one, BindingLearned)} == ALL_LEARNED

@@ -7,7 +7,8 @@ from aaad.radius.kinds import KINDS, OTHER, kind_of
 from aaad.radius.packet import walk
 
 CALLED, PORT_TYPE, FRAMED = tlv(30, b"pppoe-srv1"), tlv(61, b"\0\0\0\x0f"), tlv(7, b"\0\0\0\1")
-VIRTUAL = tlv(61, b"\0\0\0\5")
+VIRTUAL, ASYNC = tlv(61, b"\0\0\0\5"), tlv(61, bytes(4))
+ADDRESS = tlv(8, b"\xc0\0\2\1")
 
 
 def service(number: int) -> bytes:
@@ -20,10 +21,12 @@ def asks(kind: str, attributes: bytes) -> bool:
 
 
 @pytest.mark.parametrize("number", [1, 6, 7])
-def test_r2_5_routeros_asks_for_administration_without_port_type_and_called_station(number: int) -> None:
+def test_r2_5_routeros_asks_for_administration_on_any_port_unless_a_hotspot_shows(number: int) -> None:
     assert asks("mikrotik", service(number))
-    assert not asks("mikrotik", service(number) + PORT_TYPE)
-    assert not asks("mikrotik", service(number) + CALLED)
+    for port_type in (PORT_TYPE, VIRTUAL, ASYNC):
+        assert asks("mikrotik", service(number) + port_type)
+        for sign in (CALLED, ADDRESS, FRAMED):
+            assert not asks("mikrotik", service(number) + port_type + sign)
 
 
 @pytest.mark.parametrize("kind", set(KINDS) - {"mikrotik"})
@@ -33,6 +36,19 @@ def test_r2_5_others_ask_for_it_on_a_line_of_their_own_and_never_framed(kind: st
     assert asks(kind, service(number) + VIRTUAL)
     assert not asks(kind, service(number) + PORT_TYPE)
     assert not asks(kind, service(number) + FRAMED)
+
+
+@pytest.mark.parametrize("kind", set(KINDS) - {"mikrotik"})
+def test_r2_5_others_ask_for_it_without_service_type_on_a_line_of_their_own(kind: str) -> None:
+    for line in (VIRTUAL, ASYNC):
+        assert asks(kind, line)
+        assert not asks(kind, line + FRAMED)
+        assert not asks(kind, line + service(2))
+    assert not asks(kind, PORT_TYPE)
+
+
+def test_routeros_says_no_service_type_of_subscribers_only() -> None:
+    assert not asks("mikrotik", VIRTUAL)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -110,8 +110,10 @@ def test_a_plan_is_these_octets(changes: dict[str, object], octets: bytes) -> No
     assert said(grant(**changes), ppp=True) == PPP + octets
 
 
-def test_a_plan_that_limits_nothing_says_no_rate() -> None:
-    assert said(grant(speed=None)) == b""
+@pytest.mark.parametrize("extras", [None, LoginExtras()])
+def test_r4_3_a_plan_that_limits_nothing_says_so_where_the_profile_would_limit(extras: LoginExtras | None) -> None:
+    assert said(grant(speed=None, extras=extras)) == vendor(14988, 8, b"0/0")
+    assert all(said(grant(speed=None, extras=extras), kind) == b"" for kind in set(KINDS) - {"mikrotik"})
 
 
 def test_what_a_plan_leaves_out_the_branch_says() -> None:
