@@ -257,7 +257,10 @@ class _Report:
             line(_("No node could be asked."), "red")
             return
         if any(
-            testimony.discarded.counts or testimony.router_problems or testimony.unknown_sources
+            testimony.discarded.counts
+            or testimony.discarded.unwritten
+            or testimony.router_problems
+            or testimony.unknown_sources
             for testimony in self._evidence.testimonies
         ):
             line(
@@ -300,6 +303,18 @@ class _Report:
                     )
                 )
                 line(f"    → {hint}")
+            if testimony.discarded.unwritten:
+                since = self._terminal.clock(since_s)[:-4] if since_s else _("the counting began")
+                line(
+                    "  "
+                    + _(
+                        "{node}: {count} decisions since {since} on requests that proved neither secret nor password "
+                        "were counted and not written down: too many in a second. Somebody may be forging them.",
+                        node=testimony.node,
+                        count=testimony.discarded.unwritten,
+                        since=since,
+                    )
+                )
 
     def _counts(self) -> None:
         _, line = self._terminal.speak, self._terminal.line

@@ -15,6 +15,7 @@ RECENT_S = 600.0
 _SAMPLE_EVERY_S = 30.0
 _SAMPLES_MAX = int(RECENT_S / _SAMPLE_EVERY_S) + 2
 _PREFIX = "aaad_radius_discarded_total|cause="
+_UNWRITTEN = "aaad_radius_unwritten_total"
 # Not among them: copies of what is being answered, and what is no Access-Request.
 HIDING = (
     Discard.MALFORMED,
@@ -38,6 +39,7 @@ class Discards(msgspec.Struct, frozen=True, kw_only=True):
 
     since_s: float | None = None  # Unix seconds; None: since the counters began
     counts: dict[str, int] = {}
+    unwritten: int = 0  # answered, but not in the journal: they proved nothing, and there were too many of them
 
 
 class RecentDiscards:
@@ -60,11 +62,11 @@ class RecentDiscards:
         """Return what came to the oldest sample since."""
         since_s, before = self._samples[0] if self._samples else (None, {})
         grown = {cause: count - before.get(cause, 0) for cause, count in _sums(counters).items()}
-        return Discards(since_s=since_s, counts={cause: count for cause, count in grown.items() if count > 0})
+        unwritten = max(0, grown.pop(_UNWRITTEN))
+        counts = {cause: count for cause, count in grown.items() if count > 0}
+        return Discards(since_s=since_s, counts=counts, unwritten=unwritten)
 
 
 def _sums(counters: Counters) -> dict[str, int]:
-    return {
-        cause.label: sum((values or {}).get(_PREFIX + cause.label, 0) for values in counters.values())
-        for cause in HIDING
-    }
+    names = {cause.label: _PREFIX + cause.label for cause in HIDING} | {_UNWRITTEN: _UNWRITTEN}
+    return {label: sum((values or {}).get(name, 0) for values in counters.values()) for label, name in names.items()}

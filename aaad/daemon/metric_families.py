@@ -42,6 +42,9 @@ FAMILIES: dict[str, Family] = {
     "aaad_radius_receive_failed_total": Family((SLOT,), "Errors while receiving."),
     "aaad_radius_spool_refused_total": Family((SLOT,), "Records that the spool had no room for."),
     "aaad_radius_refusals_uncounted_total": Family((SLOT,), "Refusals that were not counted per login: table full."),
+    "aaad_radius_unwritten_total": Family(
+        (SLOT,), "Decisions on requests that proved nothing, not in the journal: too many in their second."
+    ),
     "aaad_radius_learned_total": Family((SLOT,), "Refusals and other facts that are to reach PostgreSQL."),
     "aaad_radius_learned_safe_total": Family((SLOT,), "Of these, those that are durable on this disk."),
     "aaad_radius_learned_lost_total": Family((SLOT,), "Of these, those lost: killed process, or no room."),

@@ -64,11 +64,13 @@ _ADMINISTRATOR_REFUSALS = {
     Credential.MISSING: Reason.PASSWORD_MISSING,
     Credential.UNSUPPORTED: Reason.METHOD_UNSUPPORTED,
 }
+_RIGHT = Credential.RIGHT
 _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name, for the two made per request
 _BACKLOG_S = 0.1  # older than this on receipt, requests are piling up
 _BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what one process can answer
 _EMPTY = 2  # octets of an attribute without a value
 _DISCARDS_TO_JOURNAL_PER_S = 20
+_UNPROVEN_TO_JOURNAL_PER_S = 50  # what anybody can send must not push out what customers did
 # Plain integers: looking up a member of an enum costs more than the comparison.
 _USER_NAME, _SERVICE_TYPE, _FRAMED_PROTOCOL, _VENDOR_SPECIFIC = 1, 6, 7, 26
 _NAS_IDENTIFIER, _PROXY_STATE, _ACCT_SESSION_ID, _MESSAGE_AUTHENTICATOR = 32, 33, 44, 80
@@ -161,8 +163,10 @@ class AccessPath:
         self._name_key = b""
         self.resent = 0  # copies answered as before, until the service counts them
         self.status_answered = 0
+        self.unwritten = 0  # decisions on what proved nothing, for which the journal had no room in their second
         self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
         self._shares = Shares(_BACKLOG_ANSWERS_PER_S)
+        self._unproven_to_journal = _UNPROVEN_TO_JOURNAL_PER_S
 
     def load(self, tables: Tables, now_s: float) -> list[str]:
         """Take over new tables. Returns what could not be taken over, in words."""
@@ -278,7 +282,9 @@ class AccessPath:
         reason, grant, until_s = decision
         data, positions, router, login_id = request.data, request.positions, request.router, login.login_id
         states = _proxy_states(request) if _PROXY_STATE in positions else b""
-        code = _ACCEPT
+        code, is_signed = _ACCEPT, request.keys is not None
+        # A device's address without a password is no proof: anybody can send it (rule R3.4).
+        proves = is_signed or (proven.credential is _RIGHT and login.password)
         if grant is not None:
             try:
                 kind = router.nas.kind
@@ -312,29 +318,21 @@ class AccessPath:
             elif not is_proven:
                 router.accepted_unwatched(now_s)
             learns = login.flags & template.learn_flags
-            # A device's address without a password is no proof: what anybody can forge teaches nothing (rule R3.4).
-            if learns and (request.keys is not None or login.password):
+            if learns and proves:
                 self._learned.bindings_seen(login, learns, request, now_s)
         said = _joined(said, states) if states else said
         reply = proven.keys.signed_reply(code, data[1], request.authenticator, said)
         remembered = (request.authenticator, reply, request.arrived_s, is_proven)
         request.peer.remembered[data[1]] = _new_tuple(Remembered, remembered)
         self._cells[self._decided_at[reason]] += 1
-        self._journal.append(
-            login_id,
-            now_s,
-            explain.encode(
-                reason,
-                proven.credential,
-                request.keys is not None,
-                now_s - request.arrived_s,
-                router.journal_key,
-                record[:HEAD_SIZE] if login.extras is None else public_part(record),
-                explain.public_attributes(data, request.length, positions),
-                kept,
-                until_s,
-            ),
-        )
+        if proves or self._has_room():
+            asked = explain.public_attributes(data, request.length, positions)
+            if not proves:
+                asked = explain.bounded(asked)
+            facts = record[:HEAD_SIZE] if login.extras is None else public_part(record)
+            key, queued_s = router.journal_key, now_s - request.arrived_s
+            body = explain.encode(reason, proven.credential, is_signed, queued_s, key, facts, asked, kept, until_s)
+            self._journal.append(login_id, now_s, body)
         return reply
 
     def is_awaited(self, request: Request) -> bool:
@@ -393,10 +391,18 @@ class AccessPath:
                         0.0,
                         router.journal_key,
                         public_part(record) if _is_readable(record) else b"",
-                        explain.public_attributes(data, length, positions),
+                        explain.bounded(explain.public_attributes(data, length, positions)),
                     ),
                 )
         return cause
+
+    def _has_room(self) -> bool:
+        """Tell whether another decision on what proved nothing may be written down in this second; else count it."""
+        if self._unproven_to_journal <= 0:
+            self.unwritten += 1
+            return False
+        self._unproven_to_journal -= 1
+        return True
 
     # --- copies -------------------------------------------------------------------------------------------------
 
@@ -508,6 +514,9 @@ class AccessPath:
         unknown_name: bytes | None = None,
     ) -> None:
         """Write down a decision that was made without facts of a login, or without all of them."""
+        proves = request.keys is not None or credential == _RIGHT
+        if not (proves or self._has_room()):
+            return
         data, length = request.data, request.length
         flags = explain.FLAG_SIGNED if request.keys is not None else 0
         if unknown_name is None:
@@ -515,6 +524,8 @@ class AccessPath:
         else:
             flags |= explain.FLAG_NAME_MASKED
             attributes = explain.masked_attributes(data, length, unknown_name)
+        if not proves:
+            attributes = explain.bounded(attributes)
         queued_s = now_s - request.arrived_s
         key = request.router.journal_key
         body = explain.encode(reason, credential, flags, queued_s, key, facts, attributes, kept)
@@ -525,6 +536,7 @@ class AccessPath:
         self._hood.forget_idle(now_s, REPLY_TTL_S)
         self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
         self._shares.begin_second()
+        self._unproven_to_journal = _UNPROVEN_TO_JOURNAL_PER_S
         self._rules.keep_time(now_s)
 
 

@@ -12,6 +12,7 @@ SEND_FAILED = "aaad_radius_send_failed_total"
 RECEIVE_FAILED = "aaad_radius_receive_failed_total"
 SPOOL_REFUSED = "aaad_radius_spool_refused_total"
 REFUSALS_UNCOUNTED = "aaad_radius_refusals_uncounted_total"
+UNWRITTEN = "aaad_radius_unwritten_total"
 # What was learned and wants to be written: taken in, and safe on the disk. A successor finds in the difference what a
 # killed process took with it.
 LEARNED = "aaad_radius_learned_total"
@@ -41,6 +42,7 @@ RADIUS_COUNTERS: tuple[str, ...] = (
     RECEIVE_FAILED,
     SPOOL_REFUSED,
     REFUSALS_UNCOUNTED,
+    UNWRITTEN,
     LEARNED,
     LEARNED_SAFE,
     LEARNED_LOST,

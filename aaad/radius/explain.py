@@ -32,6 +32,7 @@ _SECRET_KINDS = frozenset({2, 3, 60, 70, 79, 80})
 _PASSWORD, _VENDOR_SPECIFIC, _SIGNATURE = 2, 26, 80
 _MICROSOFT = (311).to_bytes(4, "big")  # MS-CHAP lives there
 _VENDOR_AT, _VENDOR_END = 2, 6
+_BOUNDED_OCTETS_MAX = 512
 
 
 def subject_of_login(login_id: int) -> int:
@@ -68,6 +69,16 @@ def masked_attributes(data: bytes, length: int, name: bytes) -> bytes:
     """Return a request's attributes with an unknown name masked."""
     # Some vendors repeat the name in an attribute of their own, so none of those is kept.
     return attribute(1, mask(name).encode()) + without(data, length, _SECRET_KINDS | {1, _VENDOR_SPECIFIC})
+
+
+def bounded(attributes: bytes) -> bytes:
+    """Return the first attributes of those given, whole ones: as much as is kept of a request that proves nothing."""
+    if len(attributes) <= _BOUNDED_OCTETS_MAX:
+        return attributes
+    end = 0
+    while end + attributes[end + 1] <= _BOUNDED_OCTETS_MAX:
+        end += attributes[end + 1]
+    return attributes[:end]
 
 
 def _without_secrets(data: bytes, length: int, kinds: frozenset[int]) -> bytes:

@@ -410,7 +410,8 @@ class RadiusService:
         path = self._path
         self._counters.add(names.RESENT, path.resent)
         self._counters.add(names.STATUS, path.status_answered)
-        path.resent = path.status_answered = 0
+        self._counters.add(names.UNWRITTEN, path.unwritten)
+        path.resent = path.status_answered = path.unwritten = 0
         self._cells[self._learned_at] = self._learned_before + self._learned.gathered
         for record in self._learned.take(everything=everything):
             amount = record.count if isinstance(record, LoginRefused | NameRefused) else 1

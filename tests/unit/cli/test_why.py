@@ -168,6 +168,18 @@ def test_datagrams_without_an_answer_are_told_by_cause(language: str, capsys: py
         assert discard_hint(cause, Language(language)) in " ".join(shown.split())
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [(Language.ENGLISH, "7 decisions since"), (Language.PORTUGUESE, "7 decisões desde")]
+)
+def test_decisions_that_were_not_written_down_are_told_and_nobody_says_that_nothing_arrived(
+    language: Language, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(heard_of(discarded=Discards(since_s=1.0, unwritten=7)), language)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert words in shown
+    assert "No request of this login arrived" not in shown
+
+
 @pytest.mark.parametrize("language", list(Language))
 @pytest.mark.parametrize("cause", Discard)
 def test_every_silence_in_the_journal_has_its_text_and_hint(

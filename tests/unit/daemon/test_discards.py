@@ -2,7 +2,7 @@
 
 from aaad.daemon.discards import HIDING, RECENT_S, Discards, RecentDiscards
 from aaad.policy.codes import Discard
-from aaad.radius.counters import discarded
+from aaad.radius.counters import UNWRITTEN, discarded
 
 
 def counters(**causes: int) -> dict[str, dict[str, int] | None]:
@@ -29,6 +29,15 @@ def test_counters_that_began_anew_and_a_clock_that_went_back_tell_nothing_wrong(
     assert recent.until(counters(late=2)).counts == {}
     recent.note(counters(late=2), 10.0)
     assert recent.until(counters(late=2)).counts == {}
+
+
+def test_decisions_that_were_not_written_down_are_told_apart() -> None:
+    recent = RecentDiscards()
+    recent.note({"radius-0": {UNWRITTEN: 7}}, 1000.0)
+    assert recent.until({"radius-0": {UNWRITTEN: 9}, "radius-1": {UNWRITTEN: 1}}) == Discards(
+        since_s=1000.0, unwritten=3
+    )
+    assert recent.until({"radius-0": {UNWRITTEN: 2}}).unwritten == 0
 
 
 def test_samples_are_few() -> None:
