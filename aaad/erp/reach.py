@@ -3,7 +3,7 @@
 Pure data, like `fields`.
 """
 
-from aaad.erp import fields, validate, values
+from aaad.erp import fields, values
 from aaad.erp.fields import Field, Table
 
 
@@ -18,6 +18,10 @@ _REFERENCE = fields.CLIENT.field("branch_id").allowed
 
 def _text(column: str, label: str, *, is_required: bool = False) -> Field:
     return Field(column, label, _TEXT, values.one_line, is_required, not is_required)
+
+
+def _required(column: str) -> Field:
+    return fields.CLIENT.field(column)._replace(is_required=True, is_nullable=False)
 
 
 CONTACT = Table(
@@ -57,13 +61,13 @@ ADDRESS = Table(
             is_required=True,
             is_nullable=False,
         ),
-        Field("postal_code", _("postal code (CEP)"), _("8 digits, such as 89801-000"), validate.postal_code),
-        _text("street", _("street"), is_required=True),
-        _text("street_number", _("number")),
-        _text("complement", _("complement")),
-        _text("district", _("district")),
-        _text("city", _("city"), is_required=True),
-        fields.CLIENT.field("state")._replace(is_required=True, is_nullable=False),
+        fields.CLIENT.field("postal_code"),
+        _required("street"),
+        fields.CLIENT.field("street_number"),
+        fields.CLIENT.field("complement"),
+        fields.CLIENT.field("district"),
+        _required("city"),
+        _required("state"),
     ),
 )
 
