@@ -276,7 +276,6 @@ BAD = (
     (("login", "edit", "ana@fibra", "--access-hours", "8-24"), "--access-hours"),
     (("login", "edit", "ana@fibra", "--delegated-ipv6-prefix", "2001:db8::/28"), "--delegated-ipv6-prefix"),
     (("login", "edit", "ana@fibra", "--mac-login", "S"), "--mac-login"),
-    (("login", "attribute", "ana@fibra", "No-Such-Thing", "1"), "--name"),
     (("receivable", "add", "--client", "123", "--amount", "1,234", "--due-on", "2026-01-01"), "--amount"),
     (("login", "add", "--contract", "40", "--name", "b", "--authentication", "I"), "--contract"),
     (("client", "edit", "123", "--active", "N"), "--active"),
