@@ -19,7 +19,6 @@ from aaad.policy.decide import decide
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import explain, lookup
-from aaad.radius.dictionary import without_secrets
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.learned import Learned
 from aaad.radius.mschap import Refusals
@@ -54,6 +53,7 @@ from aaad.replica.record import (
     login_id_of,
     public_part,
 )
+from aaad.replica.secret_attributes import without_secrets
 
 REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
 _REPLY_OVERHEAD = 20 + 18

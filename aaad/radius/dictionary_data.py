@@ -5,7 +5,8 @@ of RFC 2865, 2866, 2868, 2869, 3162, 3576, 3580, 4372, 4675, 4679, 4818, 4849, 6
 It encodes nothing.
 
 What the server sets itself (from a column of a plan, a login or a branch), what only requests and accounting carry,
-and what is hidden with the shared secret is shown only; the rest may be given as an extra attribute.
+what is hidden with the shared secret, and what is a key or password, is shown only; the rest may be given as an
+extra attribute.
 """
 
 from collections.abc import Iterator
@@ -175,17 +176,14 @@ _MIKROTIK_GIVEN = """
 4 Mikrotik-Wireless-Forward integer
 5 Mikrotik-Wireless-Skip-Dot1x integer
 6 Mikrotik-Wireless-Enc-Algo integer No-encryption=0 40-bit-WEP=1 104-bit-WEP=2 AES-CCM=3 TKIP=4
-7 Mikrotik-Wireless-Enc-Key string
 11 Mikrotik-Mark-Id string
 12 Mikrotik-Advertise-URL string
 13 Mikrotik-Advertise-Interval integer
 14 Mikrotik-Recv-Limit-Gigawords integer
 15 Mikrotik-Xmit-Limit-Gigawords integer
-16 Mikrotik-Wireless-PSK string
 17 Mikrotik-Total-Limit integer
 18 Mikrotik-Total-Limit-Gigawords integer
 19 Mikrotik-Address-List string
-20 Mikrotik-Wireless-MPKey string
 21 Mikrotik-Wireless-Comment string
 23 Mikrotik-DHCP-Option-Set string
 24 Mikrotik-DHCP-Option-Param-STR1 string
@@ -199,9 +197,12 @@ _MIKROTIK_GIVEN = """
 
 _MIKROTIK_SHOWN = """
 3 Mikrotik-Group string
+7 Mikrotik-Wireless-Enc-Key string
 8 Mikrotik-Rate-Limit string
 9 Mikrotik-Realm string
 10 Mikrotik-Host-IP ipaddr
+16 Mikrotik-Wireless-PSK string
+20 Mikrotik-Wireless-MPKey string
 22 Mikrotik-Delegated-IPv6-Pool string
 """
 

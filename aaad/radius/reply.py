@@ -21,7 +21,6 @@ from aaad.policy.codes import GrantState, MppePolicy
 from aaad.policy.facts import LoginExtras, Speed
 from aaad.policy.grant import Grant
 from aaad.policy.parameters import learn_flags
-from aaad.radius.dictionary import without_secrets
 from aaad.radius.kinds import NasKind
 from aaad.radius.packet import (
     VALUE_SIZE_MAX,
@@ -31,6 +30,7 @@ from aaad.radius.packet import (
     vendor_attribute,
 )
 from aaad.radius.rates import rate_attributes
+from aaad.replica.secret_attributes import without_secrets
 
 _SERVICE_FRAMED = 2
 _PROTOCOL_PPP = 1

@@ -21,6 +21,7 @@ from aaad.policy.codes import ACCESS_STATUS_LETTERS, CONTRACT_STATUS_LETTERS, Lo
 from aaad.policy.decide import is_conditional
 from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.replica import record
+from aaad.replica.secret_attributes import without_secrets
 
 _MASK = 0xFFFFFFFF
 _MD4_BLOCK_OCTETS = 64
@@ -201,9 +202,12 @@ def _extras(row: Columns) -> LoginExtras | None:
     texts, routes, attributes, dns = _of_texts(row), row["routes"], row["attributes"], row["dns"]
     if not (any(texts) or routes or attributes or dns):
         return None
+    octets = bytes(attributes or b"")
+    if without_secrets(octets) != octets:  # the journal stores what is compiled here
+        raise RowUnusable("attributes: one of them is a key or password")
     found = {column: text or "" for column, text in zip(_TEXTS, texts, strict=True)}
     servers = tuple([server.partition("/")[0] for server in dns])  # a cast of inet tells the prefix length, too
-    extras = LoginExtras(routes=tuple(routes), attributes=bytes(attributes or b""), dns=servers, **found)
+    extras = LoginExtras(routes=tuple(routes), attributes=octets, dns=servers, **found)
     if not all(type(text) is str for text in (*found.values(), *extras.routes)):
         raise RowUnusable("an extra column: not a text")
     return extras

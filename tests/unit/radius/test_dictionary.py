@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nas_double import tlv, vendor
 
-from aaad.radius.dictionary import HIDDEN, SECRETS, decode, split, without_secrets
+from aaad.radius.dictionary import HIDDEN, decode
 from aaad.radius.dictionary_data import ATTRIBUTES
+from aaad.replica.secret_attributes import SECRETS, split, without_secrets
 
 SHOWN = {
     "string": (tlv(88, b"pool-1"), ("Framed-Pool", "pool-1")),
@@ -65,6 +66,10 @@ def test_passwords_keys_and_challenges_of_the_dictionary_are_secrets() -> None:
     words = ("password", "key", "psk", "chap-response", "chap2-response", "challenge", "eap-message")
     named = {(one.vendor, one.code) for one in ATTRIBUTES if any(word in one.name.lower() for word in words)}
     assert named <= SECRETS
+
+
+def test_no_secret_may_be_given() -> None:
+    assert not [one.name for one in ATTRIBUTES if one.may_be_given and (one.vendor, one.code) in SECRETS]
 
 
 @given(st.binary(max_size=80) | st.binary(max_size=60).map(lambda octets: tlv(26, octets)))

@@ -212,6 +212,7 @@ def test_days_and_instants_that_decide_only_with_others() -> None:
         {"suspended_from": date(1969, 12, 31)},
         {"access_ends_at": datetime(9999, 12, 31, tzinfo=UTC)},
         {"attributes": bytes(5000)},
+        {"attributes": b"\x0b\x03x" + b"\x1a\x0f\0\0\x3a\x8c\x10\x09hushhus"},  # Mikrotik-Wireless-PSK
         {"contract_status": "?"},
         {"access_status": None},
         {"password_md5": True},
