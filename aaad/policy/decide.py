@@ -175,7 +175,7 @@ def _stand(login: LoginFacts, policy: BranchPolicy, now_s: float) -> tuple[Reaso
         reason = _GRANTED
     if reason >= _FIRST_REFUSAL:
         return reason, until_s
-    if flags & _ON_TRUST and login.oldest_due_day:
+    if flags & _ON_TRUST:
         ends_s = _trust_ends_s(login, policy)
         if now_s >= ends_s:
             return Reason.TRUST_UNLOCK_ENDED, until_s
@@ -197,9 +197,15 @@ def _suspension(login: LoginFacts, policy: BranchPolicy, now_s: float) -> tuple[
 
 
 def _trust_ends_s(login: LoginFacts, policy: BranchPolicy) -> float:
-    """Return when a trust unlock ends: never before the day of the open receivable is over."""
+    """Return when a trust unlock ends: never before the day of the open receivable is over.
+
+    Who has paid is on trust no more: with nothing overdue the database takes the mark away. Where no receivable is
+    known, the ERP keeps them elsewhere, and the end alone counts.
+    """
     if not login.trust_until_s:
         return inf
+    if not login.oldest_due_day:
+        return float(login.trust_until_s)
     return max(float(login.trust_until_s), midnight_s(login.oldest_due_day + 1, policy.utc_offset_s))
 
 

@@ -202,7 +202,9 @@ TRUSTED = IN_ORDER | LoginFlag.ON_TRUST
         (NOON_S, TODAY - 9, Reason.TRUST_UNLOCK_ENDED, inf),
         (NOON_S, TODAY, Reason.GRANTED_ON_TRUST, MIDNIGHT_S + DAY_S),  # the open title's day is not over
         (NOON_S, TODAY - 1, Reason.TRUST_UNLOCK_ENDED, inf),
-        (NOON_S, 0, Reason.GRANTED, inf),  # paid
+        (NOON_S + 60, 0, Reason.GRANTED_ON_TRUST, NOON_S + 60),  # the ERP keeps its titles elsewhere
+        (NOON_S, 0, Reason.TRUST_UNLOCK_ENDED, inf),
+        (0, 0, Reason.GRANTED_ON_TRUST, inf),
         (0, TODAY - 9, Reason.GRANTED_ON_TRUST, inf),
     ],
 )
