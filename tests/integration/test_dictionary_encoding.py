@@ -162,6 +162,12 @@ async def test_a_value_that_is_none_is_refused_and_the_message_says_what_is_allo
     with pytest.raises(StoreError) as caught:
         await database.fetchrow("SELECT net.encode_attribute('Framed-Compression', 'x')")
     assert "Van-Jacobson-TCP-IP" in str(caught.value)
+    for name, size in (
+        ("Filter-Id", 253), ("Cisco-AVPair", 247), ("Tunnel-Assignment-Id", 253), ("Tunnel-Assignment-Id:1", 252),
+    ):  # fmt: skip
+        await database.fetchrow("SELECT net.encode_attribute($1, $2)", name, "x" * size)
+        with pytest.raises(StoreError, match=f"a text of 1 to {size} octets"):
+            await database.fetchrow("SELECT net.encode_attribute($1, $2)", name, "x" * (size + 1))
 
 
 async def test_a_vendors_value_must_fit_into_one_attribute(database: Database):

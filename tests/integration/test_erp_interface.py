@@ -86,7 +86,8 @@ ATTACKS = {  # what a program with the rights above could try, to do more than t
             "erp.check_document_required", "erp.keep_contract_dates", "erp.end_trust_unlock", "erp.keep_access_end",
             "erp.tell_reach", "erp.tell_setting", "erp.check_client_inactive", "erp.check_contract_active",
             "erp.check_contract_suspension", "erp.inactivate_client", "erp.check_logins_max",
-            "erp.check_plan_attribute", "erp.check_login_attribute",
+            "erp.check_plan_attribute", "erp.check_login_attribute", "net.bound_nas_secrets",
+            "net.free_cancelled_logins",
         )
     },
     **{
@@ -153,6 +154,27 @@ async def test_no_trigger_function_may_be_attached_by_others(connection: asyncpg
         "AND has_function_privilege('erp_writer', oid, 'EXECUTE')"
     )
     assert [row["name"] for row in rows] == []
+
+
+async def test_a_program_that_writes_concentrators_needs_rights_on_concentrators_only(connection: asyncpg.Connection):
+    await connection.execute(
+        "CREATE ROLE erp_writer; GRANT USAGE ON SCHEMA net TO erp_writer;"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON net.nas_secret TO erp_writer;"
+        "INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'one', '192.0.2.1', 's');"
+        "INSERT INTO erp.parameter (name, value) VALUES ('delete_nas_with_cancelled_contracts', 'S')"
+    )
+    await connection.execute("SET ROLE erp_writer")
+    await connection.execute("INSERT INTO net.nas_secret (nas_id, secret) VALUES (1, 'a'), (1, 'b'), (1, 'c')")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute("INSERT INTO net.nas_secret (nas_id, secret) VALUES (1, 'd')")
+    await connection.execute(
+        "DELETE FROM net.nas_secret WHERE secret = 'c'; RESET ROLE; REVOKE ALL ON net.nas_secret FROM erp_writer;"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON net.nas TO erp_writer; SET ROLE erp_writer"
+    )
+    await connection.execute(
+        "UPDATE net.nas SET secret_previous = secret, secret = 'z', secret_previous_until = now() + interval '1 day'"
+    )
+    await connection.execute("DELETE FROM net.nas WHERE id = 1; RESET ROLE")
 
 
 async def test_a_program_that_writes_logins_needs_rights_on_logins_only(connection: asyncpg.Connection):

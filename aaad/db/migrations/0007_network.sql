@@ -310,8 +310,10 @@ ALTER TABLE net.nas
 COMMENT ON COLUMN net.nas.kind IS 'What it understands: mikrotik, accel_ppp, huawei, juniper, cisco, other (what the RFCs say).';
 
 -- A concentrator with logins bound to it is not deleted; with the parameter, those of cancelled contracts let it go.
-CREATE FUNCTION net.free_cancelled_logins() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION net.free_cancelled_logins() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM erp.serve_only('net.free_cancelled_logins', TG_RELID, 'net.nas');
     IF 'S' = erp.parameter_value('delete_nas_with_cancelled_contracts', OLD.branch_id) THEN
         UPDATE erp.login SET nas_id = NULL
         FROM erp.contract
@@ -868,7 +870,9 @@ DECLARE
     tag_text constant text := substr(name, length(plain_name) + 2);
     attribute net.dictionary_attribute;
     octets bytea;
+    octets_max integer;
     is_tagged boolean;
+    allowed text;
 BEGIN
     SELECT * INTO attribute FROM net.dictionary_attribute AS known
         WHERE lower(known.name COLLATE "C") = lower(plain_name COLLATE "C");
@@ -891,10 +895,11 @@ BEGIN
     ELSIF attribute.kind = 'tagged_integer' THEN
         octets := '\x00'::bytea || octets;
     END IF;
-    IF octets IS NULL OR length(octets) NOT BETWEEN 1 AND (CASE attribute.vendor WHEN 0 THEN 253 ELSE 247 END) THEN
+    octets_max := CASE attribute.vendor WHEN 0 THEN 253 ELSE 247 END;
+    IF octets IS NULL OR length(octets) NOT BETWEEN 1 AND octets_max THEN
+        allowed := net.kind_text(attribute.name, attribute.kind, octets_max - (tag_text <> '')::integer);
         PERFORM net.refuse_attribute('attribute_value_form',
-            format('the value of attribute "%s" is not %s', attribute.name, net.kind_text(attribute.name, attribute.kind)),
-            format('Allowed is %s.', net.kind_text(attribute.name, attribute.kind)));
+            format('the value of attribute "%s" is not %s', attribute.name, allowed), format('Allowed is %s.', allowed));
     END IF;
     IF attribute.vendor = 0 THEN
         RETURN substr(int4send(attribute.code), 4) || substr(int4send(length(octets) + 2), 4) || octets;
@@ -906,10 +911,10 @@ $$;
 COMMENT ON FUNCTION net.encode_attribute IS
     'The octets of one RADIUS attribute by name and value; a name may end with a tag, such as Tunnel-Type:1. Refuses what is not allowed.';
 
-CREATE FUNCTION net.kind_text(attribute text, kind text) RETURNS text LANGUAGE sql STABLE
+CREATE FUNCTION net.kind_text(attribute text, kind text, octets_max integer) RETURNS text LANGUAGE sql STABLE
     RETURN CASE kind
-        WHEN 'string' THEN 'a text of 1 to 247 octets'
-        WHEN 'tagged_string' THEN 'a text of 1 to 247 octets'
+        WHEN 'string' THEN format('a text of 1 to %s octets', octets_max)
+        WHEN 'tagged_string' THEN format('a text of 1 to %s octets', octets_max)
         WHEN 'ipaddr' THEN 'an IPv4 address'
         WHEN 'ipv6addr' THEN 'an IPv6 address'
         WHEN 'ipv6prefix' THEN 'an IPv6 prefix such as 2001:db8::/56'

@@ -17,10 +17,13 @@ COMMENT ON COLUMN net.nas_secret.note IS 'Whose it is, for people.';
 COMMENT ON COLUMN net.nas_secret.valid_until IS 'Until when it is believed; null: for ever.';
 
 -- A packet is tried with four secrets at most: the entry's own, its previous one, and these.
-CREATE FUNCTION net.bound_nas_secrets() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION net.bound_nas_secrets() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     entry integer;
 BEGIN
+    PERFORM erp.serve_only('net.bound_nas_secrets', TG_RELID,
+        CASE WHEN TG_TABLE_NAME = 'nas' THEN 'net.nas'::regclass ELSE 'net.nas_secret'::regclass END);
     IF TG_TABLE_NAME = 'nas' THEN
         entry := NEW.id;
     ELSE
