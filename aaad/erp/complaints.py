@@ -91,6 +91,7 @@ _RULES: dict[str, tuple[str, str]] = {
     "plan_phase_guaranteed_not_above_speed": ("upload_guaranteed", _("a guaranteed speed not above the speed")),
     "plan_phase_replacement_is_another": ("replacement_plan_id", _("another plan")),
     "plan_phase_speed_or_plan": ("upload", _("either upload and download, or a plan that replaces it")),
+    "receivable_contract_of_client": ("contract_id", _("a contract of the client")),
     "receivable_recurring_has_contract": ("contract_id", _("required of a recurring receivable")),
     "parameter_name_known": ("name", _("the name of a parameter")),
     "parameter_value_form": ("value", _("what `aaad parameter list` says of it")),

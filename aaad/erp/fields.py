@@ -48,6 +48,7 @@ class Table(NamedTuple):
 
 
 _TEXT = _("a text without space at the beginning or at the end")
+_NAME = _("1 to 128 characters without space at the beginning or at the end")
 _YES_NO = _("S (yes) or N (no)")
 _SWITCH = _("S (always), N (never) or P (as the parameter says)")
 _DAY = _("a date from 1970-01-02 to 2099-12-31, as dd/mm/yyyy or yyyy-mm-dd")
@@ -187,7 +188,7 @@ PLAN = Table(
     "erp",
     _("Plan"),
     (
-        _text("name", _("name"), is_required=True),
+        _text("name", _("name"), _NAME, is_required=True),
         _yes_no("active", _("active")),
         _speed("upload", _("upload"), is_required=True),
         _speed("download", _("download"), is_required=True),

@@ -120,7 +120,7 @@ _ALLOWED: dict[ParameterKind, str] = {
     ParameterKind.NAME: _("up to 128 printable ASCII characters without space at the beginning or end"),
     ParameterKind.ADDRESSES: _("one to eight IPv4 or IPv6 addresses, joined by ;"),
     ParameterKind.REALM: _("up to 62 letters, digits, . _ and -"),
-    ParameterKind.REALMS: _("realms of letters, digits, . _ and -, joined by ; or * for any"),
+    ParameterKind.REALMS: _("up to 16 realms of letters, digits, . _ and -, joined by ; or * for any"),
     ParameterKind.DAYS: _("monday to sunday, holiday and holiday_eve, joined by ;"),
 }
 _SPEED = re.compile(r"[1-9][0-9]{0,6}[kM]")
@@ -128,6 +128,8 @@ _NAME = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 _REALM = re.compile(r"[A-Za-z0-9._-]{1,62}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _ADDRESSES_MAX = 8
+_REALMS_MAX = 16
+_DAYS_LENGTH_MAX = 128
 _NO_HOSTS = [IPv4Network(prefix) for prefix in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
 _UNICAST_IPV6 = [IPv6Network(prefix) for prefix in ("2000::/3", "fc00::/7")]
 
@@ -267,9 +269,9 @@ def _is_valid_text(kind: ParameterKind, value: str) -> bool:
     if kind is ParameterKind.REALM:
         return _REALM.fullmatch(value) is not None
     if kind is ParameterKind.REALMS:
-        return value == "*" or all(_REALM.fullmatch(item) for item in items)
+        return value == "*" or (len(items) <= _REALMS_MAX and all(_REALM.fullmatch(item) for item in items))
     if kind is ParameterKind.DAYS:
-        return all(item in _DAY_NAMES for item in items)
+        return len(value) <= _DAYS_LENGTH_MAX and all(item in _DAY_NAMES for item in items)
     return len(items) <= _ADDRESSES_MAX and all(map(_is_server, items))
 
 

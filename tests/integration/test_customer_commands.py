@@ -277,6 +277,11 @@ BAD = (
     (("login", "edit", "ana@fibra", "--delegated-ipv6-prefix", "2001:db8::/28"), "--delegated-ipv6-prefix"),
     (("login", "edit", "ana@fibra", "--mac-login", "S"), "--mac-login"),
     (("receivable", "add", "--client", "123", "--amount", "1,234", "--due-on", "2026-01-01"), "--amount"),
+    (
+        ("receivable", "add", "--client", "31", "--contract", "40", "--amount", "1", "--due-on", "2026-01-01"),
+        "--contract",
+    ),
+    (("plan", "add", "--name", "x" * 129, "--upload", "1M", "--download", "1M"), "--name"),
     (("login", "add", "--contract", "40", "--name", "b", "--authentication", "I"), "--contract"),
     (("client", "edit", "123", "--active", "N"), "--active"),
     (("operator", "add", "--name", "joana", "--group", "none"), "--group"),

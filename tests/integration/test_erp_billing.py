@@ -70,7 +70,7 @@ STEPS = [
     ("UPDATE erp.receivable SET awaiting_confirmation = true WHERE id = 1", [JUNE, None, JUNE]),
     ("UPDATE erp.receivable SET due_on = '2026-08-10' WHERE id = 1", [JUNE, None, JUNE]),
     ("UPDATE erp.receivable SET contract_id = 2 WHERE id = 1", [JUNE, MAY, JUNE]),
-    ("UPDATE erp.receivable SET client_id = 2 WHERE id = 1", [JUNE, None, JUNE]),  # not this contract's client
+    ("UPDATE erp.receivable SET client_id = 2, contract_id = 3 WHERE id = 1", [JUNE, None, MAY]),
     ("UPDATE erp.receivable SET kind = 'single' WHERE id = 1", [JUNE, None, JUNE]),
     ("UPDATE erp.receivable SET id = 9 WHERE id = 1", [MAY, None, JUNE]),
     ("UPDATE erp.receivable SET status = 'R', paid_on = now()", [None, None, None]),
@@ -95,6 +95,32 @@ async def test_the_oldest_open_due_follows_every_change_of_a_title(database: Dat
                 await transaction.execute(sql)
                 assert await dues(transaction) == expected, sql
                 raise RuntimeError  # the next one begins as this one did
+
+
+OF_CLIENT = "receivable_contract_of_client"
+UPSERT_OWN = """
+INSERT INTO erp.receivable (id, client_id, contract_id, amount, due_on) VALUES (1, 1, 1, 9.9, '2026-05-10')
+ON CONFLICT (id) DO UPDATE SET client_id = 1, contract_id = 1, amount = 5
+"""
+
+
+async def test_a_title_is_of_a_contract_of_its_client(database: Database):
+    await database.execute(TITLES + "(1, 1, 9.9, $1), (1, 2, 9.9, $1)", MAY)
+    for sql in (
+        TITLES + "(2, 3, 9.9, '2026-05-10'), (1, 3, 9.9, '2026-05-10')",
+        "UPDATE erp.receivable SET client_id = 2 WHERE id = 1",
+        "UPDATE erp.receivable SET contract_id = 3 WHERE id = 1",
+    ):
+        assert await refusal(database, sql) == OF_CLIENT, sql
+    await database.execute(
+        "INSERT INTO erp.receivable (client_id, contract_id, amount, due_on, status, paid_on) "
+        "VALUES (1, 3, 9.9, '2020-05-10', 'R', '2020-05-10')"  # from before the contract changed hands
+    )
+    await database.execute("UPDATE erp.contract SET client_id = 2 WHERE id = 1")
+    # The old owner's title stays his, and who writes all that there is writes it again.
+    for sql in (UPSERT_OWN, "UPDATE erp.receivable SET amount = 7, due_on = '2026-06-10' WHERE id = 1"):
+        await database.execute(sql)
+    assert await dues(database) == [None, MAY, None]
 
 
 async def test_a_new_contract_has_no_due_day_of_its_own(database: Database):
@@ -235,7 +261,10 @@ async def test_after_any_statements_the_day_is_what_the_titles_say(database: Dat
     await database.execute("INSERT INTO erp.contract (client_id, branch_id) VALUES (2, 2)")
     for _ in range(150):
         sql = any_statement(random)
-        await database.execute(sql)
+        try:
+            await database.execute(sql)
+        except StoreError as error:
+            assert error.constraint == OF_CLIENT, error
         assert await database.fetch(WRONG) == [], sql
 
 
@@ -253,7 +282,7 @@ async def test_whatever_several_programs_write_at_once_the_day_is_what_the_title
                         await transaction.execute(any_statement(random))
                 done += 1
             except StoreError as error:
-                assert error.sqlstate in ("40001", "40P01"), error
+                assert error.sqlstate in ("40001", "40P01") or error.constraint == OF_CLIENT, error
         return done
 
     try:
@@ -279,7 +308,7 @@ async def test_many_titles_in_one_statement_take_seconds(database: Database):
     async with asyncio.timeout(30):
         await database.execute(
             "INSERT INTO erp.receivable (client_id, contract_id, amount, due_on) "
-            "SELECT 3 + n % 20000, 4 + n % 19999, 9.9, '2026-05-10' FROM generate_series(0, 99999) AS n"
+            "SELECT 3 + n % 20000, 4 + n % 20000, 9.9, '2026-05-10' FROM generate_series(0, 99999) AS n"
         )
         await database.execute("UPDATE erp.receivable SET status = 'R', paid_on = now() WHERE id % 10 = 0")
     assert await value(database, "SELECT count(*) FROM erp.receivable") == 100_007
@@ -334,6 +363,43 @@ async def test_a_contract_that_is_made_while_its_billing_type_changes_gets_the_n
         await until_waiting(first)
     await second
     assert (await ends(database))[0] == hour(2026, 7, 11, 3)
+
+
+SETTINGS = [
+    "UPDATE erp.billing_type SET prepaid_grace_days = prepaid_grace_days + 1",
+    "UPDATE erp.branch SET time_zone = 'America/Noronha' WHERE id = 1",
+]
+FIRST_WRITES = [
+    "UPDATE erp.contract SET late_speed = 'S' WHERE id = 1",
+    "INSERT INTO erp.receivable (client_id, contract_id, amount, due_on) VALUES (1, 1, 1, '2026-01-01')",
+    "SELECT erp.unlock_on_trust(1)",
+]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("first_write", FIRST_WRITES)
+async def test_who_writes_contracts_and_who_changes_a_setting_do_not_wait_for_each_other(
+    database: Database, other: Database, setting: str, first_write: str
+):
+    """Both write contract 1 and need the setting; one waits, and neither fails."""
+    await database.execute("UPDATE erp.contract SET billing_type_id = 2, paid_until = '2026-07-10'")
+    async with database.transaction(isolation="read_committed") as first:
+        await first.execute(first_write)
+        second = asyncio.create_task(other.execute(setting))
+        await until_waiting(first)
+        await first.execute("UPDATE erp.contract SET paid_until = '2026-07-11' WHERE id = 1")
+    await second
+    hours = (hour(2026, 7, 14, 2), hour(2026, 7, 15, 3))  # of Noronha; of São Paulo, a day more
+    assert (await ends(database))[0] == hours["billing_type" in setting]
+
+
+async def test_a_setting_does_not_wait_for_ever_for_a_strangers_transaction(database: Database, other: Database):
+    async with database.transaction(isolation="read_committed") as first:
+        await first.execute(FIRST_WRITES[0])
+        with pytest.raises(StoreError, match="writing contracts") as caught:
+            await other.execute(SETTINGS[0])
+        assert caught.value.sqlstate == "55P03"
+        await other.execute("UPDATE erp.billing_type SET block_days = 9")  # no contract follows from it
 
 
 # Statuses ----------------------------------------------------------------------------------------------------
@@ -496,6 +562,38 @@ async def test_r4_2_once_until_that_title_is_paid(database: Database):
     await database.execute("UPDATE erp.receivable SET status = 'R', paid_on = now()")
     await database.execute(f"{TITLES} (1, 1, 1, {YESTERDAY} + 1)")
     assert await unlock(database) == (0, "unlocked")
+
+
+CIRCUMVENTED = [
+    "UPDATE erp.receivable SET awaiting_confirmation = true WHERE id = 1",  # as the client reports himself
+    "UPDATE erp.receivable SET due_on = due_on + 1 WHERE id = 1",
+    "UPDATE erp.receivable SET due_on = due_on + 90 WHERE id = 1",
+    "UPDATE erp.receivable SET renegotiated = true WHERE id = 1",
+    "UPDATE erp.receivable SET released = false WHERE id = 1",
+    "UPDATE erp.receivable SET status = 'P' WHERE id = 1",
+]
+SETTLED = [
+    "UPDATE erp.receivable SET status = 'R', paid_on = now() WHERE id = 1",
+    "UPDATE erp.receivable SET status = 'C' WHERE id = 1",
+    "DELETE FROM erp.receivable WHERE id = 1",
+    "UPDATE erp.contract SET trust_unlock_used_for_due = NULL",
+]
+
+
+async def test_r4_2_only_the_payment_of_that_title_makes_another_possible(database: Database):
+    await database.execute(f"{TITLES} (1, 1, 1, {YESTERDAY} - 3), (1, 1, 1, {YESTERDAY})")
+    await database.execute("UPDATE erp.contract SET access_status = 'CA' WHERE id = 1")
+    assert await unlock(database) == (0, "unlocked")
+    await database.execute("UPDATE erp.contract SET access_status = 'CA' WHERE id = 1")
+    for sql in CIRCUMVENTED + SETTLED:
+        expected = (0, "unlocked") if sql in SETTLED else (113, "already_used")
+        with pytest.raises(RuntimeError):
+            async with database.transaction() as transaction:
+                await transaction.execute(sql)
+                assert await unlock(transaction) == expected, sql
+                raise RuntimeError
+    await database.execute(f"{SETTLED[0]}; {TITLES} (1, 1, 1, {YESTERDAY} - 9)")
+    assert await unlock(database) == (113, "already_used"), "an older one is open"
 
 
 async def test_r4_2_with_nothing_overdue_the_mark_goes(database: Database):
@@ -718,13 +816,21 @@ async def test_what_was_written_before_the_closed_lists_is_kept_or_told(empty_ds
         "INSERT INTO erp.branch (name) VALUES ('Matriz');"
         "INSERT INTO erp.client (branch_id, kind, name) VALUES (1, 'E', 'Ana');"
         "INSERT INTO erp.contract (client_id, branch_id, suspended_from, suspended_until) "
-        "VALUES (1, 1, '1900-01-01', 'infinity'), (1, 1, '2026-01-01', NULL);"
+        "VALUES (1, 1, '1900-01-01', 'infinity'), (1, 1, '2026-01-01', NULL), (1, 1, '1900-01-01', NULL), "
+        "(1, 1, 'infinity', NULL), (1, 1, NULL, '-infinity');"
+        "INSERT INTO erp.branch (name, time_zone) VALUES (repeat('x', 127) || ' y', 'america/manaus'), "
+        "('Norte', 'posix/America/Belem');"
         "INSERT INTO erp.parameter (name, branch_id, value) VALUES ('document_required', NULL, 'S'), "
         "('document_required', 1, 'P'), ('hello', 1, 'x'), ('ipv4_pool', NULL, 'clientes'), ('dns', NULL, 'none')"
     )
     await migrate(empty_dsn)
     rows = await database.fetch("SELECT suspended_from, suspended_until FROM erp.contract ORDER BY id")
-    assert [tuple(row) for row in rows] == [(date(1970, 1, 2), date(2099, 12, 31)), (date(2026, 1, 1), None)]
+    assert [tuple(row) for row in rows] == [
+        (date(1970, 1, 2), date(2099, 12, 31)), (date(2026, 1, 1), None), (date(1970, 1, 2), None),
+        (date(2099, 12, 31), None), (None, date(1970, 1, 2)),
+    ]  # fmt: skip
+    rows = await database.fetch("SELECT name, time_zone FROM erp.branch ORDER BY id OFFSET 1")
+    assert [tuple(row) for row in rows] == [("x" * 127, "America/Manaus"), ("Norte", "America/Belem")]
     rows = await database.fetch("SELECT name, value FROM erp.parameter ORDER BY id")
     assert [tuple(row) for row in rows] == [
         ("document_required", "S"), ("document_required", "P"), ("ipv4_pool", "clientes"),

@@ -59,7 +59,16 @@ NEVER = date(2100, 1, 1)
 REFUSED = [
     ("erp.branch", BRANCH, {"name": " Norte"}, "branch_name_no_outer_space"),
     ("erp.branch", BRANCH, {"name": ""}, "branch_name_no_outer_space"),
-    ("erp.branch", BRANCH, {"time_zone": "America/Nowhere"}, "branch_time_zone_known"),
+    *(
+        ("erp.branch", BRANCH, {"time_zone": zone}, "branch_time_zone_known")
+        for zone in (
+            *("America/Nowhere", "America/Nowhere3", "america/sao_paulo", "posix/America/Sao_Paulo", "<-03>3"),
+            *("-03:00", "BRT", "localtime", "Factory", ""),
+        )
+    ),
+    ("erp.branch", BRANCH, {"name": "x" * 129}, "branch_name_length"),
+    ("erp.plan", PLAN, {"name": "x" * 129}, "plan_name_length"),
+    ("net.nas", NAS, {"name": "x" * 129}, "nas_name_length"),
     ("erp.client", CLIENT, {"kind": "X"}, "client_kind_known"),
     ("erp.client", CLIENT, {"name": "Bia "}, "client_name_no_outer_space"),
     ("erp.client", CLIENT, {"name": "Bia\u00a0"}, "client_name_no_outer_space"),

@@ -48,6 +48,42 @@ COMMENT ON FUNCTION erp.is_server_list IS 'One to eight IPv4 or IPv6 addresses, 
 CREATE FUNCTION erp.is_realm(realm text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN realm ~ '^[A-Za-z0-9._-]{1,62}$';
 
+-- Branches and plans ------------------------------------------------------------------------------------------
+
+-- PostgreSQL also takes names in any case, offsets and rules such as <-03>3, none of which nodes know.
+CREATE OR REPLACE FUNCTION erp.check_time_zone() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (TG_OP = 'INSERT' OR NEW.time_zone <> OLD.time_zone) AND (
+        NEW.time_zone ~ '^(posix|right)/' OR NEW.time_zone IN ('Factory', 'localtime', 'posixrules')
+        OR NOT EXISTS (SELECT FROM pg_timezone_names AS known WHERE known.name = NEW.time_zone))
+    THEN
+        RAISE EXCEPTION 'time zone "%" is not known', NEW.time_zone
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'branch_time_zone_known', SCHEMA = 'erp', TABLE = 'branch',
+            COLUMN = 'time_zone', HINT = 'Use an IANA name in its exact case, such as America/Sao_Paulo or America/Manaus.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+-- The list of names is read from many files: not for the usual one.
+DROP TRIGGER check_time_zone ON erp.branch;
+CREATE TRIGGER check_time_zone BEFORE INSERT OR UPDATE OF time_zone ON erp.branch FOR EACH ROW
+    WHEN (NEW.time_zone <> 'America/Sao_Paulo') EXECUTE FUNCTION erp.check_time_zone();
+UPDATE erp.branch SET time_zone = known.name FROM pg_timezone_names AS known
+WHERE lower(known.name) = lower(regexp_replace(branch.time_zone, '^posix/', '', 'i')) AND known.name <> branch.time_zone;
+
+-- What nodes hold in memory is bounded.
+CREATE FUNCTION erp.is_short(name text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN length(name) <= 128;
+CREATE FUNCTION erp.shortened(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN btrim(left(name, 128), E' \t\n\r\f\v\u00a0');
+UPDATE erp.branch SET name = erp.shortened(name) WHERE NOT erp.is_short(name);
+UPDATE erp.plan SET name = erp.shortened(name) WHERE NOT erp.is_short(name);
+UPDATE net.nas SET name = erp.shortened(name) WHERE NOT erp.is_short(name);
+ALTER TABLE erp.branch ADD CONSTRAINT branch_name_length CHECK (erp.is_short(name));
+ALTER TABLE erp.plan ADD CONSTRAINT plan_name_length CHECK (erp.is_short(name));
+ALTER TABLE net.nas ADD CONSTRAINT nas_name_length CHECK (erp.is_short(name));
+DROP FUNCTION erp.shortened;
+
 -- Parameters --------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION erp.parameter_kind(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -83,10 +119,10 @@ CREATE FUNCTION erp.is_parameter_value(name text, value text) RETURNS boolean LA
         WHEN 'speed' THEN erp.is_speed(value)
         WHEN 'name' THEN value = '' OR erp.is_router_name(value)
         WHEN 'addresses' THEN value = '' OR erp.is_server_list(value)
-        WHEN 'realms' THEN value IN ('', '*') OR value ~ '^[A-Za-z0-9._-]{1,62}(;[A-Za-z0-9._-]{1,62})*$'
+        WHEN 'realms' THEN value IN ('', '*') OR value ~ '^[A-Za-z0-9._-]{1,62}(;[A-Za-z0-9._-]{1,62}){0,15}$'
         WHEN 'realm' THEN value = '' OR erp.is_realm(value)
-        WHEN 'days' THEN value = '' OR string_to_array(value, ';') <@ ARRAY[
-            'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holiday', 'holiday_eve']
+        WHEN 'days' THEN value = '' OR (length(value) <= 128 AND string_to_array(value, ';') <@ ARRAY[
+            'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', 'holiday', 'holiday_eve'])
         ELSE CASE WHEN value ~ '^(0|[1-9][0-9]{0,8})$' THEN
             value::integer BETWEEN split_part(erp.parameter_kind(name), ' to ', 1)::integer
                 AND split_part(erp.parameter_kind(name), ' to ', 2)::integer
@@ -139,10 +175,13 @@ COMMENT ON COLUMN erp.billing_type.prepaid_grace_days IS 'Days of grace after co
 
 -- Contracts ---------------------------------------------------------------------------------------------------
 
--- Days that no node could count with meant "always" or "never" here.
+-- Days that no node could count with meant "always" or "never" here. An open end stays open: least() and greatest()
+-- alone would make a day of it.
 UPDATE erp.contract SET
-    suspended_from = least(greatest(suspended_from, date '1970-01-02'), date '2099-12-31'),
-    suspended_until = least(greatest(suspended_until, date '1970-01-02'), date '2099-12-31')
+    suspended_from = CASE WHEN suspended_from IS NOT NULL
+        THEN least(greatest(suspended_from, date '1970-01-02'), date '2099-12-31') END,
+    suspended_until = CASE WHEN suspended_until IS NOT NULL
+        THEN least(greatest(suspended_until, date '1970-01-02'), date '2099-12-31') END
 WHERE NOT erp.is_day(suspended_from) OR NOT erp.is_day(suspended_until);
 
 ALTER TABLE erp.contract
@@ -157,6 +196,7 @@ ALTER TABLE erp.contract
     ADD COLUMN trust_unlock_active boolean NOT NULL DEFAULT false,
     ADD COLUMN trust_unlock_until timestamptz,
     ADD COLUMN trust_unlock_used_for_due date,
+    ADD COLUMN trust_unlock_used_for_receivable integer,
     ADD COLUMN trust_unlock_restricted boolean NOT NULL DEFAULT false,
     ADD COLUMN trust_unlock_restriction_reason text,
     ADD COLUMN force_access text NOT NULL DEFAULT 'P',
@@ -204,7 +244,8 @@ COMMENT ON COLUMN erp.contract.do_not_block_until IS 'Not blocked automatically 
 COMMENT ON COLUMN erp.contract.notice_automatically IS 'S, N or P (aviso automático).';
 COMMENT ON COLUMN erp.contract.trust_unlock IS 'May be unblocked on a promise: S, N or P, parameter trust_unlock (desbloqueio de confiança).';
 COMMENT ON COLUMN erp.contract.trust_unlock_active IS 'Unblocked on a promise until trust_unlock_until; see erp.unlock_on_trust().';
-COMMENT ON COLUMN erp.contract.trust_unlock_used_for_due IS 'Due date of the title that the last one was given for: none more until it is paid.';
+COMMENT ON COLUMN erp.contract.trust_unlock_used_for_due IS 'Due date of the title that the last one was given for: none more until it is paid. Null: free for another.';
+COMMENT ON COLUMN erp.contract.trust_unlock_used_for_receivable IS 'That title, where it is known: none more until it is received or cancelled.';
 COMMENT ON COLUMN erp.contract.trust_unlock_restricted IS 'None is given, whatever trust_unlock says (restrição de auto desbloqueio).';
 COMMENT ON COLUMN erp.contract.force_access IS 'S: no program changes access_status by itself (forçar status acesso). N and P: it may.';
 COMMENT ON COLUMN erp.contract.late_speed IS 'The plan for who is late: S and P as the plan says, N never (liberação de redução de velocidade).';
@@ -297,8 +338,38 @@ CREATE TRIGGER trust_unlock_end BEFORE UPDATE OF oldest_open_due, access_status 
     EXECUTE FUNCTION erp.end_trust_unlock();
 
 -- The end of prepaid access -----------------------------------------------------------------------------------
+--
+-- Who changes a billing type's days or a branch's zone writes contracts; who writes contracts reads both. So that neither
+-- waits for the other with half of his rows in hand, each first takes one lock for the whole table: writers of contracts
+-- share it, before they lock a row. The others wait for them with nothing in hand, and only shortly, since
+-- meanwhile new writers of contracts wait, too.
 
--- Billing type and branch are locked, so that who changes their days or zone meanwhile sees this contract afterwards.
+CREATE FUNCTION erp.share_contracts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared('erp.contract'::regclass::oid::bigint);
+    RETURN NULL;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION erp.share_contracts FROM PUBLIC;
+CREATE TRIGGER share_contracts BEFORE INSERT OR UPDATE ON erp.contract
+    FOR EACH STATEMENT EXECUTE FUNCTION erp.share_contracts();
+
+CREATE FUNCTION erp.take_contracts() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock('erp.contract'::regclass::oid::bigint);
+    RETURN NULL;
+EXCEPTION WHEN lock_not_available THEN
+    RAISE EXCEPTION 'other programs are writing contracts' USING ERRCODE = 'lock_not_available',
+        HINT = 'Try again when their transactions are over.';
+END
+$$;
+REVOKE EXECUTE ON FUNCTION erp.take_contracts FROM PUBLIC;
+CREATE TRIGGER take_contracts BEFORE UPDATE OF payment, prepaid_grace_days ON erp.billing_type
+    FOR EACH STATEMENT EXECUTE FUNCTION erp.take_contracts();
+CREATE TRIGGER take_contracts BEFORE UPDATE OF time_zone ON erp.branch
+    FOR EACH STATEMENT EXECUTE FUNCTION erp.take_contracts();
+
+-- Billing type and branch are locked as well, so that a REPEATABLE READ transaction, which may see old days, fails.
 CREATE FUNCTION erp.keep_access_end() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -431,6 +502,7 @@ COMMENT ON VIEW erp.receivable_state IS
 
 CREATE FUNCTION erp.settle_oldest_due(contracts integer[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared('erp.contract'::regclass::oid::bigint);  -- as erp.share_contracts()
     PERFORM FROM erp.contract WHERE id = ANY(contracts) ORDER BY id FOR NO KEY UPDATE;
     -- Dynamic, so that it is planned for as many contracts as there are.
     EXECUTE '
@@ -484,11 +556,26 @@ DECLARE
     contracts integer[];
     clients integer[];
     has_singles boolean;
+    stranger integer;
 BEGIN
     PERFORM erp.serve_only('erp.follow_receivables', TG_RELID, 'erp.receivable');
     IF TG_OP = 'TRUNCATE' THEN
         UPDATE erp.contract SET oldest_open_due = NULL WHERE oldest_open_due IS NOT NULL;
         RETURN NULL;
+    END IF;
+    -- One that is to be paid would never count. Of a contract that changed hands afterwards the old owner's titles stay.
+    IF TG_OP <> 'DELETE' THEN
+        EXECUTE 'SELECT n.contract_id FROM new_rows AS n JOIN erp.contract ON contract.id = n.contract_id '
+            || CASE TG_OP WHEN 'UPDATE' THEN 'LEFT JOIN old_rows AS o ON o.id = n.id ' ELSE '' END
+            || 'WHERE n.status IN (''A'', ''P'') AND contract.client_id <> n.client_id '
+            || CASE TG_OP WHEN 'UPDATE'
+                THEN 'AND ROW(o.client_id, o.contract_id) IS DISTINCT FROM ROW(n.client_id, n.contract_id) ' ELSE '' END
+            || 'LIMIT 1' INTO stranger;
+        IF stranger IS NOT NULL THEN
+            RAISE EXCEPTION 'contract % is not one of the receivable''s client', stranger
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'receivable_contract_of_client', SCHEMA = 'erp',
+                TABLE = 'receivable', COLUMN = 'contract_id';
+        END IF;
     END IF;
     EXECUTE 'SELECT array_agg(DISTINCT contract_id) FILTER (WHERE contract_id IS NOT NULL),
         array_agg(DISTINCT client_id) FILTER (WHERE contract_id IS NULL), bool_or(kind = ''single'')
@@ -617,11 +704,13 @@ CREATE FUNCTION erp.unlock_on_trust(
 DECLARE
     asked constant integer := unlock_on_trust.contract_id;
     contract erp.contract;
+    title integer;
     is_known_paid boolean;
 BEGIN
     IF days < 1 THEN
         RAISE EXCEPTION 'a trust unlock lasts at least one day, not %', days USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM pg_advisory_xact_lock_shared('erp.contract'::regclass::oid::bigint);  -- as erp.share_contracts()
     SELECT * INTO contract FROM erp.contract AS c WHERE c.id = asked FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         code := 106;
@@ -629,13 +718,18 @@ BEGIN
         RETURN;
     END IF;
     due_on := contract.trust_unlock_used_for_due;
-    -- No title as old is open any more; and if none is open at all, titles of this contract are known here.
-    is_known_paid := due_on IS NULL OR CASE WHEN contract.oldest_open_due IS NULL
-        THEN EXISTS (
-            SELECT FROM erp.receivable AS title
-            WHERE title.client_id = contract.client_id AND coalesce(title.contract_id, asked) = asked
-                AND title.due_on <= contract.trust_unlock_used_for_due)
-        ELSE contract.oldest_open_due > due_on END;
+    -- Its title is settled, whatever was reported or became of its day, and none as old is open. Where that title is not
+    -- known and none is open, titles of this contract are known here.
+    is_known_paid := due_on IS NULL OR (
+        NOT EXISTS (
+            SELECT FROM erp.receivable AS used
+            WHERE used.id = contract.trust_unlock_used_for_receivable AND used.status IN ('A', 'P')
+                AND used.client_id = contract.client_id AND coalesce(used.contract_id, asked) = asked)
+        AND CASE WHEN contract.oldest_open_due IS NOT NULL THEN contract.oldest_open_due > due_on
+            ELSE contract.trust_unlock_used_for_receivable IS NOT NULL OR EXISTS (
+                SELECT FROM erp.receivable AS known
+                WHERE known.client_id = contract.client_id AND coalesce(known.contract_id, asked) = asked
+                    AND known.due_on <= contract.trust_unlock_used_for_due) END);
     SELECT answer.code, answer.reason INTO code, reason FROM (VALUES
         (1, contract.status <> 'A', 109, 'contract_inactive'),
         (2, contract.access_status IN ('A', 'FA'), 107, 'not_needed'),
@@ -648,10 +742,14 @@ BEGIN
     ) AS answer (place, holds, code, reason) WHERE answer.holds ORDER BY place LIMIT 1;
     IF code = 0 THEN
         due_on := coalesce(contract.oldest_open_due, erp.today(contract.branch_id));
+        SELECT oldest.id INTO title FROM erp.receivable AS oldest
+        WHERE oldest.client_id = contract.client_id AND coalesce(oldest.contract_id, asked) = asked AND oldest.is_open
+            AND oldest.due_on = contract.oldest_open_due
+        ORDER BY oldest.kind <> 'recurring', oldest.id LIMIT 1;
         unlocked_until := erp.end_of_day(erp.today(contract.branch_id) + least(days,
             coalesce(erp.parameter_value('trust_unlock_days', contract.branch_id)::integer, 3)), contract.branch_id);
         UPDATE erp.contract SET access_status = 'A', trust_unlock_active = true, trust_unlock_until = unlocked_until,
-            trust_unlock_used_for_due = due_on, trust_unlocked_at = now()
+            trust_unlock_used_for_due = due_on, trust_unlock_used_for_receivable = title, trust_unlocked_at = now()
         WHERE id = asked;
     ELSIF code <> 113 THEN
         due_on := NULL;

@@ -22,6 +22,7 @@ def _(english: str) -> str:
 
 
 SECRET_FORM = _("1 to 128 characters without space at the beginning or at the end")
+_NAME = _("1 to 128 characters without space at the beginning or at the end")
 _TEXT = _("a text without space at the beginning or at the end")
 _ADDRESS = _("an IPv4 or IPv6 address; empty: the router's source address")
 _YES_NO = _("S (yes) or N (no)")
@@ -49,7 +50,7 @@ NAS = Table(
     "net",
     _("Concentrator"),
     (
-        Field("name", _("name"), _TEXT, values.one_line, is_required=True, is_nullable=False),
+        Field("name", _("name"), _NAME, values.one_line, is_required=True, is_nullable=False),
         Field(
             "address",
             _("address of its packets"),
