@@ -103,8 +103,8 @@ _RULES: dict[str, tuple[str, str]] = {
 
 # What a value of an attribute may be, by the dictionary's kinds; the database says the same in net.kind_text().
 _KINDS = {
-    "string": _("{attribute}: a text of 1 to 247 octets"),
-    "tagged_string": _("{attribute}: a text of 1 to 247 octets"),
+    "string": _("{attribute}: a text of 1 to {octets_max} octets"),
+    "tagged_string": _("{attribute}: a text of 1 to {octets_max} octets"),
     "ipaddr": _("{attribute}: an IPv4 address"),
     "ipv6addr": _("{attribute}: an IPv6 address"),
     "ipv6prefix": _("{attribute}: an IPv6 prefix such as 2001:db8::/56"),
@@ -141,7 +141,9 @@ def complaint_of_attribute(error: StoreError, name: str, known: Mapping[str, Any
             text = _KINDS.get(known["kind"]) or (_NUMBER_OR_NAME if known["names"] else _NUMBER)
         case _:
             return complaint_of(error)
-    told = {"attribute": known["name"], "names": known["names"]} if known else {"attribute": name.partition(":")[0]}
+    if known is None:
+        return Complaint("", "", text, {"attribute": name.partition(":")[0]})
+    told = {"attribute": known["name"], "names": known["names"], "octets_max": known["octets_max"]}
     return Complaint("", "", text, told)
 
 

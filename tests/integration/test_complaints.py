@@ -74,14 +74,14 @@ async def test_the_kinds_of_attributes_are_the_databases_in_its_words(dsn: str) 
     connection = await asyncpg.connect(dsn)
     try:
         rows = await connection.fetch(
-            "SELECT DISTINCT ON (kind) kind, net.kind_text(name, kind) AS allowed FROM net.dictionary_attribute"
+            "SELECT DISTINCT ON (kind) kind, net.kind_text(name, kind, 253) AS allowed FROM net.dictionary_attribute"
             " WHERE kind NOT LIKE '%integer'"
         )
     finally:
         await connection.close()
     refused = StoreError("", constraint="attribute_value_form")
     for row in rows:
-        known = {"name": "X", "kind": row["kind"], "names": ""}
+        known = {"name": "X", "kind": row["kind"], "names": "", "octets_max": 253}
         told = complaints.complaint_of_attribute(refused, "X", known)
         assert told is not None
         assert text(told.allowed, Language.ENGLISH, **told.values) == f"X: {row['allowed']}"

@@ -588,7 +588,9 @@ def test_extra_attributes_are_checked_when_they_are_written(aaad: Cli) -> None:
         ("Session-Timeout", "60", "Session-Timeout é definido pelo próprio servidor ou não cabe em uma resposta"),
         ("Framed-IP-Netmask", "x", "Framed-IP-Netmask: um endereço IPv4"),
         ("Framed-MTU", "x", "Framed-MTU: um número"),
-        ("Filter-Id", "x" * 254, "Filter-Id: um texto de 1 a 247 octetos"),
+        ("Filter-Id", "x" * 254, "Filter-Id: um texto de 1 a 253 octetos"),
+        ("Tunnel-Assignment-Id:1", "x" * 254, "Tunnel-Assignment-Id: um texto de 1 a 252 octetos"),
+        ("Cisco-AVPair", "x" * 254, "Cisco-AVPair: um texto de 1 a 247 octetos"),
     ],
 )
 def test_what_is_wrong_with_an_extra_attribute_is_told_in_the_language(

@@ -92,7 +92,8 @@ DELETE FROM net.nas_secret WHERE nas_id = $1 AND id = $2 RETURNING id;
 
 -- name: describe_attribute
 -- What the dictionary says of a name, without its tag.
-SELECT attribute.name, attribute.kind, attribute.may_be_given, (
+SELECT attribute.name, attribute.kind, attribute.may_be_given,
+    CASE attribute.vendor WHEN 0 THEN 253 ELSE 247 END - (position(':' IN $1::text) > 0)::integer AS octets_max, (
     SELECT coalesce(string_agg(named.name, ', ' ORDER BY named.number), '')
     FROM net.dictionary_value AS named WHERE named.attribute = attribute.name) AS names
 FROM net.dictionary_attribute AS attribute
