@@ -171,7 +171,7 @@ class AccessPath:
     def load(self, tables: Tables, now_s: float) -> list[str]:
         """Take over new tables. Returns what could not be taken over, in words."""
         problems = self._rules.load(tables, now_s)
-        problems += self._hood.load(tables.nases, tables.routers, now_s)
+        problems += self._hood.load(tables.nases, tables.routers, now_s, tables.class_key)
         if not self._loaded or (tables.class_key, tables.node_number) != (self._name_key, self._signer.node):
             self._loaded = True
             self._name_key = tables.class_key

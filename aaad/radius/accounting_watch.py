@@ -10,7 +10,7 @@ addresses from which no secret was ever proven, so that whoever invents addresse
 from aaad.errors import MalformedPacket
 from aaad.policy.codes import Discard
 from aaad.radius.integrity import SecretKeys
-from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
+from aaad.radius.learned import Learned
 from aaad.radius.packet import Code, packet_length, value_at, walk
 from aaad.radius.routers import Neighbourhood, Router, Source, plain_address
 from aaad.radius.starts import StartWatch
@@ -76,12 +76,10 @@ class AccountingWatch:
 
     def _note(self, router: Router, keys: SecretKeys, now_s: float) -> None:
         self._hood.keep(router, now_s, requests=0)
-        router.proven = keys
+        router.prove(keys)
         router.statistics.accounting_heard += 1
         router.statistics.proven_at_s = now_s
-        if now_s - router.announced_at_s >= ANNOUNCE_EVERY_S:
-            self._learned.secret_proven(router, now_s)
-        router.last_heard_s = now_s
+        self._learned.secret_proven(router, now_s)
 
     def tick(self, now_s: float) -> None:
         """Once a second: begin the second's allowance anew, and count the sessions that did not begin."""

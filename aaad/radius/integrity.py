@@ -7,6 +7,7 @@ object costs a microsecond more for such short texts.
 """
 
 from collections.abc import Callable
+from hashlib import blake2s
 from hmac import compare_digest
 from struct import Struct
 from typing import Protocol
@@ -37,20 +38,26 @@ _ZEROS = bytes(16)
 _pack_header = Struct("!BBH").pack
 _MESSAGE_AUTHENTICATOR_HEADER = b"\x50\x12"
 _SIGNED_OVERHEAD = 20 + 18
+FINGERPRINT_SIZE = 8
 
 
 class SecretKeys:
     """One shared secret, made ready. Its `repr` shows nothing."""
 
-    __slots__ = ("_inner", "_outer", "_secret", "password_state")
+    __slots__ = ("_inner", "_outer", "_secret", "fingerprint", "password_state")
 
-    def __init__(self, secret: bytes) -> None:
-        """Prepare the digest states of `secret`."""
+    def __init__(self, secret: bytes, fingerprint_key: bytes = b"") -> None:
+        """Prepare the digest states of `secret`, and by a key of the cluster what tells it from others elsewhere."""
         key = (md5(secret).digest() if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
         self._secret = secret
         self._inner = md5(bytes(octet ^ 0x36 for octet in key))
         self._outer = md5(bytes(octet ^ 0x5C for octet in key))
         self.password_state = md5(secret)  # RFC 2865, 5.2: MD5(secret + ...)
+        self.fingerprint = b""
+        if fingerprint_key:
+            self.fingerprint = blake2s(
+                secret, digest_size=FINGERPRINT_SIZE, key=fingerprint_key, person=b"secret"
+            ).digest()
 
     def __repr__(self) -> str:
         """Say what it is and nothing of the secret."""

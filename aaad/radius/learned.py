@@ -21,6 +21,7 @@ from aaad.spool.records import (
 )
 
 ANNOUNCE_EVERY_S = 300.0  # how often a router that is heard is told again, to keep its "last seen" true
+CHANGE_ANNOUNCED_EVERY_S = 30.0  # ... and when it proves another secret: two of one name would do so all the time
 RECORDS_MAX = 10_000
 # A binding is told once in so long, and at least once in twice as long: until the replica shows it, every Accept sees
 # it anew. Not for longer, because what an operator clears is to be filled again.
@@ -77,13 +78,24 @@ class Learned:
         return True
 
     def secret_proven(self, router: Router, now_s: float) -> None:
-        """Tell of a router that proved its secret: at first, and every few minutes while it is heard."""
+        """Tell of a router that proved its secret: at first, when that changes, and every few minutes.
+
+        With it goes the fingerprint, never the secret: where nothing proves one, all processes sign with this one.
+        """
         router.last_heard_s = now_s
-        if now_s - router.announced_at_s >= ANNOUNCE_EVERY_S:
-            router.announced_at_s = now_s
-            self._add(
-                RouterSeen(router.nas.nas_id, router.source_address, router.identifier, self.local_address, now_s)
-            )
+        fingerprint = router.proven.fingerprint
+        if now_s < router.announce_at_s:
+            if fingerprint == router.shared_fingerprint:
+                return
+            may_tell_at_s = router.announced_at_s + CHANGE_ANNOUNCED_EVERY_S
+            if now_s < may_tell_at_s:
+                router.announce_at_s = min(router.announce_at_s, may_tell_at_s)
+                return
+        router.announced_at_s = now_s
+        router.announce_at_s = now_s + ANNOUNCE_EVERY_S
+        router.shared_fingerprint = fingerprint
+        name = router.claimed_name
+        self._add(RouterSeen(*name, self.local_address, now_s, fingerprint))
 
     def armed(self, router: Router, now_s: float) -> None:
         """Tell all nodes that this router signs its requests (rule R2.3)."""

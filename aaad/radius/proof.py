@@ -15,7 +15,7 @@ from aaad.policy.codes import Credential, Discard, LoginFlag
 from aaad.policy.facts import LoginFacts
 from aaad.radius import mschap
 from aaad.radius.integrity import SecretKeys
-from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
+from aaad.radius.learned import Learned
 from aaad.radius.lookup import mac_of
 from aaad.radius.packet import value_at
 from aaad.radius.password import is_readable, pap_plaintext, pap_size_allowed, verify_chap, verify_pap
@@ -73,7 +73,7 @@ class Proof:
                 router.statistics.bad_authenticators += 1
                 router.statistics.bad_authenticators_at_s = now_s
                 return Discard.BAD_MESSAGE_AUTHENTICATOR
-        if router.proven is not keys or now_s - router.announced_at_s >= ANNOUNCE_EVERY_S:
+        if router.proven is not keys or now_s >= router.announce_at_s:
             self._proven(router, keys, now_s)
         router.last_heard_s = now_s
         if nas.may_arm and not router.armed and _EAP not in positions:
@@ -173,7 +173,7 @@ class Proof:
         return attributes
 
     def _proven(self, router: Router, keys: SecretKeys, now_s: float) -> None:
-        router.proven = keys
+        router.prove(keys)
         self._hood.keep(router, now_s)
         self._learned.secret_proven(router, now_s)
 

@@ -63,7 +63,7 @@ class Nas:
         "require_signature",
     )
 
-    def __init__(self, row: NasRow, now_s: float) -> None:
+    def __init__(self, row: NasRow, now_s: float, fingerprint_key: bytes = b"") -> None:
         """Make the keys of a row; each secret but the current one may have an end."""
         network = _network(row.address)
         self.nas_id = row.nas_id
@@ -80,7 +80,7 @@ class Nas:
         for secret, until_s in ((row.secret_previous, row.secret_previous_until_s), *row.secrets):
             if secret:
                 secrets[secret] = max(until_s, secrets.get(secret, 0.0))
-        self._candidates = [(SecretKeys(secret), until_s) for secret, until_s in secrets.items()]
+        self._candidates = [(SecretKeys(secret, fingerprint_key), until_s) for secret, until_s in secrets.items()]
         self.keys: tuple[SecretKeys, ...] = ()
         self.keys_end_s = 0.0  # when the next of them ends
         self.expire(now_s)
@@ -91,9 +91,13 @@ class Nas:
         self.keys = tuple(keys for keys, _ in current)
         self.keys_end_s = min(until_s for _, until_s in current)
 
-    def keys_like(self, keys: SecretKeys) -> SecretKeys:
-        """Return the keys of this entry that hold the same secret, else the current ones."""
-        return next((own for own in self.keys if own.same_secret(keys)), self.keys[0])
+    def keys_like(self, keys: SecretKeys) -> SecretKeys | None:
+        """Return the keys of this entry that hold the same secret."""
+        return next((own for own in self.keys if own.same_secret(keys)), None)
+
+    def keys_of(self, fingerprint: bytes) -> SecretKeys | None:
+        """Return the keys of this entry that have this fingerprint."""
+        return next((own for own in self.keys if own.fingerprint == fingerprint), None)
 
 
 class Router:
@@ -103,8 +107,10 @@ class Router:
     """
 
     __slots__ = (
+        "announce_at_s",
         "announced_at_s",
         "armed",
+        "has_own_proof",
         "identifier",
         "is_kept",
         "journal_key",
@@ -113,6 +119,7 @@ class Router:
         "nas",
         "proven",
         "reset_at_s",
+        "shared_fingerprint",
         "source_address",
         "statistics",
     )
@@ -129,7 +136,10 @@ class Router:
         self.locally_armed_at_s = 0.0
         self.reset_at_s = 0.0
         self.proven = nas.keys[0]  # the secret that signs where nothing proves one (rule R2.2)
+        self.has_own_proof = False  # this process saw the proof of it
+        self.shared_fingerprint = b""  # of the secret that all nodes know of, or were told of here
         self.announced_at_s = 0.0
+        self.announce_at_s = 0.0  # when it is due next
         self.last_heard_s = 0.0
         self.statistics = statistics or RouterStatistics()
         address = source_address.encode()
@@ -151,11 +161,29 @@ class Router:
         return (self.nas.nas_id, self.nas.first_address if self.nas.is_prefix else self.source_address, b"")
 
     def apply(self, row: RouterRow) -> None:
-        """Take over what all nodes know; a reset by an operator also forgets what was armed here."""
+        """Take over what all nodes know; a reset by an operator also forgets what was armed here.
+
+        The secret that was proven to another process counts unless one was proven here since (rule R2.2).
+        """
         if row.reset_at_s != self.reset_at_s:
             self.reset_at_s = row.reset_at_s
             self.locally_armed_at_s = 0.0
         self.armed = row.armed_at_s > row.reset_at_s or self.locally_armed_at_s > 0.0
+        if row.secret_fingerprint:
+            self.shared_fingerprint = row.secret_fingerprint
+            keys = self.nas.keys_of(row.secret_fingerprint)
+            if keys is not None and (not self.has_own_proof or row.secret_proven_at_s > self.last_heard_s):
+                self.proven, self.has_own_proof = keys, False
+
+    def prove(self, keys: SecretKeys) -> None:
+        """Take note that a datagram proved this secret."""
+        self.proven, self.has_own_proof = keys, True
+
+    def renew_secret(self) -> None:
+        """Go on with the same secret by the entry's keys of now; if it is not among them, nothing is proven."""
+        keys = self.nas.keys_like(self.proven)
+        self.has_own_proof = self.has_own_proof and keys is not None
+        self.proven = keys or self.nas.keys[0]
 
     def doubt(self, now_s: float, *, accepts: int = 0, resent: int = 0, unreadable: int = 0) -> None:
         """Count signs that its secret is another one than ours; a proof of its secret ends a row of them."""
@@ -228,7 +256,7 @@ class Peer:
 class Registry:
     """Every NAS entry by address: hosts first, then the longest prefix. IPv4 and IPv6."""
 
-    def __init__(self, rows: Iterable[NasRow], now_s: float) -> None:
+    def __init__(self, rows: Iterable[NasRow], now_s: float, fingerprint_key: bytes = b"") -> None:
         """Make every entry ready; a row without secret, with which anybody could sign, is left out and told."""
         self._hosts: dict[str, Nas] = {}
         self._prefixes: dict[tuple[int, int], dict[int, Nas]] = {}
@@ -243,7 +271,7 @@ class Registry:
             except ValueError as error:
                 self.problems.append(f"NAS {row.nas_id}: {error}")
                 continue
-            nas = Nas(row, now_s)
+            nas = Nas(row, now_s, fingerprint_key)
             self.keys_end_s = min(self.keys_end_s, nas.keys_end_s)
             if nas.is_prefix:
                 key = (network.version, network.prefixlen)
@@ -317,9 +345,14 @@ class Neighbourhood:
         self.strangers: dict[tuple[int, str], Stranger] = {}
         self.proven_addresses: set[str] = set()  # from which a secret was proven, here or at another node
 
-    def load(self, nases: Iterable[NasRow], routers: Iterable[RouterRow], now_s: float) -> list[str]:
-        """Take over new tables; what was learned of routers whose entry stays is kept. Returns the problems."""
-        self._registry = Registry(nases, now_s)
+    def load(
+        self, nases: Iterable[NasRow], routers: Iterable[RouterRow], now_s: float, fingerprint_key: bytes = b""
+    ) -> list[str]:
+        """Take over new tables; what was learned of routers whose entry stays is kept. Returns the problems.
+
+        By `fingerprint_key` all processes of the cluster know which secret a router proved to one of them.
+        """
+        self._registry = Registry(nases, now_s, fingerprint_key)
         by_id = {nas.nas_id: nas for nas in self._registry}
         self._rows = {(row.nas_id, row.source_address, row.nas_identifier): row for row in routers}
         for key, router in list(self.routers.items()):
@@ -328,7 +361,7 @@ class Neighbourhood:
                 del self.routers[key]
                 continue
             router.nas = nas
-            router.proven = nas.keys_like(router.proven)
+            router.renew_secret()
             row = self._rows.get(key)
             if row is not None:
                 router.apply(row)
@@ -428,11 +461,11 @@ class Neighbourhood:
         """Let secrets end by the clock: what a router proved with one of them is not believed any more."""
         if self._registry.expire(now_s):
             for router in self.routers.values():
-                router.proven = router.nas.keys_like(router.proven)
+                router.renew_secret()
             for peers in (self.peers, self.unproven_peers):
                 for peer in peers.values():
                     if peer.router is not None:
-                        peer.router.proven = peer.nas.keys_like(peer.router.proven)
+                        peer.router.renew_secret()
 
     def forget_idle(self, now_s: float, peer_ttl_s: float) -> None:
         """Forget peers and strangers that were not heard for long."""

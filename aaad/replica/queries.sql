@@ -122,7 +122,8 @@ ORDER BY id;
 SELECT
     nas_id, host(source_address) AS source_address, nas_identifier,
     coalesce(extract(epoch FROM armed_at), 0)::float8 AS armed_at_s,
-    coalesce(extract(epoch FROM reset_at), 0)::float8 AS reset_at_s
+    coalesce(extract(epoch FROM reset_at), 0)::float8 AS reset_at_s,
+    secret_fingerprint, coalesce(extract(epoch FROM secret_proven_at), 0)::float8 AS secret_proven_at_s
 FROM net.router
 ORDER BY id;
 

@@ -178,6 +178,8 @@ class RouterRow(msgspec.Struct, frozen=True, array_like=True):
     nas_identifier: bytes
     armed_at_s: float  # Unix seconds when Message-Authenticator was first proven; 0: not
     reset_at_s: float  # Unix seconds of the operator's last reset; 0: never
+    secret_fingerprint: bytes = b""  # of the secret that it proved last (rule R2.2); empty: unknown
+    secret_proven_at_s: float = 0.0  # Unix seconds when that was first proven; 0: never
 
 
 class ParameterRow(msgspec.Struct, frozen=True, array_like=True):

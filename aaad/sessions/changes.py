@@ -32,6 +32,7 @@ _PORT_NAME_OCTETS_MAX = 512
 BINDING_KINDS = ("mac", "nas", "port", "circuit")  # what is filled in by itself, in the order of writing
 _IDENTIFIER_MAX = 2**31 - 1
 _IDENTIFIER_OCTETS_MAX = 253
+_FINGERPRINT_OCTETS = 8
 _COUNT_MAX = 2**40
 _AT_S_MAX = 2.0**33  # the year 2242: what lies behind it is no time
 
@@ -51,6 +52,7 @@ class Changes:
     """One value per key; times are Unix seconds, minutes are Unix minutes."""
 
     seen: dict[RouterKey, float] = field(default_factory=dict)
+    proven: dict[RouterKey, tuple[float, bytes]] = field(default_factory=dict)  # when, and the secret's fingerprint
     servers: dict[tuple[RouterKey, str], float] = field(default_factory=dict)
     armed: dict[RouterKey, float] = field(default_factory=dict)
     refused_logins: dict[tuple[int, str, int], int] = field(default_factory=dict)
@@ -70,6 +72,8 @@ def check(record: Record) -> None:
             _check_router(record.nas_id, record.source_address, record.nas_identifier)
             _check_address(record.local_address, may_be_empty=True)
             _check_time(record.at_s)
+            if len(record.secret_fingerprint) not in (0, _FINGERPRINT_OCTETS):
+                raise SpoolError("not a fingerprint")
         case MessageAuthenticatorArmed():
             _check_router(record.nas_id, record.source_address, record.nas_identifier)
             _check_time(record.at_s)
@@ -166,6 +170,9 @@ def _router_key(record: RouterSeen | MessageAuthenticatorArmed | NameRefused) ->
 def _fold_seen(changes: Changes, record: RouterSeen) -> None:
     router = _router_key(record)
     changes.seen[router] = max(record.at_s, changes.seen.get(router, 0.0))
+    if record.secret_fingerprint:
+        proof = (record.at_s, record.secret_fingerprint)
+        changes.proven[router] = max(proof, changes.proven.get(router, proof))
     if record.local_address:
         server = (router, str(ip_address(record.local_address)))
         changes.servers[server] = max(record.at_s, changes.servers.get(server, 0.0))

@@ -62,15 +62,27 @@ DELETE FROM net.spool_deferred WHERE id = ANY($1::bigint[]);
 
 -- name: upsert_routers
 -- A router is made on the first proof of its secret (rule R2.1); of a NAS that was deleted meanwhile nothing is kept.
-INSERT INTO net.router AS known (nas_id, source_address, nas_identifier, first_seen, last_seen)
-SELECT seen.nas_id, seen.source_address::inet, seen.nas_identifier, to_timestamp(seen.at_s), to_timestamp(seen.at_s)
-FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::double precision[])
-    WITH ORDINALITY AS seen (nas_id, source_address, nas_identifier, at_s, ordinal)
+-- Another secret than it proved before is taken over (rule R2.2), the same one again changes nothing.
+INSERT INTO net.router AS known
+    (nas_id, source_address, nas_identifier, first_seen, last_seen, secret_fingerprint, secret_proven_at)
+SELECT seen.nas_id, seen.source_address::inet, seen.nas_identifier, to_timestamp(seen.at_s), to_timestamp(seen.at_s),
+    seen.secret_fingerprint, CASE WHEN seen.secret_fingerprint <> '' THEN to_timestamp(seen.proven_at_s) END
+FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::double precision[], $5::bytea[], $6::double precision[])
+    WITH ORDINALITY AS seen (nas_id, source_address, nas_identifier, at_s, secret_fingerprint, proven_at_s, ordinal)
 JOIN net.nas ON nas.id = seen.nas_id
 ORDER BY seen.ordinal
 ON CONFLICT (nas_id, source_address, nas_identifier) DO UPDATE SET
     first_seen = least(known.first_seen, excluded.first_seen),
-    last_seen = greatest(known.last_seen, excluded.last_seen);
+    last_seen = greatest(known.last_seen, excluded.last_seen),
+    (secret_fingerprint, secret_proven_at) = (
+        SELECT proven.secret_fingerprint, proven.at
+        FROM (VALUES
+            (1, excluded.secret_fingerprint, excluded.secret_proven_at),
+            (2, known.secret_fingerprint, known.secret_proven_at)
+        ) AS proven (place, secret_fingerprint, at)
+        WHERE proven.place = 2 OR (excluded.secret_fingerprint NOT IN ('', known.secret_fingerprint)
+            AND excluded.secret_proven_at >= coalesce(known.secret_proven_at, '-infinity'))
+        ORDER BY proven.place LIMIT 1);
 
 -- name: upsert_servers
 -- Which of this node's addresses a router speaks to (rule R2.6).

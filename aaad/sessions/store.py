@@ -166,7 +166,7 @@ class DrainStore:
     async def _write(self, transaction: Transaction, changes: Changes) -> Skipped:
         routers = names = 0
         if changes.seen:
-            done = await transaction.execute(_SQL.upsert_routers, *_router_columns(changes.seen))
+            done = await transaction.execute(_SQL.upsert_routers, *_seen_columns(changes))
             routers = len(changes.seen) - _count(done)
         if changes.servers:
             await transaction.execute(_SQL.upsert_servers, self._node, *_server_columns(changes))
@@ -200,6 +200,11 @@ def _router_columns(routers: Mapping[RouterKey, float]) -> tuple[list[object], .
     ordered = sorted(routers.items())
     keys = [key for key, _ in ordered]
     return ([key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys], [at for _, at in ordered])
+
+
+def _seen_columns(changes: Changes) -> tuple[list[object], ...]:
+    proven = [changes.proven.get(key, (0.0, b"")) for key in sorted(changes.seen)]
+    return (*_router_columns(changes.seen), [fingerprint for _, fingerprint in proven], [at for at, _ in proven])
 
 
 def _server_columns(changes: Changes) -> tuple[list[object], ...]:

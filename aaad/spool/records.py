@@ -17,6 +17,7 @@ class RouterSeen(msgspec.Struct, frozen=True, array_like=True, tag=1):
     nas_identifier: bytes
     local_address: str
     at_s: float
+    secret_fingerprint: bytes = b""  # which secret (rule R2.2); empty: written before there were fingerprints
 
 
 class MessageAuthenticatorArmed(msgspec.Struct, frozen=True, array_like=True, tag=2):

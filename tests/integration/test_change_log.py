@@ -65,6 +65,7 @@ CASES = [
     ("UPDATE net.nas SET secret = 'other'", [("nas", 1)]),
     ("INSERT INTO net.router (id, nas_id, source_address) VALUES (2, 1, '192.0.2.2')", [("router", 2)]),
     ("UPDATE net.router SET armed_at = now()", [("router", 1)]),
+    ("UPDATE net.router SET secret_fingerprint = '12345678', secret_proven_at = now()", [("router", 1)]),
     ("DELETE FROM net.nas", [("nas", 1), ("router", 1)]),
     ("UPDATE net.setting SET value = '\\x00'", [("setting", 1)]),
     ("INSERT INTO net.hold (id, kind, cut_off_count, logins_count) VALUES (1, 'block', 1, 1)", [("hold", 1)]),

@@ -187,6 +187,25 @@ async def test_a_router_seen_becomes_router_and_server(house):
     assert tuple(server) == ("198.51.100.1", AT_S + 60, NODE)
 
 
+async def test_r2_2_the_secret_proven_last_is_stored_and_the_same_again_changes_nothing(house):
+    async def stored(*proofs: tuple[float, bytes]) -> tuple[object, ...]:
+        house.put([RouterSeen(1, "192.0.2.7", b"bng", "", AT_S + at_s, proof) for at_s, proof in proofs])
+        await house.drain_all()
+        row = await house.database.fetchrow(
+            "SELECT secret_fingerprint, extract(epoch FROM secret_proven_at)::float8 - $1::float8 AS at_s, "
+            "(SELECT count(*) FROM net.change WHERE kind = 'router') AS changes FROM net.router",
+            AT_S,
+        )
+        return tuple(row)
+
+    assert await stored((0, b"")) == (b"", None, 1)
+    assert await stored((1, b"secret 1"), (0, b"secret 0")) == (b"secret 1", 1, 2)
+    assert await stored((5, b"secret 1")) == (b"secret 1", 1, 2)
+    assert await stored((6, b"")) == (b"secret 1", 1, 2)
+    assert await stored((7, b"secret 2")) == (b"secret 2", 7, 3)
+    assert await stored((3, b"secret 1")) == (b"secret 2", 7, 3), "another node's backlog"
+
+
 async def test_a_router_of_a_deleted_nas_is_skipped_and_counted(house):
     house.put([seen(nas_id=99), refused(1)])
     await house.drain_all()

@@ -120,6 +120,13 @@ async def test_each_kind_of_change_arrives_soon(dsn: str, tmp_path: Path) -> Non
             ),
             ("UPDATE net.router SET reset_at = now() WHERE id = 9", lambda: node.tables().routers[0].reset_at_s),
             (
+                "UPDATE net.router SET secret_fingerprint = '12345678', secret_proven_at = to_timestamp(5)",
+                lambda: (
+                    (node.tables().routers[0].secret_fingerprint, node.tables().routers[0].secret_proven_at_s)
+                    == (b"12345678", 5.0)
+                ),
+            ),
+            (
                 "INSERT INTO net.nas (id, name, address, secret) VALUES (2, 'two', '10.0.0.1', 's')",
                 lambda: len(node.tables().nases) == 2,
             ),

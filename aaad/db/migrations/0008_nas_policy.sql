@@ -47,3 +47,14 @@ CREATE TRIGGER bound_secrets AFTER UPDATE OF secret_previous_until ON net.nas
     FOR EACH ROW EXECUTE FUNCTION net.bound_nas_secrets();
 
 CALL net.follow('net.nas_secret', '{id, nas_id, secret, valid_until}');
+
+-- Which secret a router proved last signs what proves none (rule R2.2), whichever process it was proven to. One that
+-- proved the same again moves nothing.
+ALTER TABLE net.router
+    ADD COLUMN secret_fingerprint bytea NOT NULL DEFAULT '',
+    ADD COLUMN secret_proven_at timestamptz,
+    ADD CONSTRAINT router_secret_fingerprint_size CHECK (octet_length(secret_fingerprint) IN (0, 8));
+COMMENT ON COLUMN net.router.secret_fingerprint IS 'Of the secret that it proved last, by a key of the cluster; empty: not known.';
+COMMENT ON COLUMN net.router.secret_proven_at IS 'When that secret was first proven, after another one or none.';
+
+CALL net.follow('net.router', '{id, nas_id, source_address, nas_identifier, armed_at, reset_at, secret_fingerprint}');

@@ -40,6 +40,7 @@ from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.parameters import BranchPolicy
 from aaad.radius import routers
 from aaad.radius.explain import subject_of_name
+from aaad.radius.integrity import SecretKeys
 from aaad.radius.reply import ClassSigner
 from aaad.replica.record import encode, encode_damaged
 from aaad.spool.records import BindingLearned, LoginRefused, NameRefused, RouterSeen
@@ -535,7 +536,7 @@ def test_r2_1_a_router_is_told_of_when_it_proves_its_secret() -> None:
     assert not [record for record in world.records() if isinstance(record, RouterSeen)]
     world.answer(access_request(identifier=1))
     world.answer(access_request(identifier=2))
-    expected = RouterSeen(1, "192.0.2.1", b"bras-01", "192.0.2.250", NOW_S)
+    expected = RouterSeen(1, "192.0.2.1", b"bras-01", "192.0.2.250", NOW_S, SecretKeys(SECRET, CLASS_KEY).fingerprint)
     assert [record for record in world.records() if isinstance(record, RouterSeen)] == [expected]
 
 

@@ -8,6 +8,7 @@ from aaad.policy.codes import LoginFlag, Reason
 from aaad.policy.facts import LoginFacts
 from aaad.policy.parameters import BranchPolicy, learn_flags
 from aaad.radius import learned
+from aaad.radius.integrity import SecretKeys
 from aaad.radius.learned import ANNOUNCE_EVERY_S, Learned
 from aaad.radius.routers import Nas, Router
 from aaad.replica.record import NasRow
@@ -37,6 +38,25 @@ def test_r2_1_a_router_is_told_of_at_first_and_every_few_minutes() -> None:
         for offset_s in (0.0, ANNOUNCE_EVERY_S)
     ]
     assert one.last_heard_s == NOW_S + ANNOUNCE_EVERY_S + 1
+
+
+def test_r2_2_another_secret_is_told_at_once_but_not_all_the_time() -> None:
+    gathered, one = Learned(), router()
+    secrets = [SecretKeys(b"secret %d" % number, b"key of a cluster") for number in range(2)]
+    assert len({keys.fingerprint for keys in secrets}) == 2
+
+    def told(offset_s: float, keys: SecretKeys) -> list[bytes]:
+        one.prove(keys)
+        gathered.secret_proven(one, NOW_S + offset_s)
+        return [record.secret_fingerprint for record in gathered.take() if isinstance(record, RouterSeen)]
+
+    first, second = secrets
+    assert told(0, first) == [first.fingerprint]
+    assert told(40, second) == [second.fingerprint]
+    assert [told(41 + number, secrets[number % 2]) for number in range(29)] == [[]] * 29, "two of one name, perhaps"
+    assert one.announce_at_s == NOW_S + 70, "what changed last is told when it may be, though it changes no more"
+    assert told(70, first) == [first.fingerprint]
+    assert told(100, first) == []
 
 
 def test_facts_are_given_out_once_and_at_once() -> None:

@@ -13,6 +13,8 @@ from aaad.daemon.router_problems import ProblemKind, RouterProblem, find_router_
 from aaad.policy.codes import Discard, LoginFlag, Reason
 from aaad.radius.accounting_watch import AccountingWatch
 from aaad.radius.starts import WAIT_S
+from aaad.replica.record import RouterRow
+from aaad.spool.records import RouterSeen
 
 FIRST, SECOND = b"first", b"second"
 ENTRIES = {
@@ -79,6 +81,48 @@ def test_r2_2_chap_is_answered_with_the_secret_that_this_router_proved_last(proo
         world.reply(asked, secret=SECOND)
     assert world.reply(chap_request(3), secret=SECOND).code == 2
     assert world.reply(chap_request(4, nas_identifier=b"bras-01"), secret=FIRST).code == 2
+
+
+SEVERAL = nas_row(secret=b"s1", secrets=tuple((secret, math.inf) for secret in (b"s2", b"s3", b"s4")))
+
+
+def rows_of(world: World) -> list[RouterRow]:
+    """What all processes read of the routers that this one told of."""
+    told = [record for record in world.records() if isinstance(record, RouterSeen)]
+    return [
+        RouterRow(one.nas_id, one.source_address, one.nas_identifier, 0.0, 0.0, one.secret_fingerprint, one.at_s)
+        for one in told
+    ]
+
+
+def test_r2_2_a_secret_that_one_process_saw_proven_signs_at_all_and_after_a_restart() -> None:
+    heard, other = World(nases=[SEVERAL]), World(nases=[SEVERAL])
+    other.reply(chap_request(1), secret=b"s1")
+    watch_of(heard).hear(accounting_start(b"s4"), (SOURCE[0], 1813), NOW_S)
+    rows = rows_of(heard)
+    assert all(b"s4" not in row.secret_fingerprint and len(row.secret_fingerprint) == 8 for row in rows)
+    other.load(nases=[SEVERAL], routers=rows)
+    other.reply(chap_request(2), secret=b"s4")
+    restarted = World(nases=[SEVERAL], routers=rows)
+    restarted.reply(chap_request(3), secret=b"s4")
+    watch_of(heard).hear(accounting_start(b"s2"), (SOURCE[0], 1813), NOW_S + 30)
+    other.load(nases=[SEVERAL], routers=rows_of(heard))
+    other.reply(chap_request(4), secret=b"s2", now_s=NOW_S + 31)
+
+
+def test_r2_2_what_a_process_saw_proven_itself_since_counts_more_than_what_another_told() -> None:
+    one, other = World(nases=[SEVERAL]), World(nases=[SEVERAL])
+    watch_of(other).hear(accounting_start(b"s4"), (SOURCE[0], 1813), NOW_S - 9)
+    rows = rows_of(other)
+    watch_of(one).hear(accounting_start(b"s3"), (SOURCE[0], 1813), NOW_S)
+    assert len(rows_of(one)) == 1
+    one.load(nases=[SEVERAL], routers=rows)
+    one.reply(chap_request(1), secret=b"s3")
+    watch_of(one).hear(accounting_start(b"s3"), (SOURCE[0], 1813), NOW_S + 31)
+    other.load(nases=[SEVERAL], routers=rows_of(one))
+    other.reply(chap_request(1), secret=b"s3")
+    one.load(nases=[nas_row(secret=b"s1", secrets=((b"s4", math.inf),))], routers=rows)
+    one.reply(chap_request(2), secret=b"s4")
 
 
 def test_r2_2_a_resent_chap_request_is_answered_with_each_candidate_in_turn() -> None:

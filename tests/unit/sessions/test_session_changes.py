@@ -50,6 +50,7 @@ GOOD: list[Record] = [
     name_refused(),
     binding(),
     seen(local_address=""),
+    seen(secret_fingerprint=b"\0" * 8),
     binding(kind="nas", value="7"),
     binding(kind="port", value="vlan 10 olt-1"),
     binding(kind="circuit", value="0x" + "ff" * 247),
@@ -75,6 +76,8 @@ def test_what_the_request_path_writes_is_fit(record):
         seen(at_s=nan),
         seen(at_s=inf),
         seen(at_s=-1.0),
+        seen(secret_fingerprint=b"1234567"),
+        seen(secret_fingerprint=b"s" * 16),
         armed(at_s=1e18),
         armed(nas_id=-1),
         refused(login_id=2**40),
@@ -112,6 +115,12 @@ def test_the_latest_sight_of_a_router_counts():
     changes = fold([seen(at_s=5.0), seen(at_s=9.0), seen(at_s=7.0, local_address="")])
     assert changes.seen == {KEY: 9.0}
     assert changes.servers == {(KEY, "198.51.100.1"): 9.0}
+
+
+def test_r2_2_the_secret_proven_last_counts():
+    proofs = [seen(at_s=at_s, secret_fingerprint=b"secret %d" % at_s) for at_s in (5, 9, 7)]
+    assert fold([*proofs, seen(at_s=10.0)]).proven == {KEY: (9, b"secret 9")}
+    assert fold([seen()]).proven == {}
 
 
 def test_an_armed_router_is_one_that_was_seen():

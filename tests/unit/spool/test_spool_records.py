@@ -33,6 +33,11 @@ def test_a_record_comes_back_as_it_was(record: Record) -> None:
     assert decode(encode(record)) == record
 
 
+def test_a_router_seen_of_an_older_segment_can_be_drained() -> None:
+    older = msgspec.msgpack.encode([1, 1, "192.0.2.1", b"bras", "192.0.2.250", 1.5])
+    assert decode(older) == RouterSeen(1, "192.0.2.1", b"bras", "192.0.2.250", 1.5, b"")
+
+
 def test_tags_are_what_older_segments_hold() -> None:
     assert [msgspec.msgpack.decode(encode(record))[0] for record in RECORDS] == [1, 2, 3, 4, 5]
 
