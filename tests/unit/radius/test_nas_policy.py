@@ -166,6 +166,11 @@ def test_r10_a_wrong_secret_behind_chap_shows_in_accepts_without_start_and_resen
 KNOWN = {b"ana": login(login_id=1), b"bia": login(login_id=2, flags=login().flags | LoginFlag.PASSWORD_IS_MD5)}
 
 
+def nonce(number: int) -> bytes:
+    """Always the same: by one of a hundred at random, garbage looks like a password."""
+    return hashlib.md5(b"nonce %d" % number).digest()
+
+
 @pytest.mark.parametrize("name", [b"ana", b"bia"])
 @pytest.mark.parametrize("row", [nas_row(secret=FIRST), nas_row(secret=FIRST, secrets=((SECOND, math.inf),))])
 def test_r10_a_wrong_secret_behind_unsigned_pap_shows_in_passwords_that_nobody_can_read(
@@ -173,13 +178,14 @@ def test_r10_a_wrong_secret_behind_unsigned_pap_shows_in_passwords_that_nobody_c
 ) -> None:
     world = World(KNOWN, nases=[row])
     for number in range(3):
-        asked = access_request(name, secret=b"third", signed=False, identifier=number)
+        asked = access_request(name, secret=b"third", signed=False, identifier=number, authenticator=nonce(number))
         world.check_decided(asked, Reason.WRONG_PASSWORD, subject=None, secret=FIRST)
     (problem,) = problems_of(world)
     assert (problem.kind, problem.count, problem.unreadable_passwords) == (ProblemKind.SECRET_SEEMS_WRONG, 3, 3)
     world.answer(access_request(b"ana", secret=FIRST, signed=False, identifier=9), now_s=NOW_S + 1)
     assert problems_of(world, NOW_S + 1) == [], "put right"
-    world.answer(access_request(name, secret=b"third", signed=False, identifier=10), now_s=NOW_S + 2)
+    asked = access_request(name, secret=b"third", signed=False, identifier=10, authenticator=nonce(10))
+    world.answer(asked, now_s=NOW_S + 2)
     (problem,) = problems_of(world, NOW_S + 2)
     assert (problem.kind, problem.count) == (ProblemKind.SECRET_SEEMS_WRONG, 1), "a new row of signs"
 
