@@ -19,15 +19,7 @@ def end(terminal: Terminal, act: Callable[[], None]) -> None:
     except WrongInputError:
         raise typer.Exit(EXIT_USAGE) from None
     except ConfigError as error:
-        terminal.complain(
-            _(
-                "{path}: {key}: {value} is not valid. Allowed: {allowed}",
-                path=terminal.options.config_path(terminal.environ),
-                key=error.key,
-                value=repr(error.value),
-                allowed=terminal.allowed(error),
-            )
-        )
+        terminal.complain(f"{terminal.options.config_path(terminal.environ)}: {terminal.problem(error)}")
         raise typer.Exit(EXIT_USAGE) from None
     except MistypedError as error:
         terminal.complain(_(error.english, **error.values))

@@ -28,7 +28,7 @@ def status(terminal: Terminal) -> None:
     try:
         cluster = asyncio.run(overview(terminal.config))
     except (StoreError, ConfigError) as error:
-        database_problem = str(error)
+        database_problem = terminal.problem(error)
     problems = find_problems(terminal, heard.facts, cluster, database_problem)
     if terminal.options.is_json:
         terminal.json(_document(heard, cluster, database_problem, problems))

@@ -158,6 +158,18 @@ class Terminal:
         pattern = "%d/%m/%Y %H:%M:%S" if self.language is Language.PORTUGUESE else "%Y-%m-%d %H:%M:%S"
         return moment.strftime(pattern) + f".{moment.microsecond // 1000:03d}"
 
+    def problem(self, error: AaadError) -> str:
+        """Return what an error says; the configuration's in the language."""
+        if not isinstance(error, ConfigError):
+            return str(error)
+        _ = self.speak
+        return _(
+            "{key}: {value} is not valid. Allowed: {allowed}",
+            key=error.key,
+            value=repr(error.value),
+            allowed=self.allowed(error),
+        )
+
     def allowed(self, error: ConfigError) -> str:
         """Return what is allowed instead of what the configuration has, units and reasons included."""
         _ = self.speak

@@ -79,7 +79,7 @@ def gather(terminal: Terminal, login: str, limit: int) -> Evidence:
         hearing = asyncio.run(hear(terminal.config, login, limit))
     except (StoreError, ConfigError) as error:
         alone = node.testimony(login, limit)
-        return Evidence(login=login, testimonies=[alone], unheard=[], database_problem=str(error))
+        return Evidence(login=login, testimonies=[alone], unheard=[], database_problem=terminal.problem(error))
     return Evidence(
         login=login,
         testimonies=sorted(hearing.testimonies, key=lambda heard: heard.node),
