@@ -20,7 +20,7 @@ from zlib import crc32
 from aaad.policy.codes import GrantState, MppePolicy
 from aaad.policy.facts import LoginExtras, Speed
 from aaad.policy.grant import Grant
-from aaad.policy.parameters import learn_flags
+from aaad.policy.parameters import BranchPolicy, learn_flags
 from aaad.radius.kinds import NasKind
 from aaad.radius.packet import (
     VALUE_SIZE_MAX,
@@ -98,8 +98,8 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
     rate = b"" if grant.extras is not None else _rate(kind, grant.speed)
     lists = _state_lists(kind, grant)
     if blocked:
-        if not (rate or lists or policy.blocked_ipv4_pool):
-            raise ValueError(f"{kind.name} is not told by a rate: the blocked state needs blocked_ipv4_pool")
+        if not holds_blocked_ipv4(kind, policy):
+            raise ValueError(f"{kind.name}: the blocked state says neither pool nor list")
         group = policy.blocked_group
         pools = (
             policy.blocked_ipv4_pool or plan.ipv4_pool or policy.ipv4_pool,
@@ -146,6 +146,24 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
         dns=dns,
         tail=tail,
     )
+
+
+def holds_blocked_ipv4(kind: NasKind, policy: BranchPolicy) -> bool:
+    """Tell whether a pool or list holds the IPv4 of who is blocked: a rate alone would be a slow full service."""
+    return bool(policy.blocked_ipv4_pool or (kind.address_list and policy.blocked_address_list))
+
+
+def blocked_state_problem(kind: NasKind, policy: BranchPolicy) -> str:
+    """Return what a branch's blocked state lacks at a kind of concentrator, and what to set; empty if it is whole."""
+    if not policy.blocked_state:
+        return ""
+    if not holds_blocked_ipv4(kind, policy):
+        needed = "blocked_ipv4_pool or blocked_address_list" if kind.address_list else "blocked_ipv4_pool"
+        return f"who is blocked is refused, as {needed} is not set"
+    if policy.blocked_ipv6_pool or policy.blocked_delegated_ipv6_pool or (kind.group and policy.blocked_group):
+        return ""
+    needed = "blocked_group, or " if kind.group else ""
+    return f"nothing holds the IPv6 of who is blocked: set {needed}blocked_ipv6_pool and blocked_delegated_ipv6_pool"
 
 
 def accept_attributes(

@@ -13,7 +13,7 @@ from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
 from aaad.policy.parameters import GENERAL, BranchPolicy, compile_policies, parameter_problems
 from aaad.radius.kinds import NasKind, kind_of
-from aaad.radius.reply import ReplyTemplate, compile_reply
+from aaad.radius.reply import ReplyTemplate, blocked_state_problem, compile_reply
 from aaad.replica.record import AdministratorRow, BranchRow, ParameterRow, Tables
 
 TEMPLATES_MAX = 8_192
@@ -58,6 +58,7 @@ class Rulebook:
             self.plans = dict(self._usable(tables.plans, kinds))
             self._compile_policies(now_s)
             self._problems += parameter_problems(tables.parameters)
+            self._problems += self._blocked_state_problems(kinds)
         return list(self._problems)
 
     def keep_time(self, now_s: float) -> None:
@@ -103,6 +104,19 @@ class Rulebook:
                 self._problems.append(f"plan {plan.plan_id}: {error}")
             else:
                 yield plan.plan_id, plan
+
+    def _blocked_state_problems(self, kinds: Iterable[str]) -> list[str]:
+        """Tell where the blocked state is not whole (rule R4.3): once for each kind, with the branches."""
+        branches: dict[tuple[str, str], list[str]] = {}
+        for kind in [kind_of(name) for name in sorted(kinds)]:
+            for branch_id, policy in self.policies.items():
+                problem = blocked_state_problem(kind, policy)
+                if problem and (branch_id != GENERAL or len(self.policies) == 1):
+                    branches.setdefault((kind.name, problem), []).append(str(branch_id))
+        return [
+            f"blocked state at {kind} of branches {', '.join(numbers)}: {problem}"
+            for (kind, problem), numbers in branches.items()
+        ]
 
     def _compile_policies(self, now_s: float) -> None:
         self._hour = int(now_s // _HOUR_S)

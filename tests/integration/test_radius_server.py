@@ -581,7 +581,7 @@ def test_the_request_path_makes_no_reference_cycles(tmp_path: Path) -> None:
     }
     small = msgspec.structs.replace(
         tables(),
-        parameters=[ParameterRow("blocked_state", 0, "S")],
+        parameters=[ParameterRow("blocked_state", 0, "S"), ParameterRow("blocked_address_list", 0, "blocked")],
         administrators=[AdministratorRow(1, b"root", b"wonderland", hashed, "full", 0)],
     )
     service = Service(tmp_path, logins=logins, small=small, must_wait=lambda facts, _: facts.login_id == 3)

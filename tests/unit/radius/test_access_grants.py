@@ -33,6 +33,7 @@ from nas_double import (
 from aaad.policy.codes import AccessStatus, Credential, Discard, LoginFlag, MppePolicy, Reason
 from aaad.policy.facts import LoginExtras, PhaseFacts, PlanFacts, Speed
 from aaad.radius.explain import subject_of_name
+from aaad.radius.kinds import KINDS
 from aaad.radius.reply import ClassSigner
 from aaad.replica.record import AdministratorRow
 from aaad.spool.records import BindingLearned, LoginRefused, NameRefused
@@ -198,10 +199,13 @@ def test_r4_1_without_the_parameter_a_blocked_login_is_refused(access: AccessSta
     World({b"alice": login(access_status=access)}).check_decided(access_request(), reason)
 
 
-@pytest.mark.parametrize("kind", ["cisco", "juniper"])
-def test_r4_3_a_blocked_state_that_cannot_be_said_is_a_refusal(kind: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_r4_3_a_blocked_state_without_pool_or_list_is_a_refusal_whatever_the_rate(kind: str) -> None:
     logins = {b"alice": login(access_status=AccessStatus.BLOCKED_MANUALLY)}
-    world = World(logins, nases=[nas_row(kind=kind)], parameters={"blocked_state": "S"})
+    unsaid = {"blocked_state": "S", "blocked_group": "blocked", "blocked_address_list_ipv6": "blocked"}
+    if kind != "mikrotik":
+        unsaid["blocked_address_list"] = "blocked"
+    world = World(logins, nases=[nas_row(kind=kind)], parameters=unsaid)
     world.check_decided(access_request(), Reason.BLOCKED_MANUALLY)
     world.load(nases=[nas_row(kind=kind)], parameters={"blocked_state": "S", "blocked_ipv4_pool": "blocked"})
     assert world.check_decided(access_request(identifier=8), Reason.GRANTED_BLOCKED)[88] == b"blocked"

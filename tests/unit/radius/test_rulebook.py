@@ -173,3 +173,37 @@ def test_r3_1_a_grant_that_cannot_be_said_is_never_told_as_one(
 ) -> None:
     grant = granted(loaded(), state=state)
     assert reason_unsaid(login(access_status=access), grant, NOW_S) is reason
+
+
+BLOCKED_STATES = {
+    "a rate alone": (
+        "mikrotik",
+        {},
+        "who is blocked is refused, as blocked_ipv4_pool or blocked_address_list is not",
+    ),
+    "a list that this kind does not know": (
+        "cisco",
+        {"blocked_address_list": "b"},
+        "as blocked_ipv4_pool is not set",
+    ),
+    "nothing for IPv6": ("mikrotik", {"blocked_address_list": "b"}, "set blocked_group, or blocked_ipv6_pool and"),
+    "a profile that this kind does not know": (
+        "accel_ppp",
+        {"blocked_ipv4_pool": "b", "blocked_group": "g"},
+        "nothing holds the IPv6 of who is blocked: set blocked_ipv6_pool and blocked_delegated_ipv6_pool",
+    ),
+    "whole by profile": ("mikrotik", {"blocked_address_list": "b", "blocked_group": "g"}, ""),
+    "whole by pools": ("juniper", {"blocked_ipv4_pool": "b", "blocked_ipv6_pool": "six"}, ""),
+}
+
+
+@pytest.mark.parametrize(("kind", "values", "words"), BLOCKED_STATES.values(), ids=BLOCKED_STATES.keys())
+def test_r4_3_a_blocked_state_that_is_not_whole_is_told_with_what_to_set(
+    kind: str, values: dict[str, str], words: str
+) -> None:
+    parameters = [ParameterRow(name, 2, value) for name, value in {"blocked_state": "S", **values}.items()]
+    problems = Rulebook(Zones()).load(tables(nases=[nas_row(kind=kind)], parameters=parameters), NOW_S)
+    assert len(problems) == bool(words)
+    for problem in problems:
+        assert problem.startswith(f"blocked state at {kind} of branches 2: ")
+        assert words in problem

@@ -37,7 +37,10 @@ CASES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
     "granted": ({}, {}),
     "no address": ({"ipv4": 0}, {"ipv4_pool": "home", "ipv6_pool": "six"}),
     "notice": ({"access_status": AccessStatus.PAYMENT_LATE}, {"notice_address_list": "notice"}),
-    "blocked": ({"access_status": AccessStatus.BLOCKED_MANUALLY}, {"blocked_state": "S", "blocked_group": "no-ipv6"}),
+    "blocked": (
+        {"access_status": AccessStatus.BLOCKED_MANUALLY},
+        {"blocked_state": "S", "blocked_address_list": "blocked", "blocked_group": "no-ipv6"},
+    ),
     "refused": ({"access_status": AccessStatus.BLOCKED_MANUALLY}, {}),
     "prepaid": ({"access_ends_at_s": int(NOW_S) + 900}, {}),
     "extras": ({"extras": LoginExtras(upload="1M", download="2M", routes=("198.51.100.0/24",))}, {}),
