@@ -75,6 +75,10 @@ class ReplicaError(AaadError):
     """The replica is missing, of another version, or damaged."""
 
 
+class TablesUnreadable(ReplicaError):  # noqa: N818  reads as the sentence it prints
+    """The replica's small tables cannot be decoded: it has to be built anew."""
+
+
 class EmbeddedError(AaadError):
     """The embedded PostgreSQL cannot be started here; the text says why and what would help."""
 

@@ -111,7 +111,7 @@ FAMILIES: dict[str, Family] = {
     "aaad_replica_checksums_total": Family((SLOT,), "Comparisons of the whole replica with PostgreSQL."),
     "aaad_replica_holds_total": Family((SLOT,), "Times that the brake set changes aside."),
     "aaad_replica_held_logins": Family((SLOT,), "Logins whose change the brake holds back now."),
-    "aaad_replica_unusable_logins": Family((SLOT,), "Logins whose row cannot be compiled; the log names them."),
+    "aaad_replica_unusable_logins": Family((SLOT,), "Rows that cannot be compiled; the log names them."),
     "aaad_replica_age_seconds": Family((), "Time since the feed last looked at the change log with success."),
     "aaad_replica_logins": Family((), "Logins in the replica."),
     "aaad_spool_undrained_records": Family((SLOT,), "Records on this node's disk alone, not yet in PostgreSQL."),

@@ -150,6 +150,7 @@ class NodeFiles:
         try:
             self.replica.begin()
             meta = self.replica.meta()
+            self.replica.tables()  # without them nobody is answered
         except ReplicaError:
             return ReplicaFacts(is_complete=False, logins_count=0, age_s=age_s, applied_at_s=None, held_count=0)
         finally:

@@ -154,6 +154,35 @@ def standing(login: LoginFacts, policy: BranchPolicy, now_s: float) -> Reason:
     return _stand(login, policy, now_s)[0]
 
 
+def open_hours(login: LoginFacts, plans: Mapping[int, PlanFacts], policy: BranchPolicy, now_s: float) -> int:
+    """Return the hours of the day in which who proves his password gets the service, as 24 bits; 0 for none.
+
+    Bindings apart; the blocked state is no service. Statuses, and which plan holds, are those of `now_s`.
+    """
+    reason, _ = _stand(login, policy, now_s)
+    own_plan = plans.get(login.plan_id)
+    if reason >= _FIRST_REFUSAL or own_plan is None:
+        return 0
+    plan = own_plan
+    if now_s >= _late_from_s(login, own_plan, plans, policy, is_on_trust=reason is _ON_TRUST_REASON):
+        plan = plans[own_plan.late_plan_id]
+    elif login.flags & _CAP_REACHED and own_plan.cap_plan_id in plans:
+        plan = plans[own_plan.cap_plan_id]
+    of_plan = (plan.normal_hours or ALL_HOURS) | _hours(plan.reduced) | _hours(plan.turbo)
+    return of_plan & (login.hours or ALL_HOURS)
+
+
+def enforced_bindings(login: LoginFacts, policy: BranchPolicy) -> tuple[int, str, str, int]:
+    """Return to which NAS, port, circuit and device a login is bound; 0 or empty where it is not."""
+    flags, extras = login.flags, login.extras
+    return (
+        login.nas_id if _holds(flags, _NAS, policy.nas_bind) else 0,
+        extras.port_id if extras is not None and _holds(flags, _PORT, policy.port_bind) else "",
+        extras.circuit_id if extras is not None and _holds(flags, _CIRCUIT, policy.circuit_bind) else "",
+        login.mac if _holds(flags, _MAC, policy.mac_bind) else 0,
+    )
+
+
 def _stand(login: LoginFacts, policy: BranchPolicy, now_s: float) -> tuple[Reason, float]:
     """Return the standing and until when it holds."""
     flags = login.flags

@@ -20,12 +20,16 @@ from aaad.replica.brake import (
     gives_access,
     is_other_device,
     is_over,
+    loses_access,
     lost_nases,
+    repaired_nases,
 )
 from aaad.replica.compile import CompiledLogin, LoginChange, facts_of
 from aaad.replica.layout import LostNas, Pending, Source, WriteTransaction
 from aaad.replica.record import NasRow, Tables, login_id_of, plan_id_of
 
+REPAIRABLE_S = 86_400.0  # so long it is remembered which secrets a NAS entry lost
+LOST_NASES_MAX = 10_000
 PROBLEMS_TOLD_MAX = 20  # of one batch: an operator needs a few to see what is wrong
 
 
@@ -59,7 +63,7 @@ class Access(NamedTuple):
         if served.facts is None or not self.has_access(served):
             return False
         facts = facts_of(row.record) if row is not None else None
-        if row is None or facts is None or not self.gives_access(row):
+        if row is None or facts is None or loses_access(served.facts, self.served, facts, self.fresh):
             return True
         return is_other_device(served.name, served.facts, row.name, facts)
 
@@ -307,8 +311,9 @@ class MergedTables(NamedTuple):
     """The small tables to serve, what the brake keeps of the NAS entries, and what it counts in its window."""
 
     tables: Tables
-    held_nases: tuple[str, ...]
-    lost_nases: tuple[LostNas, ...]
+    held_nases: tuple[str, ...] = ()
+    lost_nases: tuple[LostNas, ...] = ()
+    held_terms: int = 0  # what plans, parameters and branches that the brake keeps would cut off
 
 
 def merge_nases(
@@ -324,6 +329,8 @@ def merge_nases(
 ) -> MergedTables:
     """Take over what PostgreSQL says, but for the losses of NAS entries that the brake holds.
 
+    Who gets back a secret that he lost within a day loses nothing by it: that is a repair.
+
     Args:
         served: what is served now.
         fresh: what PostgreSQL says.
@@ -334,21 +341,24 @@ def merge_nases(
         is_exempt: the new losses passed another brake, or an operator accepted them.
         keeps_lost: hold every loss, because the logins' brake holds this resync.
     """
-    lost = lost_nases(served.nases, fresh.nases, now_s)
-    still_lost = lost_nases([entry.nas for entry in lost_before], fresh.nases, now_s)
+    lost_before = list(lost_before)
+    repaired = repaired_nases([entry.nas for entry in lost_before], served.nases, fresh.nases, now_s)
+    lost = lost_nases(served.nases, fresh.nases, now_s) - repaired
+    still_lost = lost_nases([entry.nas for entry in lost_before], fresh.nases, now_s) - repaired
     window = [
         LostNas(entry.nas, min(entry.at_s, now_s))
         for entry in lost_before
-        if entry.nas.address in still_lost and limits.is_recent(entry.at_s, now_s)
+        if entry.nas.address in still_lost and entry.at_s > now_s - REPAIRABLE_S
     ]
     already = lost.intersection(held)
-    recent = frozenset(entry.nas.address for entry in window)
+    recent = frozenset(entry.nas.address for entry in window if limits.is_recent(entry.at_s, now_s))
     is_over = not is_exempt and are_nases_over(served.nases, fresh.nases, lost - already, recent)
     kept = lost if keeps_lost or is_over else already
     if not is_exempt:
         window += (LostNas(nas, now_s) for nas in served.nases if nas.address in lost - kept)
     nases = _merge_nases(served.nases, fresh.nases, kept)
-    return MergedTables(msgspec.structs.replace(fresh, nases=nases), tuple(sorted(kept)), tuple(window))
+    remembered = tuple(window[-LOST_NASES_MAX:])
+    return MergedTables(msgspec.structs.replace(fresh, nases=nases), tuple(sorted(kept)), remembered)
 
 
 def keep_named_plans(write: WriteTransaction, served: Tables, fresh: Tables) -> Tables:

@@ -2,8 +2,12 @@
 
 Pure. "Cut off" is meant as the customer means it: who connects now could not connect any more with the name and
 password set in his device. So an UPDATE without WHERE is held whichever column it hits: a status, a deletion,
-`password = 'x'`. Who is let into the blocked state is cut off, too. What gives access, and what changes speeds,
-addresses, hours or bindings, is never held.
+`password = 'x'`, an hour of the day in which he may connect, a binding to another device, NAS, port or circuit. Who
+is let into the blocked state is cut off, too. What gives access, and what changes speeds or addresses, is never held.
+A binding that the drain has learned fits its device: such writes bear the mark of a run (net.run).
+
+Plans, parameters and branches decide about many logins at once: what they would cut off is counted over all that are
+served. A realm that is served no more counts as too many, since nobody can tell who types it.
 
 A total loss is always held, however few there are: no login that gave access would be left, and two or more are gone
 in this window. NAS entries have the same window: more than half of them must not fall silent in it.
@@ -17,8 +21,8 @@ from typing import NamedTuple
 
 from aaad.policy.calendar import zone_offset_s
 from aaad.policy.codes import LoginFlag
-from aaad.policy.decide import standing
-from aaad.policy.facts import LoginFacts
+from aaad.policy.decide import enforced_bindings, open_hours
+from aaad.policy.facts import LoginFacts, PhaseFacts, PlanFacts
 from aaad.policy.parameters import BranchPolicy, compile_policies, policy_of
 from aaad.replica.record import NasRow, Tables
 
@@ -46,18 +50,22 @@ class Acceptance:
 
     changed_logins: Set[int]  # since that snapshot: an operator never saw these as they are now
     has_nas_changes: bool  # likewise
+    has_term_changes: bool  # likewise: plans, parameters, branches
     covers_unseen: bool  # the node had not seen more than that snapshot when it looked last
+
+
+_IS_MAC_LOGIN = int(LoginFlag.IS_MAC_LOGIN)
 
 
 class Terms(NamedTuple):
     """What decides about access beside a login's own facts, at one moment."""
 
-    plan_ids: Set[int]  # access without a plan is none
+    plans: Mapping[int, PlanFacts]  # what of them decides about access; without a plan there is none
     policies: Mapping[int, BranchPolicy]
     now_s: float
 
 
-NO_TERMS = Terms(frozenset(), {}, 0.0)  # nobody has access
+NO_TERMS = Terms({}, {}, 0.0)  # nobody has access
 
 
 def terms_of(tables: Tables, now_s: float) -> Terms:
@@ -67,19 +75,67 @@ def terms_of(tables: Tables, now_s: float) -> Terms:
         with suppress(ValueError):  # a zone that this system does not know: that of Brasília stands for it
             offsets[branch.branch_id] = zone_offset_s(branch.time_zone, now_s)
     policies = compile_policies(tables.parameters, offsets)
-    return Terms(frozenset(plan.plan_id for plan in tables.plans), policies, now_s)
+    return Terms({plan.plan_id: _bare(plan) for plan in tables.plans}, policies, now_s)
+
+
+def _bare(plan: PlanFacts) -> PlanFacts:
+    """Return what of a plan decides about access, so that other speeds make no other terms."""
+    return PlanFacts(
+        plan_id=plan.plan_id,
+        name="",
+        speed=None,
+        session_timeout_s=0,
+        idle_timeout_s=0,
+        interim_interval_s=0,
+        normal_hours=plan.normal_hours,
+        reduced=plan.reduced and PhaseFacts(plan.reduced.hours, None, 0),
+        turbo=plan.turbo and PhaseFacts(plan.turbo.hours, None, 0),
+        late_after_days=plan.late_after_days,
+        late_plan_id=plan.late_plan_id,
+        cap_plan_id=plan.cap_plan_id,
+    )
+
+
+def access_hours(login: LoginFacts | None, terms: Terms) -> int:
+    """Return the hours of the day in which a login that proves its password gets in, as 24 bits."""
+    if login is None or login.plan_id not in terms.plans:
+        return 0
+    return open_hours(login, terms.plans, policy_of(terms.policies, login.branch_id), terms.now_s)
 
 
 def gives_access(login: LoginFacts | None, terms: Terms) -> bool:
-    """Whether a login that proves its password gets in."""
-    if login is None or login.plan_id not in terms.plan_ids:
+    """Whether a login that proves its password gets in at some hour."""
+    return access_hours(login, terms) != 0
+
+
+def loses_access(old: LoginFacts | None, served: Terms, new: LoginFacts | None, fresh: Terms) -> bool:
+    """Whether who gets in now, from where he is, would not get in any more, at least at some hour."""
+    hours = access_hours(old, served)
+    if old is None or not hours:
         return False
-    return standing(login, policy_of(terms.policies, login.branch_id), terms.now_s).is_grant
+    if new is None or hours & ~access_hours(new, fresh):
+        return True
+    before = enforced_bindings(old, policy_of(served.policies, old.branch_id))
+    after = enforced_bindings(new, policy_of(fresh.policies, new.branch_id))
+    return any(bound and bound != was for was, bound in zip(before, after, strict=True))
 
 
 def is_other_device(old_name: bytes, old_login: LoginFacts, new_name: bytes, new_login: LoginFacts) -> bool:
     """Whether a device set up for the old row would have to be set up anew for the new one."""
+    if old_login.flags & _IS_MAC_LOGIN and (not new_login.flags & _IS_MAC_LOGIN or new_login.mac != old_login.mac):
+        return True
     return old_name != new_name or not _is_same_password(old_login, new_login)
+
+
+def lost_realms(served: Terms, fresh: Terms) -> int:
+    """Return how many realms, each of one branch or in general, are served and would not be any more."""
+    lost_count = 0
+    for branch_id, old in served.policies.items():
+        new = policy_of(fresh.policies, branch_id)
+        if "*" not in new.strip_realms:
+            lost_count += len(set(old.strip_realms) - set(new.strip_realms))
+        lost_count += bool(old.default_realm) and old.default_realm != new.default_realm
+    return lost_count
 
 
 def _is_same_password(old: LoginFacts, new: LoginFacts) -> bool:
@@ -102,18 +158,37 @@ def is_over(
 
 
 def lost_nases(old: Iterable[NasRow], new: Iterable[NasRow], now_s: float) -> frozenset[str]:
-    """Return the addresses from which nobody would get an answer any more: gone, disabled, or of another secret."""
+    """Return the addresses from which a router would get no answer any more: gone, disabled, or without its secret.
+
+    Which of an entry's secrets its routers use nobody knows, so each that is believed now has to stay.
+    """
     by_address = {nas.address: nas for nas in new}
     return frozenset(
         nas.address for nas in old if nas.enabled and not _serves_on(nas, by_address.get(nas.address), now_s)
     )
 
 
+def repaired_nases(
+    lost: Iterable[NasRow], served: Iterable[NasRow], new: Iterable[NasRow], now_s: float
+) -> frozenset[str]:
+    """Return the addresses that get back a secret which they had when they were lost."""
+    served_by_address = {nas.address: nas for nas in served}
+    by_address = {nas.address: nas for nas in new if nas.enabled}
+    found = set()
+    for old in lost:
+        now, then = served_by_address.get(old.address), by_address.get(old.address)
+        if now is None or then is None:
+            continue
+        ever = {old.secret, old.secret_previous, *(secret for secret, _ in old.secrets)}
+        if ever & _secrets(then, now_s) - _secrets(now, now_s):
+            found.add(old.address)
+    return frozenset(found)
+
+
 def _serves_on(old: NasRow, new: NasRow | None, now_s: float) -> bool:
     if new is None or not new.enabled:
         return False
-    lasting = {old.secret, *(secret for secret, until_s in old.secrets if until_s > now_s)}
-    return lasting <= _secrets(new, now_s)
+    return _secrets(old, now_s) <= _secrets(new, now_s)
 
 
 def _secrets(nas: NasRow, now_s: float) -> set[bytes]:

@@ -1,15 +1,21 @@
-"""From rows of PostgreSQL to the small tables' values: plans with their phases and attributes, router administrators.
+"""From rows of PostgreSQL to the small tables' values: plans with their phases and attributes, and all others.
 
-Asks PostgreSQL nothing itself and trusts its checks: a row that breaks them was not written.
+Asks PostgreSQL nothing itself. A row that cannot be compiled, or that no node could read again, is left out and
+noted: it never stops the others.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
 
 from aaad.policy.codes import MppePolicy
 from aaad.policy.facts import PhaseFacts, PlanFacts, Speed
 from aaad.replica.compile import Columns, RowUnusable, key_of, nt_hash
-from aaad.replica.record import AdministratorRow
+from aaad.replica.record import AdministratorRow, BranchRow, NasRow, ParameterRow, RouterRow, UnusableRow
+
+_Value = TypeVar("_Value")
 
 _MPPE = {
     "unsaid": int(MppePolicy.UNSAID),
@@ -18,30 +24,106 @@ _MPPE = {
 }
 
 
+def compile_rows(
+    table: str, rows: Iterable[Columns], compile_row: Callable[[Any], _Value], unusable: list[UnusableRow]
+) -> list[_Value]:
+    """Compile the rows of a small table; note those that cannot be."""
+    found: list[_Value] = []
+    for row in rows:
+        try:
+            found.append(_readable(compile_row(row)))
+        except (RowUnusable, msgspec.MsgspecError) as error:
+            unusable.append(UnusableRow(table, _key(table, row), str(error)))
+        except Exception as bug:  # noqa: BLE001  one row must never stop the feed, whatever is in it
+            unusable.append(UnusableRow(table, _key(table, row), f"cannot be compiled ({type(bug).__name__})"))
+    return found
+
+
+def _readable(value: _Value) -> _Value:
+    """Return a value that nodes can read again; if they cannot, msgspec's error, which tells where and no value."""
+    _DECODERS[type(value)].decode(_encoder.encode(value))
+    return value
+
+
+_DECODERS: dict[type, "msgspec.msgpack.Decoder[Any]"] = {
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in (NasRow, RouterRow, PlanFacts, ParameterRow, BranchRow, AdministratorRow)
+}
+_encoder = msgspec.msgpack.Encoder()
+_KEYS = {"parameter": ("name", "branch_id"), "router": ("nas_id", "source_address", "nas_identifier")}
+
+
+def _key(table: str, row: Columns) -> str:
+    """Return what `row_key` says of the row when it is served."""
+    return "/".join(str(row[column]) for column in _KEYS.get(table, ("id",)))
+
+
 def compile_plans(
-    plans: Sequence[Columns], phases: Sequence[Columns], attributes: Sequence[Columns]
+    plans: Sequence[Columns],
+    phases: Sequence[Columns],
+    attributes: Sequence[Columns],
+    unusable: list[UnusableRow],
 ) -> list[PlanFacts]:
     """Put each plan together from its row, its active phases and its extra attributes."""
-    phases_of: defaultdict[int, dict[str, PhaseFacts]] = defaultdict(dict)
+    phases_of: defaultdict[int, list[Columns]] = defaultdict(list)
     for row in phases:
-        phases_of[row["plan_id"]][row["phase"]] = _phase(row)
-    attributes_of = {row["plan_id"]: bytes(row["attributes"]) for row in attributes}
-    return [_plan(row, phases_of[row["id"]], attributes_of.get(row["id"], b"")) for row in plans]
+        phases_of[row["plan_id"]].append(row)
+    attributes_of = {row["plan_id"]: row["attributes"] for row in attributes}
+
+    def compile_plan(row: Columns) -> PlanFacts:
+        its_phases = {phase["phase"]: _phase(phase) for phase in phases_of[row["id"]]}
+        return _plan(row, its_phases, bytes(attributes_of.get(row["id"], b"")))
+
+    return compile_rows("plan", plans, compile_plan, unusable)
 
 
-def compile_administrator(row: Columns) -> AdministratorRow | None:
-    """Return a router administrator; None for a name or password that cannot be compiled."""
-    try:
-        return AdministratorRow(
-            administrator_id=row["id"],
-            name=key_of(row["name"]),
-            password=row["password"].encode(),
-            nt_hash=nt_hash(row["password"]),
-            group=row["router_group"],
-            nas_id=row["nas_id"],
-        )
-    except (RowUnusable, UnicodeEncodeError):
-        return None
+def compile_administrator(row: Columns) -> AdministratorRow:
+    """Return a router administrator."""
+    return AdministratorRow(
+        administrator_id=row["id"],
+        name=key_of(row["name"]),
+        password=row["password"].encode(),
+        nt_hash=nt_hash(row["password"]),
+        group=row["router_group"],
+        nas_id=row["nas_id"],
+    )
+
+
+def compile_nas(row: Columns) -> NasRow:
+    """Return a NAS entry with all its secrets."""
+    return NasRow(
+        nas_id=row["id"],
+        name=row["name"],
+        address=row["address"],
+        secret=row["secret"].encode(),
+        secret_previous=row["secret_previous"].encode(),
+        secret_previous_until_s=row["secret_previous_until_s"],
+        kind=row["kind"],
+        enabled=row["enabled"],
+        message_authenticator=row["message_authenticator"],
+        deadline_ms=row["deadline_ms"],
+        branch_id=row["branch_id"],
+        secrets=tuple(
+            (secret.encode(), until_s) for secret, until_s in zip(row["secrets"], row["secrets_until_s"], strict=True)
+        ),
+    )
+
+
+def compile_router(row: Columns) -> RouterRow:
+    """Return a router."""
+    return RouterRow(
+        row["nas_id"], row["source_address"], row["nas_identifier"], row["armed_at_s"], row["reset_at_s"]
+    )
+
+
+def compile_parameter(row: Columns) -> ParameterRow:
+    """Return a parameter."""
+    return ParameterRow(row["name"], row["branch_id"], row["value"])
+
+
+def compile_branch(row: Columns) -> BranchRow:
+    """Return a branch."""
+    return BranchRow(row["id"], row["time_zone"])
 
 
 def _plan(row: Columns, phases: dict[str, PhaseFacts], attributes: bytes) -> PlanFacts:

@@ -245,8 +245,9 @@ class Feed:
         served: Tables = await self._in_thread(read_served)
         known = {plan.plan_id for plan in fresh.plans}  # a plan of held logins is kept without being known
         served = replace(served, plans=[plan for plan in served.plans if plan.plan_id in known])
-        # With NASes held they differ, and that is told already.
-        if replace(fresh, generation=served.generation) != served and not meta.held_nases:
+        # With NASes or plans held they differ, and so with rows that cannot be compiled; that is told already.
+        is_told = meta.held_nases or meta.held_terms or fresh.unusable
+        if replace(fresh, generation=served.generation) != served and not is_told:
             self._log.error("replica.checksum_differs", of="tables")
 
     async def _read_batch(
@@ -262,6 +263,7 @@ class Feed:
             accepted_id=head.accepted_id,
             acceptance=await source.read_acceptance(queries, meta.snapshot, CHANGES_MAX) if is_accepted else None,
             are_nases_exempt=changes.are_nases_exempt,
+            are_terms_exempt=changes.are_terms_exempt,
         )
 
     async def _apply(self, meta: ReplicaMeta, batch: Batch, head: source.Head) -> None:
@@ -404,6 +406,8 @@ class Feed:
             self._log.error("replica.changes_held", held=written.held_count, remedy="aaad replica accept")
         if written.released_count:
             self._log.warning("replica.hold_released", released=written.released_count)
+        for row in written.unusable_rows[:PROBLEMS_TOLD_MAX]:
+            self._log.error("replica.row_unusable", table=row.table, row=row.key, problem=row.problem)
         for login_id, problem in written.problems:
             self._log.error("replica.row_unusable", login_id=login_id, problem=problem)
 

@@ -63,7 +63,9 @@ class ReplicaMeta(msgspec.Struct, frozen=True, array_like=True):
     hold_id: int = 0  # the row of net.hold that the held rows wait for; 0: not told yet
     accepted_id: int = 0  # the last accepted row of net.hold that is carried out here; 0: none
     held_nases: tuple[str, ...] = ()  # addresses of NAS entries that are served although the database lost them
-    lost_nases: tuple[LostNas, ...] = ()  # in the brake's window
+    lost_nases: tuple[LostNas, ...] = ()  # of the last day: in the brake's window, or to be known when it is repaired
+    held_terms: int = 0  # what plans, parameters and branches that are held would cut off; 0: none are held
+    unusable_rows: int = 0  # of the small tables
 
 
 class Source(NamedTuple):

@@ -10,11 +10,13 @@ Each method is one or more transactions of the store and runs in the store's thr
 
 from array import array
 from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 from msgspec.structs import replace
 
+from aaad.errors import TablesUnreadable
 from aaad.replica.apply import (
     PROBLEMS_TOLD_MAX,
     Access,
@@ -28,7 +30,8 @@ from aaad.replica.apply import (
 from aaad.replica.brake import NO_TERMS, Acceptance, BrakeLimits, is_over, terms_of
 from aaad.replica.compile import CompiledLogin
 from aaad.replica.layout import WriteTransaction
-from aaad.replica.record import Tables, login_id_of
+from aaad.replica.merge import MergedTerms, keep_unusable, merge_terms, new_unusable
+from aaad.replica.record import Tables, UnusableRow, login_id_of
 from aaad.replica.store import FrozenGeneration, Generation
 
 STEP_LOGINS = 5000  # of one transaction
@@ -48,9 +51,18 @@ class Rebuild:
     """One generation being built. Give it every login in order, then finish it."""
 
     def __init__(
-        self, old: FrozenGeneration | None, new: Generation, exemptions: Exemptions, fresh: Tables, now_s: float
+        self,
+        old: FrozenGeneration | None,
+        new: Generation,
+        exemptions: Exemptions,
+        fresh: Tables,
+        limits: BrakeLimits,
+        now_s: float,
     ) -> None:
-        """Begin with an empty new generation; `old` is compared with. `fresh`: PostgreSQL's small tables."""
+        """Begin with an empty new generation; `old` is compared with. `fresh`: PostgreSQL's small tables.
+
+        Small tables of the old one that cannot be read are no obstacle: then PostgreSQL's are served.
+        """
         self._old = old
         self._new = new
         self._exemptions = exemptions
@@ -61,13 +73,31 @@ class Rebuild:
         self.problems: list[tuple[int, str]] = []
         self._cut_offs: dict[int, float] = {}
         self._with_access_count = 0  # who gets in now
-        self._fresh_tables = fresh
+        self._served_tables: Tables | None = None
+        self._terms = MergedTerms(fresh)
         self._access = Access(NO_TERMS, NO_TERMS)
         if old is not None:
             with old.read() as transaction:
                 self._cut_offs = transaction.cut_offs()
-                served = terms_of(transaction.tables(), now_s)
-            self._access = Access(served, terms_of(fresh, now_s))
+                with suppress(TablesUnreadable):
+                    self._served_tables = transaction.tables()
+                    self._terms = self._merge_terms(transaction, self._served_tables, fresh, limits, now_s)
+            self._access = Access(terms_of(self._served_tables or fresh, now_s), terms_of(self._terms.tables, now_s))
+
+    def _merge_terms(
+        self, old: WriteTransaction, served: Tables, fresh: Tables, limits: BrakeLimits, now_s: float
+    ) -> MergedTerms:
+        acceptance = self._exemptions.acceptance
+        return merge_terms(
+            old,
+            served,
+            keep_unusable(served, fresh),
+            is_held=old.meta().held_terms > 0 and acceptance is None,
+            is_exempt=acceptance is not None and not acceptance.has_term_changes,
+            recent_count=sum(limits.is_recent(at_s, now_s) for at_s in self._cut_offs.values()),
+            limits=limits,
+            now_s=now_s,
+        )
 
     def add(self, rows: Sequence[CompiledLogin]) -> None:
         """Take the next rows of PostgreSQL, and whatever the old generation has before their end."""
@@ -86,6 +116,9 @@ class Rebuild:
         while gone := list(islice(self._old_ids(None), STEP_LOGINS)):
             self._write([(login_id, None) for login_id in gone])
             self._after = gone[-1]
+        with self._new.write() as new:
+            for login_id in self._terms.cut_off_ids:
+                new.put_cut_off(login_id, now_s)
         is_held = self._old is not None and self._is_over(self._old, limits, now_s)
         if not is_held:
             self._release_fresh(now_s)
@@ -102,11 +135,11 @@ class Rebuild:
 
     def tables(self, limits: BrakeLimits, now_s: float, *, keeps_lost: bool) -> MergedTables:
         """Return the small tables of the new generation, whose logins are finished."""
-        fresh = self._fresh_tables
-        if self._old is None:
-            return MergedTables(replace(fresh, generation=1), (), ())
+        fresh, served = self._terms.tables, self._served_tables
+        if self._old is None or served is None:
+            return MergedTables(replace(fresh, generation=1))
         with self._old.read() as old:
-            meta, served = old.meta(), old.tables()
+            meta = old.meta()
         acceptance = self._exemptions.acceptance
         is_accepted = acceptance is not None and not acceptance.has_nas_changes
         merged = merge_nases(
@@ -120,7 +153,12 @@ class Rebuild:
             keeps_lost=keeps_lost,
         )
         with self._new.read() as new:
-            return merged._replace(tables=keep_named_plans(new, served, merged.tables))
+            tables = keep_named_plans(new, served, merged.tables)
+        return merged._replace(tables=tables, held_terms=self._terms.held_count)
+
+    def new_unusable(self) -> list[UnusableRow]:
+        """Return the rows of the small tables that cannot be compiled and were not told yet."""
+        return new_unusable(self._served_tables, self._terms.tables)
 
     def _old_ids(self, upto: int | None) -> Iterator[int]:
         if self._old is None:

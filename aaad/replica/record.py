@@ -10,7 +10,7 @@ from struct import Struct
 
 import msgspec
 
-from aaad.errors import ReplicaError
+from aaad.errors import ReplicaError, TablesUnreadable
 from aaad.policy.codes import LoginFlag
 from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts
 
@@ -34,6 +34,11 @@ _FLAGS = LoginFacts._fields.index("flags")
 _PLAN_ID = LoginFacts._fields.index("plan_id")
 _MAC = LoginFacts._fields.index("mac")
 _MAC_OCTETS = 6
+_PLAN_AT, _IPV4_AT, _MAC_AT, _NAS_AT, _HOURS_AT = (
+    _VERSION_SIZE + Struct("<" + _FACTS.format[1 : 1 + LoginFacts._fields.index(field)]).size
+    for field in ("plan_id", "ipv4", "mac", "nas_id", "hours")
+)
+_NO_MAC, _NO_NAS = bytes(_NAS_AT - _MAC_AT), bytes(_HOURS_AT - _NAS_AT)
 _HAS_ALIAS = int(LoginFlag.IS_MAC_LOGIN | LoginFlag.LOGIN_DELETED)
 _IS_MAC_LOGIN = int(LoginFlag.IS_MAC_LOGIN)
 _HEAD_FIELDS = LoginFacts._fields.index("extras")
@@ -116,6 +121,19 @@ def plan_id_of(record: bytes) -> int:
         return 0
     plan_id: int = _unpack_facts(record, _VERSION_SIZE)[_PLAN_ID]
     return plan_id
+
+
+def terms_key_of(record: bytes) -> object | None:
+    """Return what plans and parameters decide about a login by: equal for logins of which they decide the same.
+
+    None for a login that has to be looked at itself.
+    """
+    if len(record) < _SIZE_MIN or record[0] != VERSION or record[_EXTRAS_SIZE_AT] or record[_EXTRAS_SIZE_AT + 1]:
+        return None
+    # Whose it is, and which address, device and NAS it has, makes no difference; whether it has them does.
+    has_mac = record[_MAC_AT:_NAS_AT] != _NO_MAC
+    has_nas = record[_NAS_AT:_HOURS_AT] != _NO_NAS
+    return record[_PLAN_AT:_IPV4_AT], has_mac, has_nas, record[_HOURS_AT:_EXTRAS_SIZE_AT]
 
 
 def mac_of(record: bytes) -> bytes:
@@ -212,6 +230,14 @@ class AdministratorRow(msgspec.Struct, frozen=True, array_like=True):
         return f"AdministratorRow(administrator_id={self.administrator_id}, group={self.group!r})"
 
 
+class UnusableRow(msgspec.Struct, frozen=True, array_like=True):
+    """One row of a small table that cannot be compiled: it is served as it was last, or not at all."""
+
+    table: str
+    key: str  # of the row as it is served: what `row_key` gives
+    problem: str  # which rule it broke, without any value
+
+
 class Tables(msgspec.Struct, frozen=True, array_like=True):
     """Every small table, whole: written as one value, so a reader never sees half a change."""
 
@@ -224,10 +250,31 @@ class Tables(msgspec.Struct, frozen=True, array_like=True):
     node_number: int  # this node's id in net.node
     branches: list[BranchRow] = []
     administrators: list[AdministratorRow] = []
+    unusable: list[UnusableRow] = []
 
     def __repr__(self) -> str:
         """Show how much there is, never a key."""
         return f"Tables(generation={self.generation}, nases={len(self.nases)}, plans={len(self.plans)})"
+
+
+_SmallRow = NasRow | RouterRow | PlanFacts | ParameterRow | BranchRow | AdministratorRow
+
+
+def row_key(row: _SmallRow) -> str:
+    """Return by what a row of a small table is known again."""
+    match row:
+        case NasRow():
+            return str(row.nas_id)
+        case RouterRow():
+            return f"{row.nas_id}/{row.source_address}/{row.nas_identifier!r}"
+        case PlanFacts():
+            return str(row.plan_id)
+        case ParameterRow():
+            return f"{row.name}/{row.branch_id}"
+        case BranchRow():
+            return str(row.branch_id)
+        case AdministratorRow():
+            return str(row.administrator_id)
 
 
 _tables_encoder = msgspec.msgpack.Encoder()
@@ -235,13 +282,18 @@ _tables_decoder = msgspec.msgpack.Decoder(Tables)
 
 
 def encode_tables(tables: Tables) -> bytes:
-    """Compile the small tables."""
-    return _tables_encoder.encode(tables)
+    """Compile the small tables; ReplicaError if nobody could read them again."""
+    data = _tables_encoder.encode(tables)
+    try:
+        _tables_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReplicaError(f"the small tables cannot be written: {error}") from error
+    return data
 
 
 def decode_tables(data: bytes) -> Tables:
-    """Return the small tables; ReplicaError if they cannot be read."""
+    """Return the small tables; TablesUnreadable if they cannot be read."""
     try:
         return _tables_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReplicaError(f"the replica's tables cannot be read: {error}") from error
+        raise TablesUnreadable(f"the replica's tables cannot be read: {error}") from error

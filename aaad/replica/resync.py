@@ -77,7 +77,7 @@ async def resync(
                 exempt = await read_exempt(meta.snapshot)
             tables = await source.read_tables(queries, node_number)
             exemptions = Exemptions(login_ids=exempt, acceptance=await _read_acceptance(queries, head, meta))
-            rebuild = Rebuild(old, built, exemptions, tables, clock.wall_s())
+            rebuild = await in_thread(Rebuild, old, built, exemptions, tables, limits, clock.wall_s())
             async for rows in source.iterate_logins(queries):
                 await in_thread(rebuild.add, rows)
         await before_swap()
@@ -163,6 +163,8 @@ def _complete(rebuild: Rebuild, built: Generation, target: _Target, limits: Brak
         accepted_id=target.head.accepted_id,
         held_nases=merged.held_nases,
         lost_nases=merged.lost_nases,
+        held_terms=merged.held_terms,
+        unusable_rows=len(merged.tables.unusable),
     )
     with built.write() as write:
         write.put_tables(merged.tables)
@@ -171,8 +173,9 @@ def _complete(rebuild: Rebuild, built: Generation, target: _Target, limits: Brak
             meta=meta,
             applied_count=applied.applied_count,
             newly_held_count=applied.newly_held_count,
-            held_count=write.pending_count() + len(merged.held_nases),
-            unusable_count=write.problem_count(),
+            held_count=write.pending_count() + len(merged.held_nases) + merged.held_terms,
+            unusable_count=write.problem_count() + meta.unusable_rows,
             problems=applied.problems,
+            unusable_rows=rebuild.new_unusable(),
             retry_ids=applied.retry_ids,
         )

@@ -4,20 +4,30 @@ Every function reads within the caller's one transaction, so all that it returns
 nothing, writes nothing.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from aaad.db.connection import Queries, Row
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.replica.brake import Acceptance
 from aaad.replica.compile import DIGEST_MASK, CompiledLogin, LoginChange, compile_login
-from aaad.replica.compile_tables import compile_administrator, compile_plans
+from aaad.replica.compile_tables import (
+    compile_administrator,
+    compile_branch,
+    compile_nas,
+    compile_parameter,
+    compile_plans,
+    compile_router,
+    compile_rows,
+)
 from aaad.replica.layout import LOGIN_IDS
-from aaad.replica.record import BranchRow, NasRow, ParameterRow, RouterRow, Tables
+from aaad.replica.record import Tables, UnusableRow
 
 STATEMENTS = load_statements(Path(__file__).with_name("queries.sql"))
+_Value = TypeVar("_Value")
 ROWS_PER_READ = 2000  # of logins at a time: some 15 ms of work between two looks at the loop
 NAS_KINDS = frozenset({"nas", "nas_secret"})
 TABLE_KINDS = NAS_KINDS | frozenset(
@@ -32,6 +42,7 @@ TABLE_KINDS = NAS_KINDS | frozenset(
         "router_administrator",
     }
 )
+TERM_KINDS = frozenset({"plan", "plan_phase", "parameter", "branch"})
 LOGIN_KINDS = frozenset({"login", "contract", "client"})
 
 
@@ -57,6 +68,7 @@ class Changes:
     kinds: frozenset[str]
     logins: dict[int, bool]  # login id -> whether every change of it passed a run's brake or was accepted
     are_nases_exempt: bool  # likewise for all changes of NAS entries
+    are_terms_exempt: bool  # likewise of plans, parameters and branches
     is_too_many: bool
     impossible_ids: frozenset[int]  # left out: no store can hold them
     newest_at_s: float | None  # when the newest change's transaction began, by PostgreSQL's clock
@@ -96,6 +108,7 @@ async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:
         logins=logins,
         impossible_ids=impossible_ids,
         are_nases_exempt={row["is_exempt"] for row in rows if row["kind"] in NAS_KINDS} == {True},
+        are_terms_exempt={row["is_exempt"] for row in rows if row["kind"] in TERM_KINDS} == {True},
         is_too_many=sum(row["rows_count"] for row in rows) >= limit or len(logins) >= limit,
         newest_at_s=max((row["newest_at_s"] for row in rows), default=None),
     )
@@ -115,6 +128,7 @@ async def read_acceptance(queries: Queries, snapshot: str, limit: int) -> Accept
     return Acceptance(
         changed_logins=since.logins.keys(),
         has_nas_changes=not NAS_KINDS.isdisjoint(since.kinds),
+        has_term_changes=not TERM_KINDS.isdisjoint(since.kinds),
         covers_unseen=bool(row["covers_unseen"]),
     )
 
@@ -164,45 +178,28 @@ async def iterate_logins(queries: Queries) -> AsyncIterator[list[CompiledLogin]]
 async def read_tables(queries: Queries, node_number: int) -> Tables:
     """Read the small tables whole. Their generation is 0: the store numbers them."""
     class_key = await queries.fetchrow(STATEMENTS["find_class_key"])
+    unusable: list[UnusableRow] = []
     plans = compile_plans(
         await queries.fetch(STATEMENTS["find_plans"]),
         await queries.fetch(STATEMENTS["find_plan_phases"]),
         await queries.fetch(STATEMENTS["find_plan_attributes"]),
+        unusable,
     )
-    administrators = [
-        administrator
-        for row in await queries.fetch(STATEMENTS["find_administrators"])
-        if (administrator := compile_administrator(row)) is not None
-    ]
+
+    async def read(table: str, statement: str, compile_row: Callable[[Row], _Value]) -> list[_Value]:
+        return compile_rows(table, await queries.fetch(STATEMENTS[statement]), compile_row, unusable)
+
     return Tables(
         generation=0,
-        nases=[_nas(row) for row in await queries.fetch(STATEMENTS["find_nases"])],
-        routers=[RouterRow(*row) for row in await queries.fetch(STATEMENTS["find_routers"])],
+        nases=await read("nas", "find_nases", compile_nas),
+        routers=await read("router", "find_routers", compile_router),
         plans=plans,
-        parameters=[ParameterRow(*row) for row in await queries.fetch(STATEMENTS["find_parameters"])],
+        parameters=await read("parameter", "find_parameters", compile_parameter),
         class_key=bytes(class_key["value"]) if class_key is not None else b"",
         node_number=node_number,
-        branches=[BranchRow(*row) for row in await queries.fetch(STATEMENTS["find_branches"])],
-        administrators=administrators,
-    )
-
-
-def _nas(row: Row) -> NasRow:
-    return NasRow(
-        nas_id=row["id"],
-        name=row["name"],
-        address=row["address"],
-        secret=row["secret"].encode(),
-        secret_previous=row["secret_previous"].encode(),
-        secret_previous_until_s=row["secret_previous_until_s"],
-        kind=row["kind"],
-        enabled=row["enabled"],
-        message_authenticator=row["message_authenticator"],
-        deadline_ms=row["deadline_ms"],
-        branch_id=row["branch_id"],
-        secrets=tuple(
-            (secret.encode(), until_s) for secret, until_s in zip(row["secrets"], row["secrets_until_s"], strict=True)
-        ),
+        branches=await read("branch", "find_branches", compile_branch),
+        administrators=await read("router_administrator", "find_administrators", compile_administrator),
+        unusable=unusable,
     )
 
 

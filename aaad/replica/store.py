@@ -178,10 +178,23 @@ class ReplicaReader:
         fresh = _open_store(self._directory, name)
         if fresh is None:
             return False
+        if not _has_tables(fresh):
+            fresh.environment.close()
+            return False
         self.close()
         self._store = fresh
         self._transaction_id = self._tables_generation = -1
         return True
+
+
+def _has_tables(store: _OpenStore) -> bool:
+    """Whether its small tables can be read: without them nobody can be answered, so it is not complete."""
+    try:
+        with store.environment.begin(store.databases.meta) as transaction:
+            decode_tables(transaction.get(TABLES_KEY) or b"")
+    except (lmdb.Error, ReplicaError):
+        return False
+    return True
 
 
 def _open_store(directory: Path, name: str) -> _OpenStore | None:

@@ -4,11 +4,12 @@ Nothing here waits or speaks to PostgreSQL.
 """
 
 from aaad import clock
-from aaad.errors import AaadError, StoreError
+from aaad.errors import AaadError, StoreError, TablesUnreadable
 from aaad.log import Log
 from aaad.metrics import CounterFile
 
 AWAY_TOLD_EVERY_S = 60.0
+TABLES_UNREADABLE = "the small tables cannot be read"
 FAILED_AGAIN = "two polls failed in the same way"
 
 
@@ -30,6 +31,8 @@ class Trouble:
             self._note_away(error)
         elif isinstance(error, AaadError):
             self._log.error("replica.write_failed", error=str(error))
+            if isinstance(error, TablesUnreadable):
+                return TABLES_UNREADABLE
         else:
             self._log.exception("bug", while_="following PostgreSQL")
             return self._after_bug(f"{type(error).__name__}: {error}", resync_reason)

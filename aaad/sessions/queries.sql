@@ -131,6 +131,10 @@ ON CONFLICT (router_id, reason, minute) DO UPDATE SET
     sample = ARRAY(
         SELECT DISTINCT name FROM unnest(known.sample || excluded.sample) AS name ORDER BY name LIMIT $8);
 
+-- name: mark_learned
+-- What is learned from those who connect cuts nobody off: the nodes' brake lets it pass (rule R1.3).
+SELECT set_config('aaad.run', (SELECT max(id)::text FROM net.run WHERE kind = 'learned' AND brake_passed), true);
+
 -- name: bind_macs
 -- The first device binds the login; a later one changes nothing, nor does one whose login is not to be filled any more,
 -- here or in its branch. Never waits for the ERP: what it holds is tried again later.

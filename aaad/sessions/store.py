@@ -179,6 +179,8 @@ class DrainStore:
         if changes.refused_names:
             done = await transaction.execute(_SQL.add_refusals_unknown, *_name_columns(changes), SAMPLE_MAX)
             names = len(changes.refused_names) - _count(done)
+        if changes.bindings:
+            await transaction.execute(_SQL.mark_learned)
         for kind in BINDING_KINDS:
             bindings = sorted((key[1], value) for key, value in changes.bindings.items() if key[0] == kind)
             if bindings:

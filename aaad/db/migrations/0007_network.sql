@@ -6,8 +6,8 @@
 -- Forms -------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION erp.is_hours(hours smallint[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN hours IS NULL OR (cardinality(hours) BETWEEN 1 AND 24 AND array_position(hours, NULL) IS NULL
-        AND hours <@ ARRAY[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23]::smallint[]);
+    RETURN hours IS NULL OR CASE WHEN array_ndims(hours) = 1 THEN cardinality(hours) <= 24 AND array_position(hours, NULL) IS NULL
+        AND hours <@ ARRAY[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23]::smallint[] ELSE false END;
 COMMENT ON FUNCTION erp.is_hours IS 'Hours of the day: 0 is 00:00 to 00:59, 23 is 23:00 to 23:59. Null: all.';
 
 CREATE FUNCTION erp.hours_mask(hours smallint[]) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -20,14 +20,14 @@ CREATE FUNCTION erp.speed_bits(speed text) RETURNS bigint LANGUAGE sql IMMUTABLE
 COMMENT ON FUNCTION erp.speed_bits IS 'Bits a second; null if it is no speed.';
 
 CREATE FUNCTION erp.are_router_names(names text[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN cardinality(names) <= 8 AND (SELECT coalesce(bool_and(erp.is_router_name(name) IS TRUE), true) FROM unnest(names) AS name);
+    RETURN coalesce(array_ndims(names), 1) = 1 AND cardinality(names) <= 8 AND (SELECT coalesce(bool_and(erp.is_router_name(name) IS TRUE), true) FROM unnest(names) AS name);
 
 CREATE FUNCTION erp.is_host_ipv6(address inet) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN family(address) <> 6 OR masklen(address) <> 128 THEN false
         ELSE address <<= inet '2000::/3' OR address <<= inet 'fc00::/7' END;
 
 CREATE FUNCTION erp.are_servers(addresses inet[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN cardinality(addresses) <= 8 AND (
+    RETURN coalesce(array_ndims(addresses), 1) = 1 AND cardinality(addresses) <= 8 AND (
         SELECT coalesce(bool_and((erp.is_host_ipv4(address) OR erp.is_host_ipv6(address)) IS TRUE), true)
         FROM unnest(addresses) AS address);
 COMMENT ON FUNCTION erp.are_servers IS 'Up to eight IPv4 and IPv6 addresses of hosts.';
@@ -39,7 +39,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 
 -- Networks behind a customer's device: never the default route, and none that holds only hosts no session may have.
 CREATE FUNCTION erp.are_routes(networks cidr[]) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN cardinality(networks) <= 16 AND (
+    RETURN coalesce(array_ndims(networks), 1) = 1 AND cardinality(networks) <= 16 AND (
         SELECT coalesce(bool_and((
             CASE family(network) WHEN 4 THEN masklen(network) >= 8 AND erp.is_host_ipv4(host(network)::inet)
                 ELSE erp.is_ipv6_prefix(network, 16, 128) END) IS TRUE), true)
@@ -994,6 +994,9 @@ CREATE TRIGGER check_attribute BEFORE INSERT OR UPDATE ON erp.plan_attribute
     FOR EACH ROW EXECUTE FUNCTION erp.check_plan_attribute();
 CREATE TRIGGER check_attribute BEFORE INSERT OR UPDATE ON erp.login_attribute
     FOR EACH ROW EXECUTE FUNCTION erp.check_login_attribute();
+
+-- The mark of the drain's writes to logins: what somebody connected from is filled in, and cuts nobody off.
+INSERT INTO net.run (kind, brake_passed) VALUES ('learned', true);
 
 -- What nodes follow -------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ TIGHT = BrakeLimits(share=0.0, minimum_count=2)
 TABLES = Tables(1, [], [], [PlanFacts(1, "plan", Speed("1M", "1M"), 0, 0, 0)], [], b"k" * 16, 1)
 TERMS = terms_of(TABLES, 1000.0)
 ACCESS = Access(TERMS, TERMS)
-ACCEPTED = Acceptance(changed_logins=frozenset(), has_nas_changes=False, covers_unseen=False)
+ACCEPTED = Acceptance(changed_logins=frozenset(), has_nas_changes=False, has_term_changes=False, covers_unseen=False)
 
 
 def compiled(login_id: int, name: str, *, has_access: bool = True, password: bytes = b"p") -> CompiledLogin:
@@ -80,7 +80,7 @@ class Replica:
         old = self.writer.current
         built = self.writer.build()
         exemptions = Exemptions(acceptance=ACCEPTED if is_accepted else None)
-        rebuild = Rebuild(None if fresh else old, built, exemptions, TABLES, self.now_s)
+        rebuild = Rebuild(None if fresh else old, built, exemptions, TABLES, self.limits, self.now_s)
         ordered = [self.database[login_id] for login_id in sorted(self.database)]
         for start in range(0, len(ordered), 2):
             rebuild.add(ordered[start : start + 2])
@@ -343,11 +343,20 @@ def test_what_changed_since_the_accepted_hold_stays_held(
     with replica(tmp_path_factory, BrakeLimits(share=0, minimum_count=0)) as subject:
         subject.poll([LoginChange(number, compiled(number, "abc"[number - 1]), False) for number in (1, 2, 3)])
         subject.poll([LoginChange(number, None, False) for number in (1, 2, 3)])
-        acceptance = Acceptance(changed_logins={2}, has_nas_changes=False, covers_unseen=False)
+        acceptance = Acceptance(
+            changed_logins={2}, has_nas_changes=False, has_term_changes=False, covers_unseen=False
+        )
         assert subject.writer.current is not None
         if is_resync:
             built = subject.writer.build()
-            rebuild = Rebuild(subject.writer.current, built, Exemptions(acceptance=acceptance), TABLES, subject.now_s)
+            rebuild = Rebuild(
+                subject.writer.current,
+                built,
+                Exemptions(acceptance=acceptance),
+                TABLES,
+                subject.limits,
+                subject.now_s,
+            )
             assert rebuild.finish(subject.limits, 1000.0).newly_held_count == 1
             with built.read() as read:
                 assert read.pending_ids() == [2]

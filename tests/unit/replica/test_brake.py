@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaad.policy.codes import AccessStatus, ContractStatus, LoginFlag
-from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts
+from aaad.policy.facts import LoginExtras, LoginFacts, PhaseFacts, PlanFacts, Speed
 from aaad.policy.parameters import compile_policies
 from aaad.replica.brake import (
     NO_TERMS,
@@ -18,7 +18,10 @@ from aaad.replica.brake import (
     gives_access,
     is_other_device,
     is_over,
+    loses_access,
     lost_nases,
+    lost_realms,
+    repaired_nases,
     terms_of,
 )
 from aaad.replica.record import BranchRow, NasRow, ParameterRow, Tables
@@ -29,6 +32,7 @@ GOOD = LoginFacts(
 )
 HASHED = GOOD._replace(flags=IN_ORDER | LoginFlag.PASSWORD_IS_MD5, nt_hash=b"", password=md5(b"secret").digest())
 BLOCKED = GOOD._replace(access_status=AccessStatus.BLOCKED_MANUALLY)
+MAC_LOGIN = GOOD._replace(mac=5, flags=IN_ORDER | LoginFlag.IS_MAC_LOGIN)
 WAITING = GOOD._replace(access_status=AccessStatus.AWAITING_SIGNATURE)
 NOW_S = 1_000_000.0
 OPEN_HANDED = [ParameterRow("blocked_state", 0, "S"), ParameterRow("let_in_awaiting_signature", 2, "S")]
@@ -66,7 +70,7 @@ def terms(*plan_ids: int) -> Terms:
         (GOOD._replace(access_ends_at_s=int(NOW_S) + 1), True),
         (GOOD._replace(flags=IN_ORDER | LoginFlag.ON_TRUST, trust_until_s=9, oldest_due_day=1), False),
         (GOOD._replace(flags=IN_ORDER | LoginFlag.ON_TRUST, trust_until_s=9), True),
-        # Hours and bindings are one login's trouble, and no cut-off.
+        # At some hour, from where he is bound to.
         (GOOD._replace(hours=1, mac=5, nas_id=5, flags=IN_ORDER | LoginFlag.MAC_BIND | LoginFlag.NAS_BIND), True),
         (GOOD._replace(extras=LoginExtras(port_id="a"), flags=IN_ORDER | LoginFlag.PORT_BIND), True),
         (GOOD._replace(access_status=0), False),
@@ -80,7 +84,7 @@ def test_who_has_access(login: LoginFacts | None, expected: bool) -> None:
 
 def test_terms_are_those_of_the_tables() -> None:
     found = terms(1, 2)
-    assert found.plan_ids == {1, 2}
+    assert found.plans.keys() == {1, 2}
     assert found.policies == compile_policies(OPEN_HANDED, {2: -14_400})
     assert found.now_s == NOW_S
 
@@ -95,11 +99,92 @@ def test_terms_are_those_of_the_tables() -> None:
         (GOOD, b"joe", HASHED, False),
         (HASHED, b"joe", GOOD, False),
         (HASHED, b"joe", GOOD._replace(password=b"other"), True),
+        (MAC_LOGIN, b"joe", MAC_LOGIN, False),
+        (MAC_LOGIN, b"joe", MAC_LOGIN._replace(mac=6), True),
+        (MAC_LOGIN, b"joe", MAC_LOGIN._replace(flags=IN_ORDER), True),
+        (GOOD, b"joe", MAC_LOGIN, False),
         (GOOD, b"joe", HASHED._replace(password=b"\0" * 16), True),
     ],
 )
 def test_what_a_device_must_be_told(old: LoginFacts, new_name: bytes, new: LoginFacts, expected: bool) -> None:
     assert is_other_device(b"joe", old, new_name, new) is expected
+
+
+BOUND = GOOD._replace(
+    mac=5,
+    nas_id=6,
+    extras=LoginExtras(port_id="p", circuit_id="c"),
+    flags=IN_ORDER | LoginFlag.MAC_BIND | LoginFlag.NAS_BIND | LoginFlag.PORT_BIND | LoginFlag.CIRCUIT_BIND,
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (GOOD, GOOD, False),
+        (GOOD, None, True),
+        (GOOD, BLOCKED, True),
+        (BLOCKED, None, False),
+        (GOOD, GOOD._replace(hours=1 << 3), True),
+        (GOOD._replace(hours=1 << 3), GOOD, False),
+        (GOOD._replace(hours=3), GOOD._replace(hours=1), True),
+        (GOOD, BOUND, True),
+        (BOUND, GOOD, False),
+        (BOUND, BOUND, False),
+        (BOUND, BOUND._replace(mac=9), True),
+        (BOUND, BOUND._replace(nas_id=9), True),
+        (BOUND, BOUND._replace(extras=LoginExtras(port_id="x", circuit_id="c")), True),
+        (BOUND, BOUND._replace(extras=LoginExtras(port_id="p", circuit_id="x")), True),
+        (BOUND._replace(flags=IN_ORDER), BOUND, True),
+        (GOOD, BOUND._replace(flags=IN_ORDER), False),
+        (GOOD, BOUND._replace(extras=None, nas_id=0, flags=IN_ORDER | LoginFlag.MAC_BIND_DEFAULT), True),
+        (BLOCKED, BOUND, False),
+    ],
+)
+def test_who_loses_access(old: LoginFacts, new: LoginFacts | None, expected: bool) -> None:
+    assert loses_access(old, terms(1), new, terms(1)) is expected
+
+
+def hourly(hours: int, *, phase_hours: int = 0, parameters: list[ParameterRow] | None = None) -> Terms:
+    phase = PhaseFacts(phase_hours, Speed("1M", "1M"), 0) if phase_hours else None
+    plan = PlanFacts(1, "plan", Speed("1M", "1M"), 0, 0, 0, normal_hours=hours, turbo=phase)
+    return terms_of(Tables(1, [], [], [plan], parameters or [], b"k" * 16, 1), NOW_S)
+
+
+def test_what_plans_and_parameters_take() -> None:
+    assert loses_access(GOOD, hourly(0), GOOD, hourly(1 << 3))
+    assert not loses_access(GOOD, hourly(1 << 3), GOOD, hourly(0))
+    assert not loses_access(GOOD, hourly(1 | 2), GOOD, hourly(1, phase_hours=2))
+    assert loses_access(GOOD, hourly(1, phase_hours=2), GOOD, hourly(1))
+    own_hours = GOOD._replace(hours=2)
+    assert not loses_access(own_hours, hourly(3), own_hours, hourly(2))
+    unbound = [ParameterRow("mac_bind", 0, "N")]
+    by_default = GOOD._replace(mac=5, flags=IN_ORDER | LoginFlag.MAC_BIND_DEFAULT)
+    assert loses_access(by_default, hourly(0, parameters=unbound), by_default, hourly(0))
+    assert not loses_access(by_default, hourly(0), by_default, hourly(0, parameters=unbound))
+    assert hourly(0) == terms_of(
+        Tables(9, [], [], [PlanFacts(1, "other", None, 5, 6, 7, dns=("::",))], [], b"", 1), NOW_S
+    )
+
+
+@pytest.mark.parametrize(
+    ("served", "fresh", "expected"),
+    [
+        ([], [("strip_realms", 0, "a")], 0),
+        ([("strip_realms", 0, "a;b")], [("strip_realms", 0, "b;a")], 0),
+        ([("strip_realms", 0, "a;b")], [("strip_realms", 0, "b")], 1),
+        ([("strip_realms", 0, "a;b")], [("strip_realms", 0, "*")], 0),
+        ([("strip_realms", 0, "*")], [("strip_realms", 0, "a")], 1),
+        ([("strip_realms", 2, "a")], [], 1),
+        ([("strip_realms", 0, "a"), ("strip_realms", 2, "b")], [("strip_realms", 0, "a")], 1),
+        ([("default_realm", 0, "a")], [("default_realm", 0, "b")], 1),
+        ([("default_realm", 0, "a")], [], 1),
+        ([], [("default_realm", 0, "b")], 0),
+    ],
+)
+def test_lost_realms(served: list[tuple[str, int, str]], fresh: list[tuple[str, int, str]], expected: int) -> None:
+    old, new = (hourly(0, parameters=[ParameterRow(*row) for row in rows]) for rows in (served, fresh))
+    assert lost_realms(old, new) == expected
 
 
 @pytest.mark.parametrize(
@@ -204,6 +289,13 @@ ONE, TWO, THREE = nas(1), nas(2), nas(3)
         ([nas(1, secrets=FURTHER)], [ONE], {"10.0.0.1/32"}, False),
         ([nas(1, secrets=FURTHER)], [nas(1, secret=b"x", previous=b"s", until_s=1000.1)], set(), False),
         ([nas(1, secrets=((b"x", 1000.0),))], [ONE], set(), False),
+        (  # rotated once more while the secret before is still valid
+            [nas(1, secret=b"b", previous=b"a", until_s=1000.1), TWO],
+            [nas(1, secret=b"c", previous=b"b", until_s=1000.1), TWO],
+            {"10.0.0.1/32"},
+            False,
+        ),
+        ([nas(1, secret=b"b", previous=b"a", until_s=1000.0)], [nas(1, secret=b"b")], set(), False),
         ([nas(1, secrets=FURTHER), nas(2, secrets=FURTHER)], [ONE, TWO], {"10.0.0.1/32", "10.0.0.2/32"}, True),
         ([ONE, TWO], [ONE], {"10.0.0.2/32"}, False),
         ([ONE, TWO], [], {"10.0.0.1/32", "10.0.0.2/32"}, True),
@@ -215,6 +307,23 @@ ONE, TWO, THREE = nas(1), nas(2), nas(3)
 def test_lost_concentrators(old: list[NasRow], new: list[NasRow], lost: set[str], is_held: bool) -> None:
     assert lost_nases(old, new, 1000.0) == lost
     assert are_nases_over(old, new, frozenset(lost)) is is_held
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (nas(1, secret=b"a"), {"10.0.0.1/32"}),
+        (nas(1, secret=b"z", secrets=((b"a", math.inf),)), {"10.0.0.1/32"}),
+        (nas(1, secret=b"c"), set()),
+        (nas(1, secret=b"z"), set()),
+        (nas(1, secret=b"a", enabled=False), set()),
+    ],
+)
+def test_an_old_secret_put_back_is_a_repair(new: NasRow, expected: set[str]) -> None:
+    lost = [nas(1, secret=b"b", previous=b"a", until_s=500.0)]
+    assert repaired_nases(lost, [nas(1, secret=b"c")], [new], 1000.0) == expected
+    assert repaired_nases([], [nas(1, secret=b"c")], [new], 1000.0) == set()
+    assert repaired_nases(lost, [], [new], 1000.0) == set()
 
 
 def test_concentrators_lost_one_by_one_count_in_one_window() -> None:
