@@ -10,6 +10,8 @@ from aaad.db.connection import Database
 from aaad.replica import holds
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.holds import accept_hold, hold_status
+from aaad.sessions.store import DrainStore
+from aaad.spool.records import BindingLearned, Record
 
 N = 400  # the brake's least, 50 logins, is more than 5 % of them
 
@@ -38,6 +40,9 @@ FORGOTTEN_WHERE = [
     "UPDATE erp.login SET deleted_at = now()",
     "UPDATE erp.login SET password = 'changed'",
     "UPDATE erp.login SET name = 'new.' || name",
+    "UPDATE erp.login SET access_hours = '{3}'",
+    "UPDATE erp.login SET mac = '02:00:00:00:00:01', bind_mac = 'S'",
+    "UPDATE erp.login SET nas_id = 1, port_id = 'ether1', circuit_id = 'olt 1/1'",
     "DELETE FROM erp.login",
     "TRUNCATE erp.login CASCADE",
     "TRUNCATE erp.client CASCADE",
@@ -72,6 +77,66 @@ async def test_a_forgotten_where_is_held_and_accepted(statement: str, dsn: str, 
         await until(lambda: node.meta.hold_id == 0)
         plans = [row["id"] for row in await sql.fetch("SELECT id FROM erp.plan ORDER BY id")]
         assert [plan.plan_id for plan in node.tables().plans] == plans
+
+
+LET_IN = "INSERT INTO erp.parameter (name, value) VALUES ('let_in_awaiting_signature', 'S')"
+AWAITING = "UPDATE erp.contract SET access_status = 'AA'"
+REALM = "INSERT INTO erp.parameter (name, value) VALUES ('strip_realms', 'isp.example')"
+
+
+@pytest.mark.parametrize(
+    ("before", "mistake", "undo", "held"),
+    [
+        ((), "UPDATE erp.plan SET normal_hours = '{3}'", "UPDATE erp.plan SET normal_hours = NULL", N),
+        ((LET_IN, AWAITING), "DELETE FROM erp.parameter", LET_IN, N),
+        ((REALM,), "TRUNCATE erp.parameter", REALM, 1),
+    ],
+)
+async def test_plans_and_parameters_that_cut_off_too_many_are_held(
+    before: tuple[str, ...], mistake: str, undo: str, held: int, dsn: str, tmp_path: Path
+) -> None:
+    await seed(dsn, N)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        for statement in before:
+            await sql.execute(statement)
+        await until(lambda: node.meta)
+        await until(lambda: len(node.tables().parameters) == bool(before))
+        served = node.tables()
+        await sql.execute(mistake)
+        await until(lambda: node.count("held_logins") == held and node.meta.hold_id)
+        # All others go on.
+        await sql.execute("INSERT INTO erp.plan (id, name, upload, download) VALUES (9, 'nine', '1M', '1M')")
+        await sql.execute("UPDATE erp.contract SET plan_id = 9, access_status = 'CM' WHERE id = 1")
+        await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY")
+        assert [plan.plan_id for plan in node.tables().plans] == [1, 2, 9]
+        assert node.tables().plans[:2] == served.plans
+        assert node.tables().parameters == served.parameters
+        await sql.execute(undo)
+        await until(lambda: node.count("held_logins") == 0 and not node.meta.hold_id)
+        await sql.execute(mistake)
+        await until(lambda: node.count("held_logins") >= min(held, N - 1) and node.meta.hold_id)
+        await accept(dsn)
+        await until(lambda: node.count("held_logins") == 0)
+        assert (node.tables().plans[0].normal_hours, node.tables().parameters) in [(8, []), (0, [])]
+
+
+async def test_bindings_that_the_drain_learns_pass_and_those_of_others_do_not(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, N)
+    database = door(dsn)
+    store = DrainStore(database, node="node-a")
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await sql.execute("INSERT INTO erp.parameter (name, value) VALUES ('mac_learn', 'S')")
+        await until(lambda: node.meta)
+        learned: list[Record] = [
+            BindingLearned(login_id, "mac", f"02:00:00:00:{login_id // 256:02X}:{login_id % 256:02X}", 1.0)
+            for login_id in range(1, N + 1)
+        ]
+        await store.settle([], learned)
+        await until(lambda: (facts := node.login(f"user{N:06}")) and facts.mac)
+        assert node.held_ids() == []
+        await sql.execute("UPDATE erp.login SET mac = '02:00:00:00:00:01'")
+        await until(lambda: len(node.held_ids()) == N - 1)
+    await database.close()
 
 
 async def test_all_others_go_on_and_access_is_never_held(dsn: str, tmp_path: Path) -> None:

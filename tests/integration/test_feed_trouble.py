@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.db.migrate import migrate
+from aaad.replica.layout import TABLES_KEY
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,38 @@ async def test_postgresql_away_is_told_when_it_begins_and_when_it_ends(
             await until(lambda: [entry for entry in logged if entry["event"] == "replica.poll_succeeded"])
     told = [entry["event"] for entry in logged if entry["event"].startswith("replica.poll_")]
     assert told == ["replica.poll_failed", "replica.poll_succeeded"]
+
+
+async def test_a_plan_that_cannot_be_compiled_is_served_as_it_was(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 100)
+    with capture_logs() as logged:
+        async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+            await until(lambda: node.meta)
+            served = node.tables().plans[0]
+            await sql.execute("ALTER TABLE erp.plan DROP CONSTRAINT plan_filter_ids_form")
+            await sql.execute("UPDATE erp.plan SET filter_ids = '{{a,b},{c,d}}', download = '7M' WHERE id = 1")
+            await until(lambda: node.count("unusable_logins") == 1)
+            await sql.execute("UPDATE erp.plan SET download = '77M' WHERE id = 2")
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+            await until(lambda: node.standing("user000001") == "BLOCKED_MANUALLY")
+            assert [plan.speed.download for plan in node.tables().plans] == ["50M", "77M"]
+            assert node.tables().plans[0] == served
+            # What is stored and cannot be read, by whatever fault, is built anew.
+            with node.feed._generation().write() as write:
+                write._transaction.put(TABLES_KEY, b"\x91\xa1x", db=write._databases.meta)
+            await sql.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 2")
+            await until(
+                lambda: node.standing("user000002") == "BLOCKED_MANUALLY" and node.count("resyncs_total") == 2
+            )
+            await sql.execute("UPDATE erp.plan SET filter_ids = '{a}' WHERE id = 1")
+            await until(lambda: node.count("unusable_logins") == 0 and len(node.tables().plans) == 2)
+            assert node.tables().plans[0].filter_ids == ("a",)
+    told = [entry for entry in logged if entry["event"] == "replica.row_unusable"]
+    assert [(entry["table"], entry["row"]) for entry in told] == [("plan", "1")] * 2
+    assert {entry["event"] for entry in logged if entry["log_level"] == "error"} == {
+        "replica.row_unusable",
+        "replica.write_failed",
+    }
 
 
 async def test_postgresql_killed_and_back(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:

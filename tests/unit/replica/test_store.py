@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aaad.errors import ReplicaError
 from aaad.policy.codes import LoginFlag
 from aaad.policy.facts import LoginFacts
-from aaad.replica.layout import Pending, ReplicaMeta, Source
+from aaad.replica.layout import TABLES_KEY, Pending, ReplicaMeta, Source
 from aaad.replica.record import Tables, encode
 from aaad.replica.store import Generation, ReplicaReader, ReplicaWriter
 
@@ -116,6 +116,18 @@ def test_a_reader_reads_what_was_written(tmp_path: Path) -> None:
     reader.end()
     assert reader.login(b"joe") is None  # outside of a snapshot nothing is promised
     reader.close()
+
+
+def test_without_tables_that_can_be_read_a_replica_is_not_complete(tmp_path: Path) -> None:
+    writer = make(tmp_path, ["joe"])
+    assert writer.current is not None
+    with writer.current.write() as write:
+        write._transaction.put(TABLES_KEY, b"\x91\xa1x", db=write._databases.meta)
+    writer.close()
+    reader = ReplicaReader(tmp_path)
+    assert not reader.open()
+    assert not reader.begin()
+    assert not reader.complete
 
 
 def test_r3_4_a_reader_finds_a_login_by_its_device(tmp_path: Path) -> None:
