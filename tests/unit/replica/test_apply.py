@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -299,6 +300,18 @@ def test_a_held_entry_stays_beside_the_new_ones() -> None:
     assert (merged.held_nases, merged.lost_nases) == (("a", "b"), ())
     healed = merge(merged.tables, served, held=("a", "b"))
     assert (healed.held_nases, healed.tables.nases) == ((), served.nases)
+
+
+def test_an_old_secret_is_put_back_within_a_day_without_a_hold() -> None:
+    old = of_nases(*(nas(number, f"n{number}") for number in (1, 2)))
+    wrong, third = (
+        of_nases(*(msgspec.structs.replace(row, secret=secret) for row in old.nases)) for secret in (b"w", b"z")
+    )
+    lost_before = tuple(LostNas(row, 1000.0 - 80_000) for row in old.nases)
+    repaired = merge(wrong, old, lost_before=lost_before)
+    assert (repaired.tables.nases, repaired.held_nases, repaired.lost_nases) == (old.nases, (), ())
+    assert merge(wrong, third, lost_before=lost_before).held_nases == ("n1", "n2")
+    assert merge(wrong, old).held_nases == ("n1", "n2")
 
 
 def test_a_single_loss_passes_while_others_are_held() -> None:
