@@ -50,7 +50,7 @@ UPDATE erp.contract SET trust_unlock_active = {n} % 2 = 0, trust_unlock_until = 
 UPDATE erp.login SET port_id = 'vlan {n}', bind_port = 'S', circuit_id = nullif('c' || {n} % 3, 'c0'),
     nas_id = 1, auto_fill_mac = (ARRAY['S','N','P'])[1 + {n} % 3] WHERE id = {own}
 
-UPDATE erp.login SET access_hours = ARRAY[{n} % 24], cap_reached = NOT cap_reached, upload = '{n}k',
+UPDATE erp.login SET access_hours = ARRAY[{n} % 24], cap_reached = NOT cap_reached, upload = '1{n}k',
     download = '9M', ipv6_prefix = ('2001:db8:' || to_hex({n}) || '::/64')::cidr,
     routes = ARRAY['10.0.0.0/24']::cidr[] WHERE id = {own}
 
@@ -70,7 +70,7 @@ UPDATE erp.login_attribute SET value = 'm{n}', position = {n} % 7 WHERE login_id
 DELETE FROM erp.login_attribute WHERE login_id IN ({own}, {other})
 
 INSERT INTO erp.plan_phase (plan_id, phase, hours, upload, download) VALUES (10 + {writer}, 'turbo',
-    ARRAY[{n} % 24], '1M', '{n}k') ON CONFLICT (plan_id, phase) DO UPDATE SET download = excluded.download,
+    ARRAY[{n} % 24], '1M', '1{n}k') ON CONFLICT (plan_id, phase) DO UPDATE SET download = excluded.download,
     active = {n} % 3 > 0
 
 DELETE FROM erp.plan_phase WHERE plan_id = 10 + {writer}

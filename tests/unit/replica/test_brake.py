@@ -69,7 +69,8 @@ def terms(*plan_ids: int) -> Terms:
         (GOOD._replace(access_ends_at_s=int(NOW_S)), False),
         (GOOD._replace(access_ends_at_s=int(NOW_S) + 1), True),
         (GOOD._replace(flags=IN_ORDER | LoginFlag.ON_TRUST, trust_until_s=9, oldest_due_day=1), False),
-        (GOOD._replace(flags=IN_ORDER | LoginFlag.ON_TRUST, trust_until_s=9), True),
+        (GOOD._replace(flags=IN_ORDER | LoginFlag.ON_TRUST, trust_until_s=9), False),
+        (GOOD._replace(flags=IN_ORDER | LoginFlag.ON_TRUST), True),
         # At some hour, from where he is bound to.
         (GOOD._replace(hours=1, mac=5, nas_id=5, flags=IN_ORDER | LoginFlag.MAC_BIND | LoginFlag.NAS_BIND), True),
         (GOOD._replace(extras=LoginExtras(port_id="a"), flags=IN_ORDER | LoginFlag.PORT_BIND), True),
