@@ -283,7 +283,7 @@ INSERT INTO erp.login_attribute (login_id, position, name, value) VALUES
 INSERT INTO erp.receivable (client_id, contract_id, kind, amount, due_on, status, released, renegotiated, paid_on,
     awaiting_confirmation, open_amount)
 SELECT client_id, CASE WHEN is_single THEN NULL ELSE client_id END, CASE WHEN is_single THEN 'single' ELSE 'recurring' END,
-    99.90, current_date + due, status, is_released, is_renegotiated, CASE WHEN status = 'R' THEN current_date + due + 1 END,
+    99.90, erp.today(1) + due, status, is_released, is_renegotiated, CASE WHEN status = 'R' THEN erp.today(1) + due + 1 END,
     is_reported, CASE WHEN status = 'R' THEN 0 ELSE 99.90 END
 FROM (VALUES
     (4, false, -95, 'R', true, false, false),
