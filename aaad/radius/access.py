@@ -279,12 +279,14 @@ class AccessPath:
         self, request: Request, proven: Proven, login: LoginFacts, record: bytes, decision: Decision, now_s: float
     ) -> bytes:
         """Make, sign and remember the reply of a decision; write down what was decided and why."""
+        # Taken apart at once: a look-up for each use would cost three times as much.
+        data, length, authenticator, positions, _, peer, router, signed_by, arrived_s = request
         reason, grant, until_s = decision
-        data, positions, router, login_id = request.data, request.positions, request.router, login.login_id
+        credential, keys, mschap = proven
+        login_id = login.login_id
         states = _proxy_states(request) if _PROXY_STATE in positions else b""
-        code, is_signed = _ACCEPT, request.keys is not None
         # A device's address without a password is no proof: anybody can send it (rule R3.4).
-        proves = is_signed or (proven.credential is _RIGHT and login.password)
+        proves = signed_by is not None or (credential is _RIGHT and login.password)
         if grant is not None:
             try:
                 kind = router.nas.kind
@@ -295,22 +297,24 @@ class AccessPath:
             except (ValueError, OverflowError):
                 reason, grant = reason_unsaid(login, grant, now_s), None
             else:
-                if proven.mschap is not None and proven.mschap.version == _MS_CHAP_1:
+                if mschap is not None and mschap.version == _MS_CHAP_1:
                     kept = with_strong_types(kept)
-                said = self._signer.class_attribute(login_id, login.contract_id, grant.plan.plan_id, fingerprint)
-                said += kept
-                if proven.mschap is not None:
+                said = (
+                    self._signer.class_attribute(login_id, login.contract_id, grant.plan.plan_id, fingerprint) + kept
+                )
+                if mschap is not None:
                     said += self._proof.success_attributes(request, proven, with_keys=True)
                 if has_secret:
                     kept = without_secrets(kept)
                 if len(said) + len(states) > _ATTRIBUTES_MAX:
                     reason, grant = Reason.REPLY_TOO_LONG, None
-        is_proven = router.last_heard_s >= request.arrived_s  # the secret, by this request?
+        is_proven = router.last_heard_s >= arrived_s  # the secret, by this request?
         if grant is None:
             code, (said, kept) = _REJECT, self._reject_attributes(request, reason)
             router.statistics.refused += 1
             self._learned.login_refused(login_id, reason, now_s)
         else:
+            code = _ACCEPT
             router.statistics.granted += 1
             at = positions.get(_ACCT_SESSION_ID)
             if at:
@@ -320,18 +324,16 @@ class AccessPath:
             learns = login.flags & template.learn_flags
             if learns and proves:
                 self._learned.bindings_seen(login, learns, request, now_s)
-        said = _joined(said, states) if states else said
-        reply = proven.keys.signed_reply(code, data[1], request.authenticator, said)
-        remembered = (request.authenticator, reply, request.arrived_s, is_proven)
-        request.peer.remembered[data[1]] = _new_tuple(Remembered, remembered)
+        reply = keys.signed_reply(code, data[1], authenticator, _joined(said, states) if states else said)
+        peer.remembered[data[1]] = _new_tuple(Remembered, (authenticator, reply, arrived_s, is_proven))
         self._cells[self._decided_at[reason]] += 1
         if proves or self._has_room():
-            asked = explain.public_attributes(data, request.length, positions)
-            if not proves:
-                asked = explain.bounded(asked)
+            asked = explain.public_attributes(data, length, positions)
             facts = record[:HEAD_SIZE] if login.extras is None else public_part(record)
-            key, queued_s = router.journal_key, now_s - request.arrived_s
-            body = explain.encode(reason, proven.credential, is_signed, queued_s, key, facts, asked, kept, until_s)
+            flags = 0 if signed_by is None else explain.FLAG_SIGNED
+            asked = asked if proves else explain.bounded(asked)
+            queued_s, key = now_s - arrived_s, router.journal_key
+            body = explain.encode(reason, credential, flags, queued_s, key, facts, asked, kept, until_s)
             self._journal.append(login_id, now_s, body)
         return reply
 
