@@ -44,6 +44,7 @@ PLAN = {"name": "P", "upload": "1M", "download": "1M"}
 CONTRACT = {"client_id": 1, "branch_id": 1}
 LOGIN = {"contract_id": 1, "name": "bia", "password": "secret"}
 NAS = {"name": "bras-1", "address": "192.0.2.1/32", "secret": "testing123"}
+ROUTER = {"nas_id": 1, "source_address": "192.0.2.1"}
 NAS_SECRET = {"nas_id": 1, "secret": "another"}
 PARAMETER = {"name": "document_required", "value": "S"}
 HISTORY = {"kind": "note", "text": "called"}
@@ -206,6 +207,7 @@ REFUSED = [
     ("net.nas_secret", NAS_SECRET, {"secret": ""}, "nas_secret_secret_form"),
     ("net.nas_secret", NAS_SECRET, {"secret": "another "}, "nas_secret_secret_form"),
     ("net.nas_secret", NAS_SECRET, {"note": " "}, "nas_secret_note_no_outer_space"),
+    ("net.router", ROUTER, {"secret_fingerprint": b"short"}, "router_secret_fingerprint_size"),
     # An id is packed unsigned in 31 bits, and 0 stands for "none".
     *(
         (table, defaults, {"id": number}, f"{table.split('.')[1]}_id_range")
@@ -217,7 +219,7 @@ REFUSED = [
             "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
             "erp.permission": PERMISSION, **NETWORK_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
-            "net.router": {"nas_id": 1, "source_address": "192.0.2.1"}, "net.question": {"kind": "x"},
+            "net.router": ROUTER, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
             "net.spool_deferred": {"node": "n1", "record": b"x"},
             "net.change": {"kind": "login", "key": 1},
