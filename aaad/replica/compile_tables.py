@@ -112,7 +112,13 @@ def compile_nas(row: Columns) -> NasRow:
 def compile_router(row: Columns) -> RouterRow:
     """Return a router."""
     return RouterRow(
-        row["nas_id"], row["source_address"], row["nas_identifier"], row["armed_at_s"], row["reset_at_s"]
+        nas_id=row["nas_id"],
+        source_address=row["source_address"],
+        nas_identifier=row["nas_identifier"],
+        armed_at_s=row["armed_at_s"],
+        reset_at_s=row["reset_at_s"],
+        secret_fingerprint=row["secret_fingerprint"],
+        secret_proven_at_s=row["secret_proven_at_s"],
     )
 
 

@@ -96,6 +96,9 @@ def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(no
     eventually(lambda: is_answered(node, secret=secret, signed=False), within_s=1, what="the reset frees it")
     eventually(lambda: problem not in node.aaad("nas", "problems").stdout, within_s=10, what="the problem is gone")
 
+    # Enough others, so that the brake does not take this for the loss of most.
+    others = "INSERT INTO net.nas (name, address, secret) SELECT 'other-' || n, ('192.0.2.' || n)::cidr, 'x'"
+    node.sql(f"{others} FROM generate_series(1, 4) AS n")
     node.sql("UPDATE net.nas SET enabled = false WHERE name = 'bras-1'")
     eventually(lambda: not is_answered(node, secret=secret), within_s=1, what="a disabled entry is silent")
     deleted = node.aaad("nas", "delete", "bras-1", "--yes")
