@@ -30,6 +30,7 @@ _UNKNOWN_NAME = 1 << 63
 # User-Password, CHAP-Password, CHAP-Challenge, ARAP-Password, EAP-Message, Message-Authenticator
 _SECRET_KINDS = frozenset({2, 3, 60, 70, 79, 80})
 _PASSWORD, _VENDOR_SPECIFIC, _SIGNATURE = 2, 26, 80
+_LOOKED_AT = _SECRET_KINDS | {_VENDOR_SPECIFIC}
 _MICROSOFT = (311).to_bytes(4, "big")  # MS-CHAP lives there
 _VENDOR_AT, _VENDOR_END = 2, 6
 _BOUNDED_OCTETS_MAX = 512
@@ -55,7 +56,7 @@ def mask(name: bytes) -> str:
 def public_attributes(data: bytes, length: int, positions: dict[int, int]) -> bytes:
     """Return a request's attributes without those that prove or hide a password."""
     if 3 in positions or 26 in positions or 60 in positions or 79 in positions or 70 in positions:
-        return _without_secrets(data, length, _SECRET_KINDS)
+        return _without_secrets(data, length)
     first = positions.get(_PASSWORD, length)
     second = positions.get(_SIGNATURE, length)
     if first > second:
@@ -81,16 +82,21 @@ def bounded(attributes: bytes) -> bytes:
     return attributes[:end]
 
 
-def _without_secrets(data: bytes, length: int, kinds: frozenset[int]) -> bytes:
-    """Return the attributes of a walked packet but for some kinds, and for vendor attributes of Microsoft."""
+def _without_secrets(data: bytes, length: int) -> bytes:
+    """Return a walked packet's attributes but for those that hide a password, and vendor attributes of Microsoft."""
     parts = []
-    at = HEADER_SIZE
+    kept_from = at = HEADER_SIZE
     while at < length:
-        kind, size = data[at], data[at + 1]
-        is_microsoft = kind == _VENDOR_SPECIFIC and data[at + _VENDOR_AT : at + _VENDOR_END] == _MICROSOFT
-        if kind not in kinds and not is_microsoft:
-            parts.append(data[at : at + size])
-        at += size
+        kind = data[at]
+        if kind in _LOOKED_AT:
+            end = at + data[at + 1]
+            if kind != _VENDOR_SPECIFIC or data[at + _VENDOR_AT : at + _VENDOR_END] == _MICROSOFT:
+                parts.append(data[kept_from:at])
+                kept_from = end
+            at = end
+        else:
+            at += data[at + 1]
+    parts.append(data[kept_from:length])
     return b"".join(parts)
 
 
