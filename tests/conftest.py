@@ -28,8 +28,8 @@ _numbers = count(1)
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL for this run, started once.
 
-    It flushes nothing to the disk: hundreds of databases are made and dropped in it, each with a checkpoint, and what a
-    killed process has written is in the kernel's hands.
+    It flushes nothing to the disk: hundreds of databases are made and dropped in it, each with a checkpoint, and what
+    a killed process has written is in the kernel's hands.
     """
     settings = {
         "fsync": "off",
