@@ -308,7 +308,7 @@ class AccessPath:
                     kept = without_secrets(kept)
                 if len(said) + len(states) > _ATTRIBUTES_MAX:
                     reason, grant = Reason.REPLY_TOO_LONG, None
-        is_proven = router.last_heard_s >= arrived_s  # the secret, by this request?
+        is_proven = router.last_heard_s >= arrived_s  # the router proved its secret since this was sent
         if grant is None:
             code, (said, kept) = _REJECT, self._reject_attributes(request, reason)
             router.statistics.refused += 1
