@@ -238,7 +238,7 @@ def _filled_replica(folder: Path, logins: int) -> ReplicaReader:
                 i + 1, i + 1, i + 1, i % _PLANS + 1, 1, flags, ContractStatus.ACTIVE, AccessStatus.ACTIVE,
                 0x64400000 + i, nt_hash=bytes(16), password=b"pass%06d" % i,
             )  # fmt: skip
-            transaction.put_record(b"user%06d" % i, encode(facts, i))
+            transaction.put_record(b"user%06d" % i, encode(facts))
         transaction.put_tables(Tables(1, [nas], [], _plans(), [], bytes(16), 1))
         transaction.put_meta(ReplicaMeta("1:1:", "bench", "1", logins, 0, _NOW_S, 1))
     writer.swap(generation)

@@ -77,7 +77,7 @@ def compile_login(row: Columns) -> CompiledLogin:
     name = b""
     try:
         name = key_of(row["name"])
-        return CompiledLogin(login_id, digest, name, record.encode(_facts(row), digest), "")
+        return CompiledLogin(login_id, digest, name, record.encode(_facts(row)), "")
     except RowUnusable as unusable:
         problem = str(unusable)
     except Exception as bug:  # noqa: BLE001  one row must never stop the feed, whatever is in it

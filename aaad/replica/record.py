@@ -14,14 +14,13 @@ from aaad.errors import ReplicaError, TablesUnreadable
 from aaad.policy.codes import LoginFlag
 from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts
 
-VERSION = 3
-# Behind the version stand the first fields of LoginFacts in their order, the size of the extras, then the digest.
+VERSION = 4
+# Behind the version stand the first fields of LoginFacts in their order, then the size of the extras.
 _FACTS = Struct("<IIIIIIBBIQIIHHHHII")
 _EXTRAS_SIZE = Struct("<H")
-_DIGEST = Struct("<Q")
 _VERSION_SIZE = 1
 _EXTRAS_SIZE_AT = _VERSION_SIZE + _FACTS.size
-HEAD_SIZE = _EXTRAS_SIZE_AT + _EXTRAS_SIZE.size + _DIGEST.size
+HEAD_SIZE = _EXTRAS_SIZE_AT + _EXTRAS_SIZE.size
 _DAMAGED = 0  # stands where others have their version
 _LOGIN_ID = Struct("<I")
 _NT_HASH_SIZE = 16
@@ -48,15 +47,15 @@ _extras_encoder = msgspec.msgpack.Encoder()
 _extras_decoder = msgspec.msgpack.Decoder(LoginExtras)
 
 
-def encode(login: LoginFacts, digest: int) -> bytes:
-    """Compile a login. `digest` (unsigned, 64 bits) is PostgreSQL's checksum of the source row.
+def encode(login: LoginFacts) -> bytes:
+    """Compile a login.
 
     ReplicaError if the extras are too long for any reply.
     """
     extras = _extras_encoder.encode(login.extras) if login.extras is not None else b""
     if len(extras) > EXTRAS_OCTETS_MAX:
         raise ReplicaError(f"extras of {len(extras)} octets, allowed are {EXTRAS_OCTETS_MAX}")
-    head = bytes((VERSION,)) + _HEAD.pack(*login[:_HEAD_FIELDS], len(extras)) + _DIGEST.pack(digest)
+    head = bytes((VERSION,)) + _HEAD.pack(*login[:_HEAD_FIELDS], len(extras))
     return head + extras + login.nt_hash + login.password
 
 
@@ -145,12 +144,6 @@ def mac_of(record: bytes) -> bytes:
         return b""
     mac: bytes = head[_MAC].to_bytes(_MAC_OCTETS, "big")
     return mac
-
-
-def digest_of(record: bytes) -> int:
-    """Return the checksum of the source row that a record was compiled from."""
-    digest: int = _DIGEST.unpack_from(record, HEAD_SIZE - _DIGEST.size)[0]
-    return digest
 
 
 def fold_name(name: bytes) -> bytes:

@@ -35,7 +35,7 @@ def login(login_id: int = 1, **changes: object) -> LoginFacts:
     return facts._replace(nt_hash=b"n" * 16, password=b"wonderland")._replace(**changes)
 
 
-LOGINS = {b"alice": encode(login(1), 1), b"bob": encode(login(2), 2)}
+LOGINS = {b"alice": encode(login(1)), b"bob": encode(login(2))}
 
 
 def tables(*, secret: bytes = SECRET, deadline_ms: int = 2000, generation: int = 1) -> Tables:

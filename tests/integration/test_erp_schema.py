@@ -364,7 +364,9 @@ async def test_an_old_login_with_an_accent_can_still_be_edited(database: Databas
     await insert(database, "erp.login", LOGIN, name="joão")
     await insert(database, "erp.parameter", {}, name="block_accents_in_logins", value="S")
     await database.execute("UPDATE erp.login SET active = false, name = name")
-    assert [row["active"] for row in await database.fetch("SELECT active FROM erp.login WHERE name = 'joão'")] == [False]
+    assert [row["active"] for row in await database.fetch("SELECT active FROM erp.login WHERE name = 'joão'")] == [
+        False
+    ]
 
 
 async def test_documents_are_required_where_a_parameter_says_so(database: Database):

@@ -151,7 +151,7 @@ async def test_new_tables_and_logins_hold_from_the_next_wake_up(tmp_path: Path) 
     async with running(tmp_path) as service:
         with Client(service.auth) as client:
             assert await client.ask(access_request())
-            carol = {b"carol": encode(login(3), 1)}
+            carol = {b"carol": encode(login(3))}
             new = tables(secret=b"new secret", generation=2)
             await asyncio.to_thread(write_replica_elsewhere, service.replica_directory, carol, new)
             client.send(access_request(identifier=1))
@@ -398,6 +398,7 @@ async def test_a_frozen_claim_is_given_up_in_time(tmp_path: Path, monkeypatch: p
             client.send(access_request())
             await service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
             claims.go_on.set()
+            assert await client.is_silent()
 
 
 async def test_r3_3_what_was_claimed_too_late_is_not_answered(tmp_path: Path) -> None:
@@ -452,6 +453,7 @@ async def test_without_anybody_to_claim_there_is_silence(tmp_path: Path) -> None
         with Client(service.auth) as client:
             client.send(access_request())
             await service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+            assert await client.is_silent()
 
 
 # --- the end --------------------------------------------------------------------------------------------------------
@@ -574,10 +576,10 @@ def test_the_request_path_makes_no_reference_cycles(tmp_path: Path) -> None:
     logins = {
         **LOGINS,
         b"eve": encode_damaged(9),
-        b"carol": encode(login(3), 1),
-        b"dora": encode(login(4, nt_hash=hashed, flags=learns, extras=extras, access_ends_at_s=2**31), 1),
-        b"fritz": encode(login(5, flags=learns, extras=LoginExtras(routes=("everywhere",))), 1),
-        b"gerd": encode(login(6, access_status=AccessStatus.BLOCKED_MANUALLY), 1),
+        b"carol": encode(login(3)),
+        b"dora": encode(login(4, nt_hash=hashed, flags=learns, extras=extras, access_ends_at_s=2**31)),
+        b"fritz": encode(login(5, flags=learns, extras=LoginExtras(routes=("everywhere",)))),
+        b"gerd": encode(login(6, access_status=AccessStatus.BLOCKED_MANUALLY)),
     }
     small = msgspec.structs.replace(
         tables(),

@@ -46,7 +46,7 @@ def write_replica(state: Path, login: LoginFacts = ANA, record: bytes | None = N
     writer.open()
     built = writer.build()
     with built.write() as transaction:
-        transaction.put_record(b"ana", encode(login, 7) if record is None else record)
+        transaction.put_record(b"ana", encode(login) if record is None else record)
         transaction.put_tables(TABLES)
         transaction.put_meta(META)
     writer.swap(built)
@@ -63,7 +63,7 @@ def journal(state: Path) -> Journal:
 
 
 def body(reason: int, *, flags: int = 0, login: LoginFacts | None = ANA, attributes: bytes = ATTRIBUTES) -> bytes:
-    facts = public_part(encode(login, 7)) if login else b""
+    facts = public_part(encode(login)) if login else b""
     reply = vendor_attribute(MIKROTIK_VENDOR, 8, b"1M/2M") if reason == Reason.GRANTED else b""
     return explain.encode(reason, Credential.RIGHT, flags, 0.001, NAS_KEY, facts, attributes, reply, 1e9)
 

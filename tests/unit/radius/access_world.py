@@ -67,7 +67,7 @@ class Replica:
     def __init__(self, logins: dict[bytes, LoginFacts | bytes], *, complete: bool = True) -> None:
         self.complete = complete
         self.records = {
-            fold_name(name): facts if isinstance(facts, bytes) else encode(facts, 7) for name, facts in logins.items()
+            fold_name(name): facts if isinstance(facts, bytes) else encode(facts) for name, facts in logins.items()
         }
 
     def login(self, key: bytes) -> bytes | None:

@@ -192,9 +192,9 @@ def _replica(directory: Path) -> ReplicaReader:
     built = writer.build()
     with built.write() as transaction:
         for name, facts in LOGINS.items():
-            transaction.put_record(name, encode(facts, 7))
+            transaction.put_record(name, encode(facts))
         transaction.put_record(b"damaged", encode_damaged(30))
-        transaction.put_record(b"020000000000", encode(_MAC_LOGIN, 7))
+        transaction.put_record(b"020000000000", encode(_MAC_LOGIN))
         transaction.put_tables(_tables())
         transaction.put_meta(
             ReplicaMeta(

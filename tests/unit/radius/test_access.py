@@ -248,8 +248,8 @@ def test_why_can_tell_whether_a_request_was_signed(name: bytes, signed: bool) ->
 
 DAMAGED = {
     "could not be compiled": encode_damaged(9),
-    "another version": b"\x09" + encode(login(login_id=9), 1)[1:],
-    "cut off": encode(login(login_id=9), 1)[:40],
+    "another version": b"\x09" + encode(login(login_id=9))[1:],
+    "cut off": encode(login(login_id=9))[:40],
 }
 
 

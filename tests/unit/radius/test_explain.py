@@ -21,7 +21,7 @@ from aaad.replica.record import NasRow
 
 NAS = Nas(NasRow(12, "bras", "192.0.2.1/32", b"testing123", b"", 0.0, "mikrotik", True, "auto", 900, 1), 0.0)
 LOGIN = LoginFacts(1, 2, 3, 4, 5, 5, 2, 1, 0x64400001, nt_hash=b"nt hash of 16 oc", password=b"wonderland")
-RECORD = record.encode(LOGIN, 99)
+RECORD = record.encode(LOGIN)
 EXTRAS = LoginExtras(port_id="vlan7", routes=("198.51.100.0/24",), attributes=tlv(18, b"hello"))
 REPLY = tlv(8, b"\xc0\0\2\1") + vendor(14988, 8, b"25M/50M")
 
@@ -82,7 +82,7 @@ def test_a_decision_comes_back_as_it_was_made() -> None:
 
 def test_the_extras_of_a_login_and_the_end_of_a_decision_come_back() -> None:
     login = LOGIN._replace(extras=EXTRAS, access_ends_at_s=1_800_000_000)
-    found = explain.explain(body(facts=record.encode(login, 1), until_s=1_800_000_000.5))
+    found = explain.explain(body(facts=record.encode(login), until_s=1_800_000_000.5))
     assert found.facts == login._replace(nt_hash=b"", password=b"")
     assert found.until_s == 1_800_000_000.5
 
@@ -108,7 +108,7 @@ def test_time_in_the_queue_is_bounded(queued_s: float, shown: float) -> None:
 
 def test_a_login_with_an_md5_password_comes_back_too() -> None:
     login = LOGIN._replace(flags=LOGIN.flags | 16, nt_hash=b"", password=b"m" * 16)
-    found = explain.explain(body(facts=record.encode(login, 1)))
+    found = explain.explain(body(facts=record.encode(login)))
     assert found.facts == login._replace(password=b"")
 
 

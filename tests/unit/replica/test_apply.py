@@ -35,7 +35,7 @@ def compiled(login_id: int, name: str, *, has_access: bool = True, password: byt
         login_id, 1, 1, 1, 1, flags, ContractStatus.ACTIVE, status, 0, nt_hash=b"n" * 16, password=password
     )
     digest = hash((login_id, name, has_access, password)) & (2**64 - 1)
-    return CompiledLogin(login_id, digest, name.encode(), encode(facts, digest), "")
+    return CompiledLogin(login_id, digest, name.encode(), encode(facts), "")
 
 
 rows = st.builds(
@@ -217,7 +217,7 @@ def device(login_id: int, mac: int, *, is_mac_login: bool = True, is_deleted: bo
     flags |= LoginFlag.LOGIN_DELETED if is_deleted else 0
     facts = LoginFacts(login_id, 1, 1, 1, 1, flags, ContractStatus.ACTIVE, AccessStatus.ACTIVE, 0, mac)
     facts = facts._replace(nt_hash=b"n" * 16)
-    row = CompiledLogin(login_id, login_id, b"login%d" % login_id, encode(facts, login_id), "")
+    row = CompiledLogin(login_id, login_id, b"login%d" % login_id, encode(facts), "")
     return LoginChange(login_id, row, True)
 
 

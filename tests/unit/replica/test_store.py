@@ -132,7 +132,7 @@ def test_without_tables_that_can_be_read_a_replica_is_not_complete(tmp_path: Pat
 
 def test_r3_4_a_reader_finds_a_login_by_its_device(tmp_path: Path) -> None:
     facts = LoginFacts(7, 1, 1, 1, 1, int(LoginFlag.IS_MAC_LOGIN), 2, 1, 0, 0x001A2B3C4D5E, nt_hash=b"n" * 16)
-    record, mac = encode(facts, 1), bytes.fromhex("001a2b3c4d5e")
+    record, mac = encode(facts), bytes.fromhex("001a2b3c4d5e")
     writer = make(tmp_path, ["joe"])
     assert writer.current is not None
     with writer.current.write() as write:
