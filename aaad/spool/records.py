@@ -59,6 +59,35 @@ class BindingLearned(msgspec.Struct, frozen=True, array_like=True, tag=5):
     at_s: float
 
 
+class Accounting(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """A genuine Accounting-Request, as it was received: Start, Interim-Update, Stop, On or Off (RFC 2866, 4.1).
+
+    `attributes` are the packet's, whole and in order. `has_own_class`: its Class is one that this cluster signed
+    (rule R4.6). `octets_swapped`: what the NAS calls input goes to the customer.
+    """
+
+    nas_id: int
+    source_address: str
+    nas_identifier: bytes
+    received_at_s: float
+    attributes: bytes
+    has_own_class: bool = False
+    octets_swapped: bool = False
+
+
+class Granted(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Addresses of an Accept which accounting may leave out: RouterOS does so with IPv6. Empty: none."""
+
+    node: int
+    slot: int
+    serial: int
+    login_id: int
+    at_s: float
+    ipv4: str
+    ipv6_prefix: str
+    delegated_ipv6_prefix: str
+
+
 Record = RouterSeen | MessageAuthenticatorArmed | LoginRefused | NameRefused | BindingLearned
 
 _encoder = msgspec.msgpack.Encoder()
