@@ -32,41 +32,40 @@ class PureDes:
 
 
 class LibcryptoDes:
-    """DES by libcrypto. OSError or AttributeError where there is none."""
+    """DES by libcrypto, for one thread: all results lie in one buffer first. OSError, AttributeError if there is none.
+
+    The functions have no types of arguments: ctypes passes octets and references as they are, and that costs half.
+    """
 
     def __init__(self, name: str) -> None:
         """Take the functions from a library."""
         library = ctypes.PyDLL(name)  # each call is too short to let another thread run meanwhile
-        self._set_key = library.DES_set_key_unchecked
-        self._set_key.argtypes = (ctypes.c_char_p, ctypes.c_void_p)
-        self._set_key.restype = None
-        self._encrypt = library.DES_ecb_encrypt
-        self._encrypt.argtypes = (ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
-        self._encrypt.restype = None
-        self._three_schedules = ctypes.c_char * (3 * _SCHEDULE_SIZE)
-        self._result = ctypes.c_char * RESPONSE_SIZE
+        self._set_key, self._encrypt = library.DES_set_key_unchecked, library.DES_ecb_encrypt
+        self._set_key.restype = self._encrypt.restype = None
+        self._result = (ctypes.c_char * RESPONSE_SIZE)()
+        self._blocks = tuple(ctypes.byref(self._result, at) for at in range(0, RESPONSE_SIZE, BLOCK_SIZE))
+        self._schedule = (ctypes.c_char * _SCHEDULE_SIZE)()
 
     def schedules(self, nt_hash: bytes) -> Schedules:
-        """Return libcrypto's schedules of the three keys, one behind the other, and where they lie."""
-        buffer = self._three_schedules()
-        at = ctypes.addressof(buffer)
-        set_key = self._set_key
+        """Return the octets of libcrypto's schedules of the three keys."""
+        made, set_key = self._schedule, self._set_key
         first, second, third = keys_of(nt_hash)
-        set_key(first, at)
-        set_key(second, at + _SCHEDULE_SIZE)
-        set_key(third, at + 2 * _SCHEDULE_SIZE)
-        return at, buffer
+        set_key(first, made)
+        first = made.raw
+        set_key(second, made)
+        second = made.raw
+        set_key(third, made)
+        return first, second, made.raw
 
     def response(self, schedules: Schedules, block: bytes) -> bytes:
         """Encrypt a block under each key; the results one behind the other."""
-        key_at = schedules[0]
-        result = self._result()  # its own for each call, so that no two calls meet in one buffer
-        at = ctypes.addressof(result)
         encrypt = self._encrypt
-        encrypt(block, at, key_at, _ENCRYPT)
-        encrypt(block, at + 8, key_at + _SCHEDULE_SIZE, _ENCRYPT)
-        encrypt(block, at + 16, key_at + 2 * _SCHEDULE_SIZE, _ENCRYPT)
-        return result.raw
+        under_first, under_second, under_third = self._blocks
+        first, second, third = schedules
+        encrypt(block, under_first, first, _ENCRYPT)
+        encrypt(block, under_second, second, _ENCRYPT)
+        encrypt(block, under_third, third, _ENCRYPT)
+        return self._result.raw
 
 
 # In each of three lanes of 64 bits 56 are spread: to 2 times 28, to 4 times 14, to 8 times 7.
@@ -154,7 +153,8 @@ def _encrypt(round_keys: tuple[int, ...], block: bytes) -> bytes:
     return _permuted(right << 32 | left, 64, _FINAL).to_bytes(BLOCK_SIZE, "big")
 
 
-def _best() -> PureDes | LibcryptoDes:
+def _fitting_library() -> str | None:
+    """Return the name of a libcrypto whose DES gives the right answer."""
     nt_hash, block = bytes(range(0x40, 0x50)), bytes(range(BLOCK_SIZE))
     right = PureDes.response(PureDes.schedules(nt_hash), block)
     for name in ("libcrypto.so.3", ctypes.util.find_library("crypto")):
@@ -165,8 +165,13 @@ def _best() -> PureDes | LibcryptoDes:
         except (OSError, AttributeError):
             continue
         if found.response(found.schedules(nt_hash), block) == right:
-            return found
-    return PureDes()
+            return name
+    return None
 
 
-BEST = _best()
+_LIBRARY = _fitting_library()
+
+
+def best() -> PureDes | LibcryptoDes:
+    """Return the faster DES that there is, for one thread."""
+    return PureDes() if _LIBRARY is None else LibcryptoDes(_LIBRARY)

@@ -14,7 +14,7 @@ from hmac import compare_digest
 from typing import NamedTuple
 
 from aaad.policy.codes import Reason
-from aaad.radius.des import BEST, SCHEDULES_MAX, Schedules
+from aaad.radius.des import SCHEDULES_MAX, Schedules, best
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.packet import HEADER_SIZE, VALUE_SIZE_MAX, vendor_attribute
 from aaad.replica.compile import md4
@@ -121,6 +121,7 @@ class Verifier:
         self._kept: dict[bytes, tuple[Schedules, bytes]] = {}
         self._order: deque[bytes] = deque()  # to ask a dictionary of this size for its oldest key takes long
         self._kept_max = kept_max
+        self._des = best()
 
     def verify(self, handshake: Handshake, name: bytes, nt_hash: bytes) -> Verified | None:
         """Return the proof, None if the response does not fit, or has not the length that it must have.
@@ -140,7 +141,7 @@ class Verifier:
         elif response[1] != _USE_NT_RESPONSE:
             return None
         schedules, hash_hash = self._kept.get(nt_hash) or self._prepared(nt_hash)
-        expected = BEST.response(schedules, challenge)
+        expected = self._des.response(schedules, challenge)
         if not compare_digest(expected, response[26:]):
             return None
         return _new_tuple(Verified, (version, response[0], challenge, expected, hash_hash))
@@ -149,7 +150,7 @@ class Verifier:
         if len(self._kept) >= self._kept_max:
             del self._kept[self._order.popleft()]
         self._order.append(nt_hash)
-        prepared = self._kept[nt_hash] = (BEST.schedules(nt_hash), md4(nt_hash))
+        prepared = self._kept[nt_hash] = (self._des.schedules(nt_hash), md4(nt_hash))
         return prepared
 
 

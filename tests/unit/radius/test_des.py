@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mschap_peer import challenge_response
 
-from aaad.radius.des import BEST, LibcryptoDes, PureDes
+from aaad.radius.des import LibcryptoDes, PureDes, best
+
+BEST = best()
 
 # RFC 2433, B.1; RFC 2759, 9.2; the digest test of FreeRADIUS with password bob.
 KNOWN = [
@@ -35,6 +37,15 @@ def test_results_do_not_share_a_buffer() -> None:
     second = BEST.response(schedules, b"block: 2")
     assert first != second
     assert first == BEST.response(schedules, b"block: 1")
+
+
+def test_schedules_of_several_logins_do_not_share_a_buffer() -> None:
+    """Each is as it was after others were made; and those of one serve another, as octets do."""
+    hashes = [bytes((number,)) * 16 for number in (0x11, 0x22, 0x33)]
+    schedules = [BEST.schedules(nt_hash) for nt_hash in hashes]
+    for nt_hash, of_one in zip(hashes, schedules, strict=True):
+        expected = challenge_response(nt_hash, b"block: 1")
+        assert BEST.response(of_one, b"block: 1") == best().response(of_one, b"block: 1") == expected
 
 
 def test_a_library_without_des_is_told() -> None:
