@@ -32,9 +32,10 @@ class PureDes:
 
 
 class LibcryptoDes:
-    """DES by libcrypto, for one thread: all results lie in one buffer first. OSError, AttributeError if there is none.
+    """DES by libcrypto, for one thread. OSError or AttributeError where there is none.
 
-    The functions have no types of arguments: ctypes passes octets and references as they are, and that costs half.
+    Results are made in one buffer. The functions have no types of arguments: ctypes then passes octets and references
+    as they are, which costs half.
     """
 
     def __init__(self, name: str) -> None:

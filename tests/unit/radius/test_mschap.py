@@ -27,6 +27,7 @@ from aaad.policy.codes import Reason
 from aaad.radius import mschap
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.mschap import Handshake, Verified, Verifier, find, is_supported
+from aaad.simulator.mschap import Secret, authenticator_response, server_keys
 from aaad.words import Language, customer_text
 
 AUTHENTICATOR = bytes(range(16))
@@ -58,6 +59,12 @@ def right(handshake: Handshake | None, name: bytes = b"User", hashed: bytes = HA
     return verified
 
 
+def session_keys(verified: Verified) -> tuple[bytes, ...]:
+    """The keys that a concentrator sends and receives with, as it reads them from a reply."""
+    values = of_microsoft(attributes_of(bytes(20) + mschap.key_attributes(verified, KEYS, AUTHENTICATOR, 1)))
+    return tuple(session_key(values[kind], AUTHENTICATOR, SECRET) for kind in (SEND_KEY, RECEIVE_KEY))
+
+
 # --- the vectors ----------------------------------------------------------------------------------------------------
 
 
@@ -69,7 +76,7 @@ def test_the_vector_of_rfc_2759() -> None:
 
 
 def test_the_vector_of_rfc_3079() -> None:
-    send, receive = mschap.session_keys(right(RFC_2759))
+    send, receive = session_keys(right(RFC_2759))
     assert send.hex() == "8b7cdc149b993a1ba118cb153f56dccb"
     assert receive.hex() == "d5f0e9521e3ea9589645e86051c82226"
 
@@ -85,7 +92,7 @@ def test_the_vector_of_rfc_3079() -> None:
 )
 def test_the_first_session_keys_of_rfc_3079(size: int, fixed: bytes, initial: str) -> None:
     """Concentrator and device make them from the keys that we send (RFC 3079, 3.1): so both come to the same."""
-    send, _ = mschap.session_keys(right(RFC_2759))
+    send, _ = session_keys(right(RFC_2759))
     key = sha1(send[:size] + bytes(40) + send[:size] + b"\xf2" * 40).digest()[:size]
     assert (fixed + key[len(fixed) :]).hex() == initial
 
@@ -271,16 +278,30 @@ def test_a_proof_shows_nothing() -> None:
 # --- what replies say -----------------------------------------------------------------------------------------------
 
 
-@given(st.integers(0, 1 << 40))
-def test_session_keys_come_out_again_and_their_salts_differ(salt: int) -> None:
-    """RFC 2548, 2.4.2 and 2.4.3."""
-    verified = right(RFC_2759)
-    attributes = attributes_of(bytes(20) + mschap.key_attributes(verified, KEYS, AUTHENTICATOR, salt))
-    values = of_microsoft(attributes)
+@given(st.binary(max_size=100), octets, passwords, st.binary(min_size=24, max_size=24), st.integers(0, 1 << 40))
+def test_session_keys_come_out_again_and_their_salts_differ(
+    secret: bytes, authenticator: bytes, password: str, nt_response: bytes, salt: int
+) -> None:
+    """RFC 2548, 2.4.2 and 2.4.3; the simulator's keys share no code with ours."""
+    typed = Secret(password)
+    verified = Verified(2, 1, b"8 octets", nt_response, typed.nt_hash_hash)
+    attributes = mschap.key_attributes(verified, SecretKeys(secret), authenticator, salt)
+    values = of_microsoft(attributes_of(bytes(20) + attributes))
     assert list(values) == [SEND_KEY, RECEIVE_KEY]
-    assert values[SEND_KEY][:2] != values[RECEIVE_KEY][:2]
-    keys = tuple(session_key(value, AUTHENTICATOR, SECRET) for value in values.values())
-    assert keys == mschap.session_keys(verified)
+    salts = [int.from_bytes(value[:2], "big") for value in values.values()]
+    assert salts == [number % 0x8000 | 0x8000 for number in (salt, salt + 1)]
+    keys = tuple(session_key(value, authenticator, secret) for value in values.values())
+    assert keys == server_keys(typed, nt_response)
+
+
+@given(passwords, st.binary(min_size=24, max_size=24), st.binary(min_size=8, max_size=8), st.integers(0, 255))
+def test_the_success_is_the_one_that_the_simulator_expects(
+    password: str, nt_response: bytes, challenge: bytes, identifier: int
+) -> None:
+    typed = Secret(password)
+    verified = Verified(2, identifier, challenge, nt_response, typed.nt_hash_hash)
+    values = of_microsoft(attributes_of(bytes(20) + mschap.success_attribute(verified)))
+    assert values == {SUCCESS_2: bytes((identifier,)) + authenticator_response(typed, nt_response, challenge)}
 
 
 def test_the_keys_of_version_1_are_hidden_like_a_password() -> None:
