@@ -69,9 +69,17 @@ class PapClient:
 
 
 def access_request(identifier: int, authenticator: bytes, name: bytes, password: bytes) -> bytes:
-    """Return a signed PAP Access-Request in the form in which a MikroTik's PPPoE server sends it."""
+    """Return a signed PAP Access-Request."""
     mask = hashlib.md5(SECRET + authenticator).digest()
     hidden = bytes(a ^ b for a, b in zip(password.ljust(16, b"\0"), mask, strict=True))  # at most 16 octets here
+    return signed_request(identifier, authenticator, name, _attribute(2, hidden))
+
+
+def signed_request(identifier: int, authenticator: bytes, name: bytes, proof: bytes) -> bytes:
+    """Return a signed Access-Request in the form in which a MikroTik's PPPoE server sends it.
+
+    `proof`: the attributes that prove the password.
+    """
     body = (
         _attribute(6, b"\0\0\0\2")
         + _attribute(7, b"\0\0\0\1")
@@ -84,7 +92,7 @@ def access_request(identifier: int, authenticator: bytes, name: bytes, password:
         + _attribute(44, authenticator.hex()[:14].encode())
         + _attribute(32, b"bench")
         + _attribute(4, b"\x0a\xff\0\1")
-        + _attribute(2, hidden)
+        + proof
     )
     head = struct.pack("!BBH", 1, identifier, 20 + 18 + len(body)) + authenticator
     signature = hmac.digest(SECRET, head + _attribute(80, bytes(16)) + body, "md5")
