@@ -34,6 +34,7 @@ from aaad.radius import access, explain, request
 from aaad.radius import counters as names
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import KINDS
+from aaad.radius.layout import Layout
 from aaad.radius.learned import Learned
 from aaad.radius.packet import AUTHENTICATOR, packet_length, value_at, walk
 from aaad.radius.password import verify_pap
@@ -135,7 +136,10 @@ def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple
     keys = SecretKeys(_SECRET)
     lengths = [len(data) for data in requests]
     positions = [walk(data, len(data)) for data in requests]
-    yield "length and walk", _each(lambda data: walk(data, packet_length(data)), requests)
+    layouts, first = path._hood.nas_at(_SOURCES[0]).layouts, requests[0]
+    yield "layout known again", _each(layouts.find, requests)
+    yield "(length and walk of one that is not)", _each(lambda data: Layout(data, packet_length(data)), requests)
+    layout = Layout(first, len(first))
     signed_at = [found[80] for found in positions]
     yield "Message-Authenticator in", _each(keys.message_authenticator_fits, requests, lengths, signed_at)
     reader.begin()
@@ -183,15 +187,14 @@ def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple
     yield (
         "request and pending as values",
         _each(
-            lambda data, found, login, record, decision: request.Pending(
-                request.Request(data, len(data), data[4:20], found, source, peer, peer, keys, _NOW_S),
+            lambda data, login, record, decision: request.Pending(
+                request.Request(data, layout, data[4:20], source, peer, peer, keys, _NOW_S),
                 request.Proven(Credential.RIGHT, keys, None),
                 login,
                 record,
                 decision,
             ),
             requests,
-            positions,
             logins,
             records,
             decisions,
@@ -199,15 +202,15 @@ def _steps(path, reader: ReplicaReader, requests: list[bytes]) -> Iterable[tuple
     )
     entry_key = b"\1\0\0\0\x09127.0.0.1"
 
-    def entry(data: bytes, found: dict[int, int], record: bytes, body: bytes) -> bytes:
-        public = explain.public_attributes(data, len(data), found)
+    def entry(data: bytes, record: bytes, body: bytes) -> bytes:
+        public = layout.public_attributes(data)
         head = record[:HEAD_SIZE]
         return explain.encode(
             Reason.GRANTED, Credential.RIGHT, explain.FLAG_SIGNED, 0.0, entry_key, head, public, body, math.inf
         )
 
-    yield "journal's entry made", _each(entry, requests, positions, records, attributes)
-    entries = [entry(*row) for row in zip(requests, positions, records, attributes, strict=True)]
+    yield "journal's entry made", _each(entry, requests, records, attributes)
+    entries = [entry(*row) for row in zip(requests, records, attributes, strict=True)]
     journal = path._journal
     yield "journal's entry written", _each(lambda body: journal.append(1, _NOW_S, body), entries)
 

@@ -20,6 +20,7 @@ from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import explain, lookup
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.layout import Layout
 from aaad.radius.learned import Learned
 from aaad.radius.mschap import Refusals
 from aaad.radius.packet import (
@@ -27,7 +28,6 @@ from aaad.radius.packet import (
     PACKET_SIZE_MAX,
     Code,
     packet_length,
-    value_at,
     values,
     walk,
 )
@@ -72,8 +72,7 @@ _EMPTY = 2  # octets of an attribute without a value
 _DISCARDS_TO_JOURNAL_PER_S = 20
 _UNPROVEN_TO_JOURNAL_PER_S = 50  # what anybody can send must not push out what customers did
 # Plain integers: looking up a member of an enum costs more than the comparison.
-_USER_NAME, _SERVICE_TYPE, _FRAMED_PROTOCOL, _VENDOR_SPECIFIC = 1, 6, 7, 26
-_NAS_IDENTIFIER, _PROXY_STATE, _ACCT_SESSION_ID, _MESSAGE_AUTHENTICATOR = 32, 33, 44, 80
+_PROXY_STATE, _MESSAGE_AUTHENTICATOR = 33, 80
 _SERVICE_FRAMED = b"\0\0\0\2"
 _MS_CHAP_1 = 1
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
@@ -182,18 +181,19 @@ class AccessPath:
 
     def answer(self, data: bytes, source: Source, arrived_s: float, now_s: float) -> Answer:
         """Answer one datagram, or say why there is none."""
-        peer = self._peer_at(source)
+        peer = self._peer_at(source) or self._hood.new_peer(source, now_s)
         if peer is None:
-            peer = self._hood.new_peer(source, now_s)
-            if peer is None:
-                return Discard.UNKNOWN_NAS if self._loaded else Discard.NO_REPLICA
-        try:
-            length = packet_length(data)
-            if data[0] != _ACCESS_REQUEST:
-                return self._status(data, length, source, peer, arrived_s, now_s)
-            positions = walk(data, length)
-        except MalformedPacket:
-            return Discard.MALFORMED
+            return Discard.UNKNOWN_NAS if self._loaded else Discard.NO_REPLICA
+        layouts = peer.nas.layouts
+        layout = layouts.find(data)
+        if layout is None:
+            try:
+                length = packet_length(data)
+                if data[0] != _ACCESS_REQUEST:
+                    return self._status(data, length, source, peer, arrived_s, now_s)
+                layout = Layout(data, length)
+            except MalformedPacket:
+                return Discard.MALFORMED
         authenticator = data[AUTHENTICATOR]
         copy = peer.remembered[data[1]]
         if copy is not None:
@@ -204,37 +204,36 @@ class AccessPath:
         if now_s - arrived_s > _BACKLOG_S and (copy is None or not copy.reply):
             dropped = self._backlogged(data, peer, arrived_s, now_s)
             if dropped is not None:
-                return self._discard(dropped, data, length, positions, peer, now_s)
+                return self._discard(dropped, data, layout, peer, now_s)
 
-        at = positions.get(_NAS_IDENTIFIER, 0)
-        identifier = data[at + 2 : at + data[at + 1]] if at else b""
+        identifier = data[layout.identifier]
         router = peer.router
         if router is None or router.identifier != identifier or not router.is_kept:
             router = self._hood.router(peer, identifier)
         router.statistics.requests += 1
-        keys = self._proof.signature(data, length, positions, router, now_s)
+        keys = self._proof.signature(data, layout, router, now_s)
         if isinstance(keys, Discard):
-            return self._discard(keys, data, length, positions, peer, now_s)
+            return self._discard(keys, data, layout, peer, now_s)
+        if not layout.is_kept:
+            layouts.keep(layout, data)
         if keys is not None and not peer.is_proven:
             self._hood.admit(source, peer)
         peer.heard_at_s = now_s
         if copy is not None and copy.reply != _GIVEN_UP:
             return self._again(data, peer, router, copy, signed=keys is not None)
-        request = _new_tuple(Request, (data, length, authenticator, positions, source, peer, router, keys, arrived_s))
+        request = _new_tuple(Request, (data, layout, authenticator, source, peer, router, keys, arrived_s))
         return self._access(request, now_s)
 
     def _access(self, request: Request, now_s: float) -> Answer:
         """Find the login, verify the password, decide."""
-        data, positions = request.data, request.positions
+        data, layout = request.data, request.layout
         nas = request.router.nas
-        at = positions.get(_USER_NAME, 0)
-        name = data[at + 2 : at + data[at + 1]] if at else b""
+        name = data[layout.name]
         if not name:
             return self._refuse_name(request, name, Reason.NAME_INVALID, now_s)
         folded = fold_name(name)
-        at = positions.get(_SERVICE_TYPE, 0)
-        is_administration = (not at or data[at + 2 : at + 6] != _SERVICE_FRAMED) and nas.kind.administration.fits(
-            data, positions
+        is_administration = data[layout.service_type] != _SERVICE_FRAMED and nas.kind.administration.fits(
+            data, layout.positions
         )
         if is_administration:
             administrator = self._rules.administrator(folded, nas.nas_id)
@@ -280,11 +279,11 @@ class AccessPath:
     ) -> bytes:
         """Make, sign and remember the reply of a decision; write down what was decided and why."""
         # Taken apart at once: a look-up for each use would cost three times as much.
-        data, length, authenticator, positions, _, peer, router, signed_by, arrived_s = request
+        data, layout, authenticator, _, peer, router, signed_by, arrived_s = request
         reason, grant, until_s = decision
         credential, keys, mschap = proven
         login_id = login.login_id
-        states = _proxy_states(request) if _PROXY_STATE in positions else b""
+        states = _proxy_states(request) if layout.has_proxy_state else b""
         # A device's address without a password is no proof: anybody can send it (rule R3.4).
         proves = signed_by is not None or (credential is _RIGHT and login.password)
         if grant is not None:
@@ -292,7 +291,7 @@ class AccessPath:
                 kind = router.nas.kind
                 template = self._rules.template(kind, grant)
                 kept, fingerprint, has_secret = accept_attributes(
-                    kind, template, grant, login_id, _FRAMED_PROTOCOL in positions, now_s
+                    kind, template, grant, login_id, layout.is_ppp, now_s
                 )
             except (ValueError, OverflowError):
                 reason, grant = reason_unsaid(login, grant, now_s), None
@@ -316,9 +315,8 @@ class AccessPath:
         else:
             code = _ACCEPT
             router.statistics.granted += 1
-            at = positions.get(_ACCT_SESSION_ID)
-            if at:
-                self.starts.accepted(router, data[at + 2 : at + data[at + 1]], now_s, is_proven)
+            if layout.session_id is not None:
+                self.starts.accepted(router, data[layout.session_id], now_s, is_proven)
             elif not is_proven:
                 router.accepted_unwatched(now_s)
             learns = login.flags & template.learn_flags
@@ -328,7 +326,7 @@ class AccessPath:
         peer.remembered[data[1]] = _new_tuple(Remembered, (authenticator, reply, arrived_s, is_proven))
         self._cells[self._decided_at[reason]] += 1
         if proves or self._has_room():
-            asked = explain.public_attributes(data, length, positions)
+            asked = layout.public_attributes(data)
             facts = record[:HEAD_SIZE] if login.extras is None else public_part(record)
             flags = 0 if signed_by is None else explain.FLAG_SIGNED
             asked = asked if proves else explain.bounded(asked)
@@ -373,13 +371,11 @@ class AccessPath:
 
     # --- what is dropped ---------------------------------------------------------------------------------------
 
-    def _discard(
-        self, cause: Discard, data: bytes, length: int, positions: dict[int, int], peer: Peer, now_s: float
-    ) -> Discard:
+    def _discard(self, cause: Discard, data: bytes, layout: Layout, peer: Peer, now_s: float) -> Discard:
         """Let `why` know of a request of a known login that gets no answer; so many a second, the rest is counted."""
-        at = positions.get(_USER_NAME)
-        if self._discards_to_journal > 0 and at and data[at + 1] > _EMPTY:
-            record = self._logins.login(fold_name(value_at(data, at)))
+        name = data[layout.name]
+        if self._discards_to_journal > 0 and name:
+            record = self._logins.login(fold_name(name))
             if record is not None:
                 self._discards_to_journal -= 1
                 router = peer.router or self._hood.router(peer, b"")
@@ -393,7 +389,7 @@ class AccessPath:
                         0.0,
                         router.journal_key,
                         public_part(record) if _is_readable(record) else b"",
-                        explain.bounded(explain.public_attributes(data, length, positions)),
+                        explain.bounded(layout.public_attributes(data)),
                     ),
                 )
         return cause
@@ -451,8 +447,8 @@ class AccessPath:
     def _reject_attributes(self, request: Request, reason: Reason) -> tuple[bytes, bytes]:
         """Return what a Reject says, and of that what a journal may keep: no octets of MS-CHAP."""
         said = self._rejects[reason]
-        if _VENDOR_SPECIFIC in request.positions:
-            return said + self._refusals.attribute(request.data, request.length, reason), said
+        if request.layout.microsoft:
+            return said + self._refusals.attribute(request.data, request.layout, reason), said
         return said, said
 
     def _administer(self, request: Request, name: bytes, administrator: AdministratorRow, now_s: float) -> bytes:
@@ -496,7 +492,7 @@ class AccessPath:
 
     def _signed(self, request: Request, keys: SecretKeys, code: int, said: bytes, reason: Reason) -> bytes:
         """Sign, remember and count a reply that was made without facts of a login."""
-        if _PROXY_STATE in request.positions:
+        if request.layout.has_proxy_state:
             said = _joined(said, _proxy_states(request))
         reply = keys.signed_reply(code, request.data[1], request.authenticator, said)
         self._remember(request, reply)
@@ -522,7 +518,7 @@ class AccessPath:
         data, length = request.data, request.length
         flags = explain.FLAG_SIGNED if request.keys is not None else 0
         if unknown_name is None:
-            attributes = explain.public_attributes(data, length, request.positions)
+            attributes = request.layout.public_attributes(data)
         else:
             flags |= explain.FLAG_NAME_MASKED
             attributes = explain.masked_attributes(data, length, unknown_name)

@@ -14,6 +14,7 @@ from aaad.errors import AaadError, MalformedPacket
 from aaad.policy.codes import Credential, Discard, Reason
 from aaad.policy.facts import LoginFacts
 from aaad.radius.dictionary import decode as named
+from aaad.radius.layout import SECRET_KINDS
 from aaad.radius.packet import HEADER_SIZE, attribute, value_at, walk, without
 from aaad.replica.record import decode_public
 
@@ -27,12 +28,7 @@ _BODY = Struct("<BBBBIHHd")
 _pack = _BODY.pack
 _QUEUED_US_MAX = 0xFFFFFFFF
 _UNKNOWN_NAME = 1 << 63
-# User-Password, CHAP-Password, CHAP-Challenge, ARAP-Password, EAP-Message, Message-Authenticator
-_SECRET_KINDS = frozenset({2, 3, 60, 70, 79, 80})
-_PASSWORD, _VENDOR_SPECIFIC, _SIGNATURE = 2, 26, 80
-_LOOKED_AT = _SECRET_KINDS | {_VENDOR_SPECIFIC}
-_MICROSOFT = (311).to_bytes(4, "big")  # MS-CHAP lives there
-_VENDOR_AT, _VENDOR_END = 2, 6
+_VENDOR_SPECIFIC = 26
 _BOUNDED_OCTETS_MAX = 512
 
 
@@ -53,23 +49,10 @@ def mask(name: bytes) -> str:
     return "".join(c if c.isprintable() else "?" for c in shown) + f"***({len(name)})"
 
 
-def public_attributes(data: bytes, length: int, positions: dict[int, int]) -> bytes:
-    """Return a request's attributes without those that prove or hide a password."""
-    if 3 in positions or 26 in positions or 60 in positions or 79 in positions or 70 in positions:
-        return _without_secrets(data, length)
-    first = positions.get(_PASSWORD, length)
-    second = positions.get(_SIGNATURE, length)
-    if first > second:
-        first, second = second, first
-    if second == length:
-        return data[HEADER_SIZE:first] + (data[first + data[first + 1] : length] if first != length else b"")
-    return data[HEADER_SIZE:first] + data[first + data[first + 1] : second] + data[second + data[second + 1] : length]
-
-
 def masked_attributes(data: bytes, length: int, name: bytes) -> bytes:
     """Return a request's attributes with an unknown name masked."""
     # Some vendors repeat the name in an attribute of their own, so none of those is kept.
-    return attribute(1, mask(name).encode()) + without(data, length, _SECRET_KINDS | {1, _VENDOR_SPECIFIC})
+    return attribute(1, mask(name).encode()) + without(data, length, SECRET_KINDS | {1, _VENDOR_SPECIFIC})
 
 
 def bounded(attributes: bytes) -> bytes:
@@ -80,24 +63,6 @@ def bounded(attributes: bytes) -> bytes:
     while end + attributes[end + 1] <= _BOUNDED_OCTETS_MAX:
         end += attributes[end + 1]
     return attributes[:end]
-
-
-def _without_secrets(data: bytes, length: int) -> bytes:
-    """Return a walked packet's attributes but for those that hide a password, and vendor attributes of Microsoft."""
-    parts = []
-    kept_from = at = HEADER_SIZE
-    while at < length:
-        kind = data[at]
-        if kind in _LOOKED_AT:
-            end = at + data[at + 1]
-            if kind != _VENDOR_SPECIFIC or data[at + _VENDOR_AT : at + _VENDOR_END] == _MICROSOFT:
-                parts.append(data[kept_from:at])
-                kept_from = end
-            at = end
-        else:
-            at += data[at + 1]
-    parts.append(data[kept_from:length])
-    return b"".join(parts)
 
 
 def encode(

@@ -17,11 +17,13 @@ from typing import NamedTuple
 from aaad.policy.codes import Reason
 from aaad.radius.des import SCHEDULES_MAX, Schedules, best
 from aaad.radius.integrity import SecretKeys
-from aaad.radius.packet import HEADER_SIZE, VALUE_SIZE_MAX, vendor_attribute
+from aaad.radius.layout import Layout
+from aaad.radius.packet import VALUE_SIZE_MAX, vendor_attribute
 from aaad.replica.compile import md4
 
 MICROSOFT_VENDOR = 311
 _VENDOR_SPECIFIC = 26
+_NOTHING = slice(0, 0)
 _VENDOR = MICROSOFT_VENDOR.to_bytes(4, "big")
 _VENDOR_HEADER = 6  # octets of a vendor attribute before its first inner one
 _RESPONSE, _ERROR, _CHALLENGE, _MPPE_KEYS, _SEND_KEY, _RECEIVE_KEY, _RESPONSE_2, _SUCCESS_2 = (
@@ -88,27 +90,20 @@ class Verified(NamedTuple):
         return f"Verified(version={self.version})"
 
 
-def find(data: bytes, length: int) -> Handshake | None:
-    """Return what a walked packet carries of MS-CHAP; None if there is nothing that asks to be verified.
+def find(data: bytes, found: Mapping[int, slice]) -> Handshake | None:
+    """Return what a request carries of MS-CHAP; None if there is nothing that asks to be verified.
 
-    Version 2 goes before version 1. Inner attributes that do not fit into theirs are not read; two of one kind, of
-    which one would have to be chosen, are as good as none that fits.
+    Version 2 goes before version 1. Two attributes of one kind, of which one would have to be chosen, are as good as
+    none that fits.
+
+    Args:
+        data: the request.
+        found: where in it Microsoft's attributes stand (`Layout.microsoft`).
     """
-    found: dict[int, bytes] = {}
-    at = HEADER_SIZE
-    while at < length:
-        if data[at] == 26 and data[at + 2 : at + 6] == _VENDOR:
-            inner, end = at + _VENDOR_HEADER, at + data[at + 1]
-            while end - inner >= 2 and 2 <= data[inner + 1] <= end - inner:
-                kind = data[inner]
-                next_inner = inner + data[inner + 1]
-                found[kind] = b"" if kind in found else data[inner + 2 : next_inner]
-                inner = next_inner
-        at += data[at + 1]
     if _RESPONSE_2 in found:
-        return _new_tuple(Handshake, (2, found.get(_CHALLENGE, b""), found[_RESPONSE_2]))
+        return _new_tuple(Handshake, (2, data[found.get(_CHALLENGE, _NOTHING)], data[found[_RESPONSE_2]]))
     if _RESPONSE in found:
-        return _new_tuple(Handshake, (1, found.get(_CHALLENGE, b""), found[_RESPONSE]))
+        return _new_tuple(Handshake, (1, data[found.get(_CHALLENGE, _NOTHING)], data[found[_RESPONSE]]))
     return Handshake(0, b"", b"") if not _CHANGES_OF_PASSWORD.isdisjoint(found) else None
 
 
@@ -314,7 +309,7 @@ class Refusals:
         """Take the texts by reason; what has none is told nothing but the code."""
         self._messages = messages
 
-    def attribute(self, data: bytes, length: int, reason: Reason) -> bytes:
+    def attribute(self, data: bytes, layout: Layout, reason: Reason) -> bytes:
         """Return the MS-CHAP-Error of a Reject to this request; nothing if the request has no MS-CHAP in it."""
-        handshake = find(data, length)
+        handshake = find(data, layout.microsoft)
         return error_attribute(handshake, reason, self._messages.get(reason, "")) if handshake else b""

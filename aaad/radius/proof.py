@@ -15,6 +15,7 @@ from aaad.policy.codes import Credential, Discard, LoginFlag
 from aaad.policy.facts import LoginFacts
 from aaad.radius import mschap
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.layout import Layout
 from aaad.radius.learned import Learned
 from aaad.radius.lookup import mac_of
 from aaad.radius.packet import value_at
@@ -24,9 +25,7 @@ from aaad.radius.routers import Neighbourhood, Router
 from aaad.replica.record import AdministratorRow
 
 # Plain integers: looking up a member of an enum costs more than the comparison.
-_USER_NAME, _USER_PASSWORD, _CHAP_PASSWORD, _VENDOR_SPECIFIC = 1, 2, 3, 26
-_CALLING_STATION_ID, _CHAP_CHALLENGE = 31, 60
-_PROXY_STATE, _EAP, _MESSAGE_AUTHENTICATOR = 33, 79, 80
+_USER_NAME, _CALLING_STATION_ID, _EAP = 1, 31, 79
 _PASSWORD_IS_MD5 = int(LoginFlag.PASSWORD_IS_MD5)
 _IS_MAC_LOGIN = int(LoginFlag.IS_MAC_LOGIN)
 _RIGHT = Credential.RIGHT
@@ -48,26 +47,24 @@ class Proof:
         self._mschap = mschap.Verifier()
         self._salt = first_salt
 
-    def signature(
-        self, data: bytes, length: int, positions: dict[int, int], router: Router, now_s: float
-    ) -> SecretKeys | Discard | None:
+    def signature(self, data: bytes, layout: Layout, router: Router, now_s: float) -> SecretKeys | Discard | None:
         """Return the secret that the Message-Authenticator proves, None if nothing is proven yet."""
         nas = router.nas
         if not nas.enabled:
             return Discard.NAS_DISABLED
-        at = positions.get(_MESSAGE_AUTHENTICATOR)
-        if not at:
+        at = layout.signature_at
+        if at is None:
             # A proxy's state in an unsigned request is how CVE-2024-3596 is carried out; a NAS sends none.
             owed = nas.require_signature or (router.armed and nas.may_arm)
-            if owed or _PROXY_STATE in positions or _EAP in positions:
+            if owed or layout.has_proxy_state or _EAP in layout.positions:
                 router.statistics.unsigned_dropped += 1
                 router.statistics.unsigned_dropped_at_s = now_s
                 return Discard.MESSAGE_AUTHENTICATOR_MISSING
             return None
         keys = router.proven
-        if not keys.message_authenticator_fits(data, length, at):
+        if not keys.message_authenticator_fits(data, layout.length, at):
             for keys in nas.keys:
-                if keys is not router.proven and keys.message_authenticator_fits(data, length, at):
+                if keys is not router.proven and keys.message_authenticator_fits(data, layout.length, at):
                     break
             else:
                 router.statistics.bad_authenticators += 1
@@ -76,7 +73,7 @@ class Proof:
         if router.proven is not keys or now_s >= router.announce_at_s:
             self._proven(router, keys, now_s)
         router.last_heard_s = now_s
-        if nas.may_arm and not router.armed and _EAP not in positions:
+        if nas.may_arm and not router.armed and _EAP not in layout.positions:
             router.armed = True
             router.locally_armed_at_s = now_s
             self._learned.armed(router, now_s)
@@ -93,9 +90,9 @@ class Proof:
                 return Proven(Credential.OTHER_DEVICE, request.keys or request.router.proven, None)
             if not login.password:
                 return Proven(_RIGHT, request.keys or request.router.proven, None)
-        data, keys, at = request.data, request.keys, request.positions.get(_USER_PASSWORD)
-        if at and keys is not None:  # what nearly every request is, in as few steps as can be
-            hidden = data[at + 2 : at + data[at + 1]]
+        keys, hidden_at = request.keys, request.layout.password
+        if hidden_at is not None and keys is not None:  # what nearly every request is, in as few steps as can be
+            hidden = request.data[hidden_at]
             credential = verify_pap(keys, request.authenticator, hidden, login.password, flags & _PASSWORD_IS_MD5)
             return _new_tuple(Proven, (credential, keys, None))
         return self._verify(request, login.password, login.nt_hash, flags & _PASSWORD_IS_MD5, now_s)
@@ -107,10 +104,10 @@ class Proof:
     def _verify(self, request: Request, password: bytes, nt_hash: bytes, is_md5: int, now_s: float) -> Proven:
         """Verify the password. In an unsigned request a User-Password that fits also proves which secret is right."""
         data, keys = request.data, request.keys
-        at = request.positions.get(_USER_PASSWORD)
-        if not at:
+        hidden_at = request.layout.password
+        if hidden_at is None:
             return self._challenged(request, password, nt_hash, is_md5)
-        hidden = data[at + 2 : at + data[at + 1]]
+        hidden = data[hidden_at]
         if keys is not None:
             credential = verify_pap(keys, request.authenticator, hidden, password, is_md5)
             return _new_tuple(Proven, (credential, keys, None))
@@ -130,20 +127,19 @@ class Proof:
 
     def _challenged(self, request: Request, password: bytes, nt_hash: bytes, is_md5: int) -> Proven:
         """Verify CHAP or MS-CHAP, which prove no secret: what the router last proved signs the reply (rule R2.2)."""
-        data, positions = request.data, request.positions
+        data, layout = request.data, request.layout
         keys = request.keys or request.router.proven
         credential, verified = Credential.MISSING, None
-        at = positions.get(_CHAP_PASSWORD)
-        if at:
+        if layout.chap_password is not None:
             credential = Credential.NEEDS_CLEAR_PASSWORD
             if not is_md5:
-                challenge_at = positions.get(_CHAP_CHALLENGE)
-                challenge = value_at(data, challenge_at) if challenge_at else request.authenticator
-                credential = verify_chap(value_at(data, at), challenge, password)
-            return Proven(credential, keys, None)
-        handshake = mschap.find(data, request.length) if _VENDOR_SPECIFIC in positions else None
+                challenge_at = layout.chap_challenge
+                challenge = request.authenticator if challenge_at is None else data[challenge_at]
+                credential = verify_chap(data[layout.chap_password], challenge, password)
+            return _new_tuple(Proven, (credential, keys, None))
+        handshake = mschap.find(data, layout.microsoft) if layout.microsoft else None
         if handshake is None:
-            if _EAP in positions:
+            if _EAP in layout.positions:
                 credential = Credential.UNSUPPORTED
         elif not mschap.is_supported(handshake):
             credential = Credential.UNSUPPORTED
@@ -151,7 +147,7 @@ class Proof:
             credential = Credential.NEEDS_CLEAR_PASSWORD
         else:
             if password and nt_hash:
-                verified = self._mschap.verify(handshake, value_at(data, positions[_USER_NAME]), nt_hash)
+                verified = self._mschap.verify(handshake, data[layout.name], nt_hash)
             credential = _RIGHT if verified is not None else Credential.WRONG
         return Proven(credential, keys, verified)
 

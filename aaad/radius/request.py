@@ -4,12 +4,14 @@ Pure values. NamedTuples, because the path makes one of each per request. What o
 (`Asked` of the policy) is read from its octets when it is asked for, and costs nothing before.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from aaad.policy.codes import Credential, Discard
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.layout import Layout
 from aaad.radius.lookup import mac_number
 from aaad.radius.mschap import Verified
 from aaad.radius.packet import value_at, vendor_values
@@ -26,9 +28,8 @@ class Request(NamedTuple):
     """One genuine, new Access-Request."""
 
     data: bytes
-    length: int
+    layout: Layout
     authenticator: bytes
-    positions: dict[int, int]
     source: Source
     peer: Peer
     router: Router
@@ -38,6 +39,16 @@ class Request(NamedTuple):
     def __repr__(self) -> str:
         """Show where it came from, never its octets: they hide or prove a password."""
         return f"Request(nas_id={self.nas_id}, source={self.source!r}, length={self.length})"
+
+    @property
+    def length(self) -> int:
+        """The packet's octets: what is behind them is padding."""
+        return self.layout.length
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """Where each kind of attribute begins, of repeated ones the last."""
+        return self.layout.positions
 
     @property
     def nas_id(self) -> int:

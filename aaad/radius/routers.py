@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import kind_of
+from aaad.radius.layout import Layouts
 from aaad.radius.router_statistics import RouterStatistics
 from aaad.replica.record import NasRow, RouterRow
 
@@ -57,6 +58,7 @@ class Nas:
         "keys",
         "keys_end_s",
         "kind",
+        "layouts",
         "may_arm",
         "name",
         "nas_id",
@@ -69,6 +71,7 @@ class Nas:
         self.nas_id = row.nas_id
         self.name = row.name
         self.kind = kind_of(row.kind)
+        self.layouts = Layouts()
         self.branch_id = row.branch_id
         self.enabled = row.enabled
         self.first_address = str(network.network_address)

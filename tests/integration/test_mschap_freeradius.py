@@ -23,6 +23,7 @@ from nas_double import SECRET, attributes_of, packet, tlv, vendor
 
 from aaad.radius import mschap
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.layout import Layout
 from aaad.radius.mschap import Verified, Verifier, find
 
 CASES, CASES_OF_VERSION_1 = 1_000, 200
@@ -63,7 +64,7 @@ def made(dice: random.Random, number: int, version: int) -> Case:
 
 
 def verified_by_us(case: Case, request: bytes) -> Verified | None:
-    handshake = find(request, len(request))
+    handshake = find(request, Layout(request, len(request)).microsoft)
     assert handshake is not None
     return Verifier(1).verify(handshake, case.name.encode(), nt_hash(case.password))
 

@@ -14,6 +14,7 @@ from aaad.policy.codes import Credential, Discard, Reason
 from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.radius import explain
 from aaad.radius.explain import Explanation
+from aaad.radius.layout import Layout
 from aaad.radius.packet import packet_length, walk
 from aaad.radius.routers import Nas, Router
 from aaad.replica import record
@@ -31,8 +32,7 @@ def key(source_address: str = "192.0.2.1") -> bytes:
 
 
 def public(data: bytes) -> bytes:
-    length = packet_length(data)
-    return explain.public_attributes(data, length, walk(data, length))
+    return Layout(data, packet_length(data)).public_attributes(data)
 
 
 def body(

@@ -26,6 +26,7 @@ from nas_double import attributes_of, packet, tlv, vendor
 from aaad.policy.codes import Reason
 from aaad.radius import mschap
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.layout import Layout
 from aaad.radius.mschap import Handshake, Verified, Verifier, find, is_supported
 from aaad.simulator.mschap import Secret, authenticator_response, server_keys
 from aaad.words import Language, customer_text
@@ -44,7 +45,7 @@ passwords = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 def found(attributes: bytes) -> Handshake | None:
     """What is found in a request with these attributes."""
     data = packet(1, 1, AUTHENTICATOR, attributes)
-    return find(data + b"padding", len(data))
+    return find(data + b"padding", Layout(data + b"padding", len(data)).microsoft)
 
 
 def verify(handshake: Handshake | None, name: bytes, hashed: bytes) -> Verified | None:
@@ -369,7 +370,9 @@ def test_refusals_answer_only_requests_with_ms_chap() -> None:
         (attributes_1("secret", identifier=4), b"\x04E=691 R=0"),
     ):
         data = packet(1, 1, AUTHENTICATOR, attributes)
-        assert refusals.attribute(data, len(data), Reason.WRONG_PASSWORD) == vendor(311, ERROR, expected)
+        assert refusals.attribute(data, Layout(data, len(data)), Reason.WRONG_PASSWORD) == vendor(
+            311, ERROR, expected
+        )
     for attributes in (tlv(2, bytes(16)), vendor(311, 27, bytes(70)), vendor(14988, 1, b"realm")):
         data = packet(1, 1, AUTHENTICATOR, attributes)
-        assert refusals.attribute(data, len(data), Reason.WRONG_PASSWORD) == b""
+        assert refusals.attribute(data, Layout(data, len(data)), Reason.WRONG_PASSWORD) == b""

@@ -21,8 +21,9 @@ from nas_double import MAC, SECRET, access_request, attributes_of, chap, is_sign
 from aaad.policy.codes import Credential, LoginFlag
 from aaad.policy.facts import LoginFacts
 from aaad.radius.integrity import SecretKeys
+from aaad.radius.layout import Layout
 from aaad.radius.learned import Learned
-from aaad.radius.packet import AUTHENTICATOR, walk
+from aaad.radius.packet import AUTHENTICATOR
 from aaad.radius.proof import Proof, Proven, signed_by_next
 from aaad.radius.request import Request
 from aaad.radius.routers import Nas, Neighbourhood, Peer, Router
@@ -58,10 +59,8 @@ class Concentrator:
 
     def request(self, data: bytes, *, signed_with: SecretKeys | None = None) -> Request:
         """A datagram on its way."""
-        positions = walk(data, len(data))
-        self.last = Request(
-            data, len(data), data[AUTHENTICATOR], positions, SOURCE, self.peer, self.router, signed_with, NOW_S
-        )
+        layout = Layout(data, len(data))
+        self.last = Request(data, layout, data[AUTHENTICATOR], SOURCE, self.peer, self.router, signed_with, NOW_S)
         return self.last
 
     def proves(self, data: bytes, login: LoginFacts = CLEAR, *, signed: bool = True) -> Proven:

@@ -6,6 +6,7 @@ from nas_double import access_request
 
 from aaad.policy.facts import LoginExtras, PlanFacts, Speed
 from aaad.radius import mschap
+from aaad.radius.layout import Layout
 from aaad.radius.request import Pending
 
 
@@ -17,7 +18,7 @@ def test_a_request_shows_none_of_its_octets() -> None:
 
 def test_a_handshake_shows_neither_challenge_nor_response() -> None:
     data = access_request(password=None, attributes=attributes_2(b"alice", "wonderland"))
-    assert repr(mschap.find(data, len(data))) == "Handshake(version=2)"
+    assert repr(mschap.find(data, Layout(data, len(data)).microsoft)) == "Handshake(version=2)"
 
 
 def test_extra_attributes_show_only_how_many_octets_they_have() -> None:

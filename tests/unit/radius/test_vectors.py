@@ -13,6 +13,7 @@ from nas_double import CHAP_CHALLENGE, CHAP_PASSWORD, MESSAGE_AUTHENTICATOR, USE
 from aaad.policy.codes import Credential, Reason
 from aaad.radius import mschap
 from aaad.radius.integrity import SecretKeys, md5
+from aaad.radius.layout import Layout
 from aaad.radius.packet import AUTHENTICATOR, Attribute, attribute, packet_length, value_at, values, walk
 from aaad.radius.password import verify_chap, verify_pap
 
@@ -189,7 +190,7 @@ def test_chap_passwords_fit(name: str, password: bytes) -> None:
 def test_version_2_of_ms_chap_gives_the_accept_octet_by_octet_and_the_reject() -> None:
     """network.md 6.6: the reply's attributes, Microsoft's made here, stand as they stand in the vector."""
     asked, accept, reject = (VECTORS[f"mikrotik: {name}"].octets for name in ("mschapv2", "accept", "reject"))
-    handshake = mschap.find(asked, len(asked))
+    handshake = mschap.find(asked, Layout(asked, len(asked)).microsoft)
     assert handshake is not None
     verified = mschap.Verifier().verify(handshake, b"User", bytes.fromhex("44ebba8d5312b8d611474411f56989ae"))
     assert verified is not None
@@ -204,7 +205,7 @@ def test_version_2_of_ms_chap_gives_the_accept_octet_by_octet_and_the_reject() -
 
 def test_version_1_of_ms_chap_fits() -> None:
     asked = VECTORS["mikrotik: mschapv1"].octets
-    handshake = mschap.find(asked, len(asked))
+    handshake = mschap.find(asked, Layout(asked, len(asked)).microsoft)
     assert handshake is not None
     assert handshake.version == 1
     verifier = mschap.Verifier()
