@@ -633,6 +633,35 @@ def test_a_wake_up_takes_a_bounded_number_and_leaves_the_rest_for_the_next(tmp_p
     service.close()
 
 
+@pytest.mark.parametrize(("fresh_s", "arrivals"), [(60.0, 1), (0.0, 3)])
+def test_only_of_fresh_datagrams_the_first_arrival_is_that_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_s: float, arrivals: int
+) -> None:
+    """What waited has each its own age; and nothing ever seems younger than it is."""
+    monkeypatch.setattr(server, "_FRESH_S", fresh_s)
+    service = Service(tmp_path)
+    sent, asked = [], [access_request(identifier=number) for number in range(3)]
+    with Client(service.auth) as client:
+        for request in asked:
+            client.send(request)
+            sent.append(time.time())
+        received = service.service._receive(service.listeners[0])
+    service.close()
+    assert [data for data, _, _ in received] == asked
+    assert all(arrived_s <= sent_s for (_, _, arrived_s), sent_s in zip(received, sent, strict=True))
+    assert len({arrived_s for _, _, arrived_s in received}) == arrivals
+
+
+def test_a_clock_that_was_set_back_makes_nothing_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(tmp_path)
+    with Client(service.auth) as client:
+        client.send(*(access_request(identifier=number) for number in range(3)))
+        monkeypatch.setattr(server.clock, "wall_s", lambda: 1_000_000.0)
+        received = service.service._receive(service.listeners[0])
+    service.close()
+    assert len({arrived_s for _, _, arrived_s in received}) == 3
+
+
 def test_a_reply_that_cannot_be_sent_is_counted_and_the_others_go_out(tmp_path: Path) -> None:
     service = Service(tmp_path)
     request = access_request()
