@@ -212,7 +212,7 @@ class AccessPath:
             router = self._hood.router(peer, identifier)
         router.statistics.requests += 1
         keys = self._proof.signature(data, layout, router, now_s)
-        if isinstance(keys, Discard):
+        if keys.__class__ is Discard:  # isinstance of an enum takes three times as long
             return self._discard(keys, data, layout, peer, now_s)
         if not layout.is_kept:
             layouts.keep(layout, data)

@@ -95,6 +95,8 @@ class Proof:
             hidden = request.data[hidden_at]
             credential = verify_pap(keys, request.authenticator, hidden, login.password, flags & _PASSWORD_IS_MD5)
             return _new_tuple(Proven, (credential, keys, None))
+        if hidden_at is None:
+            return self._challenged(request, login.password, login.nt_hash, flags & _PASSWORD_IS_MD5)
         return self._verify(request, login.password, login.nt_hash, flags & _PASSWORD_IS_MD5, now_s)
 
     def administrator(self, request: Request, administrator: AdministratorRow, now_s: float) -> Proven:
