@@ -42,6 +42,7 @@ class Parameter(NamedTuple):
     minimum: int = 0
     maximum: int = 0
     has_effect: bool = True  # False: it may be set already, and nothing reads it yet
+    is_general: bool = False  # True: no branch has a value of its own
 
     @property
     def allowed(self) -> str:
@@ -246,6 +247,24 @@ PARAMETERS: dict[str, Parameter] = {
             "allow_inactive_client_with_contracts", _SWITCH, _("Clients with contracts may be made inactive."), "S"
         ),
         Parameter("allow_voluntary_suspension", _SWITCH, _("Contracts may be suspended at the client's wish."), "S"),
+        # What is kept of sessions.
+        Parameter(
+            "history_days",
+            _NUM,
+            _("Days for which ended sessions are kept, at least; for all branches. The law asks for a year."),
+            "400",
+            365,
+            3660,
+            is_general=True,
+        ),
+        Parameter(
+            "session_lost_hours",
+            _NUM,
+            _("Hours for which a silent session is taken for connected; then it has ended when last heard."),
+            "24",
+            1,
+            720,
+        ),
     )
 }
 
@@ -253,6 +272,8 @@ PARAMETERS: dict[str, Parameter] = {
 def is_valid(parameter: Parameter, value: str, branch_id: int) -> bool:
     """Whether a branch, or GENERAL, may have this value."""
     kind = parameter.kind
+    if parameter.is_general and branch_id != GENERAL:
+        return False
     if kind is ParameterKind.SWITCH:
         return value in ("S", "N") or (value == INHERITED and branch_id != GENERAL)
     if kind is ParameterKind.SPEED:
