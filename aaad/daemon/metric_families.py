@@ -149,6 +149,17 @@ FAMILIES: dict[str, Family] = {
     ),
     "aaad_handoff_records_total": Family((SLOT,), "Records in these batches."),
     "aaad_handoff_unreadable_total": Family((SLOT,), "Batches handed over that could not be read."),
+    # the keeping of sessions, by whichever node does it
+    "aaad_keeping_moved_total": Family((SLOT,), "Ended sessions moved from the live table to history."),
+    "aaad_keeping_lost_total": Family((SLOT,), "Sessions closed because they were silent for too long."),
+    "aaad_keeping_months_made_total": Family((SLOT,), "Months of history made."),
+    "aaad_keeping_months_expired_total": Family(
+        (SLOT, "outcome"),
+        "Months of history whose time is over: dropped, reduced to sessions under a legal hold, or held whole.",
+    ),
+    "aaad_keeping_purged_total": Family((SLOT, "table"), "Rows deleted because nothing asks for them any more."),
+    "aaad_keeping_caps_total": Family((SLOT, "to"), "Logins whose cap was found to be used up, or free again."),
+    "aaad_keeping_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
     # the control role
     "aaad_heartbeat_at_seconds": Family(
         (SLOT,), "When this node last wrote its heartbeat to PostgreSQL (Unix time)."

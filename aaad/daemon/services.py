@@ -114,8 +114,9 @@ async def radius(context: RoleContext) -> None:
 def control_counters() -> Sequence[str]:
     """Return the names that the control role counts under."""
     from aaad.daemon.control import CONTROL_COUNTERS
+    from aaad.sessions.keeping import KEEPING_COUNTERS
 
-    return CONTROL_COUNTERS
+    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS)
 
 
 async def control(context: RoleContext) -> None:
@@ -149,6 +150,19 @@ async def control(context: RoleContext) -> None:
         language=choose_language(None, config.cli.language, os.environ),
     )
     await service.run(context.stopping)
+
+
+async def keeping(context: RoleContext) -> None:
+    """Keep the sessions: history by month, what is lost, what is deleted, caps."""
+    from aaad.sessions.keeping import MAINTENANCE_TIMEOUT_S, Keeping
+
+    database = _database(context, "keeping")
+    maintenance = _database(context, "months", MAINTENANCE_TIMEOUT_S)
+    try:
+        await Keeping(database, maintenance, context.counters).run(context.stopping)
+    finally:
+        await database.close()
+        await maintenance.close()
 
 
 # --- sync -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,177 @@
+"""Keeps the sessions: the live table small, history in months for as long as it must be, what is silent for too long
+closed, what is not needed deleted, caps looked after.
+
+Each job is a bounded statement or a bit of a round, repeated with pauses as long as its work, so that drain and
+requests go first; a failure waits for its next time and disturbs no other job. Never waits for a row that somebody
+else holds. Carries out rules R5.3 (lost sessions), R5.5 (caps) and R9.2 (retention, legal hold).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aaad.clock import monotonic_s, pause
+from aaad.db.connection import Database
+from aaad.db.statements import load_statements
+from aaad.errors import StoreError
+from aaad.log import get_logger
+from aaad.metrics import CounterFile
+from aaad.policy.parameters import PARAMETERS
+from aaad.sessions.caps import look_at_caps
+
+MOVE_AFTER_S = 3_600.0  # late records find most sessions in the live table
+MOVE_ROWS = 500
+MOVE_EVERY_S = 10.0
+MONTHS_EVERY_S = 3_600.0
+MONTHS_AT_ONCE = 12
+EXPIRE_EVERY_S = 6 * 3_600.0
+GRANTED_KEPT_S = 172_800.0  # as long as drained segments are kept, which may be drained again (rule R6.1)
+PURGE_ROWS = 5_000
+PURGE_EVERY_S = 60.0
+LOST_BLOCKS = 1_000  # 8 MB
+LOST_EVERY_S = 600.0
+CHORE_POLL_S = 10.0  # whether the next round is due, or another node ended in the midst of this one
+REST_FACTOR = 3.0  # after a bit of work so many times as long a pause: a quarter of one connection at most
+RETRY_S = 60.0  # also of what a moment's lock kept from being done
+MAINTENANCE_TIMEOUT_S = 600.0  # for the connection that makes and drops months: looking for held sessions takes long
+
+MOVED = "aaad_keeping_moved_total"
+LOST = "aaad_keeping_lost_total"
+MADE = "aaad_keeping_months_made_total"
+EXPIRED = "aaad_keeping_months_expired_total"
+PURGED = "aaad_keeping_purged_total"
+CAPS = "aaad_keeping_caps_total"
+FAILED = "aaad_keeping_failures_total"
+BUGS = "aaad_bugs_total"
+JOBS = ("months", "move", "expire", "purge", "lost", "caps")
+KEEPING_COUNTERS: tuple[str, ...] = (
+    MOVED,
+    LOST,
+    MADE,
+    *(f"{EXPIRED}|outcome={outcome}" for outcome in ("dropped", "reduced", "held", "not_due")),
+    *(f"{PURGED}|table={table}" for table in ("granted", "nas_restart")),
+    *(f"{CAPS}|to={state}" for state in ("reached", "free")),
+    *(f"{FAILED}|job={job}" for job in JOBS),
+    BUGS,
+)
+
+_SQL = load_statements(Path(__file__).parent / "keeping.sql")
+_LOST_CHORE = "lost"
+_HISTORY_DAYS = int(PARAMETERS["history_days"].default)
+_LOST_HOURS = int(PARAMETERS["session_lost_hours"].default)
+_log = get_logger("keeping")
+
+
+class Keeping:
+    """The jobs, over two doors to PostgreSQL."""
+
+    def __init__(self, database: Database, maintenance: Database, counters: CounterFile) -> None:
+        """Nothing is asked before `run`.
+
+        Args:
+            database: for what is short and often.
+            maintenance: for months, with a longer limit (MAINTENANCE_TIMEOUT_S): nothing else waits for it.
+            counters: a file with KEEPING_COUNTERS.
+        """
+        self._database = database
+        self._maintenance = maintenance
+        self._counters = counters
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Keep until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            for job, interval_s, act in (
+                ("months", MONTHS_EVERY_S, self.make_months),
+                ("move", MOVE_EVERY_S, self.move_ended),
+                ("expire", EXPIRE_EVERY_S, self.expire_months),
+                ("purge", PURGE_EVERY_S, self.purge),
+                ("lost", CHORE_POLL_S, self.close_lost),
+                ("caps", CHORE_POLL_S, self.look_at_caps),
+            ):
+                group.create_task(self._every(job, interval_s, act, stopping))
+
+    async def _every(
+        self, job: str, interval_s: float, act: Callable[[], Awaitable[bool]], stopping: asyncio.Event
+    ) -> None:
+        """Act now and at each interval, sooner while there is more to do; a failure waits for the next time."""
+        is_away = False
+        while not stopping.is_set():
+            begun_s = monotonic_s()
+            wait_s = interval_s
+            try:
+                if await act():
+                    wait_s = (monotonic_s() - begun_s) * REST_FACTOR
+                is_away = False
+            except StoreError as error:
+                self._counters.add(f"{FAILED}|job={job}")
+                if not is_away:  # once: an hour without PostgreSQL must not fill the log
+                    _log.warning("keeping.failed", job=job, error=str(error))
+                is_away = True
+                wait_s = min(interval_s, RETRY_S)
+            except Exception:  # noqa: BLE001  our bug in one job must not end the others
+                self._counters.add(BUGS)
+                _log.exception("keeping.broken", job=job)
+            await pause(stopping, wait_s)
+
+    # --- the jobs: each returns whether there is more to do at once -------------------------------------------------
+
+    async def make_months(self) -> bool:
+        """Make the partitions of months to come, and of what waits without one."""
+        row = await self._maintenance.fetchrow(_SQL.make_history_months, MONTHS_AT_ONCE)
+        assert row is not None
+        self._counters.add(MADE, row["made"])
+        return bool(row["made"] >= MONTHS_AT_ONCE)
+
+    async def move_ended(self) -> bool:
+        """Move sessions that ended a while ago into history."""
+        moved = _count(await self._database.execute(_SQL.move_ended, MOVE_AFTER_S, MOVE_ROWS))
+        self._counters.add(MOVED, moved)
+        return moved == MOVE_ROWS
+
+    async def expire_months(self) -> bool:
+        """Drop the months whose time is over, but for what is under a legal hold (rule R9.2)."""
+        for month in await self._maintenance.fetch(_SQL.expired_months, _HISTORY_DAYS):
+            row = await self._maintenance.fetchrow(_SQL.expire_history_month, month["partition"], month["keep_days"])
+            assert row is not None
+            outcome = str(row["outcome"])
+            self._counters.add(f"{EXPIRED}|outcome={outcome.replace(' ', '_')}")
+            if outcome in ("dropped", "reduced"):
+                _log.info("keeping.month_expired", month=month["partition"], outcome=outcome)
+        return False
+
+    async def purge(self) -> bool:
+        """Delete grants and restarts that nothing asks for any more."""
+        granted = _count(await self._database.execute(_SQL.purge_granted, GRANTED_KEPT_S, PURGE_ROWS))
+        self._counters.add(f"{PURGED}|table=granted", granted)
+        restarts = _count(await self._database.execute(_SQL.purge_restarts, _HISTORY_DAYS))
+        self._counters.add(f"{PURGED}|table=nas_restart", restarts)
+        return granted == PURGE_ROWS
+
+    async def close_lost(self) -> bool:
+        """Close sessions in the next blocks of the table that are silent for too long (rule R5.3)."""
+        async with self._database.transaction("read_committed") as transaction:
+            claimed = await transaction.fetchrow(_SQL.claim_chore, _LOST_CHORE)
+            if claimed is None:
+                return False
+            first = int(claimed["cursor"])
+            size = await transaction.fetchrow(_SQL.session_blocks)
+            assert size is not None
+            closed = _count(await transaction.execute(_SQL.close_lost, first, first + LOST_BLOCKS, _LOST_HOURS))
+            is_more = first + LOST_BLOCKS < int(size["blocks"])
+            await transaction.execute(
+                _SQL.leave_chore, _LOST_CHORE, first + LOST_BLOCKS if is_more else 0, 0.0 if is_more else LOST_EVERY_S
+            )
+        self._counters.add(LOST, closed)
+        return is_more
+
+    async def look_at_caps(self) -> bool:
+        """Look at the caps of the next logins."""
+        looked = await look_at_caps(self._database)
+        self._counters.add(f"{CAPS}|to=reached", looked.reached)
+        self._counters.add(f"{CAPS}|to=free", looked.freed)
+        return looked.is_more
+
+
+def _count(tag: str) -> int:
+    """Return how many rows a command tag speaks of: `INSERT 0 3`, `UPDATE 1`."""
+    return int(tag.rpartition(" ")[2])
