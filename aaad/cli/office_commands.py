@@ -1,4 +1,6 @@
-"""The commands on contacts, addresses, billing types, receivables, parameters, history, operators and permissions.
+"""The commands on what a provider keeps besides: contacts, receivables, parameters, operators, history, legal holds.
+
+Also addresses, billing types and permissions.
 
 Only registers: what a command does is imported when it runs.
 """
@@ -19,6 +21,7 @@ from aaad.cli.making import (
 )
 from aaad.cli.terminal import Terminal
 from aaad.erp import fields, reach
+from aaad.erp.network import tables
 from aaad.words import Speaker
 
 _NUMBER_MAX = 2**31 - 1
@@ -33,6 +36,7 @@ def add_office(app: typer.Typer, terminal: Terminal) -> None:
     _add_history(app, terminal, terminal.speak)
     _add_operators(app, terminal, terminal.speak)
     _add_permissions(app, terminal, terminal.speak)
+    _add_legal_holds(app, terminal, terminal.speak)
 
 
 def _add_reach(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
@@ -221,3 +225,38 @@ def _add_permissions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
     giver("grant", _("Grant a group of operators a permission; a new group is made."), is_granted=True)
     giver("deny", _("Take a permission away from a group."), is_granted=False)
+
+
+def _add_legal_holds(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    group = new_group(app, "legal-hold", _("Sessions that are kept beyond their time by an order."))
+
+    def add(**words: str | None) -> None:
+        from aaad.cli import legal_holds, records
+
+        end(terminal, lambda: records.add(terminal, legal_holds.ROOM, words))
+
+    add_command(
+        group,
+        "add",
+        _("Keep sessions that fit all that is said; with the order alone, all there are."),
+        options_of(tables.LEGAL_HOLD, _),
+        add,
+    )
+
+    @group.command("list", help=_("List those in force."))
+    def list_holds(
+        with_released: Annotated[bool, typer.Option("--all", help=_("those that were released, too"))] = False,
+        limit: Annotated[int, limit_option(_)] = LIMIT_DEFAULT,
+    ) -> None:
+        from aaad.cli import legal_holds
+
+        end(terminal, lambda: legal_holds.list_holds(terminal, limit, with_released=with_released))
+
+    @group.command("release", help=_("End one. What it alone kept is deleted."))
+    def release(
+        number: Annotated[int, typer.Argument(min=1, max=_NUMBER_MAX, help=_("its number"))],
+        reason: Annotated[str, typer.Option(help=_("by which order"))],
+    ) -> None:
+        from aaad.cli import legal_holds
+
+        end(terminal, lambda: legal_holds.release(terminal, number, reason))

@@ -209,6 +209,7 @@ def thing_name(terminal: Terminal, thing: str) -> str:
         "address": _("address"),
         "receivable": _("receivable"),
         "operator": _("operator"),
+        "legal_hold": _("legal hold"),
     }.get(thing, thing)
 
 

@@ -93,6 +93,7 @@ _RULES: dict[str, tuple[str, str]] = {
     "plan_phase_speed_or_plan": ("upload", _("either upload and download, or a plan that replaces it")),
     "receivable_contract_of_client": ("contract_id", _("a contract of the client")),
     "receivable_recurring_has_contract": ("contract_id", _("required of a recurring receivable")),
+    "parameter_general_only": ("value", _("a value for all branches, since no branch has one of its own")),
     "parameter_name_known": ("name", _("the name of a parameter")),
     "parameter_value_form": ("value", _("what `aaad parameter list` says of it")),
     "parameter_name_form": ("name", _("the name of a parameter")),

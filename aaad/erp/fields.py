@@ -345,6 +345,7 @@ CONTRACT = Table(
         ),
         _text("cancellation_reason", _("why it was cancelled")),
         _day("paid_until", _("paid until")),
+        Field("due_day", _("due day"), _("a day of the month, 1 to 31"), values.integer(1, 31)),
         _day("suspended_from", _("suspended from")),
         _day("suspended_until", _("suspended until")),
         Field("logins_max", _("most logins"), _("a number from 1 to 10000"), values.integer(1, 10_000)),

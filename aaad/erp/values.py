@@ -7,7 +7,7 @@ once, by the field (see `fields`).
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address, ip_network
 
@@ -80,6 +80,14 @@ def day(word: str) -> str:
     if not _DAYS[0] <= found <= _DAYS[1]:
         raise ValueError(word)
     return found.isoformat()
+
+
+def instant(word: str) -> str:
+    """Return an instant that is written as ISO 8601 says, with its distance from UTC."""
+    read = datetime.fromisoformat(word)
+    if read.tzinfo is None:
+        raise ValueError("zone")
+    return read.isoformat()
 
 
 def amount(word: str) -> str:

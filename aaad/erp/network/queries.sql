@@ -125,3 +125,28 @@ WHERE administrator.id = $1;
 
 -- name: delete_router_administrator
 DELETE FROM net.router_administrator WHERE id = $1 RETURNING id;
+
+-- name: show_legal_hold
+SELECT to_jsonb(hold) || jsonb_build_object('login', login.name, 'nas', nas.name) AS record
+FROM net.legal_hold AS hold
+LEFT JOIN erp.login ON login.id = hold.login_id
+LEFT JOIN net.nas ON nas.id = hold.nas_id
+WHERE hold.id = $1;
+
+-- name: list_legal_holds
+-- Those in force, or with $1 all there ever were.
+SELECT
+    hold.id, login.name AS login, hold.address::text AS address, nas.name AS nas, hold.since, hold.until, hold.reason,
+    hold.created_at, hold.created_by, hold.released_at, hold.released_by, hold.release_reason
+FROM net.legal_hold AS hold
+LEFT JOIN erp.login ON login.id = hold.login_id
+LEFT JOIN net.nas ON nas.id = hold.nas_id
+WHERE $1::boolean OR hold.released_at IS NULL
+ORDER BY hold.id DESC
+LIMIT $2::integer;
+
+-- name: release_legal_hold
+-- The database says who and when.
+UPDATE net.legal_hold SET released_at = now(), released_by = erp.current_operator(), release_reason = $2
+WHERE id = $1 AND released_at IS NULL
+RETURNING id;

@@ -142,10 +142,37 @@ ROUTER_ADMINISTRATOR = Table(
     ),
 )
 
-TABLES = (NAS, NAS_SECRET, ROUTER_ADMINISTRATOR)
+_INSTANT = _("an instant with its zone, such as 2026-11-20T03:15:22-03:00")
+_REASON = _("a text of 1 to 1000 characters without space at the beginning or at the end")
+_EXISTING = _("an id or a name that exists")
+
+LEGAL_HOLD = Table(
+    "legal_hold",
+    "net",
+    _("Legal hold"),
+    (
+        Field("reason", _("legal order"), _REASON, values.one_line, is_required=True, is_nullable=False),
+        Field("login_id", _("login"), _EXISTING, values.one_line, reference="login"),
+        Field(
+            "address",
+            _("address"),
+            _("an IPv4 or IPv6 address or network of the customer's side, without host bits"),
+            network,
+        ),
+        Field("nas_id", _("concentrator"), _EXISTING, values.one_line, reference="nas"),
+        Field("since", _("sessions from"), _INSTANT, values.instant),
+        Field("until", _("sessions until"), _INSTANT, values.instant),
+    ),
+    derived=("created_at", "created_by", "released_at", "released_by", "release_reason"),
+)
+
+TABLES = (NAS, NAS_SECRET, ROUTER_ADMINISTRATOR, LEGAL_HOLD)
 
 # The constraints whose rule is more than the form of their column.
 RULES: dict[str, tuple[str, str]] = {
+    "legal_hold_in_order": ("until", _("an instant that is not before the first one")),
+    "legal_hold_reason_form": ("reason", _REASON),
+    "legal_hold_release_reason_form": ("", _("The reason of a release is a text of 1 to 1000 characters.")),
     "nas_name_unique": ("name", _("a name that no other concentrator has")),
     "nas_address_unique": (
         "address",
