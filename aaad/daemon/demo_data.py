@@ -25,6 +25,7 @@ _PROVIDER = (
 _CUSTOMERS = (
     "add_named_clients", "add_named_contracts", "add_named_logins", "add_special_logins", "bind_special_logins",
     "add_login_attributes", "add_receivables", "set_contracts",
+    "add_used_up_cap",
 )  # fmt: skip
 _NUMBERED = ("add_numbered_clients", "add_numbered_contracts", "add_numbered_logins")
 

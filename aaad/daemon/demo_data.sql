@@ -268,6 +268,20 @@ UPDATE erp.login SET
     wpa2_passphrase = CASE WHEN id = 32 THEN 'senha do wifi' END
 WHERE id IN (31, 32)
 
+-- name: add_used_up_cap
+-- What enzo.maia has used of his 500 GB this month, so that the cap that he has reached is counted so, too.
+INSERT INTO net.session (family, life, summary, acct_session_id, user_name, login_id, contract_id, client_id, plan_id,
+    branch_id, time_zone, nas_id, source_address, nas_identifier, started_at, start_seen, heard_at, ended_at, ended_latest,
+    end_evidence, terminate_cause, session_time_s, octets_in, octets_out, days, day_octets_in, day_octets_out, records)
+SELECT gen_random_uuid(), 0, '', '80000001', login.name, login.id, contract.id, contract.client_id, contract.plan_id,
+    branch.id, branch.time_zone, 1, '127.0.0.1', '', now() - interval '2 hours', true, now(), now(), now(),
+    'stop', 1, 7200, 20000000000, 512000000000,
+    ARRAY[(now() AT TIME ZONE branch.time_zone)::date], '{20000000000}', '{512000000000}', 2
+FROM erp.login
+JOIN erp.contract ON contract.id = login.contract_id
+JOIN erp.branch ON branch.id = contract.branch_id
+WHERE login.name = 'enzo.maia'
+
 -- name: add_plan_attributes
 INSERT INTO erp.plan_attribute (plan_id, position, name, value) VALUES
     (14, 1, 'WISPr-Redirection-URL', 'https://praca.example'),

@@ -15,6 +15,7 @@ from aaad.policy.grant import Decision
 from aaad.policy.parameters import compile_policies
 from aaad.replica.compile import compile_login, facts_of
 from aaad.replica.source import read_tables
+from aaad.sessions.caps import look_at_caps
 
 
 @pytest.fixture
@@ -123,6 +124,18 @@ REASONS = {
     "flavia.rosa": Reason.GRANTED_LATE_PLAN,
     "gil.torres": Reason.GRANTED,
 }
+
+
+async def test_a_cap_that_is_reached_is_counted_so(postgres: EmbeddedPostgres, demo_dsn: str):
+    await prepare_database(postgres.dsn(), demo_dsn, 0, "testing123")
+    database = Database(demo_dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
+    try:
+        while (looked := await look_at_caps(database)).is_more:
+            assert looked.reached == looked.freed == 0
+        rows = await database.fetch("SELECT name FROM erp.login WHERE cap_reached")
+    finally:
+        await database.close()
+    assert [row["name"] for row in rows] == ["enzo.maia"]
 
 
 async def test_each_customer_gets_what_the_comment_says(postgres: EmbeddedPostgres, demo_dsn: str):

@@ -1,4 +1,4 @@
-"""The named statements about concentrators, router administrators and legal holds, and which does what for the store."""
+"""The named statements about concentrators, router administrators and legal holds, and what each is for."""
 
 from pathlib import Path
 
