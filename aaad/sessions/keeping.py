@@ -43,12 +43,13 @@ PURGED = "aaad_keeping_purged_total"
 CAPS = "aaad_keeping_caps_total"
 FAILED = "aaad_keeping_failures_total"
 BUGS = "aaad_bugs_total"
+OUTCOMES = ("dropped", "reduced", "held")  # of a month whose time is over
 JOBS = ("months", "move", "expire", "purge", "lost", "caps")
 KEEPING_COUNTERS: tuple[str, ...] = (
     MOVED,
     LOST,
     MADE,
-    *(f"{EXPIRED}|outcome={outcome}" for outcome in ("dropped", "reduced", "held", "not_due")),
+    *(f"{EXPIRED}|outcome={outcome}" for outcome in OUTCOMES),
     *(f"{PURGED}|table={table}" for table in ("granted", "nas_restart")),
     *(f"{CAPS}|to={state}" for state in ("reached", "free")),
     *(f"{FAILED}|job={job}" for job in JOBS),
@@ -133,10 +134,9 @@ class Keeping:
         for month in await self._maintenance.fetch(_SQL.expired_months, _HISTORY_DAYS):
             row = await self._maintenance.fetchrow(_SQL.expire_history_month, month["partition"], month["keep_days"])
             assert row is not None
-            outcome = str(row["outcome"])
-            self._counters.add(f"{EXPIRED}|outcome={outcome.replace(' ', '_')}")
-            if outcome in ("dropped", "reduced"):
-                _log.info("keeping.month_expired", month=month["partition"], outcome=outcome)
+            if row["outcome"] in OUTCOMES:
+                self._counters.add(f"{EXPIRED}|outcome={row['outcome']}")
+                _log.info("keeping.month_expired", month=month["partition"], outcome=row["outcome"])
         return False
 
     async def purge(self) -> bool:

@@ -24,7 +24,8 @@ WHERE expired.until <= now() - expired.keep_days * interval '1 day'
 ORDER BY expired.until;
 
 -- name: expire_history_month
-SELECT net.expire_history_month($1::text::regclass, $2::integer * interval '1 day') AS outcome;
+-- Null: another node has dropped it meanwhile.
+SELECT net.expire_history_month(to_regclass($1), $2::integer * interval '1 day') AS outcome;
 
 -- name: purge_granted
 -- Accepts whose session never began, or is known long since.

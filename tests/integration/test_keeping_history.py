@@ -14,7 +14,7 @@ from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.metrics import CounterFile
 from aaad.sessions import keeping
-from aaad.sessions.keeping import EXPIRED, KEEPING_COUNTERS, MOVED, PURGED, Keeping
+from aaad.sessions.keeping import BUGS, EXPIRED, FAILED, JOBS, KEEPING_COUNTERS, MOVED, PURGED, Keeping
 
 SQL = load_statements(Path(keeping.__file__).with_name("keeping.sql"))
 TO_HISTORY = """
@@ -308,6 +308,18 @@ async def test_r9_2_a_hold_that_comes_while_a_month_is_looked_through_stops_it(d
     assert await left(db, found) == {"ana", "new"}
 
 
+async def test_two_nodes_do_not_look_through_a_month_at_once(dsn, db, keeper):
+    found = await an_old_month(db)
+    other = await asyncpg.connect(dsn)
+    async with other.transaction():
+        month = await other.fetchval("SELECT partition::text FROM net.history_month ORDER BY since LIMIT 1")
+        assert (await other.fetchrow(SQL.expire_history_month, month, 400))["outcome"] == "dropped"
+        assert (await db.fetchrow(SQL.expire_history_month, month, 400))["outcome"] == "busy"
+    assert (await db.fetchrow(SQL.expire_history_month, month, 400))["outcome"] is None
+    await other.close()
+    assert await left(db, found) == {"new"}
+
+
 async def test_r9_2_a_hold_is_never_changed_or_deleted_and_history_tells_of_it(db):
     await db.execute("SET aaad.operator = 'maria'")
     await db.execute(HOLD, None, "192.0.2.7/32", None, None, None)
@@ -347,6 +359,39 @@ async def test_grants_and_restarts_are_deleted_when_nothing_asks_for_them(db, ke
     await keeper.purge()
     assert await names(db, "SELECT serial FROM net.granted") == [2]
     assert counted(keeper, f"{PURGED}|table=granted") == counted(keeper, f"{PURGED}|table=nas_restart") == 1
+
+
+# --- the service ----------------------------------------------------------------------------------------------------
+
+
+async def test_all_jobs_run_by_themselves_until_told_to_stop(db, keeper):
+    await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
+    stopping = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(keeper.run(stopping))
+        while not await db.fetchval("SELECT count(*) FROM net.session_history"):
+            await asyncio.sleep(0.02)
+        while await db.fetchval("SELECT count(*) FROM net.history_month") < 3:
+            await asyncio.sleep(0.02)
+        while await db.fetchval("SELECT count(*) FROM net.chore WHERE due_at > now()") < 2:
+            await asyncio.sleep(0.02)
+        stopping.set()
+    assert {counted(keeper, f"{FAILED}|job={job}") for job in JOBS} == {0}
+    assert counted(keeper, BUGS) == 0
+
+
+async def test_without_postgresql_each_job_fails_by_itself_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "RETRY_S", 0.01)
+    away = "postgresql://nobody@127.0.0.1:1/none"
+    doors = [Database(away, connect_timeout_s=1, statement_timeout_s=1, application_name="test") for _ in range(2)]
+    keeper = Keeping(*doors, CounterFile(tmp_path / "control-0.cnt", KEEPING_COUNTERS))
+    stopping = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(keeper.run(stopping))
+        while min(counted(keeper, f"{FAILED}|job={job}") for job in JOBS) < 2:
+            await asyncio.sleep(0.01)
+        stopping.set()
+    assert counted(keeper, BUGS) == 0
 
 
 # --- scale ----------------------------------------------------------------------------------------------------------
