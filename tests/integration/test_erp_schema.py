@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from network_rules import NETWORK_REFUSED, NETWORK_TABLES
+from session_rules import SESSION_REFUSED, SESSION_TABLES
 
 from aaad.db.connection import Database
 from aaad.errors import StoreError
@@ -122,6 +123,8 @@ REFUSED = [
     ("erp.parameter", PARAMETER, {"name": "Document"}, {"parameter_name_form", "parameter_name_known"}),
     ("erp.parameter", PARAMETER, {"name": "hello"}, "parameter_name_known"),
     ("erp.parameter", PARAMETER, {"name": "trust_unlock_days", "value": "31"}, "parameter_value_form"),
+    ("erp.parameter", PARAMETER, {"name": "history_days", "value": "364", "branch_id": None}, "parameter_value_form"),
+    ("erp.parameter", PARAMETER, {"name": "history_days", "value": "400", "branch_id": 1}, "parameter_general_only"),
     ("erp.parameter", PARAMETER, {"value": "yes"}, "parameter_value_yes_no_default"),
     ("erp.parameter", PARAMETER, {"value": "P"}, "parameter_value_yes_no_default"),
     (
@@ -148,6 +151,7 @@ REFUSED = [
     ("erp.contract", CONTRACT, {"not_reduced_until": date(1970, 1, 1)}, "contract_not_reduced_until_range"),
     ("erp.contract", CONTRACT, {"speed_status": "X"}, "contract_speed_status_known"),
     ("erp.contract", CONTRACT, {"paid_until": NEVER}, "contract_paid_until_range"),
+    ("erp.contract", CONTRACT, {"due_day": 32}, "contract_due_day_range"),
     ("erp.contract", CONTRACT, {"logins_max": 0}, "contract_logins_max_range"),
     ("erp.contract", CONTRACT, {"simultaneous_max": 0}, "contract_simultaneous_max_range"),
     ("erp.contract", CONTRACT, {"inclusion_reason": "X"}, "contract_inclusion_reason_known"),
@@ -199,6 +203,7 @@ REFUSED = [
     ("net.nas", NAS, {"secret_previous": "old"}, "nas_secret_previous_with_until"),
     ("net.nas", NAS, {"secret_previous_until": datetime.now(UTC)}, "nas_secret_previous_with_until"),
     *NETWORK_REFUSED,
+    *SESSION_REFUSED,
     ("net.nas", NAS, {"message_authenticator": "maybe"}, "nas_message_authenticator_known"),
     ("net.nas", NAS, {"timeout_ms": 0}, "nas_timeout_range"),
     ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
@@ -217,7 +222,7 @@ REFUSED = [
             "net.nas_secret": NAS_SECRET,
             "erp.billing_type": BILLING_TYPE, "erp.receivable": RECEIVABLE, "erp.contact": CONTACT,
             "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
-            "erp.permission": PERMISSION, **NETWORK_TABLES,
+            "erp.permission": PERMISSION, **NETWORK_TABLES, **SESSION_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": ROUTER, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
