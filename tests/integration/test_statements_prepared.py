@@ -9,10 +9,10 @@ import pytest
 from aaad.db.statements import load_statements
 
 PACKAGE = Path(__file__).resolve().parents[2] / "aaad"
-FILES = sorted({*PACKAGE.glob("**/queries.sql"), *PACKAGE.glob("sessions/*.sql")})
+FILES = sorted(path for path in PACKAGE.glob("**/*.sql") if path.parent.name != "migrations")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 async def test_each_statement_can_be_prepared_and_is_used(dsn, path: Path):
     room = "\n".join(module.read_text(encoding="utf-8") for module in path.parent.glob("*.py"))
     connection = await asyncpg.connect(dsn)
