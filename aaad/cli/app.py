@@ -18,6 +18,7 @@ from aaad.cli.office_commands import add_office
 from aaad.cli.options import Options
 from aaad.cli.simulate_options import add_simulate
 from aaad.cli.terminal import Terminal
+from aaad.cli.whois_commands import add_whois
 from aaad.words import Speaker
 
 _LIMIT_DEFAULT, _LIMIT_MAX = 10, 100
@@ -57,6 +58,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     add_customers(app, terminal)
     add_office(app, terminal)
     _add_questions(app, terminal, _)
+    add_whois(app, terminal)
     add_simulate(app, terminal, _, _end)
     return app
 
