@@ -27,7 +27,7 @@ _INSTANT = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _OFFSET = re.compile(r"(?:utc|gmt|z)?\s*([+-])\s*(\d{1,2})(?::?(\d{2}))?")
-_PLACE = re.compile(r"(?:hora|horario)?(?:\s*(?:oficial|legal|local))?(?:\s+d[eoa])?\s*(.+)")
+_PLACE = re.compile(r"(?:(?:horario|hora)\b)?(?:\s*(?:oficial|legal|local)\b)?(?:\s*d[eoa]\b)?\s*(.+)")
 _PLACES = {
     "brasilia": "America/Sao_Paulo",
     "sao paulo": "America/Sao_Paulo",
