@@ -83,8 +83,13 @@ class Map(NamedTuple):
 
     def privates_of(self, public: IPv4Address) -> list[IPv4Address]:
         """Return all who share a public address, in the order of their ports."""
-        found = (self._private_of(public, block) for block in range(self.blocks_each))
-        return [private for private in found if private is not None]
+        shared: list[IPv4Address] = []
+        for block in range(self.blocks_each):
+            private = self._private_of(public, block)
+            if private is None:
+                break  # further blocks would belong to further private addresses
+            shared.append(private)
+        return shared
 
     def blocks(self) -> Iterator[Block]:
         """Return the whole map, one private address after the other."""
