@@ -13,7 +13,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -254,8 +254,7 @@ async def _issue(
 
     speak = terminal.speak
     number = await evidence.next_number(transaction)
-    program = f"aaad {version('aaad')}"
-    document = evidence.compose(number, asker, here, answers, speak.language.value, program)
+    document = evidence.compose(number, asker, here, answers, speak.language.value, _program())
     title = speak("Connection records: evidence number {number}", number=number)
     pdf = make_pdf(title, title, evidence_lines(document, speak), here.now)
     document["pdf_sha256"] = hashlib.sha256(pdf).hexdigest()
@@ -264,6 +263,13 @@ async def _issue(
     for place, content in zip(_files(path), (evidence.encode_file(signed), pdf), strict=True):
         _write(terminal, place, content, written)
     return Issued(number, _files(path), signed.sha256.hex())
+
+
+def _program() -> str:
+    try:
+        return f"aaad {version('aaad')}"
+    except PackageNotFoundError:  # run from its source
+        return "aaad"
 
 
 async def _verify(terminal: Terminal, found: evidence.Signed) -> evidence.Verdict:
