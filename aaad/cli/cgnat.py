@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aaad.cli.cluster import opened
-from aaad.cli.terminal import SYSTEM_REASONS, Terminal, WrongInputError
+from aaad.cli.terminal import Terminal
+from aaad.cli.whois import tell_wrong_lines
 from aaad.clock import utc_now
 from aaad.db.connection import Transaction
 from aaad.errors import MistypedError, StoreError
 from aaad.sessions import whois
 from aaad.sessions.cgnat import Block, Map, check_room, find_overlap, read_block, read_ports, read_range
 from aaad.sessions.instants import in_utc, read_instant
-from aaad.sessions.question import read_table
+from aaad.sessions.question import WrongLinesError, read_table
 
-_BLOCKS_MAX = 1_000_000
 _CSV = ("private_ip", "public_ip", "port_start", "port_end")
 _COLUMNS = {
     "private": ("private ip", "private", "ip privado", "privado", "internal ip", "ip interno"),
@@ -74,13 +74,13 @@ def add(terminal: Terminal, typed: Typed) -> None:
     )
     check_room(new)
     map_id = asyncio.run(_add(terminal, new))
-    speak = terminal.speak
+    _ = terminal.speak
     if terminal.options.is_json:
         terminal.json({"saved": True, "id": map_id})
         return
-    terminal.line(speak("Data saved successfully"), "green")
+    terminal.line(_("Data saved successfully"), "green")
     terminal.line(
-        speak(
+        _(
             "map {number}: {privates} private addresses, {each} to a public one",
             number=map_id,
             privates=new.private_count,
@@ -103,9 +103,9 @@ def import_blocks(terminal: Terminal, path: Path, name: str, space: int, since: 
     if terminal.options.is_json:
         terminal.json({"saved": True, "name": like.name, "count": count})
         return
-    speak = terminal.speak
-    terminal.line(speak("Data saved successfully"), "green")
-    terminal.line(speak("{count} blocks of {name}", count=count, name=like.name))
+    _ = terminal.speak
+    terminal.line(_("Data saved successfully"), "green")
+    terminal.line(_("{count} blocks of {name}", count=count, name=like.name))
 
 
 async def _import(terminal: Terminal, like: Map, blocks: list[Block]) -> int:
@@ -117,35 +117,23 @@ def _read_blocks(terminal: Terminal, path: Path) -> list[Block]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise MistypedError(
-            _("{path}: {why}"), path=path, why=terminal.speak(error.strerror or SYSTEM_REASONS[0])
-        ) from None
-    speak = terminal.speak
+        why = terminal.speak(error.strerror or str(error))
+        raise MistypedError(_("{path}: {why}"), path=path, why=why) from None
     found: dict[Block, int] = {}
-    problems = []
+    problems: list[tuple[int, MistypedError]] = []
     for line, row in read_table(content, _COLUMN_OF, ("private", "public", "first", "last")):
         try:
-            found.setdefault(
-                read_block(*(row.get(column, "") for column in ("private", "public", "first", "last"))), line
-            )
+            block = read_block(*(row.get(column, "") for column in ("private", "public", "first", "last")))
         except MistypedError as problem:
-            said = speak(problem.english, **problem.values)
-            problems.append(speak("{path}, line {line}: {problem}", path=path, line=line, problem=said))
-    if len(found) > _BLOCKS_MAX:
-        raise MistypedError(_("{path} is too large"), path=path)
+            problems.append((line, problem))
+        else:
+            found.setdefault(block, line)
     if overlap := find_overlap((line, block) for block, line in found.items()):
         problems.append(
-            speak(
-                "{path}: lines {first} and {second} give the same port to two",
-                path=path,
-                first=overlap[0],
-                second=overlap[1],
-            )
+            (overlap[1], MistypedError(_("a port is given to another one in line {line}"), line=overlap[0]))
         )
     if problems:
-        for said in problems:
-            terminal.complain(said)
-        raise WrongInputError
+        tell_wrong_lines(terminal, path, WrongLinesError(problems))
     if not found:
         raise MistypedError(_("the table has no lines"))
     return list(found)
@@ -154,13 +142,13 @@ def _read_blocks(terminal: Terminal, path: Path) -> list[Block]:
 def end_map(terminal: Terminal, which: str, at: str, *, is_mistake: bool) -> None:
     """End a map by its number, or all of a name; end with 1 if none goes on."""
     ended = asyncio.run(_end(terminal, which, None if is_mistake else _instant(at)))
-    speak = terminal.speak
+    _ = terminal.speak
     if terminal.options.is_json:
         terminal.json({"ended": ended})
     elif ended:
-        terminal.line(speak("{count} maps were ended.", count=len(ended)))
+        terminal.line(_("{count} maps were ended.", count=len(ended)))
     else:
-        terminal.complain(speak("There is no map {which} that goes on.", which=which))
+        terminal.complain(_("There is no map {which} that goes on.", which=which))
     if not ended:
         terminal.refuse()
 
@@ -178,18 +166,18 @@ def list_maps(terminal: Terminal, name: str, *, has_ended: bool, limit: int) -> 
     if terminal.options.is_json:
         terminal.json(shown)
         return
-    speak = terminal.speak
+    _ = terminal.speak
     table = terminal.table(
-        speak("number"),
-        speak("name"),
-        speak("space"),
-        speak("private"),
-        speak("public"),
-        speak("ports"),
-        speak("each"),
-        speak("layout"),
-        speak("from"),
-        speak("until"),
+        _("number"),
+        _("name"),
+        _("space"),
+        _("private"),
+        _("public"),
+        _("ports"),
+        _("each"),
+        _("layout"),
+        _("from"),
+        _("until"),
     )
     for row in shown:
         table.add(
@@ -206,7 +194,7 @@ def list_maps(terminal: Terminal, name: str, *, has_ended: bool, limit: int) -> 
         )
     table.print()
     if len(rows) > limit:
-        terminal.complain(speak("There are more than {limit}: see --limit.", limit=limit))
+        terminal.complain(_("There are more than {limit}: see --limit.", limit=limit))
 
 
 async def _list(terminal: Terminal, name: str, *, has_ended: bool, limit: int) -> list[dict[str, Any]]:
@@ -216,23 +204,17 @@ async def _list(terminal: Terminal, name: str, *, has_ended: bool, limit: int) -
 
 def show_map(terminal: Terminal, map_id: int, address: str, *, is_csv: bool) -> None:
     """Show which private address has which ports: of one, or of all; end with 1 if there is no such one."""
+    only = _address(address) if address else None
     found = asyncio.run(_find(terminal, map_id))
-    speak = terminal.speak
+    _ = terminal.speak
     if found is None:
-        terminal.complain(speak("There is no map {which}.", which=map_id))
+        terminal.complain(_("There is no map {which}.", which=map_id))
         terminal.refuse()
-    if address:
-        try:
-            block = found.block_of(IPv4Address(address))
-        except ValueError:
-            raise MistypedError(_("{word} is no IPv4 address"), word=repr(address)) from None
-        if block is None:
-            terminal.complain(speak("The map does not serve {address}.", address=address))
-            terminal.refuse()
-        blocks = [block]
-    else:
-        blocks = list(found.blocks())
-    cells = [(str(one.private), str(one.public), one.port_first, one.port_last) for one in blocks]
+    blocks = [found.block_of(only)] if only else list(found.blocks())
+    cells = [(str(one.private), str(one.public), one.port_first, one.port_last) for one in blocks if one]
+    if not cells:
+        terminal.complain(_("The map does not serve {address}.", address=address))
+        terminal.refuse()
     if terminal.options.is_json:
         rows = [dict(zip(_CSV, row, strict=True)) for row in cells]
         terminal.json({**_plain(found._asdict()), "blocks": rows})
@@ -240,7 +222,7 @@ def show_map(terminal: Terminal, map_id: int, address: str, *, is_csv: bool) -> 
         writer = csv.writer(sys.stdout)
         writer.writerows([_CSV, *cells])
     else:
-        table = terminal.table(speak("private"), speak("public"), speak("ports"))
+        table = terminal.table(_("private"), _("public"), _("ports"))
         for private, public, first, last in cells:
             table.add(private, public, f"{first}-{last}")
         table.print()
@@ -265,6 +247,13 @@ async def _working(terminal: Terminal) -> AsyncIterator[Transaction]:
 
 def _instant(word: str) -> datetime:
     return read_instant(word, now=utc_now()).first
+
+
+def _address(word: str) -> IPv4Address:
+    try:
+        return IPv4Address(word)
+    except ValueError:
+        raise MistypedError(_("{word} is no IPv4 address"), word=repr(word)) from None
 
 
 def _number(word: str) -> int | None:

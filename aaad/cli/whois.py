@@ -129,7 +129,7 @@ def verify(terminal: Terminal, path: Path) -> None:
     is_pdf_same = None
     if pdf.exists():
         is_pdf_same = hashlib.sha256(_read(terminal, pdf)).hexdigest() == found.document.get("pdf_sha256")
-    speak = terminal.speak
+    _ = terminal.speak
     is_genuine = verdict is evidence.Verdict.GENUINE and is_pdf_same is not False
     if terminal.options.is_json:
         terminal.json(
@@ -144,13 +144,13 @@ def verify(terminal: Terminal, path: Path) -> None:
         )
     else:
         if verdict is evidence.Verdict.GENUINE:
-            for line in evidence_lines(found.document, speak):
+            for line in evidence_lines(found.document, _):
                 terminal.line(line)
             terminal.line()
-        terminal.line(speak(VERDICTS[verdict]), "green" if verdict is evidence.Verdict.GENUINE else "bold red")
+        terminal.line(_(VERDICTS[verdict]), "green" if verdict is evidence.Verdict.GENUINE else "bold red")
         if is_pdf_same is not None:
-            told = speak("The PDF beside it is the one that was issued.") if is_pdf_same else ""
-            told = told or speak("The PDF beside it is NOT the one that was issued.")
+            told = _("The PDF beside it is the one that was issued.") if is_pdf_same else ""
+            told = told or _("The PDF beside it is NOT the one that was issued.")
             terminal.line(told, "green" if is_pdf_same else "bold red")
     if not is_genuine:
         terminal.refuse()
@@ -180,14 +180,15 @@ def _questions(terminal: Terminal, wish: Wish) -> list[Question]:
     try:
         return read_requests(_read(terminal, wish.file), wish.words, now)
     except WrongLinesError as wrong:
-        _tell_wrong_lines(terminal, wish.file, wrong)
+        tell_wrong_lines(terminal, wish.file, wrong)
 
 
-def _tell_wrong_lines(terminal: Terminal, path: Path, wrong: WrongLinesError) -> NoReturn:
-    speak = terminal.speak
+def tell_wrong_lines(terminal: Terminal, path: Path, wrong: WrongLinesError) -> NoReturn:
+    """Tell all that is wrong with a table, and end with exit code 2."""
+    _ = terminal.speak
     for line, problem in wrong.problems:
-        said = speak(problem.english, **problem.values)
-        terminal.complain(speak("{path}, line {line}: {problem}", path=path, line=line, problem=said))
+        said = _(problem.english, **problem.values)
+        terminal.complain(_("{path}, line {line}: {problem}", path=path, line=line, problem=said))
     raise WrongInputError
 
 
@@ -196,7 +197,7 @@ def _read(terminal: Terminal, path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(evidence.FILE_OCTETS_MAX + 1)
     except OSError as error:
-        why = terminal.speak(error.strerror or "")
+        why = terminal.speak(error.strerror or str(error))
         raise MistypedError(_("{path}: {why}"), path=path, why=why) from None
     if len(content) > evidence.FILE_OCTETS_MAX:
         raise MistypedError(_("{path} is too large"), path=path)
@@ -252,11 +253,11 @@ async def _issue(
 ) -> Issued:
     from aaad.cli.evidence_pdf import make_pdf
 
-    speak = terminal.speak
+    _ = terminal.speak
     number = await evidence.next_number(transaction)
-    document = evidence.compose(number, asker, here, answers, speak.language.value, _program())
-    title = speak("Connection records: evidence number {number}", number=number)
-    pdf = make_pdf(title, title, evidence_lines(document, speak), here.now)
+    document = evidence.compose(number, asker, here, answers, terminal.language.value, _program())
+    title = _("Connection records: evidence number {number}", number=number)
+    pdf = make_pdf(title, title, evidence_lines(document, _), here.now)
     document["pdf_sha256"] = hashlib.sha256(pdf).hexdigest()
     signed = await evidence.sign(transaction, document)
     await evidence.record(transaction, asker, signed)
@@ -290,14 +291,15 @@ def _write(terminal: Terminal, path: Path, content: bytes, written: list[Path]) 
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        why = terminal.speak(error.strerror or "")
+        why = terminal.speak(error.strerror or str(error))
         raise MistypedError(_("{path}: {why}"), path=path, why=why) from None
 
 
 def _with_progress(terminal: Terminal, questions: Sequence[Question]) -> Iterable[Question]:
     if len(questions) < _PROGRESS_FROM or not sys.stderr.isatty():
         return questions
-    return track(questions, terminal.speak("asking"), console=Console(stderr=True), transient=True)
+    _ = terminal.speak
+    return track(questions, _("asking"), console=Console(stderr=True), transient=True)
 
 
 # --- the answer -----------------------------------------------------------------------------------------------------
@@ -311,25 +313,25 @@ def _show(terminal: Terminal, answer: Document) -> None:
         return
     for line in head_lines(answer, terminal.speak):
         terminal.line(line)
-    speak = terminal.speak
+    _ = terminal.speak
     table = terminal.table(
-        speak("how sure"),
-        speak("login"),
-        speak("client"),
-        speak("contract"),
-        speak("start"),
-        speak("certain until"),
-        speak("possible until"),
-        speak("address"),
-        speak("ports"),
-        speak("NAS"),
+        _("how sure"),
+        _("login"),
+        _("client"),
+        _("contract"),
+        _("start"),
+        _("certain until"),
+        _("possible until"),
+        _("address"),
+        _("ports"),
+        _("NAS"),
         "MAC",
-        speak("space"),
+        _("space"),
     )
     for found in answer["candidates"]:
         session, nat = found["session"], found["cgnat"]
         table.add(
-            certainty_text(found, speak),
+            certainty_text(found, _),
             found["user_name"],
             f"{found['client']['id'] or '-'} {found['client']['name_now'] or ''}".strip(),
             found["contract"]["id"] or "-",
@@ -395,8 +397,8 @@ def _cell(value: object) -> object:
 
 
 def _tell_issued(terminal: Terminal, issued: Issued) -> None:
-    speak = terminal.speak
+    _ = terminal.speak
     files = ", ".join(str(path) for path in issued.files)
-    told = speak("Evidence {number} was issued: {files}", number=issued.number, files=files)
+    told = _("Evidence {number} was issued: {files}", number=issued.number, files=files)
     terminal.complain(told)  # standard output is the answer's, which may be a CSV
-    terminal.complain(speak("Its SHA-256 is {sha256}.", sha256=issued.sha256))
+    terminal.complain(_("Its SHA-256 is {sha256}.", sha256=issued.sha256))

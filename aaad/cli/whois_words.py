@@ -168,8 +168,8 @@ def _network(found: Document, speak: Speaker) -> Iterator[str]:
         "delegated_ipv6_prefix": _("delegated IPv6 prefix: {value} ({evidence})"),
     }
     for name, address in found["addresses"].items():
-        evidence = _(_EVIDENCE[address["evidence"]]) if address["evidence"] else "-"
-        yield labels[name].format(value=address["value"], evidence=evidence)
+        known = _EVIDENCE.get(address["evidence"])
+        yield labels[name].format(value=address["value"], evidence=_(known) if known else "-")
     if nat := found["cgnat"]:
         yield _(
             "carrier NAT: map {number} ({name}): {private} had ports {first} to {last} of {public}",

@@ -493,7 +493,7 @@ def test_a_wrong_table_is_refused_whole(aaad: Desk, tmp_path: Path) -> None:
     ran = aaad("cgnat", "import", table, "--name", "wrong", "--from", "2026-01-01 00:00Z")
     assert ran.exit_code == 2
     assert "line 4" in ran.complaint
-    assert "lines 2 and 3" in ran.complaint
+    assert "line 3: a port is given to another one in line 2" in ran.complaint
     assert aaad.sql("SELECT 1 FROM net.cgnat_map WHERE name = 'wrong'") == []
     missing = aaad("cgnat", "import", tmp_path / "none.csv", "--name", "w", "--from", "now")
     assert missing.exit_code == 2
