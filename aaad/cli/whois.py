@@ -26,7 +26,7 @@ from aaad.cli.whois_words import (
     MADE_OF_NOW,
     VERDICTS,
     answer_lines,
-    certainty_text,
+    certainty_word,
     evidence_lines,
     head_lines,
 )
@@ -331,7 +331,7 @@ def _show(terminal: Terminal, answer: Document) -> None:
     for found in answer["candidates"]:
         session, nat = found["session"], found["cgnat"]
         table.add(
-            certainty_text(found, _),
+            certainty_word(found, _),
             found["user_name"],
             f"{found['client']['id'] or '-'} {found['client']['name_now'] or ''}".strip(),
             found["contract"]["id"] or "-",

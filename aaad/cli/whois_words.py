@@ -15,7 +15,7 @@ def _(english: str) -> str:
 NOTES = {
     "nobody": _("No session had it at that time, by the records that are kept."),
     "only_possible": _(
-        "Nobody certainly had it: what is shown had been silent by then, and its end is not known exactly."
+        "Nobody certainly had it: who is shown was last heard before that time, and may have been connected still."
     ),
     "only_margin": _("Nobody had it at the time itself: what is shown lies in the margin only."),
     "no_port": _(
@@ -27,14 +27,16 @@ NOTES = {
     "overlapping": _("Two sessions certainly had the same address at the same time: look at both."),
     "several_spaces": _("The address is used in several address spaces: tell them apart by the concentrator."),
     "map_changed": _("The map of carrier NAT changed in that time: each session is shown by the map of its moment."),
+    "old": _("That time is more than a year ago: its records may have been deleted, as the law wants."),
     "incomplete": _("Not all records of that time are in yet: ask again when the nodes have delivered them."),
 }
 _CERTAINTIES = {
     ("certain", "asked"): _("certain"),
-    ("possible", "asked"): _("possible: had been silent by then"),
+    ("possible", "asked"): _("possible: later than it was last heard"),
     ("certain", "margin"): _("in the margin only"),
-    ("possible", "margin"): _("in the margin only, and possible only: had been silent by then"),
+    ("possible", "margin"): _("in the margin only, later than it was last heard"),
 }
+_SHORT = {"certain": _("certain"), "possible": _("possible"), "margin": _("margin only")}
 _EVIDENCE = {
     "granted": _("granted by this server, not repeated by the concentrator"),
     "reported": _("reported by the concentrator's accounting"),
@@ -66,6 +68,11 @@ Document = dict[str, Any]
 def certainty_text(found: Document, speak: Speaker) -> str:
     """Return how sure a candidate is."""
     return speak(_CERTAINTIES[found["certainty"], found["within"]])
+
+
+def certainty_word(found: Document, speak: Speaker) -> str:
+    """Return how sure a candidate is, in a word."""
+    return speak(_SHORT["margin" if found["within"] == "margin" else found["certainty"]])
 
 
 def answer_lines(answer: Document, speak: Speaker) -> Iterator[str]:

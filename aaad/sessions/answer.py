@@ -7,7 +7,7 @@ belongs to stands in the session, as of its beginning; names and documents are l
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from aaad.sessions.question import Question
 
 Document = dict[str, Any]
 _DOCUMENT_LENGTHS = (11, 14)
+_KEPT_AT_LEAST = timedelta(days=365)  # Lei 12.965/2014, art. 13
 
 
 class Certainty(StrEnum):
@@ -48,6 +49,7 @@ class Note(StrEnum):
     SEVERAL_SPACES = "several_spaces"
     MAP_CHANGED = "map_changed"
     INCOMPLETE = "incomplete"
+    OLD = "old"
 
 
 class Carrier(NamedTuple):
@@ -156,9 +158,15 @@ def candidate(
 
 
 def answer(
-    question: Question, maps: Sequence[Map], candidates: Iterable[Document], complete_until: datetime
+    question: Question,
+    maps: Sequence[Map],
+    candidates: Iterable[Document],
+    *,
+    complete_until: datetime,
+    now: datetime,
 ) -> Document:
     """Return the whole answer to one question, best candidates first."""
+    is_old = question.searched.first < now - _KEPT_AT_LEAST
     ordered = sorted(candidates, key=_rank)
     return {
         "question": {
@@ -173,7 +181,7 @@ def answer(
         },
         "complete_until": in_utc(complete_until),
         "candidates": ordered,
-        "notes": [note.value for note in _notes(question, maps, ordered, complete_until)],
+        "notes": [note.value for note in _notes(question, maps, ordered, complete_until, is_old=is_old)],
     }
 
 
@@ -192,7 +200,12 @@ def _privates(one: Map, public: IPv4Address, port: int | None) -> list[IPv4Addre
 
 
 def _notes(
-    question: Question, maps: Sequence[Map], candidates: Sequence[Document], complete_until: datetime
+    question: Question,
+    maps: Sequence[Map],
+    candidates: Sequence[Document],
+    complete_until: datetime,
+    *,
+    is_old: bool,
 ) -> Iterable[Note]:
     asked = [found for found in candidates if found["within"] == Within.ASKED]
     if not candidates:
@@ -220,6 +233,8 @@ def _notes(
         yield Note.OVERLAPPING
     if complete_until < question.searched.last:
         yield Note.INCOMPLETE
+    if is_old and not asked:
+        yield Note.OLD
 
 
 def _overlap(candidates: Sequence[Document]) -> bool:

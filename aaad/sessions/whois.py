@@ -84,7 +84,7 @@ async def ask(queries: Queries, question: Question, here: Standing) -> Document:
         )
         for row in found
     ]
-    return answer(question, maps, candidates, here.complete_until)
+    return answer(question, maps, candidates, complete_until=here.complete_until, now=here.now)
 
 
 def _columns(carriers: Sequence[Carrier]) -> tuple[list[Any], ...]:
