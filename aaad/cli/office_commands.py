@@ -205,7 +205,7 @@ def _add_operators(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
 
 def _add_permissions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
-    group = new_group(app, "permission", _("What groups of operators may do; data only, nothing obeys it yet."))
+    group = new_group(app, "permission", _("What groups of operators may do; only `whois` obeys one yet."))
 
     @group.command("list", help=_("List the permissions and who has them."))
     def list_permissions() -> None:

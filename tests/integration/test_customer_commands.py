@@ -560,7 +560,7 @@ def test_a_login_has_servers_and_sessions_of_its_own(aaad: Cli) -> None:
 
 
 def test_operators_and_the_seeds_permissions_are_data(aaad: Cli) -> None:
-    assert len(aaad("permission", "list", as_json=True).json) == 39
+    assert len(aaad("permission", "list", as_json=True).json) == 40
     assert aaad("permission", "grant", "Atendimento", "Apagar Login de Radius", as_json=True).json["changed"]
     assert aaad("operator", "add", "--name", "joana", "--group", "Atendimento").exit_code == 0
     assert aaad.sql("SELECT erp.has_permission('Joana', 'Apagar Login de Radius')") == [(True,)]

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import zlib
 from base64 import b64encode
 from collections.abc import Callable
@@ -142,6 +144,15 @@ def test_who_has_the_permission_gets_the_document_into_the_file(aaad: Desk, tmp_
     assert issue(aaad, path, ADDRESS, "--at", AT, operator="juliana").exit_code == 0
     assert "52998224725" in path.read_text()
     assert json.loads(path.read_text())["evidence"]["documents_shown"] is True
+
+
+def test_anybody_can_check_the_signature_as_the_documents_say(file: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text()
+    program = text.split("```python\n")[1].split("```")[0]
+    for content, is_good in ((file.read_text(), True), (file.read_text().replace("ana@fibra", "eva@fibra"), False)):
+        file.write_text(content)
+        ran = subprocess.run([sys.executable, "-c", program, file], capture_output=True, text=True, timeout=60)
+        assert (ran.returncode == 0) is is_good, ran.stderr
 
 
 # --- forgeries ------------------------------------------------------------------------------------------------------
