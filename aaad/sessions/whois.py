@@ -22,7 +22,7 @@ from aaad.sessions.question import Question
 SQL = load_statements(Path(__file__).with_name("whois.sql"))
 CANDIDATES_MAX = 10_000
 DOCUMENTS_PERMISSION = "Ver CPF e CNPJ nos Registros de Conexão"
-_ROWS_AT_ONCE = 2_000  # of an imported map: a statement has its time limit
+_ROWS_AT_ONCE = 1_000  # of an imported map: a statement has its time limit
 _MAP_FIELDS = Map._fields
 
 
@@ -149,8 +149,12 @@ def map_of_block(like: Map, block: Block) -> Map:
 
 async def end_maps(queries: Queries, map_id: int | None, name: str, at: datetime | None, operator: str) -> list[int]:
     """End a map by number or all of a name, at an instant or (None) at their beginning; return their numbers."""
-    rows = await queries.fetch(SQL.end_maps, map_id, name, at, operator)
-    return [row["id"] for row in rows]
+    ended: list[int] = []
+    while True:
+        rows = await queries.fetch(SQL.end_maps, map_id, name, at, operator, _ROWS_AT_ONCE)
+        ended += (row["id"] for row in rows)
+        if len(rows) < _ROWS_AT_ONCE:
+            return ended
 
 
 async def _add(queries: Queries, like: Map, operator: str, rows: Sequence[tuple[Map, int]]) -> list[int]:

@@ -81,9 +81,10 @@ FROM unnest($6::inet[], $7::inet[], $8::inet[], $9::inet[], $10::integer[], $11:
 RETURNING id;
 
 -- name: end_maps
--- A map ends once; at its beginning if it never held.
+-- A map ends once; at its beginning if it never held. At most $5 at once: imported ones are many.
 UPDATE net.cgnat_map SET valid_until = greatest($3::timestamptz, valid_from), ended_by = $4, ended_at = now()
-WHERE (id = $1 OR name = $2) AND valid_until IS NULL
+WHERE id IN (
+    SELECT id FROM net.cgnat_map WHERE (id = $1 OR name = $2) AND valid_until IS NULL ORDER BY id LIMIT $5 FOR UPDATE)
 RETURNING id;
 
 -- name: make_evidence_key

@@ -127,7 +127,8 @@ def test_a_session_that_goes_on_and_one_that_is_silent(aaad: Desk, address: str)
         assert (answer["candidates"][0]["session"]["state"], answer["notes"]) == ("open", [])
         assert answer["candidates"][0]["session"]["possible_until"] is None
         assert aaad.ask(address, "--at", "2024-03-10 12:00:01Z")["notes"] == ["only_possible"]
-        aaad.sql("UPDATE net.router SET accounting_at = '2024-03-10 14:00Z'")
+        for minute in (12, 19, 26):  # the router goes on being heard, the session does not
+            aaad.sql(f"UPDATE net.router SET accounting_at = '2024-03-10 12:{minute}Z'")
         answer = aaad.ask(address, "--at", "2024-03-10 13:00:00Z")
         assert (answer["candidates"][0]["session"]["state"], answer["notes"]) == ("suspended", ["only_possible"])
     finally:
@@ -485,6 +486,26 @@ def test_generators_tables_are_imported_and_shown_again(aaad: Desk, tmp_path: Pa
     assert "100.64.7.2" in aaad("cgnat", "list").output
     assert aaad("cgnat", "end", "netx", "--at", "2024-06-01 00:00Z").exit_code == 0
     assert aaad("cgnat", "list", "netx", "--all").output.count("203.0.113.7") == 3
+
+
+def test_an_imported_map_of_many_blocks_is_ended_whole(aaad: Desk, tmp_path: Path) -> None:
+    table, count = tmp_path / "many.csv", 1_001
+    lines = (
+        f"100.66.{n // 250}.{n % 250},203.0.115.{n // 32},{1024 + n % 32 * 2016},{3039 + n % 32 * 2016}"
+        for n in range(count)
+    )
+    table.write_text(
+        "\n".join(["IP privado;IP público;Porta inicial;Porta final", *(line.replace(",", ";") for line in lines)])
+    )
+    ran = aaad("cgnat", "import", table, "--name", "many", "--from", "2024-01-01 00:00Z", as_json=True)
+    assert json.loads(ran.output)["count"] == count
+    again = aaad("cgnat", "import", table, "--name", "many", "--from", "2024-03-01 00:00Z")
+    assert (again.exit_code, aaad.sql("SELECT count(*) FROM net.cgnat_map WHERE name = 'many'")[0][0]) == (2, count)
+    assert (
+        len(json.loads(aaad("cgnat", "end", "many", "--at", "2024-03-01 00:00Z", as_json=True).output)["ended"])
+        == count
+    )
+    assert aaad("cgnat", "import", table, "--name", "many", "--from", "2024-03-01 00:00Z").exit_code == 0
 
 
 def test_a_wrong_table_is_refused_whole(aaad: Desk, tmp_path: Path) -> None:
