@@ -3,10 +3,12 @@
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import processes
+from servers import ServerError, end
 
 _HERE = Path(__file__).resolve().parent
 RADLOAD = _HERE / "build" / "radload"
@@ -34,21 +36,30 @@ def build() -> None:
 
 
 def run(port: int, logins: int, load: Load, roots: dict[str, list[int]]) -> dict[str, object]:
-    """Run radload once; `roots` are the process trees to account for, by name: a process counts for the first.
-
-    `per_cpu` is answers per CPU second of all those trees: the fair figure where generator and server share the
-    cores. `foreign_share` is the part of the machine that neither they nor the generator used.
-    """
+    """Ask for logins once and account for it as `measure` does."""
     arguments = ["--auth", f"127.0.0.1:{port}", "--users", str(logins), "--window", str(load.window)]
-    arguments += ["--count", str(_UNBOUNDED), "--time", str(load.time_s), "--json", "--quiet"]
+    arguments += ["--count", str(_UNBOUNDED), "--time", str(load.time_s)]
     arguments += ["--mode", f"auth-{load.method}"]
     if load.rate_per_s is not None:
         arguments += ["--rate", str(round(load.rate_per_s))]
+    return measure(arguments, roots)
+
+
+def measure(
+    arguments: list[str], roots: dict[str, list[int]], settle: Callable[[], None] = lambda: None
+) -> dict[str, object]:
+    """Run radload once; `roots` are the process trees to account for, by name: a process counts for the first.
+
+    `settle` returns when the servers have done all that the load was about: until then their CPU counts. `per_cpu` is
+    answers per CPU second of all those trees: the fair figure where generator and server share the cores.
+    `foreign_share` is the part of the machine that neither they nor the generator used.
+    """
     before, machine_before, start = used_s(roots), processes.machine(), time.monotonic()
-    done = subprocess.run([RADLOAD, *arguments], capture_output=True, text=True, timeout=load.time_s + 60)
+    row = load(arguments)
+    load_s = time.monotonic() - start
+    settle()
     wall_s = time.monotonic() - start
     machine_after, after = processes.machine(), used_s(roots)
-    row = json.loads(done.stdout)
     used = {name: round(after[name] - before[name], 3) for name in roots}
     server_s = sum(used.values())
     total_s = machine_after.total_s - machine_before.total_s
@@ -58,9 +69,30 @@ def run(port: int, logins: int, load: Load, roots: dict[str, list[int]]) -> dict
         "server_cpu_s": round(server_s, 3),
         "per_cpu": round(row["answered"] / server_s, 1) if server_s else None,
         "wall_s": round(wall_s, 3),
+        "settle_s": round(wall_s - load_s, 3),
         "foreign_share": round(max(0.0, total_s - idle_s - server_s - row["client_cpu"]) / total_s, 3),
-        "exit": done.returncode,
     }
+
+
+def load(arguments: list[str]) -> dict[str, object]:
+    """Run radload to its end and return its figures."""
+    return finish(begin(arguments))
+
+
+def begin(arguments: list[str]) -> subprocess.Popen[str]:
+    """Start radload; the caller ends it, or waits by `finish`."""
+    return subprocess.Popen([RADLOAD, *arguments, "--json", "--quiet"], stdout=subprocess.PIPE, text=True)
+
+
+def finish(running: subprocess.Popen[str]) -> dict[str, object]:
+    """Wait for a run's end, which it sets itself, and return its figures."""
+    try:
+        output, _ = running.communicate()
+    finally:
+        end(running)
+    if not output:
+        raise ServerError(f"radload: no figures, exit status {running.returncode}")
+    return json.loads(output) | {"exit": running.returncode}
 
 
 def used_s(roots: dict[str, list[int]]) -> dict[str, float]:

@@ -75,7 +75,6 @@ class Freeradius:
         self.prepare(folder, logins)
         environment = (
             os.environ
-            | self.environment()
             | {
                 "FR_SCRATCH": str(folder),
                 "FR_CONFIG": str(_FREERADIUS / "raddb"),
@@ -84,6 +83,7 @@ class Freeradius:
                 "FR_THREADS": str(self._threads),
                 "FR_PORT": str(self.port),
             }
+            | self.environment()
         )
         command = ["freeradius", "-f", "-d", str(_FREERADIUS / "raddb"), "-n", "radiusd"]
         output = (folder / "output").open("wb")
@@ -122,15 +122,10 @@ class FreeradiusSql(Freeradius):
 
     variant = "sql"
 
-    def __init__(self, port: int, database_port: int) -> None:
-        super().__init__(
-            port,
-            name="freeradius-sql",
-            about=f"FreeRADIUS, PostgreSQL by its stock queries, {_SQL_THREADS} threads, own PostgreSQL",
-            threads=_SQL_THREADS,
-        )
+    def __init__(self, port: int, database_port: int, *, name: str, about: str, threads: int) -> None:
+        super().__init__(port, name=name, about=about, threads=threads)
         self._database_port = database_port
-        self._postgres: Postgres | None = None
+        self.postgres: Postgres | None = None
 
     def prepare(self, folder: Path, logins: int) -> None:
         schema = _STOCK / "mods-config" / "sql" / "main" / "postgresql" / "schema.sql"
@@ -138,23 +133,23 @@ class FreeradiusSql(Freeradius):
             raise ServerError(
                 f"{schema} cannot be read: bench/install.sh installs it, and root or its group may read it"
             )
-        self._postgres = Postgres(folder / "pg", self._database_port)
-        self._postgres.start()
-        self._postgres.run_sql("postgres", "-c", "CREATE ROLE radius LOGIN SUPERUSER")
-        self._postgres.run_sql("postgres", "-c", "CREATE DATABASE radius OWNER radius")
-        self._postgres.run_sql("radius", "-f", str(schema))
-        self._postgres.run_sql("radius", "-v", f"logins={logins}", "-f", str(_FREERADIUS / "logins.sql"))
+        self.postgres = Postgres(folder / "pg", self._database_port)
+        self.postgres.start()
+        self.postgres.run_sql("postgres", "-c", "CREATE ROLE radius LOGIN SUPERUSER")
+        self.postgres.run_sql("postgres", "-c", "CREATE DATABASE radius OWNER radius")
+        self.postgres.run_sql("radius", "-f", str(schema))
+        self.postgres.run_sql("radius", "-v", f"logins={logins}", "-f", str(_FREERADIUS / "logins.sql"))
 
     def environment(self) -> dict[str, str]:
-        return {"FR_PG_HOST": str(self._postgres.directory), "FR_PG_PORT": str(self._database_port)}
+        return {"FR_PG_HOST": str(self.postgres.directory), "FR_PG_PORT": str(self._database_port)}
 
     def stop(self) -> None:
         super().stop()
-        if self._postgres is not None:
-            self._postgres.stop()
+        if self.postgres is not None:
+            self.postgres.stop()
 
     def roots(self) -> dict[str, list[int]]:
-        return super().roots() | {"postgres": [self._postgres.pid]}
+        return super().roots() | {"postgres": [self.postgres.pid]}
 
 
 class Aaad:
@@ -193,7 +188,13 @@ def all_legs(port_base: int) -> list[Leg]:
             threads=1,
             single=True,
         ),
-        FreeradiusSql(port_base + 30, port_base + 31),
+        FreeradiusSql(
+            port_base + 30,
+            port_base + 31,
+            name="freeradius-sql",
+            about=f"FreeRADIUS, PostgreSQL by its stock queries, {_SQL_THREADS} threads, own PostgreSQL",
+            threads=_SQL_THREADS,
+        ),
         Aaad(Ports(port_base + 40, port_base + 41, port_base + 42)),
     ]
 

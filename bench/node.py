@@ -9,6 +9,7 @@ from pathlib import Path
 
 import processes
 from servers import START_TIMEOUT_S, ServerError, check_port_is_free, end
+from undrained import Spools
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -53,16 +54,30 @@ class Node:
     def roots(self) -> dict[str, list[int]]:
         """Return the node's process trees by name, disjoint when counted in this order."""
         pids = self.ready["pids"]
-        return {"postgres": [pids["postgres"]], "radius": self.role("radius"), "rest": [self.process.pid]}
+        roles = {name: self.role(name) for name in ("radius", "sync")}
+        return {"postgres": [pids["postgres"]], **roles, "rest": [self.process.pid]}
 
     @property
     def config(self) -> Path:
         return Path(str(self.ready["config"]))
 
+    @property
+    def spools(self) -> Spools:
+        """What it has accepted and not yet written to PostgreSQL."""
+        return Spools(self.directory / "state" / "spool")
+
     def role(self, name: str) -> list[int]:
         """Return the processes of one role."""
-        mine = processes.trees([self.process.pid])
-        return [pid for pid in mine if f"role {name}" in processes.command(pid)]
+        return [pid for slot, pid in self.slots().items() if slot.rpartition("-")[0] == name]
+
+    def slots(self) -> dict[str, int]:
+        """Return the processes of all roles by slot ("radius-0"), as their command lines name them."""
+        commands = {pid: processes.command(pid).split() for pid in processes.trees([self.process.pid])}
+        return {
+            f"{words[words.index('role') + 1]}-{words[words.index('--slot') + 1]}": pid
+            for pid, words in commands.items()
+            if {"role", "--slot"} <= set(words)
+        }
 
     def _read_ready(self, timeout_s: float, log_path: Path) -> dict[str, object]:
         """Wait for the one JSON line that says: ready."""

@@ -56,21 +56,25 @@ def median(rows: list[Row], key: str) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _spread(values: list[float], form: Callable[[float], str]) -> str:
+def spread(values: list[float], form: Callable[[float], str]) -> str:
+    """Return the median with [least–most]."""
     if not values:
         return "–"
     return f"{form(statistics.median(values))} [{form(min(values))}–{form(max(values))}]"
 
 
-def _column(rows: list[Row], key: str, form: Callable[[float], str]) -> str:
-    return _spread([row[key] for row in rows if row.get(key) is not None], form)
+def column(rows: list[Row], key: str, form: Callable[[float], str]) -> str:
+    """Return a figure's median with [least–most] over these rows."""
+    return spread([row[key] for row in rows if row.get(key) is not None], form)
 
 
-def _whole(value: float) -> str:
+def whole(value: float) -> str:
+    """Return a number without decimals."""
     return f"{value:,.0f}"
 
 
-def _two(value: float) -> str:
+def two(value: float) -> str:
+    """Return a number with two decimals."""
     return f"{value:.2f}"
 
 
@@ -83,7 +87,8 @@ def ratios(run: Run, target: Target) -> tuple[str, list[float]]:
     ]
 
 
-def _verdict(found: float | None, least: float | None, wish: float | None) -> str:
+def judge(found: float | None, least: float | None, wish: float | None) -> str:
+    """Say whether a figure reaches its target."""
     if found is None:
         return "not measured"
     if least is None:
@@ -99,11 +104,11 @@ def _ratio_table(run: Run) -> list[str]:
         best, found = ratios(run, target)
         wanted = f"≥ {target.least:g}" if target.least is not None else "–"
         wanted += f", wish {target.wish:g}" if target.wish else ""
-        verdict = _verdict(statistics.median(found) if found else None, target.least, target.wish)
-        lines.append(f"| {target.title} (`{best}`) | {_spread(found, _two)} | {wanted} | {verdict} |")
+        verdict = judge(statistics.median(found) if found else None, target.least, target.wish)
+        lines.append(f"| {target.title} (`{best}`) | {spread(found, two)} | {wanted} | {verdict} |")
     p99 = median(run.of("aaad", HALF), "p99")
     verdict = "not measured" if p99 is None else "met" if p99 < _P99_TARGET_MS else "**missed**"
-    shown = _column(run.of("aaad", HALF), "p99", _two)
+    shown = column(run.of("aaad", HALF), "p99", two)
     return [*lines, f"| p99 at half of the top rate, ms | {shown} | < {_P99_TARGET_MS:g} | {verdict} |"]
 
 
@@ -122,13 +127,14 @@ def _phase_table(run: Run, phase: str) -> list[str]:
             str(sum(row[key] for row in rows)) for key in ("retransmits", "lost", "bad", "unexpected")
         )
         lines.append(
-            f"| {leg} | {len(rows)} | {_column(rows, 'rate', _whole)} | {_column(rows, 'per_cpu', _whole)} "
-            f"| {_column(rows, 'p50', _two)} | {_column(rows, 'p99', _two)} | {_cores(rows)} | {trouble} |"
+            f"| {leg} | {len(rows)} | {column(rows, 'rate', whole)} | {column(rows, 'per_cpu', whole)} "
+            f"| {column(rows, 'p50', two)} | {column(rows, 'p99', two)} | {cores(rows)} | {trouble} |"
         )
     return lines
 
 
-def _cores(rows: list[Row]) -> str:
+def cores(rows: list[Row]) -> str:
+    """Return how many cores each part of a leg used."""
     names = rows[0]["cpu_s"]
     return ", ".join(
         f"{name} {statistics.median(row['cpu_s'][name] / row['wall_s'] for row in rows):.2f}" for name in names
@@ -152,13 +158,21 @@ def markdown(run: Run) -> str:
     lines += _ratio_table(run)
     for phase in (CLOSED, CHAP, MSCHAPV2, HALF, FIXED):
         lines += ["", f"### At {phase}", "", *_phase_table(run, phase)]
+    lines += [*closing(run), "", "| leg | what | attributes of its Accept |", "|---|---|---|"]
+    lines += [f"| {leg} | {what} | {', '.join(run.replies.get(leg, ['–']))} |" for leg, what in run.about.items()]
+    return "\n".join(lines) + "\n"
+
+
+def closing(run: Run) -> list[str]:
+    """Return what stands below the tables: what failed, and how it was made."""
+    lines = []
     if run.failures:
         lines += ["", "### What failed", ""]
         lines += [f"* {leg}: {reason}" for leg, reason in run.failures.items()]
-    others = _spread([row["foreign_share"] for row in run.rows], lambda share: f"{share:.1%}")
+    others = spread([row["foreign_share"] for row in run.rows], lambda share: f"{share:.1%}")
     lines += ["", "### How it was made", "", run.setup.rstrip()]
     lines += [f"* Used by other programs during the runs: {others} of the machine."]
-    lines += [f"* Runs made again because others used more, and left out whatever they gave: {run.repeated}."]
-    lines += ["", "| leg | what | attributes of its Accept |", "|---|---|---|"]
-    lines += [f"| {leg} | {what} | {', '.join(run.replies.get(leg, ['–']))} |" for leg, what in run.about.items()]
-    return "\n".join(lines) + "\n"
+    return [
+        *lines,
+        f"* Runs made again because others used more, and left out whatever they gave: {run.repeated}.",
+    ]

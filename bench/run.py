@@ -8,20 +8,16 @@ machine meets all alike. Writes bench/RESULTS.md and the raw rows below bench/re
 
 import argparse
 import datetime as dt
-import json
-import platform
 import shutil
-import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from importlib import metadata
 from pathlib import Path
+from typing import TextIO
 
 import generator
-import processes
 import report
+import rounds
 import sections
 from client import ACCEPT, Answer, PapClient
 from generator import Load
@@ -31,13 +27,9 @@ from servers import ServerError, end_in_order_when_told, wait_until
 _WINDOW = 64
 _OPEN_WINDOW = 4096  # an upper bound only: in open loop the rate rules
 _WARM_S = 2.0
-_FOREIGN_SHARE_MAX = 0.05  # of the machine; a run beside more than that says little
-_ATTEMPTS_MAX = 3
-_QUIET_CPU = 0.05  # of one core, all legs together
-_QUIET_TIMEOUT_S = 60.0
 _SETUP = """\
 * Machine: {machine}; generator, servers and PostgreSQL share the cores, all on loopback.
-* Versions: {freeradius}; {postgres}; {python}; aaad at commit {commit}.
+* Versions: {versions}.
 * Commands: `bench/install.sh` once, then `{command}`: {logins} logins user%06d/pass%06d,
   {rounds} rounds of {seconds} s in turn, fixed rate {fixed_rate}/s.
 * Window 64: 64 requests in flight, closed loop. Set rates: open loop, latency from the time a request was due.
@@ -58,17 +50,12 @@ def main() -> None:
     run = report.Run({leg.name: leg.about for leg in legs}, _setup(arguments))
     rows_path = sections.HERE / "results" / f"{dt.datetime.now():%Y%m%d-%H%M%S}.jsonl"
     rows_path.parent.mkdir(exist_ok=True)
-    scratch = _scratch(arguments.scratch)
+    scratch = rounds.make_scratch(arguments.scratch)
     try:
         with ExitStack() as stack, rows_path.open("w") as rows_file:
             running = [leg for leg in legs if _start(leg, scratch, arguments.logins, run, stack)]
-            _wait_until_quiet(running)
-            bench = _Bench(arguments, run, running, rows_file)
-            bench.rounds(report.CLOSED, lambda _: Load(_WINDOW, None, arguments.seconds))
-            bench.rounds(report.CHAP, lambda _: Load(_WINDOW, None, arguments.seconds, "chap"))
-            bench.rounds(report.MSCHAPV2, lambda _: Load(_WINDOW, None, arguments.seconds, "mschapv2"))
-            bench.rounds(report.HALF, lambda leg: _open(_top_rate(run, leg) / 2, arguments.seconds))
-            bench.rounds(report.FIXED, lambda _: _open(arguments.fixed_rate, arguments.seconds))
+            rounds.wait_until_quiet(running)
+            _measure(arguments, run, running, rows_file)
     finally:
         if run.rows:
             sections.write(sections.SPEED, report.markdown(run), arguments.results)
@@ -79,50 +66,21 @@ def main() -> None:
     sys.exit(1 if run.failures else 0)
 
 
-class _Bench:
-    """The rounds: each leg in turn, again and again; a leg that fails is left out from then on."""
+def _measure(arguments: argparse.Namespace, run: report.Run, legs: list[Leg], rows_file: TextIO) -> None:
+    every_round = rounds.Rounds(run, rows_file, arguments.rounds)
 
-    def __init__(self, arguments: argparse.Namespace, run: report.Run, legs: list[Leg], rows_file) -> None:
-        self._arguments = arguments
-        self._run = run
-        self._legs = legs
-        self._rows_file = rows_file
-
-    def rounds(self, phase: str, load_of) -> None:
-        loads = {leg.name: load_of(leg) for leg in self._legs if leg.name not in self._run.failures}
-        for number in range(self._arguments.rounds):
-            for leg in self._legs:
-                if leg.name not in self._run.failures and loads[leg.name].method in leg.methods:
-                    self._once(leg, phase, number, loads[leg.name])
-
-    def _once(self, leg: Leg, phase: str, number: int, load: Load) -> None:
-        """Run it; when others used much of the machine meanwhile, again, and keep the run with the least of that."""
-        attempts = []
-        try:
-            while len(attempts) < _ATTEMPTS_MAX and not (attempts and _is_undisturbed(attempts[-1])):
-                found = generator.run(leg.port, self._arguments.logins, load, leg.roots())
-                attempts.append({"leg": leg.name, "phase": phase, "round": number} | found)
-                self._rows_file.write(json.dumps(attempts[-1]) + "\n")
-                self._rows_file.flush()
-        except (OSError, ValueError, subprocess.SubprocessError, ServerError) as error:
-            self._run.failures[leg.name] = f"{phase}, round {number + 1}: {error}"
-            print(f"{leg.name}: {self._run.failures[leg.name]}", flush=True)
-            return
-        row = min(attempts, key=lambda attempt: attempt["foreign_share"])
-        self._run.rows.append(row)
-        self._run.repeated += len(attempts) - 1
-        if not row["answered"]:
-            self._run.failures[leg.name] = f"{phase}, round {number + 1}: nothing was answered"
-        print(
-            f"{phase:21} {number + 1} {leg.name:24} {row['rate']:>9,.0f}/s {row['per_cpu'] or 0:>9,.0f} per CPU s  "
-            f"p50 {row['p50']:.2f} p99 {row['p99']:.2f} ms  lost {row['lost']} bad {row['bad']}  "
-            f"others {row['foreign_share']:.0%}",
-            flush=True,
+    def measure(phase: str, load_of: Callable[[Leg], Load]) -> None:
+        loads = {leg.name: load_of(leg) for leg in legs if leg.name not in run.failures}
+        able = [leg for leg in legs if leg.name in loads and loads[leg.name].method in leg.methods]
+        every_round.measure(
+            phase, able, lambda leg: generator.run(leg.port, arguments.logins, loads[leg.name], leg.roots())
         )
 
-
-def _is_undisturbed(row: report.Row) -> bool:
-    return row["foreign_share"] <= _FOREIGN_SHARE_MAX
+    measure(report.CLOSED, lambda _: Load(_WINDOW, None, arguments.seconds))
+    measure(report.CHAP, lambda _: Load(_WINDOW, None, arguments.seconds, "chap"))
+    measure(report.MSCHAPV2, lambda _: Load(_WINDOW, None, arguments.seconds, "mschapv2"))
+    measure(report.HALF, lambda leg: _open(_top_rate(run, leg) / 2, arguments.seconds))
+    measure(report.FIXED, lambda _: _open(arguments.fixed_rate, arguments.seconds))
 
 
 def _start(leg: Leg, scratch: Path, logins: int, run: report.Run, stack: ExitStack) -> bool:
@@ -133,7 +91,7 @@ def _start(leg: Leg, scratch: Path, logins: int, run: report.Run, stack: ExitSta
         leg.start(scratch, logins)
         run.replies[leg.name] = _first_accept(leg.port).names()
         generator.run(leg.port, logins, Load(_WINDOW, None, _WARM_S), leg.roots())
-    except (OSError, ServerError, subprocess.SubprocessError) as error:
+    except rounds.TROUBLE as error:
         run.failures[leg.name] = f"start: {error}"
         print(f"{leg.name}: {error}", flush=True)
         leg.stop()
@@ -152,18 +110,6 @@ def _first_accept(port: int) -> Answer:
     return answer
 
 
-def _wait_until_quiet(legs: list[Leg]) -> None:
-    """Let what the loading of logins left behind (autovacuum, checkpoints) come to its end, within a limit."""
-    roots = [pid for leg in legs for pids in leg.roots().values() for pid in pids]
-    deadline = time.monotonic() + _QUIET_TIMEOUT_S
-    while time.monotonic() < deadline:
-        before = processes.cpu_s(roots)
-        time.sleep(2)
-        if (processes.cpu_s(roots) - before) / 2 < _QUIET_CPU:
-            return
-    print("the servers did not become quiet; measuring all the same", flush=True)
-
-
 def _open(rate_per_s: float, time_s: float) -> Load:
     return Load(_OPEN_WINDOW, rate_per_s, time_s)
 
@@ -172,24 +118,10 @@ def _top_rate(run: report.Run, leg: Leg) -> float:
     return report.median(run.of(leg.name, report.CLOSED), "rate") or 0.0
 
 
-def _scratch(chosen: Path | None) -> Path:
-    """Return the scratch folder; PostgreSQL's user must reach what is below it."""
-    if chosen is None:
-        folder = Path(tempfile.mkdtemp(prefix="aaad-bench-"))
-    else:
-        folder = chosen.resolve()
-        folder.mkdir(parents=True)
-    folder.chmod(0o755)
-    return folder
-
-
 def _setup(arguments: argparse.Namespace) -> str:
     return _SETUP.format(
         machine=sections.machine(),
-        freeradius=sections.first_line("freeradius", "-v").partition(",")[0].removeprefix("radiusd: "),
-        postgres=sections.first_line("psql", "--version"),
-        python=f"Python {platform.python_version()}, uvloop {metadata.version('uvloop')}",
-        commit=sections.commit(),
+        versions=sections.versions(),
         command=" ".join(["bench/run.py", *sys.argv[1:]]),
         logins=f"{arguments.logins:,}",
         rounds=arguments.rounds,

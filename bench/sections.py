@@ -3,11 +3,13 @@
 import os
 import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
-SPEED, CHANGES, SIZE = "1-speed", "2-changes", "3-size"
+SPEED, CHANGES, SIZE, ACCOUNTING = "1-speed", "2-changes", "3-size", "4-accounting"
+KEEPING_UP, MEMORY, OPEN_SESSIONS, WHOIS = "5-keeping-up", "6-memory", "7-open-sessions", "8-whois"
 
 
 def write(name: str, text: str, results: Path = RESULTS) -> None:
@@ -24,6 +26,13 @@ def machine() -> str:
     memory_octets = 1024 * int(Path("/proc/meminfo").read_text().split()[1])
     cores = len(os.sched_getaffinity(0))
     return f"{cores} cores {platform.machine()}, {memory_octets / 2**30:.0f} GiB, {platform.system()}"
+
+
+def versions() -> str:
+    """Say what was measured with what: versions of the programs, the commit of aaad."""
+    freeradius = first_line("freeradius", "-v").partition(",")[0].removeprefix("radiusd: ")
+    python = f"Python {platform.python_version()}, uvloop {metadata.version('uvloop')}"
+    return f"{freeradius}; {first_line('psql', '--version')}; {python}; aaad at commit {commit()}"
 
 
 def first_line(*command: str) -> str:

@@ -103,9 +103,10 @@ class Postgres:
     def stop(self) -> None:
         end(self._process, signal.SIGINT)  # "fast": does not wait for its clients
 
-    def run_sql(self, database: str, *arguments: str) -> None:
-        """Run psql with these arguments; ServerError with its words when it fails."""
-        self._run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *self._address(), "-d", database, *arguments], ())
+    def run_sql(self, database: str, *arguments: str) -> str:
+        """Run psql with these arguments and return what it prints; ServerError with its words when it fails."""
+        command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *self._address(), "-d", database]
+        return self._run([*command, *arguments], ())
 
     def _binaries(self) -> Path:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
@@ -119,12 +120,13 @@ class Postgres:
     def _is_ready(self) -> bool:
         return not subprocess.run(["pg_isready", "-q", *self._address()]).returncode
 
-    def _run(self, command: list[str], prefix: tuple[str, ...] | None = None) -> None:
+    def _run(self, command: list[str], prefix: tuple[str, ...] | None = None) -> str:
         done = subprocess.run(
             [*(_as_postgres() if prefix is None else prefix), *command], capture_output=True, text=True, cwd="/"
         )
         if done.returncode:
             raise ServerError(f"{Path(command[0]).name}: {done.stderr.strip()[-300:]}")
+        return done.stdout.strip()
 
 
 def _as_postgres() -> tuple[str, ...]:

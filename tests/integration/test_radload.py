@@ -16,7 +16,8 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[2] / "bench" / "radload"
 SECRET = b"testing123"
 ACCEPT, REJECT, ACCOUNTING_RESPONSE, CHALLENGE = 2, 3, 5, 11
-USER_NAME, PASSWORD, FRAMED_ADDRESS, STATUS_TYPE, MESSAGE_AUTHENTICATOR = 1, 2, 8, 40, 80
+USER_NAME, PASSWORD, FRAMED_ADDRESS, CLASS, STATUS_TYPE, MESSAGE_AUTHENTICATOR = 1, 2, 8, 25, 40, 80
+DELAY, SESSION_ID, SESSION_TIME, EVENT_TIMESTAMP = 41, 44, 46, 55
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +208,110 @@ def test_open_loop_cannot_hide_a_stall_behind_a_small_window(run):
     _, found = run(Server(stall), "--rate", 400, "--time", 2, "--window", 4, "--count", 100000)
     assert found["p95"] > 250
     assert found["max"] >= 490
+
+
+def accounting_of(server):
+    """Return what each session reported, in the order in which it came: (stage, its place among all, attributes)."""
+    found = {}
+    for place, datagram in enumerate(server.datagrams):
+        attributes = attributes_of(datagram)
+        if datagram[0] == 4:
+            stage = "STI"[attributes[STATUS_TYPE][3] - 1]
+            found.setdefault(attributes[SESSION_ID], []).append((stage, place, attributes))
+    return found
+
+
+def number(attributes, kind):
+    return int.from_bytes(attributes.get(kind, b""), "big")
+
+
+def test_sessions_with_a_lag_live_side_by_side(run):
+    server = Server(accepting)
+    status, found = run(server, "--mode", "acct", "--count", 60, "--users", 60, "--window", 4, "--lag", 20)
+    sessions = accounting_of(server)
+    assert (status, found["requests"], found["sequences"], len(sessions)) == (0, 180, 60, 60)
+    for reports in sessions.values():
+        assert [stage for stage, _, _ in reports] == ["S", "I", "T"]
+        places = [place for _, place, _ in reports]
+        assert min(places[1] - places[0], places[2] - places[1]) >= 20, "at least as many began in between"
+    middle = [attributes_of(datagram)[STATUS_TYPE][3] for datagram in server.datagrams[70:100]]
+    assert {middle.count(kind) for kind in (1, 2, 3)} == {10}, "a mix of all stages"
+
+
+def test_what_a_session_tells_of_time_is_one_story(run):
+    began = int(time.time()) - 100_000
+    for more, age_s in ((("--lag", 5), 300), ((), 300), (("--began", began), 300), (("--interval", 0), 0)):
+        server = Server(accepting)
+        run(server, "--mode", "acct", "--stages", "SIIT", "--count", 20, "--users", 20, "--window", 4, *more)
+        now_s = time.time()
+        for reports in accounting_of(server).values():
+            begins = {number(a, EVENT_TIMESTAMP) - number(a, SESSION_TIME) for _, _, a in reports}
+            assert max(begins) - min(begins) <= 2
+            assert "--began" not in more or begins == {began}
+            assert [number(a, SESSION_TIME) // 100 for _, _, a in reports] == [age_s * n // 100 for n in range(4)]
+            for _, _, a in reports:
+                assert now_s - 10 < number(a, EVENT_TIMESTAMP) + number(a, DELAY) <= now_s + 1, "sent now"
+
+
+def test_a_later_run_goes_on_with_the_sessions_of_an_earlier_one(run):
+    began = int(time.time()) - 3600
+    common = ("--tag", 7, "--users", 30, "--count", 30, "--mode", "acct", "--began", began)
+    first, second = Server(accepting), Server(accepting)
+    run(first, *common, "--stages", "S")
+    run(second, *common, "--stages", "I")
+    starts, interims = accounting_of(first), accounting_of(second)
+    assert starts.keys() == interims.keys()
+    for session, ((_, _, interim),) in interims.items():
+        ((_, _, start),) = starts[session]
+        assert start[USER_NAME] == interim[USER_NAME]
+        assert number(interim, SESSION_TIME) == 300
+        assert number(interim, EVENT_TIMESTAMP) == began + 300
+
+
+def test_accounting_says_the_class_of_its_own_accept(run, tmp_path):
+    def granting(count, first, datagram):
+        name = attributes_of(datagram)[USER_NAME]
+        return [(ACCEPT if datagram[0] == 1 else ACCOUNTING_RESPONSE, bytes((CLASS, 2 + len(name))) + name, None)]
+
+    classes = tmp_path / "classes"
+    common = ("--tag", 7, "--users", 30, "--count", 30, "--window", 4)
+    run(Server(granting), *common, "--collect-class", classes)
+    later, whole = Server(granting), Server(granting)
+    run(later, *common, "--mode", "acct", "--class-file", classes, "--lag", 4)
+    run(whole, *common, "--mode", "mixed", "--class", "--lag", 4)
+    for server in (later, whole):
+        reports = [attributes for session in accounting_of(server).values() for _, _, attributes in session]
+        assert len(reports) == 90
+        assert all(attributes[CLASS] == attributes[USER_NAME] for attributes in reports)
+
+
+def test_a_session_with_a_lag_whose_login_fails_reports_nothing(run):
+    def refusing(count, first, datagram):
+        name = attributes_of(datagram)[USER_NAME]
+        code = REJECT if name[-1] in b"02468" else ACCEPT
+        return [(code if datagram[0] == 1 else ACCOUNTING_RESPONSE, b"", None)]
+
+    server = Server(refusing)
+    _, found = run(server, "--mode", "mixed", "--count", 40, "--users", 40, "--lag", 10, "--window", 4)
+    assert (found["accept"], found["reject"], found["acct_response"]) == (20, 20, 60)
+    names = {attributes[USER_NAME] for session in accounting_of(server).values() for _, _, attributes in session}
+    assert all(name[-1] in b"13579" for name in names)
+
+
+def test_the_rate_of_an_open_loop_with_a_lag_is_kept(run):
+    _, found = run(
+        Server(accepting),
+        "--mode",
+        "acct",
+        "--lag",
+        50,
+        "--rate",
+        100,
+        "--time",
+        1,
+        "--count",
+        100000,
+        "--window",
+        64,
+    )
+    assert 280 <= found["requests"] <= 303
