@@ -89,7 +89,7 @@ def finish(running: subprocess.Popen[str]) -> dict[str, object]:
     try:
         output, _ = running.communicate()
     finally:
-        end(running)
+        end(running)  # when we are interrupted
     if not output:
         raise ServerError(f"radload: no figures, exit status {running.returncode}")
     return json.loads(output) | {"exit": running.returncode}

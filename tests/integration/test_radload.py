@@ -268,6 +268,22 @@ def test_a_later_run_goes_on_with_the_sessions_of_an_earlier_one(run):
         assert number(interim, EVENT_TIMESTAMP) == began + 300
 
 
+def test_a_later_run_goes_on_with_some_of_many_sessions(run):
+    common = ("--tag", 7, "--users", 40, "--mode", "acct", "--window", 1)
+    opening, some, others = Server(accepting), Server(accepting), Server(accepting)
+    run(opening, *common, "--stages", "S", "--count", 40)
+    run(some, *common, "--stages", "I", "--count", 25, "--of", 40)
+    run(others, *common, "--stages", "I", "--count", 15, "--of", 40, "--first", 25, "--age", 600)
+    names = {session: reports[0][2][USER_NAME] for session, reports in accounting_of(opening).items()}
+    first, rest = accounting_of(some), accounting_of(others)
+    assert len(first) == 25
+    assert first.keys() | rest.keys() == names.keys(), "each once"
+    assert list(first) != sorted(first), "not in the order of their beginning"
+    for session, ((_, _, interim),) in (first | rest).items():
+        assert interim[USER_NAME] == names[session]
+        assert number(interim, SESSION_TIME) == (900 if session in rest else 300)
+
+
 def test_accounting_says_the_class_of_its_own_accept(run, tmp_path):
     def granting(count, first, datagram):
         name = attributes_of(datagram)[USER_NAME]
