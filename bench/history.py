@@ -30,8 +30,9 @@ SELECT md5(concat_ws('/', number, nth, '{table}'))::uuid, 0, decode(repeat(md5(n
     to_char(nth, 'FM000000') || lpad(to_hex(number), 8, '0'), 'user' || to_char(number, 'FM000000'),
     {first_login_id} + number, {first_login_id} + number, {first_login_id} + number, 1, 1, 'America/Sao_Paulo',
     (SELECT min(id) FROM net.nas), '127.0.0.1', 'bras-00', 15728640 + number, 'vlan' || 100 + number % 900,
-    'pppoe-in', device.mac::text, device.mac, inet '{first_address}' + number, 'granted', place.started_at, true, place.ended_at,
-    place.ended_at, place.ended_at, 'stop', 1, 300, extract(epoch FROM place.ended_at - place.started_at)::bigint,
+    'pppoe-in', device.mac::text, device.mac, inet '{first_address}' + number, 'granted', place.started_at, true,
+    place.ended_at, place.ended_at, place.ended_at, 'stop', 1, 300,
+    extract(epoch FROM place.ended_at - place.started_at)::bigint,
     number * 1000, number * 9000, number, number * 7, ARRAY[place.ended_at::date], ARRAY[number * 1000::bigint],
     ARRAY[number * 9000::bigint], 200
 FROM generate_series(0, {each} - 1) AS nth

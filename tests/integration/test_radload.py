@@ -284,10 +284,11 @@ def test_a_later_run_goes_on_with_some_of_many_sessions(run):
         assert number(interim, SESSION_TIME) == (900 if session in rest else 300)
 
 
-def test_accounting_says_the_class_of_its_own_accept(run, tmp_path):
+def test_accounting_says_class_and_address_of_its_own_accept(run, tmp_path):
     def granting(count, first, datagram):
         name = attributes_of(datagram)[USER_NAME]
-        return [(ACCEPT if datagram[0] == 1 else ACCOUNTING_RESPONSE, bytes((CLASS, 2 + len(name))) + name, None)]
+        said = bytes((CLASS, 2 + len(name))) + name + bytes((FRAMED_ADDRESS, 6, 10, 9)) + name[-2:]
+        return [(ACCEPT if datagram[0] == 1 else ACCOUNTING_RESPONSE, said, None)]
 
     classes = tmp_path / "classes"
     common = ("--tag", 7, "--users", 30, "--count", 30, "--window", 4)
@@ -299,6 +300,7 @@ def test_accounting_says_the_class_of_its_own_accept(run, tmp_path):
         reports = [attributes for session in accounting_of(server).values() for _, _, attributes in session]
         assert len(reports) == 90
         assert all(attributes[CLASS] == attributes[USER_NAME] for attributes in reports)
+        assert all(attributes[FRAMED_ADDRESS][2:] == attributes[USER_NAME][-2:] for attributes in reports)
 
 
 def test_a_session_with_a_lag_whose_login_fails_reports_nothing(run):
