@@ -23,7 +23,7 @@ import report
 import rounds
 import sections
 from accounting_legs import AccountingLeg, accounting_legs
-from accounting_load import CLOSED_WINDOW, LAG, AccountingLoad, next_tag
+from accounting_load import CLOSED_WINDOW, INTERVAL_S, LAG, AccountingLoad, next_tag
 from servers import end_in_order_when_told
 
 _WARM_S = 2.0
@@ -33,7 +33,8 @@ _SETUP = """\
 * Versions: {versions}.
 * Commands: `bench/install.sh` once, then `{command}`: {logins} logins, {rounds} rounds of {seconds} s in turn.
 * Records: equal parts Start, Interim-Update and Stop with the attributes of a MikroTik's PPPoE server; {lag} sessions
-  begin between two reports of one, so that a session's records come at different times, as in life. {classes}
+  begin between two reports of one, so that a session's records come at different times, as in life, and they tell of
+  {interval} s between two of them (Acct-Session-Time, Event-Timestamp, Acct-Delay-Time, counters). {classes}
 * Window {window}: that many records in flight, closed loop. Set rates: open loop, latency from the time a record was
   due. Each run begins with a checkpoint.
 * CPU: user and system time of all processes of a leg, its PostgreSQL's too (for aaad: supervisor and every role),
@@ -141,6 +142,7 @@ def _setup(arguments: argparse.Namespace) -> str:
         rounds=arguments.rounds,
         seconds=f"{arguments.seconds:g}",
         lag=f"{LAG:,}",
+        interval=INTERVAL_S,
         window=CLOSED_WINDOW,
         classes=_WITHOUT_CLASS if arguments.no_class else _WITH_CLASS,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 STAGES = "SIT"
 LAG = 1000  # so many sessions begin between two reports of one
+INTERVAL_S = 300  # between two reports of a session, as they tell it
 CLOSED_WINDOW, OPEN_WINDOW = 128, 8192  # the latter is an upper bound only: there the rate rules
 UNBOUNDED = 1_000_000_000
 _tags = itertools.count(int(time.time()) * 8 & 0xFFFFFFFF)
@@ -36,7 +37,7 @@ class AccountingLoad:
         if self.auth_port is not None:
             words = ["--mode", "mixed", "--stages", "A" + STAGES, "--class", "--auth", f"127.0.0.1:{self.auth_port}"]
         words += ["--acct", f"127.0.0.1:{self.port}", *self._who()]
-        words += ["--time", str(self.time_s), "--lag", str(LAG), "--interval", "0"]
+        words += ["--time", str(self.time_s), "--lag", str(LAG), "--interval", str(INTERVAL_S)]
         if self.class_file is not None:
             words += ["--class-file", str(self.class_file)]
         return [*words, *pace(self.rate_per_s, len(STAGES))]
