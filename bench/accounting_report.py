@@ -33,6 +33,7 @@ def markdown(run: report.Run, rate_per_s: float) -> str:
     ]
     lines += ["in its table of sessions: for aaad the drain into PostgreSQL is in it.", "", "### Ratios", ""]
     lines += _targets(run, rate_per_s)
+    lines += ["", "### Microseconds of CPU a record", "", *_cost_table(run)]
     for phase in (CLOSED, HALF, OPEN):
         title = f"{rate_per_s:,.0f} records a second" if phase == OPEN else phase
         lines += ["", f"### At {title}", "", *_phase_table(run, phase)]
@@ -57,6 +58,22 @@ def _targets(run: report.Run, rate_per_s: float) -> list[str]:
     verdict = "not measured" if p99 is None else "met" if p99 < _P99_MAX_MS else "**missed**"
     shown = report.column(rows, "p99", report.two)
     return [*lines, f"| p99 of aaad's answer at {rate_per_s:,.0f}/s, ms | {shown} | < {_P99_MAX_MS:g} | {verdict} |"]
+
+
+def _cost_table(run: report.Run) -> list[str]:
+    """Under saturation, by group of processes."""
+    lines = ["| | all | of which |", "|---|---|---|"]
+    for leg in run.about:
+        if rows := run.of(leg, CLOSED):
+            parts = (f"{name} {_cost_us(rows, name):.1f}" for name in rows[0]["cpu_s"])
+            lines.append(
+                f"| {leg} | {sum(_cost_us(rows, name) for name in rows[0]['cpu_s']):.1f} | {', '.join(parts)} |"
+            )
+    return lines
+
+
+def _cost_us(rows: list[report.Row], group: str) -> float:
+    return statistics.median(1e6 * row["cpu_s"][group] / row["answered"] for row in rows if row["answered"])
 
 
 def _phase_table(run: report.Run, phase: str) -> list[str]:

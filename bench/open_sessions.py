@@ -1,11 +1,12 @@
 """What a record costs with a million open sessions, beside a thousand.
 
-    bench/open_sessions.py [--open N] [--few N] [--records N] [--rounds N] [--logins N] [--port-base P]
+    bench/open_sessions.py [--open N] [--few N] [--turns N] [--repeats N] [--rounds N] [--logins N] [--port-base P]
                            [--scratch DIR]
 
-One node. Interim-Updates of a few open sessions; then very many are opened, by their Starts, and the same number of
-Interim-Updates of those comes, each of another session, scattered over all. CPU of all the node's processes and
-PostgreSQL until the last record is in its session's row, per record. Loopback only.
+One node. A repeat is the same load in both cases: a few sessions get some Interim-Updates each, in turn. First these
+few are all that the table holds, new ones in each repeat; then very many are opened, by their Starts, and each
+repeat takes others of them, scattered. CPU of all the node's processes and PostgreSQL until the last record is in
+its session's row, per record. Loopback only.
 """
 
 import argparse
@@ -36,53 +37,43 @@ _COUNT_RECORDS = "SELECT coalesce(sum(records), 0) FROM net.session"
 class Population:
     """So many sessions, open at once on one node, and their Interim-Updates."""
 
-    def __init__(self, node: Node, sessions: int, first_user: int, records: int) -> None:
-        """`records` bounds the Interim-Updates to come: the sessions began so long ago that each has its own age."""
+    def __init__(self, node: Node, sessions: int, first_user: int, turns: int) -> None:
+        """They began so long ago that each of `turns` Interim-Updates has an age of its own."""
         self._node = node
         self._sessions = sessions
         self._tag = next_tag()
         self._first_user = first_user
-        self._interims = 0  # so far
-        self._began = int(time.time()) - _INTERVAL_S * (records // sessions + 2)
+        self._turns = turns
+        self._used = 0
+        self._began = int(time.time()) - _INTERVAL_S * (turns + 2)
 
     def open(self) -> None:
-        """Send their Starts; all are in the table when this returns."""
-        opened = asyncio.run(execute(self._node.dsn, _COUNT_OPEN))
+        """Forget all other sessions and send these ones' Starts; all are in the table when this returns."""
+        asyncio.run(execute(self._node.dsn, "TRUNCATE net.session"))
         row = generator.load(self._arguments("S", self._sessions))
         self._node.spools.wait_until_drained(_DRAIN_TIMEOUT_S)
-        opened = asyncio.run(execute(self._node.dsn, _COUNT_OPEN)) - opened
+        opened = asyncio.run(execute(self._node.dsn, _COUNT_OPEN))
         if row["lost"] or opened != self._sessions:
             raise ServerError(f"{opened} of {self._sessions} sessions are open, {row['lost']} Starts were lost")
 
-    def interims(self, records: int) -> report.Row:
-        """Send so many, each session in turn, and account for them as `generator.measure` does."""
-        turns = max(1, records // self._sessions)
-        sessions = min(records, self._sessions)
-        before = asyncio.run(execute(self._node.dsn, _COUNT_RECORDS))
-        arguments = self._arguments("I" * turns, sessions)
-        arguments += ["--of", str(self._sessions), "--age", str(self._interims // self._sessions * _INTERVAL_S)]
-        arguments += ["--first", str(self._interims % self._sessions)]
-        if turns > 1:
-            arguments += ["--lag", str(sessions)]
-        row = generator.measure(
+    def interims(self, sessions: int) -> report.Row:
+        """Send those of so many sessions, never of the same again; account as `generator.measure` does."""
+        arguments = self._arguments("I" * self._turns, sessions)
+        arguments += ["--of", str(self._sessions), "--first", str(self._used), "--lag", str(sessions)]
+        self._used += sessions
+        return generator.measure(
             arguments, self._node.roots(), lambda: self._node.spools.wait_until_drained(_DRAIN_TIMEOUT_S)
         )
-        self._interims += turns * sessions
-        counted = asyncio.run(execute(self._node.dsn, _COUNT_RECORDS)) - before
-        return row | {"missing": max(0, row["answered"] - counted)}
+
+    def missing(self, rows: list[report.Row]) -> int:
+        """Return how many acknowledged records the table does not tell of."""
+        counted = asyncio.run(execute(self._node.dsn, _COUNT_RECORDS))
+        return max(0, self._sessions + sum(row["answered"] for row in rows) - counted)
 
     def _arguments(self, stages: str, sessions: int) -> list[str]:
-        words = [
-            "--mode",
-            "acct",
-            "--stages",
-            stages,
-            "--acct",
-            f"127.0.0.1:{self._node.ports.acct}",
-            "--time",
-            "7200",
-        ]
-        words += ["--first-user", str(self._first_user), "--users", str(self._sessions), "--tag", str(self._tag)]
+        words = ["--mode", "acct", "--stages", stages, "--acct", f"127.0.0.1:{self._node.ports.acct}"]
+        words += ["--time", "7200", "--began", str(self._began), "--tag", str(self._tag)]
+        words += ["--first-user", str(self._first_user), "--users", str(self._sessions)]
         return [*words, "--count", str(sessions), "--window", str(CLOSED_WINDOW), "--interval", str(_INTERVAL_S)]
 
 
@@ -97,27 +88,55 @@ def main() -> None:
     node = Node(scratch / "node", Ports(base, base + 1, base + 2), logins)
     try:
         node.start(_LOADING_TIMEOUT_S)
-        records = arguments.rounds * arguments.records
-        few = _measure(Population(node, arguments.few, 0, records), node, arguments)
-        many = _measure(Population(node, arguments.open, arguments.few, records), node, arguments)
+        few = _measure_few(node, arguments)
+        many = _measure_many(node, arguments)
     finally:
         node.stop()
         if arguments.scratch is None:
             shutil.rmtree(scratch, ignore_errors=True)
-    text = section(arguments.few, arguments.open, logins, few, many)
+    text = section(arguments.few, arguments.open, arguments.turns, few, many)
     sections.write(sections.OPEN_SESSIONS, text, arguments.results)
     print(text)
     sys.exit(1 if any(row["missing"] or row["lost"] for row in few + many) else 0)
 
 
-def _measure(population: Population, node: Node, arguments: argparse.Namespace) -> list[report.Row]:
-    population.open()
-    rounds.wait_until_quiet([node])
+def _measure_few(node: Node, arguments: argparse.Namespace) -> list[report.Row]:
     found = []
     for number in range(arguments.rounds):
-        found.append(population.interims(arguments.records))
-        print(f"round {number + 1}: {1e6 / found[-1]['per_cpu']:.1f} us of CPU a record", flush=True)
+        rows, missing = [], 0
+        for _ in range(arguments.repeats):
+            population = Population(node, arguments.few, 0, arguments.turns)
+            population.open()
+            rows.append(population.interims(arguments.few))
+            missing += population.missing(rows[-1:])
+        found.append(together(rows, missing))
+        _say(number, found[-1])
     return found
+
+
+def _measure_many(node: Node, arguments: argparse.Namespace) -> list[report.Row]:
+    population = Population(node, arguments.open, arguments.few, arguments.turns)
+    population.open()
+    rounds.wait_until_quiet([node])
+    found, every = [], []
+    for number in range(arguments.rounds):
+        rows = [population.interims(arguments.few) for _ in range(arguments.repeats)]
+        every += rows
+        found.append(together(rows, 0))
+        _say(number, found[-1])
+    found[-1]["missing"] = population.missing(every)
+    return found
+
+
+def _say(number: int, row: report.Row) -> None:
+    print(f"round {number + 1}: {costs_us([row])[0]:.1f} us of CPU a record", flush=True)
+
+
+def together(rows: list[report.Row], missing: int) -> report.Row:
+    """Return the repeats of one round as one row."""
+    found = {key: sum(row[key] for row in rows) for key in ("answered", "server_cpu_s", "lost")}
+    used = {group: sum(row["cpu_s"][group] for row in rows) for group in rows[0]["cpu_s"]}
+    return found | {"cpu_s": used, "missing": missing}
 
 
 def costs_us(rows: list[report.Row], group: str | None = None) -> list[float]:
@@ -125,16 +144,16 @@ def costs_us(rows: list[report.Row], group: str | None = None) -> list[float]:
     return [1e6 * (row["server_cpu_s"] if group is None else row["cpu_s"][group]) / row["answered"] for row in rows]
 
 
-def section(few_count: int, many_count: int, logins: int, few: list[report.Row], many: list[report.Row]) -> str:
+def section(few_count: int, many_count: int, turns: int, few: list[report.Row], many: list[report.Row]) -> str:
     """Return the section: cost per record beside each other, by group of processes."""
     ratio = statistics.median(costs_us(many)) / statistics.median(costs_us(few))
     lines = [
         "## Open sessions and the cost of a record",
         "",
-        f"{logins:,} logins; {sections.machine()}; commit {sections.commit()};",
-        f"`{' '.join(['bench/open_sessions.py', *sys.argv[1:]])}`.",
-        f"{few[0]['answered']:,} Interim-Updates a round: of the {few_count:,} in turn; of the {many_count:,} each",
-        "round others, scattered. Microseconds of CPU a record, the drain included, median with [least–most].",
+        f"{sections.machine()}; commit {sections.commit()}; `{' '.join(['bench/open_sessions.py', *sys.argv[1:]])}`.",
+        f"{few[0]['answered']:,} Interim-Updates a round: {turns} of each of {few_count:,} sessions, again and again;",
+        f"these are all that are open, or others each time of {many_count:,}, scattered.",
+        "Microseconds of CPU a record, the drain included, median with [least–most].",
         "",
         f"| | {few_count:,} open | {many_count:,} open |",
         "|---|---|---|",
@@ -152,8 +171,9 @@ def section(few_count: int, many_count: int, logins: int, few: list[report.Row],
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--open", type=int, default=1_000_000, help="open sessions, very many")
-    parser.add_argument("--few", type=int, default=1000, help="open sessions, few")
-    parser.add_argument("--records", type=int, default=100_000, help="of one round")
+    parser.add_argument("--few", type=int, default=1000, help="open sessions, few; and those of one repeat")
+    parser.add_argument("--turns", type=int, default=2, help="Interim-Updates of each session in a repeat")
+    parser.add_argument("--repeats", type=int, default=20, help="of one round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--logins", type=int, help="default: one for each session; others' sessions have no login")
     parser.add_argument("--port-base", type=int, default=41960)

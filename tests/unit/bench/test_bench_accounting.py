@@ -68,6 +68,7 @@ def test_targets_compare_with_freeradius_of_the_same_round():
     text = told.markdown(run, 4000)
     assert "| acknowledged durable records a second | 4.00 [3.00–5.00] | ≥ 4 | met |" in text
     assert "| records per CPU second, drain included | 5.00 [4.00–6.00] | ≥ 5 | met |" in text
+    assert "| aaad | 500.0 | aaad 500.0 |" in text
     assert "| p99 of aaad's answer at 4,000/s, ms | 6.00 [6.00–6.00] | < 5 | **missed** |" in text
 
 
@@ -183,11 +184,12 @@ def test_the_last_look_is_in_the_table():
 def test_costs_are_per_record_and_by_process():
     import open_sessions
 
-    rows = [row("aaad", "", answered=1000, server_cpu_s=0.08, cpu_s={"radius": 0.03, "sync": 0.05})]
+    repeat = row("aaad", "", answered=500, server_cpu_s=0.04, cpu_s={"radius": 0.015, "sync": 0.025})
+    rows = [open_sessions.together([repeat, repeat], 0)]
     assert open_sessions.costs_us(rows) == [80.0]
     assert open_sessions.costs_us(rows, "sync") == [50.0]
     dear = [row("aaad", "", answered=1000, server_cpu_s=0.1, cpu_s={"radius": 0.03, "sync": 0.07}, missing=2)]
-    text = open_sessions.section(10, 1000, 1000, rows, dear)
+    text = open_sessions.section(10, 1000, 2, rows, dear)
     assert "| all | 80.00 [80.00–80.00] | 100.00 [100.00–100.00] |" in text
     assert "Ratio 1.25, target ≤ 1.1: **missed**. Lost or missing: 2." in text
 
