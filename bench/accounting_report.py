@@ -65,10 +65,9 @@ def _cost_table(run: report.Run) -> list[str]:
     lines = ["| | all | of which |", "|---|---|---|"]
     for leg in run.about:
         if rows := run.of(leg, CLOSED):
-            parts = (f"{name} {_cost_us(rows, name):.1f}" for name in rows[0]["cpu_s"])
-            lines.append(
-                f"| {leg} | {sum(_cost_us(rows, name) for name in rows[0]['cpu_s']):.1f} | {', '.join(parts)} |"
-            )
+            costs_us = {name: _cost_us(rows, name) for name in rows[0]["cpu_s"]}
+            parts = ", ".join(f"{name} {cost_us:.1f}" for name, cost_us in costs_us.items())
+            lines.append(f"| {leg} | {sum(costs_us.values()):.1f} | {parts} |")
     return lines
 
 
