@@ -1,0 +1,267 @@
+"""An accounting record of the spool, read: which session it speaks of, when, and what it says.
+
+Pure, and never fails over a value: what cannot be is taken as not said. Event time is by rule R5.1: receipt less
+Acct-Delay-Time; Event-Timestamp takes its place if it lies within 300 s of that, and is kept in any case. Attributes:
+RFC 2865, 5; RFC 2866, 5; RFC 2869, 5.1 to 5.3; RFC 3162, 2.3; RFC 4818, 3; RFC 6911, 3.1; RFC 4679, 3.3.1.
+"""
+
+from enum import IntEnum
+from hashlib import blake2b
+from struct import Struct
+from typing import NamedTuple
+
+from aaad.errors import SpoolError
+from aaad.replica.record import fold_name
+from aaad.sessions.attribute_text import readable
+from aaad.sessions.grant_class import CLASS_BODY, CLASS_SIZE, CLASS_VERSION, ClassFacts, class_facts
+from aaad.spool.records import Accounting
+
+EVENT_TIMESTAMP_WITHIN_S = 300.0  # rule R5.1
+DELAY_MAX_S = 2_592_000  # 30 days: what is longer is no delay
+SESSION_TIME_MAX_S = 315_360_000  # ten years: what is longer is no session's time
+GIGAWORDS_MAX = 0xFFFFF  # four petabytes: what is more was never transferred
+UNKNOWN = -1
+_SIGNED_MAX = 2**31 - 1
+_RECEIVED_AT_MAX_S = 2.0**33
+_FAMILY_OCTETS = 16
+_NO_IPV4 = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"))  # RFC 2865, 5.8: not yet known
+
+_USER_NAME, _NAS_PORT, _FRAMED_IP_ADDRESS, _CLASS, _VENDOR_SPECIFIC = 1, 5, 8, 25, 26
+_CALLED_STATION_ID, _CALLING_STATION_ID, _STATUS, _DELAY_TIME = 30, 31, 40, 41
+_INPUT_OCTETS, _OUTPUT_OCTETS, _SESSION_ID, _SESSION_TIME = 42, 43, 44, 46
+_INPUT_PACKETS, _OUTPUT_PACKETS, _TERMINATE_CAUSE = 47, 48, 49
+_INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS, _EVENT_TIMESTAMP = 52, 53, 55
+_NAS_PORT_ID, _FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS = 87, 97, 123, 168
+# Agent-Circuit-Id of Redback, as RouterOS sends it, and of the ADSL Forum, each after the octets of its vendor.
+_CIRCUIT_IDS = (((2352).to_bytes(4, "big"), 97), ((3561).to_bytes(4, "big"), 1))
+
+_number = Struct("!2xI").unpack_from
+_groups = Struct("!8H").unpack
+_new_tuple = tuple.__new__
+
+
+class Status(IntEnum):
+    """Acct-Status-Type (RFC 2866, 5.1)."""
+
+    START = 1
+    STOP = 2
+    INTERIM = 3
+    ON = 7
+    OFF = 8
+
+
+_STATUSES = {int(status): status for status in Status}
+
+
+class AccountingRecord(NamedTuple):
+    """What one record says. Texts are empty, numbers UNKNOWN and counters 0 where it says nothing."""
+
+    status: Status
+    family: bytes  # of user name and Acct-Session-Id; empty: of On and Off
+    user_name: str
+    acct_session_id: str
+    class_body: bytes  # of a Class that is ours, without its signature
+    nas_id: int
+    source_address: str
+    nas_identifier: bytes
+    received_at_s: float
+    sent_at_s: float  # receipt less Acct-Delay-Time
+    at_s: float  # event time
+    event_timestamp: int  # of the NAS's own clock, 0: none
+    session_time_s: int
+    octets_in: int  # what the customer sent, whatever the NAS calls it
+    octets_out: int
+    packets_in: int
+    packets_out: int
+    has_gigawords: bool
+    terminate_cause: int
+    nas_port: int
+    nas_port_id: str
+    called_station_id: str
+    calling_station_id: str
+    circuit_id: str
+    ipv4: str
+    ipv6_prefix: str
+    delegated_ipv6_prefix: str
+
+    @property
+    def grant(self) -> ClassFacts | None:
+        """What its Class says, None if it has none of ours."""
+        return class_facts(self.class_body) if self.class_body else None
+
+
+def read(record: Accounting) -> AccountingRecord:
+    """Read a record; SpoolError if it is not told which session or restart it speaks of."""
+    data = record.attributes
+    positions = _walk(data)
+    at = positions.get(_STATUS)
+    status = _STATUSES.get(_number(data, at)[0]) if at is not None and data[at + 1] == 6 else None
+    if status is None:
+        raise SpoolError("accounting without a known Acct-Status-Type")
+    class_body = _class_body(data, positions) if record.has_own_class else b""
+    name = _octets(data, positions, _USER_NAME)
+    session_id = _octets(data, positions, _SESSION_ID)
+    family = b""
+    if status < Status.ON:
+        if not session_id and not class_body:
+            raise SpoolError("accounting without Acct-Session-Id and without a Class of ours")
+        family = family_of(name, session_id)
+    received_at_s = record.received_at_s
+    if not 0 <= received_at_s <= _RECEIVED_AT_MAX_S:
+        raise SpoolError("accounting received at no time")
+
+    def number(kind: int, missing: int = 0) -> int:
+        at = positions.get(kind)
+        if at is None or data[at + 1] != 6:
+            return missing
+        value: int = _number(data, at)[0]
+        return value
+
+    delay_s = number(_DELAY_TIME)
+    sent_at_s = received_at_s - delay_s if delay_s <= DELAY_MAX_S else received_at_s
+    stamp = number(_EVENT_TIMESTAMP)
+    at_s = float(stamp) if stamp and abs(stamp - sent_at_s) <= EVENT_TIMESTAMP_WITHIN_S else sent_at_s
+    session_time_s = number(_SESSION_TIME, UNKNOWN)
+    if session_time_s > SESSION_TIME_MAX_S:
+        session_time_s = UNKNOWN
+    octets_in, octets_out = number(_INPUT_OCTETS), number(_OUTPUT_OCTETS)
+    packets_in, packets_out = number(_INPUT_PACKETS), number(_OUTPUT_PACKETS)
+    has_gigawords = _INPUT_GIGAWORDS in positions or _OUTPUT_GIGAWORDS in positions
+    if has_gigawords:
+        octets_in = _whole(octets_in, number(_INPUT_GIGAWORDS))
+        octets_out = _whole(octets_out, number(_OUTPUT_GIGAWORDS))
+    if record.octets_swapped:
+        octets_in, octets_out, packets_in, packets_out = octets_out, octets_in, packets_out, packets_in
+    cause = number(_TERMINATE_CAUSE, UNKNOWN)
+    ipv6_prefix = _prefix(data, positions, _FRAMED_IPV6_PREFIX) or _ipv6_address(data, positions)
+    return _new_tuple(
+        AccountingRecord,
+        (
+            status,
+            family,
+            readable(name),
+            readable(session_id),
+            class_body,
+            record.nas_id,
+            record.source_address,
+            record.nas_identifier,
+            received_at_s,
+            sent_at_s,
+            at_s,
+            stamp,
+            session_time_s,
+            octets_in,
+            octets_out,
+            packets_in,
+            packets_out,
+            has_gigawords,
+            cause if cause <= _SIGNED_MAX else UNKNOWN,
+            number(_NAS_PORT, UNKNOWN),
+            readable(_octets(data, positions, _NAS_PORT_ID)),
+            readable(_octets(data, positions, _CALLED_STATION_ID)),
+            readable(_octets(data, positions, _CALLING_STATION_ID)),
+            _circuit_id(data) if _VENDOR_SPECIFIC in positions else "",
+            _ipv4(data, positions),
+            ipv6_prefix,
+            _prefix(data, positions, _DELEGATED_IPV6_PREFIX),
+        ),
+    )
+
+
+def family_of(user_name: bytes, acct_session_id: bytes) -> bytes:
+    """Return the key under which records of a user name and an Acct-Session-Id are folded together."""
+    return blake2b(fold_name(user_name) + b"\0" + acct_session_id, digest_size=_FAMILY_OCTETS).digest()
+
+
+def _walk(data: bytes) -> dict[int, int]:
+    """Return where each kind of attribute begins, of repeated ones the last."""
+    positions: dict[int, int] = {}
+    at, end = 0, len(data)
+    try:
+        while at < end:
+            positions[data[at]] = at
+            size = data[at + 1]
+            if size < 2:
+                raise SpoolError("an attribute shorter than its own header")
+            at += size
+    except IndexError:
+        raise SpoolError("an attribute cut off") from None
+    if at != end:
+        raise SpoolError("an attribute past the end")
+    return positions
+
+
+def _values(data: bytes, kind: int) -> list[bytes]:
+    found = []
+    at, end = 0, len(data)
+    while at < end:
+        if data[at] == kind:
+            found.append(data[at + 2 : at + data[at + 1]])
+        at += data[at + 1]
+    return found
+
+
+def _octets(data: bytes, positions: dict[int, int], kind: int) -> bytes:
+    at = positions.get(kind)
+    return b"" if at is None else data[at + 2 : at + data[at + 1]]
+
+
+def _class_body(data: bytes, positions: dict[int, int]) -> bytes:
+    """Return our Class without its signature; a NAS or proxy may have put others beside it."""
+    at = positions.get(_CLASS)
+    if at is None:
+        return b""
+    if data[at + 1] == CLASS_SIZE + 2 and data[at + 2] == CLASS_VERSION:
+        return data[at + 2 : at + 2 + CLASS_BODY.size]
+    for value in _values(data, _CLASS):
+        if len(value) == CLASS_SIZE and value[0] == CLASS_VERSION:
+            return value[: CLASS_BODY.size]
+    return b""
+
+
+def _whole(octets: int, gigawords: int) -> int:
+    return octets | gigawords << 32 if gigawords <= GIGAWORDS_MAX else 0
+
+
+def _ipv4(data: bytes, positions: dict[int, int]) -> str:
+    at = positions.get(_FRAMED_IP_ADDRESS)
+    if at is None or data[at + 1] != 6 or data[at + 2 : at + 6] in _NO_IPV4:
+        return ""
+    return f"{data[at + 2]}.{data[at + 3]}.{data[at + 4]}.{data[at + 5]}"
+
+
+def _prefix(data: bytes, positions: dict[int, int], kind: int) -> str:
+    """Return an IPv6 prefix without bits behind it, which PostgreSQL would refuse; empty if there is none."""
+    at = positions.get(kind)
+    if at is None or data[at + 1] < 4:
+        return ""
+    octets = data[at + 4 : at + data[at + 1]]
+    bits = data[at + 3]
+    if not 0 < bits <= 128 or len(octets) > 16:
+        return ""
+    host_bits = 128 - bits
+    number = int.from_bytes(octets.ljust(16, b"\0"), "big") >> host_bits << host_bits
+    return _ipv6_text(number.to_bytes(16, "big"), bits) if number else ""
+
+
+def _ipv6_address(data: bytes, positions: dict[int, int]) -> str:
+    octets = _octets(data, positions, _FRAMED_IPV6_ADDRESS)
+    return _ipv6_text(octets, 128) if len(octets) == 16 and any(octets) else ""
+
+
+def _ipv6_text(octets: bytes, bits: int) -> str:
+    a, b, c, d, e, f, g, h = _groups(octets)
+    return f"{a:x}:{b:x}:{c:x}:{d:x}:{e:x}:{f:x}:{g:x}:{h:x}/{bits}"
+
+
+def _circuit_id(data: bytes) -> str:
+    for value in _values(data, _VENDOR_SPECIFIC):
+        for vendor, code in _CIRCUIT_IDS:
+            if value[:4] != vendor:
+                continue
+            at = 4
+            while at + 1 < len(value) and 2 <= value[at + 1] <= len(value) - at:
+                if value[at] == code:
+                    return readable(value[at + 2 : at + value[at + 1]])
+                at += value[at + 1]
+    return ""
