@@ -6,12 +6,13 @@ records came first only Acct-Session-Time tells, so the samples themselves are k
 """
 
 from bisect import bisect_left
-from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import accumulate
 from struct import Struct
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+
+from aaad.policy.calendar import zone_offset_s
 
 SAMPLES_MAX = 256
 _DAY_S = 86_400
@@ -27,17 +28,17 @@ _pack_day, _unpack_day = _DAY.pack, _DAY.unpack_from
 
 def day_of(zone: str, at_s: float) -> int:
     """Return the day on which an instant lies in a zone; one that does not exist is taken as UTC."""
-    day = int((at_s + _offset_s(zone, int(at_s // _QUARTER_S))) // _DAY_S)
-    return min(max(day, 0), _DAY_MAX)
+    return _day_of(zone, at_s // _QUARTER_S)
 
 
 @lru_cache(maxsize=4096)
-def _offset_s(zone: str, quarter: int) -> int:
+def _day_of(zone: str, quarter: float) -> int:
+    at_s = quarter * _QUARTER_S
     try:
-        offset = ZoneInfo(zone).utcoffset(datetime.fromtimestamp(quarter * _QUARTER_S, UTC))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return 0
-    return int(offset.total_seconds()) if offset is not None else 0
+        offset_s = zone_offset_s(zone, at_s)
+    except (ValueError, OverflowError):
+        offset_s = 0
+    return min(max(int((at_s + offset_s) // _DAY_S), 0), _DAY_MAX)
 
 
 def raise_day(days: bytes, day: int, octets_in: int, octets_out: int) -> bytes:
@@ -67,14 +68,10 @@ def raise_days(days: bytes, others: bytes) -> bytes:
 
 def highest_of_days(days: bytes) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Return days ascending, and beside each the highest counters reported until its end."""
-    numbers, highest_in, highest_out = [], [], []
-    octets_in = octets_out = 0
-    for day, day_in, day_out in _DAY.iter_unpack(days):
-        octets_in, octets_out = max(octets_in, day_in), max(octets_out, day_out)
-        numbers.append(day)
-        highest_in.append(octets_in)
-        highest_out.append(octets_out)
-    return tuple(numbers), tuple(highest_in), tuple(highest_out)
+    if not days:
+        return (), (), ()
+    numbers, highest_in, highest_out = zip(*_DAY.iter_unpack(days), strict=True)
+    return numbers, tuple(accumulate(highest_in, max)), tuple(accumulate(highest_out, max))
 
 
 class Totals(msgspec.Struct, array_like=True, gc=False):

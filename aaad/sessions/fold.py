@@ -78,26 +78,21 @@ class _Group:
 
 def fold(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone: str) -> Folded:
     """Put records into the rows of their family; `zone` is the time zone of lives that begin now."""
-    body = records[0].class_body
-    if body and len(stored) <= 1:
-        key = body[GRANT_KEY]
-        for record in records:
-            if record.class_body[GRANT_KEY] != key:
-                break
-        else:
-            if not stored:
-                part = Part(grant=body, zone=zone)
-                return _of_one_grant(crc32(key) & _LIFE_MASK, 0, b"", part, records)
-            life, version, summary = stored[0]
-            parts = decode(summary)
-            if len(parts) == 1 and grant_key(parts[0]) == key:
-                return _of_one_grant(life, version, summary, parts[0], records)
-    return _of_many(stored, records, zone)
-
-
-def _of_one_grant(life: int, version: int, summary: bytes, part: Part, records: Sequence[AccountingRecord]) -> Folded:
-    """Fold what nearly all records are: of one session that has a Class, and no other in the family."""
-    for record in records:
+    if len(stored) > 1:
+        return _of_many(stored, records, zone)
+    if stored:
+        life, version, summary = stored[0]
+        parts = decode(summary)
+        if len(parts) > 1:
+            return _of_many(stored, records, zone)
+        part = parts[0]
+    else:
+        part = part_of(records[0], zone)
+        life, version, summary = _new_name(part), 0, b""
+    # What nearly all records are: of one session, and no other in the family.
+    if not (_all_of_grant(part.grant, records) if part.grant else _all_linked(part, records)):
+        return _of_many(stored, records, zone)
+    for record in records if stored else records[1:]:
         add(part, record)
     folded = encode([part])
     if folded == summary:
@@ -105,9 +100,37 @@ def _of_one_grant(life: int, version: int, summary: bytes, part: Part, records: 
     return Folded([FoldedLife(life, version, folded, facts(part))], [])
 
 
+def _all_of_grant(body: bytes, records: Sequence[AccountingRecord]) -> bool:
+    key = body[GRANT_KEY]
+    return all([record.class_body[GRANT_KEY] == key for record in records])
+
+
+def _all_linked(part: Part, records: Sequence[AccountingRecord]) -> bool:
+    """Tell whether records without Class are surely of a part: by router and implied start alone."""
+    low_s, high_s, router = part.low_s - LINK_S, part.high_s + LINK_S, _router(part)
+    for record in records:
+        if record.class_body or (record.nas_id, record.nas_identifier or record.source_address.encode()) != router:
+            return False
+        start_s = record.implied_start_s
+        if start_s is None or not low_s <= start_s <= high_s:
+            return False
+    return True
+
+
 def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone: str) -> Folded:
     pieces = [_Piece(part, {row.life}) for row in stored for part in decode(row.summary)]
-    pieces += [_Piece(part_of(record, zone), set()) for record in records]
+    granted = {grant_key(piece.part): piece.part for piece in pieces if piece.part.grant}
+    # Parts that become one must have counted their days in one zone.
+    other_zone = next((piece.part.zone for piece in pieces if not piece.part.grant), zone)
+    for record in records:
+        key = record.class_body[GRANT_KEY]
+        if key in granted:
+            add(granted[key], record)
+            continue
+        part = part_of(record, zone if key else other_zone)
+        pieces.append(_Piece(part))
+        if key:
+            granted[key] = part
     groups = _grouped(_joined(pieces))
     rows = {row.life: row for row in stored}
     lives = []
@@ -139,7 +162,7 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
     """Return one piece for each grant, each implied start at a router, and each record without a time."""
     granted: dict[bytes, list[_Piece]] = {}
     timed: list[_Piece] = []
-    timeless: dict[tuple[_Router, bytes, int], list[_Piece]] = {}
+    timeless: dict[tuple[_Router, float, bytes, int], list[_Piece]] = {}
     for piece in pieces:
         part = piece.part
         rank = _rank(part)
@@ -148,7 +171,7 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
         elif rank == _TIMED:
             timed.append(piece)
         else:
-            timeless.setdefault((_router(part), part.recent, part.older), []).append(piece)
+            timeless.setdefault((_router(part), part.timeless_s, part.recent, part.older), []).append(piece)
     joined = [_one(same) for _, same in sorted(granted.items())]
     linked = _linked(timed)
     rest = []
@@ -189,7 +212,7 @@ def _surely_within(part: Part, linked: Iterable[_Piece]) -> _Piece | None:
     """Return where a part without a time belongs whatever records may come yet, None if that cannot be said."""
     for piece in linked:
         other = piece.part
-        if _router(other) == _router(part) and other.low_s - LINK_S <= part.implied_at <= other.high_s:
+        if _router(other) == _router(part) and other.low_s - LINK_S <= part.timeless_s <= other.high_s:
             return piece
     return None
 
@@ -226,7 +249,7 @@ def _grouped(pieces: list[_Piece]) -> list[_Group]:
 
 
 def _interval(part: Part) -> tuple[float, float]:
-    return (part.low_s, part.high_s) if part.low_s != inf else (part.implied_at, part.implied_at)
+    return (part.low_s, part.high_s) if part.low_s != inf else (part.timeless_s, part.timeless_s)
 
 
 def _nearest_grant(part: Part, granted: Iterable[_Group]) -> _Group | None:
@@ -246,9 +269,9 @@ def _begun_last_before(part: Part, anchors: Iterable[_Piece]) -> _Piece | None:
     best, best_key = None, (False, -inf)
     for piece in anchors:
         low_s, high_s = _interval(piece.part)
-        if _router(piece.part) != _router(part) or low_s > part.implied_at + LINK_S:
+        if _router(piece.part) != _router(part) or low_s > part.timeless_s + LINK_S:
             continue
-        key = (not piece.part.grant and part.implied_at <= high_s + LINK_S, low_s)
+        key = (not piece.part.grant and part.timeless_s <= high_s + LINK_S, low_s)
         if best is None or key > best_key:
             best, best_key = piece, key
     return best
@@ -258,7 +281,7 @@ def _bound(group: _Group) -> None:
     """Let the earliest parts without a time become one, where a life has too many."""
     timeless = [piece for piece in group.pieces if _rank(piece.part) == _TIMELESS]
     if len(timeless) > TIMELESS_MAX:
-        timeless.sort(key=lambda piece: (piece.part.implied_at, piece.part.recent))
+        timeless.sort(key=lambda piece: (piece.part.timeless_s, piece.part.recent))
         count = len(timeless) - TIMELESS_MAX + 1
         anchored = [piece for piece in group.pieces if _rank(piece.part) != _TIMELESS]
         group.pieces = [*anchored, _one(timeless[:count]), *timeless[count:]]
@@ -279,9 +302,13 @@ def _named(groups: list[_Group], stored: set[int]) -> dict[int, _Group]:
                 named[life] = group
         unnamed = rest
     for group in unnamed:
-        part = group.pieces[0].part
-        life = crc32(grant_key(part) or repr((_router(part), _interval(part)[0])).encode()) & _LIFE_MASK
+        life = _new_name(group.pieces[0].part)
         while life in named or life in stored:
             life = life + 1 & _LIFE_MASK
         named[life] = group
     return named
+
+
+def _new_name(part: Part) -> int:
+    """Return a number that no other life of the family is likely to have, also of those that history keeps."""
+    return crc32(grant_key(part) or repr((_router(part), _interval(part)[0])).encode()) & _LIFE_MASK

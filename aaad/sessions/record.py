@@ -21,7 +21,8 @@ DELAY_MAX_S = 2_592_000  # 30 days: what is longer is no delay
 SESSION_TIME_MAX_S = 315_360_000  # ten years: what is longer is no session's time
 GIGAWORDS_MAX = 0xFFFFF  # four petabytes: what is more was never transferred
 UNKNOWN = -1
-_SIGNED_MAX = 2**31 - 1
+_SIGNED_MAX, _NUMBER_MAX = 2**31 - 1, 2**32 - 1
+_CLASS_BODY_SIZE = CLASS_BODY.size
 _RECEIVED_AT_MAX_S = 2.0**33
 _FAMILY_OCTETS = 16
 _NO_IPV4 = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"))  # RFC 2865, 5.8: not yet known
@@ -35,7 +36,7 @@ _NAS_PORT_ID, _FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS 
 # Agent-Circuit-Id of Redback, as RouterOS sends it, and of the ADSL Forum, each after the octets of its vendor.
 _CIRCUIT_IDS = (((2352).to_bytes(4, "big"), 97), ((3561).to_bytes(4, "big"), 1))
 
-_number = Struct("!2xI").unpack_from
+_number = int.from_bytes
 _groups = Struct("!8H").unpack
 _new_tuple = tuple.__new__
 
@@ -50,7 +51,8 @@ class Status(IntEnum):
     OFF = 8
 
 
-_STATUSES = {int(status): status for status in Status}
+_STATUSES = {status.to_bytes(4, "big"): status for status in Status}
+_START, _ON = Status.START, Status.ON
 
 
 class AccountingRecord(NamedTuple):
@@ -89,51 +91,38 @@ class AccountingRecord(NamedTuple):
         """What its Class says, None if it has none of ours."""
         return class_facts(self.class_body) if self.class_body else None
 
+    @property
+    def implied_start_s(self) -> float | None:
+        """When its session began by our own clock, None if it does not tell.
+
+        A time of 0 is what some NASes send when the line is lost: only a Start tells by it.
+        """
+        if self.status is _START:
+            return self.sent_at_s
+        return self.sent_at_s - self.session_time_s if self.session_time_s > 0 else None
+
 
 def read(record: Accounting) -> AccountingRecord:
     """Read a record; SpoolError if it is not told which session or restart it speaks of."""
-    data = record.attributes
-    positions = _walk(data)
-    at = positions.get(_STATUS)
-    status = _STATUSES.get(_number(data, at)[0]) if at is not None and data[at + 1] == 6 else None
+    values = _attributes(record.attributes)
+    get = values.get
+    status = _STATUSES.get(get(_STATUS, b""))
     if status is None:
         raise SpoolError("accounting without a known Acct-Status-Type")
-    class_body = _class_body(data, positions) if record.has_own_class else b""
-    name = _octets(data, positions, _USER_NAME)
-    session_id = _octets(data, positions, _SESSION_ID)
+    class_body = _class_body(record.attributes, get(_CLASS, b"")) if record.has_own_class else b""
+    name, session_id = get(_USER_NAME, b""), get(_SESSION_ID, b"")
     family = b""
-    if status < Status.ON:
+    if status < _ON:
         if not session_id and not class_body:
             raise SpoolError("accounting without Acct-Session-Id and without a Class of ours")
         family = family_of(name, session_id)
     received_at_s = record.received_at_s
     if not 0 <= received_at_s <= _RECEIVED_AT_MAX_S:
         raise SpoolError("accounting received at no time")
-
-    def number(kind: int, missing: int = 0) -> int:
-        at = positions.get(kind)
-        if at is None or data[at + 1] != 6:
-            return missing
-        value: int = _number(data, at)[0]
-        return value
-
-    delay_s = number(_DELAY_TIME)
+    delay_s = _number(get(_DELAY_TIME, b"")[:4])
     sent_at_s = received_at_s - delay_s if delay_s <= DELAY_MAX_S else received_at_s
-    stamp = number(_EVENT_TIMESTAMP)
+    stamp = _number(get(_EVENT_TIMESTAMP, b"")[:4])
     at_s = float(stamp) if stamp and abs(stamp - sent_at_s) <= EVENT_TIMESTAMP_WITHIN_S else sent_at_s
-    session_time_s = number(_SESSION_TIME, UNKNOWN)
-    if session_time_s > SESSION_TIME_MAX_S:
-        session_time_s = UNKNOWN
-    octets_in, octets_out = number(_INPUT_OCTETS), number(_OUTPUT_OCTETS)
-    packets_in, packets_out = number(_INPUT_PACKETS), number(_OUTPUT_PACKETS)
-    has_gigawords = _INPUT_GIGAWORDS in positions or _OUTPUT_GIGAWORDS in positions
-    if has_gigawords:
-        octets_in = _whole(octets_in, number(_INPUT_GIGAWORDS))
-        octets_out = _whole(octets_out, number(_OUTPUT_GIGAWORDS))
-    if record.octets_swapped:
-        octets_in, octets_out, packets_in, packets_out = octets_out, octets_in, packets_out, packets_in
-    cause = number(_TERMINATE_CAUSE, UNKNOWN)
-    ipv6_prefix = _prefix(data, positions, _FRAMED_IPV6_PREFIX) or _ipv6_address(data, positions)
     return _new_tuple(
         AccountingRecord,
         (
@@ -149,23 +138,46 @@ def read(record: Accounting) -> AccountingRecord:
             sent_at_s,
             at_s,
             stamp,
-            session_time_s,
-            octets_in,
-            octets_out,
-            packets_in,
-            packets_out,
-            has_gigawords,
-            cause if cause <= _SIGNED_MAX else UNKNOWN,
-            number(_NAS_PORT, UNKNOWN),
-            readable(_octets(data, positions, _NAS_PORT_ID)),
-            readable(_octets(data, positions, _CALLED_STATION_ID)),
-            readable(_octets(data, positions, _CALLING_STATION_ID)),
-            _circuit_id(data) if _VENDOR_SPECIFIC in positions else "",
-            _ipv4(data, positions),
-            ipv6_prefix,
-            _prefix(data, positions, _DELEGATED_IPV6_PREFIX),
+            *_counters(values, record.octets_swapped),
+            _said(get(_TERMINATE_CAUSE), _SIGNED_MAX),
+            _said(get(_NAS_PORT), _NUMBER_MAX),
+            readable(get(_NAS_PORT_ID, b"")),
+            readable(get(_CALLED_STATION_ID, b"")),
+            readable(get(_CALLING_STATION_ID, b"")),
+            _circuit_id(record.attributes) if _VENDOR_SPECIFIC in values else "",
+            _ipv4(get(_FRAMED_IP_ADDRESS)),
+            _prefix(get(_FRAMED_IPV6_PREFIX)) or _ipv6_address(get(_FRAMED_IPV6_ADDRESS)),
+            _prefix(get(_DELEGATED_IPV6_PREFIX)),
         ),
     )
+
+
+def _counters(values: dict[int, bytes], swapped: bool) -> tuple[int, int, int, int, int, bool]:
+    """Return time, octets and packets of both directions, and whether there are gigawords (RFC 2869, 5.1)."""
+    get = values.get
+    time_s = _said(get(_SESSION_TIME), SESSION_TIME_MAX_S)
+    octets_in, octets_out = _number(get(_INPUT_OCTETS, b"")[:4]), _number(get(_OUTPUT_OCTETS, b"")[:4])
+    packets_in, packets_out = _number(get(_INPUT_PACKETS, b"")[:4]), _number(get(_OUTPUT_PACKETS, b"")[:4])
+    has_gigawords = _INPUT_GIGAWORDS in values or _OUTPUT_GIGAWORDS in values
+    if has_gigawords:
+        octets_in = _whole(octets_in, get(_INPUT_GIGAWORDS, b""))
+        octets_out = _whole(octets_out, get(_OUTPUT_GIGAWORDS, b""))
+    if swapped:
+        return time_s, octets_out, octets_in, packets_out, packets_in, has_gigawords
+    return time_s, octets_in, octets_out, packets_in, packets_out, has_gigawords
+
+
+def _whole(octets: int, gigawords: bytes) -> int:
+    high = _number(gigawords[:4])
+    return octets | high << 32 if high <= GIGAWORDS_MAX else 0
+
+
+def _said(value: bytes | None, highest: int) -> int:
+    """Return a number that may be 0, UNKNOWN if there is none or it cannot be."""
+    if value is None:
+        return UNKNOWN
+    number = _number(value[:4])
+    return number if number <= highest else UNKNOWN
 
 
 def family_of(user_name: bytes, acct_session_id: bytes) -> bytes:
@@ -173,25 +185,25 @@ def family_of(user_name: bytes, acct_session_id: bytes) -> bytes:
     return blake2b(fold_name(user_name) + b"\0" + acct_session_id, digest_size=_FAMILY_OCTETS).digest()
 
 
-def _walk(data: bytes) -> dict[int, int]:
-    """Return where each kind of attribute begins, of repeated ones the last."""
-    positions: dict[int, int] = {}
+def _attributes(data: bytes) -> dict[int, bytes]:
+    """Return the value of each kind of attribute, of repeated ones the last."""
+    values: dict[int, bytes] = {}
     at, end = 0, len(data)
     try:
         while at < end:
-            positions[data[at]] = at
             size = data[at + 1]
             if size < 2:
                 raise SpoolError("an attribute shorter than its own header")
+            values[data[at]] = data[at + 2 : at + size]
             at += size
     except IndexError:
         raise SpoolError("an attribute cut off") from None
     if at != end:
         raise SpoolError("an attribute past the end")
-    return positions
+    return values
 
 
-def _values(data: bytes, kind: int) -> list[bytes]:
+def _all(data: bytes, kind: int) -> list[bytes]:
     found = []
     at, end = 0, len(data)
     while at < end:
@@ -201,52 +213,34 @@ def _values(data: bytes, kind: int) -> list[bytes]:
     return found
 
 
-def _octets(data: bytes, positions: dict[int, int], kind: int) -> bytes:
-    at = positions.get(kind)
-    return b"" if at is None else data[at + 2 : at + data[at + 1]]
-
-
-def _class_body(data: bytes, positions: dict[int, int]) -> bytes:
+def _class_body(data: bytes, value: bytes) -> bytes:
     """Return our Class without its signature; a NAS or proxy may have put others beside it."""
-    at = positions.get(_CLASS)
-    if at is None:
-        return b""
-    if data[at + 1] == CLASS_SIZE + 2 and data[at + 2] == CLASS_VERSION:
-        return data[at + 2 : at + 2 + CLASS_BODY.size]
-    for value in _values(data, _CLASS):
-        if len(value) == CLASS_SIZE and value[0] == CLASS_VERSION:
-            return value[: CLASS_BODY.size]
+    if len(value) == CLASS_SIZE and value[0] == CLASS_VERSION:
+        return value[:_CLASS_BODY_SIZE]
+    for other in _all(data, _CLASS):
+        if len(other) == CLASS_SIZE and other[0] == CLASS_VERSION:
+            return other[:_CLASS_BODY_SIZE]
     return b""
 
 
-def _whole(octets: int, gigawords: int) -> int:
-    return octets | gigawords << 32 if gigawords <= GIGAWORDS_MAX else 0
-
-
-def _ipv4(data: bytes, positions: dict[int, int]) -> str:
-    at = positions.get(_FRAMED_IP_ADDRESS)
-    if at is None or data[at + 1] != 6 or data[at + 2 : at + 6] in _NO_IPV4:
+def _ipv4(value: bytes | None) -> str:
+    if value is None or len(value) != 4 or value in _NO_IPV4:
         return ""
-    return f"{data[at + 2]}.{data[at + 3]}.{data[at + 4]}.{data[at + 5]}"
+    a, b, c, d = value
+    return f"{a}.{b}.{c}.{d}"
 
 
-def _prefix(data: bytes, positions: dict[int, int], kind: int) -> str:
+def _prefix(value: bytes | None) -> str:
     """Return an IPv6 prefix without bits behind it, which PostgreSQL would refuse; empty if there is none."""
-    at = positions.get(kind)
-    if at is None or data[at + 1] < 4:
+    if value is None or not 2 < len(value) <= 18 or not 0 < value[1] <= 128:
         return ""
-    octets = data[at + 4 : at + data[at + 1]]
-    bits = data[at + 3]
-    if not 0 < bits <= 128 or len(octets) > 16:
-        return ""
-    host_bits = 128 - bits
-    number = int.from_bytes(octets.ljust(16, b"\0"), "big") >> host_bits << host_bits
-    return _ipv6_text(number.to_bytes(16, "big"), bits) if number else ""
+    host_bits = 128 - value[1]
+    number = int.from_bytes(value[2:].ljust(16, b"\0"), "big") >> host_bits << host_bits
+    return _ipv6_text(number.to_bytes(16, "big"), value[1]) if number else ""
 
 
-def _ipv6_address(data: bytes, positions: dict[int, int]) -> str:
-    octets = _octets(data, positions, _FRAMED_IPV6_ADDRESS)
-    return _ipv6_text(octets, 128) if len(octets) == 16 and any(octets) else ""
+def _ipv6_address(value: bytes | None) -> str:
+    return _ipv6_text(value, 128) if value is not None and len(value) == 16 and any(value) else ""
 
 
 def _ipv6_text(octets: bytes, bits: int) -> str:
@@ -255,7 +249,7 @@ def _ipv6_text(octets: bytes, bits: int) -> str:
 
 
 def _circuit_id(data: bytes) -> str:
-    for value in _values(data, _VENDOR_SPECIFIC):
+    for value in _all(data, _VENDOR_SPECIFIC):
         for vendor, code in _CIRCUIT_IDS:
             if value[:4] != vendor:
                 continue

@@ -25,7 +25,7 @@ VERSION = 1
 RECENT_MAX = 64
 _RECENT_OCTETS = 4
 _RECENT_SIZE_MAX = RECENT_MAX * _RECENT_OCTETS
-_INTERIMS_SEEN = 8  # so many of the newest records tell the interval
+_INTERIMS_SEEN = 4  # so many of the newest records tell the interval
 _START, _STOP = Status.START, Status.STOP
 _KIND = {Status.START: 0, Status.INTERIM: 1, Status.STOP: 2}
 _KIND_BITS, _KIND_MASK = 3, 7
@@ -43,7 +43,6 @@ class Part(msgspec.Struct, array_like=True, gc=False):
     zone: str = ""
     user_name: str = ""
     acct_session_id: str = ""
-    place_at: float = -inf
     nas_id: int = 0
     source_address: str = ""
     nas_identifier: bytes = b""
@@ -61,10 +60,11 @@ class Part(msgspec.Struct, array_like=True, gc=False):
     # When it began by our own clock, as each record with a time implies it; inf: none has one
     low_s: float = inf
     high_s: float = -inf
-    implied_at: float = inf  # the same by event time; of a record without a time, its own
+    timeless_s: float = inf  # when the first record without a time was sent
+    implied_at: float = inf  # when it began by event time; of records without a time, their own
     start_at: float = inf
     start_stamp: int = 0
-    heard_at: float = -inf
+    heard_at: float = -inf  # of the latest record, whose router stands above
     heard_stamp: int = 0
     stop_time_s: int = UNKNOWN - 1  # that: no Stop
     stop_at: float = inf
@@ -162,24 +162,26 @@ def part_of(record: AccountingRecord, zone: str) -> Part:
 
 
 def add(part: Part, record: AccountingRecord) -> None:
-    """Put one more record into a part. It is written out, as it runs for every record: `merge` says the same.
-
-    A time of 0 is what some NASes send when the line is lost: only a Start's implies when the session began.
-    """
-    at = record.at_s
-    _add_place(part, record, at)
+    """Put one more record into a part. It is written out, as it runs for every record: `merge` says the same."""
+    at, stamp = record.at_s, record.event_timestamp
     status, time_s = record.status, record.session_time_s
-    stamp = record.event_timestamp
-    if (at, stamp) > (part.heard_at, part.heard_stamp):
-        part.heard_at, part.heard_stamp = at, stamp
+    _add_names(part, record, at)
+    if at >= part.heard_at:
+        _add_latest(part, record, at, stamp)
+    start_s = record.implied_start_s
+    if start_s is None:
+        part.timeless_s = min(part.timeless_s, record.sent_at_s)
+    else:
+        if start_s < part.low_s:
+            part.low_s = start_s
+        if start_s > part.high_s:
+            part.high_s = start_s
     implied_at = at
     if status is _START:
         if (at, stamp) < (part.start_at, part.start_stamp):
             part.start_at, part.start_stamp = at, stamp
-        _imply(part, record.sent_at_s)
     elif time_s > 0:
-        implied_at = at - time_s
-        _imply(part, record.sent_at_s - time_s)
+        implied_at -= time_s
     if implied_at < part.implied_at:
         part.implied_at = implied_at
     if status is _STOP and (time_s, -at, record.terminate_cause) > (part.stop_time_s, -part.stop_at, part.stop_cause):
@@ -190,10 +192,18 @@ def add(part: Part, record: AccountingRecord) -> None:
     _note(part, _identity(record))
 
 
-def _add_place(part: Part, record: AccountingRecord, at: float) -> None:
-    place = (at, record.nas_id, record.source_address, record.nas_identifier)
-    if place > (part.place_at, part.nas_id, part.source_address, part.nas_identifier):
-        part.place_at, part.nas_id, part.source_address, part.nas_identifier = place
+def _add_latest(part: Part, record: AccountingRecord, at: float, stamp: int) -> None:
+    place = record.nas_id, record.source_address, record.nas_identifier
+    if at > part.heard_at:
+        part.heard_at, part.heard_stamp = at, stamp
+        part.nas_id, part.source_address, part.nas_identifier = place
+    else:
+        part.heard_stamp = max(stamp, part.heard_stamp)
+        if place > (part.nas_id, part.source_address, part.nas_identifier):
+            part.nas_id, part.source_address, part.nas_identifier = place
+
+
+def _add_names(part: Part, record: AccountingRecord, at: float) -> None:
     if record.user_name > part.user_name:
         part.user_name = record.user_name
     if record.acct_session_id > part.acct_session_id:
@@ -215,13 +225,6 @@ def _add_place(part: Part, record: AccountingRecord, at: float) -> None:
     delegated = record.delegated_ipv6_prefix
     if delegated and (at, delegated) > (part.delegated_at, part.delegated_ipv6_prefix):
         part.delegated_at, part.delegated_ipv6_prefix = at, delegated
-
-
-def _imply(part: Part, start_s: float) -> None:
-    if start_s < part.low_s:
-        part.low_s = start_s
-    if start_s > part.high_s:
-        part.high_s = start_s
 
 
 def _add_counters(part: Part, record: AccountingRecord, at: float) -> None:
@@ -298,6 +301,9 @@ def merge(parts: Iterable[Part]) -> Part:
 def _merge_into(part: Part, other: Part) -> None:
     part.grant = max(part.grant, other.grant)
     part.zone = min(part.zone, other.zone)
+    place = other.heard_at, other.nas_id, other.source_address, other.nas_identifier
+    if place > (part.heard_at, part.nas_id, part.source_address, part.nas_identifier):
+        part.nas_id, part.source_address, part.nas_identifier = place[1:]
     for names in _LATEST:
         ours, theirs = ([getattr(each, name) for name in names] for each in (part, other))
         if theirs > ours:
@@ -325,7 +331,6 @@ def _merge_into(part: Part, other: Part) -> None:
 
 
 _LATEST = (
-    ("place_at", "nas_id", "source_address", "nas_identifier"),
     ("ipv4_at", "ipv4"),
     ("ipv6_prefix_at", "ipv6_prefix"),
     ("delegated_at", "delegated_ipv6_prefix"),
@@ -343,7 +348,7 @@ _HIGHEST = (
     ),
     *("high_s", "session_time_s", "octets_in", "octets_out", "packets_in", "packets_out", "has_gigawords"),
 )
-_LEAST = ("low_s", "implied_at")
+_LEAST = ("low_s", "timeless_s", "implied_at")
 
 
 def facts(part: Part) -> SessionFacts:
@@ -404,10 +409,20 @@ def facts(part: Part) -> SessionFacts:
 
 _NO_GRANT = (None, None, None, None)
 _NO_OWNER = (None, None, None)
+_MAC_LENGTH, _MAC_DIGITS, _NO_MAC = 17, 12, "0" * 12
 
 
 def _mac(calling_station_id: str) -> str | None:
-    octets = mac_of(calling_station_id.encode()) if calling_station_id else None
+    if not calling_station_id:
+        return None
+    if len(calling_station_id) == _MAC_LENGTH:  # as nearly all write it; the rest is looked at more closely
+        digits = calling_station_id.replace(":", "")
+        if len(digits) == _MAC_DIGITS and digits.isalnum():
+            try:
+                return bytes.fromhex(digits).hex(":") if digits != _NO_MAC else None
+            except ValueError:
+                return None
+    octets = mac_of(calling_station_id.encode())
     return octets.hex(":") if octets is not None and any(octets) else None
 
 
