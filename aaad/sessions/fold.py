@@ -102,7 +102,7 @@ def fold(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone
 
 def _all_of_grant(body: bytes, records: Sequence[AccountingRecord]) -> bool:
     key = body[GRANT_KEY]
-    return all([record.class_body[GRANT_KEY] == key for record in records])
+    return all(record.class_body[GRANT_KEY] == key for record in records)
 
 
 def _all_linked(part: Part, records: Sequence[AccountingRecord]) -> bool:
