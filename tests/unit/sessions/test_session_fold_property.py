@@ -60,7 +60,7 @@ def disturbed(records: list[Accounting], random: Random) -> list[Accounting]:
     return mixed
 
 
-# --- Lives of which everything is known --------------------------------------------------------------------------------
+# --- Lives of which everything is known --------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Life:
                     grant=None if place in self.without_class else self.grant,
                     delay_s=later_s if self.says_delay else None,
                     stamp=self.stamp(event),
-                    ipv4=self.ipv4 if event.time_s else "0.0.0.0",  # noqa: S104  not known yet
+                    ipv4=self.ipv4 if event.time_s else "0.0.0.0",
                     cause=1 if event.status == STOP else None,
                 )
 
@@ -216,7 +216,7 @@ def test_sessions_come_out_as_they_were_whatever_became_of_their_records(true: l
     assert in_order(map(in_short, rows(records, ZONE))) == expected
 
 
-# --- Records of which nothing is known ---------------------------------------------------------------------------------
+# --- Records of which nothing is known --------------------------------------------------------------
 
 
 @st.composite
@@ -234,7 +234,7 @@ def any_record(draw: st.DrawFn) -> Accounting:
         grant=draw(st.sampled_from([None, None, 1, 2])),
         delay_s=draw(st.sampled_from([None, 0, 5, 100, 2**32 - 1])),
         stamp=draw(st.sampled_from([None, 1, int(NOON_S), int(NOON_S) + 200])),
-        ipv4=draw(st.sampled_from([None, "0.0.0.0", "100.64.0.1", "100.64.0.2"])),  # noqa: S104
+        ipv4=draw(st.sampled_from([None, "0.0.0.0", "100.64.0.1", "100.64.0.2"])),
         delegated=draw(st.sampled_from([None, "2001:db8:1::/56", "2001:db8:2::/56"])),
         ipv6_address=draw(st.sampled_from([None, "2001:db8::1"])),
         cause=draw(st.sampled_from([None, 1, 2])),
