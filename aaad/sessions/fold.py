@@ -90,7 +90,7 @@ def fold(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone
         part = part_of(records[0], zone)
         life, version, summary = _new_name(part), 0, b""
     # What nearly all records are: of one session, and no other in the family.
-    if not (_all_of_grant(part.grant, records) if part.grant else _all_linked(part, records)):
+    if not all(_is_of(part, record) for record in records):
         return _of_many(stored, records, zone)
     for record in records if stored else records[1:]:
         add(part, record)
@@ -100,21 +100,16 @@ def fold(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone
     return Folded([FoldedLife(life, version, folded, facts(part))], [])
 
 
-def _all_of_grant(body: bytes, records: Sequence[AccountingRecord]) -> bool:
-    key = body[GRANT_KEY]
-    return all(record.class_body[GRANT_KEY] == key for record in records)
-
-
-def _all_linked(part: Part, records: Sequence[AccountingRecord]) -> bool:
-    """Tell whether records without Class are surely of a part: by router and implied start alone."""
-    low_s, high_s, router = part.low_s - LINK_S, part.high_s + LINK_S, _router(part)
-    for record in records:
-        if record.class_body or (record.nas_id, record.nas_identifier or record.source_address.encode()) != router:
-            return False
-        start_s = record.implied_start_s
-        if start_s is None or not low_s <= start_s <= high_s:
-            return False
-    return True
+def _is_of(part: Part, record: AccountingRecord) -> bool:
+    """Tell whether a record is surely of a part: by its grant, without one by router and implied start."""
+    if part.grant or record.class_body:
+        return part.grant[GRANT_KEY] == record.class_body[GRANT_KEY]
+    start_s = record.implied_start_s
+    return (
+        start_s is not None
+        and part.low_s - LINK_S <= start_s <= part.high_s + LINK_S
+        and (record.nas_id, record.nas_identifier or record.source_address.encode()) == _router(part)
+    )
 
 
 def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone: str) -> Folded:
@@ -122,10 +117,12 @@ def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], 
     granted = {grant_key(piece.part): piece.part for piece in pieces if piece.part.grant}
     # Parts that become one must have counted their days in one zone.
     other_zone = next((piece.part.zone for piece in pieces if not piece.part.grant), zone)
+    timed = [piece.part for piece in pieces if _rank(piece.part) == _TIMED]
     for record in records:
         key = record.class_body[GRANT_KEY]
-        if key in granted:
-            add(granted[key], record)
+        part = granted.get(key) if key else next((part for part in timed if _is_of(part, record)), None)
+        if part is not None:
+            add(part, record)
             continue
         part = part_of(record, zone if key else other_zone)
         pieces.append(_Piece(part))
