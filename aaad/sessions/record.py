@@ -21,7 +21,7 @@ DELAY_MAX_S = 2_592_000  # 30 days: what is longer is no delay
 SESSION_TIME_MAX_S = 315_360_000  # ten years: what is longer is no session's time
 GIGAWORDS_MAX = 0xFFFFF  # four petabytes: what is more was never transferred
 UNKNOWN = -1
-_SIGNED_MAX, _NUMBER_MAX = 2**31 - 1, 2**32 - 1
+_SIGNED_MAX = 2**31 - 1
 _CLASS_BODY_SIZE = CLASS_BODY.size
 _RECEIVED_AT_MAX_S = 2.0**33
 _FAMILY_OCTETS = 16
@@ -33,10 +33,16 @@ _INPUT_OCTETS, _OUTPUT_OCTETS, _SESSION_ID, _SESSION_TIME = 42, 43, 44, 46
 _INPUT_PACKETS, _OUTPUT_PACKETS, _TERMINATE_CAUSE = 47, 48, 49
 _INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS, _EVENT_TIMESTAMP = 52, 53, 55
 _NAS_PORT_ID, _FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS = 87, 97, 123, 168
+_NUMBERS = (
+    *(_STATUS, _DELAY_TIME, _EVENT_TIMESTAMP, _SESSION_TIME, _TERMINATE_CAUSE, _NAS_PORT),
+    *(_INPUT_OCTETS, _OUTPUT_OCTETS, _INPUT_PACKETS, _OUTPUT_PACKETS, _INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS),
+)
+_NUMBER_SIZE = 6
+_TEXTS = (_USER_NAME, _SESSION_ID, _NAS_PORT_ID, _CALLED_STATION_ID, _CALLING_STATION_ID)
 # Agent-Circuit-Id of Redback, as RouterOS sends it, and of the ADSL Forum, each after the octets of its vendor.
 _CIRCUIT_IDS = (((2352).to_bytes(4, "big"), 97), ((3561).to_bytes(4, "big"), 1))
 
-_number = int.from_bytes
+_number = Struct("!2xI").unpack_from
 _groups = Struct("!8H").unpack
 _new_tuple = tuple.__new__
 
@@ -51,7 +57,7 @@ class Status(IntEnum):
     OFF = 8
 
 
-_STATUSES = {status.to_bytes(4, "big"): status for status in Status}
+_STATUSES: dict[int | None, Status] = {int(status): status for status in Status}
 _START, _ON = Status.START, Status.ON
 
 
@@ -104,32 +110,38 @@ class AccountingRecord(NamedTuple):
 
 def read(record: Accounting) -> AccountingRecord:
     """Read a record; SpoolError if it is not told which session or restart it speaks of."""
-    values = _attributes(record.attributes)
-    get = values.get
-    status = _STATUSES.get(get(_STATUS, b""))
+    data = record.attributes
+    positions = _walk(data)
+    get = positions.get
+    # As two comprehensions, because this runs for every record.
+    numbers = [
+        _number(data, at)[0] if (at := get(kind)) is not None and data[at + 1] == _NUMBER_SIZE else None
+        for kind in _NUMBERS
+    ]
+    octets = [data[at + 2 : at + data[at + 1]] if (at := get(kind)) is not None else b"" for kind in _TEXTS]
+    status = _STATUSES.get(numbers[0])
     if status is None:
         raise SpoolError("accounting without a known Acct-Status-Type")
-    class_body = _class_body(record.attributes, get(_CLASS, b"")) if record.has_own_class else b""
-    name, session_id = get(_USER_NAME, b""), get(_SESSION_ID, b"")
+    class_body = _class_body(data, positions) if record.has_own_class else b""
     family = b""
     if status < _ON:
-        if not session_id and not class_body:
+        if not octets[1] and not class_body:
             raise SpoolError("accounting without Acct-Session-Id and without a Class of ours")
-        family = family_of(name, session_id)
+        family = family_of(octets[0], octets[1])
     received_at_s = record.received_at_s
     if not 0 <= received_at_s <= _RECEIVED_AT_MAX_S:
         raise SpoolError("accounting received at no time")
-    delay_s = _number(get(_DELAY_TIME, b"")[:4])
-    sent_at_s = received_at_s - delay_s if delay_s <= DELAY_MAX_S else received_at_s
-    stamp = _number(get(_EVENT_TIMESTAMP, b"")[:4])
+    _, delay_s, stamp, time_s, cause, port, *counters = numbers
+    sent_at_s = received_at_s - delay_s if delay_s and delay_s <= DELAY_MAX_S else received_at_s
     at_s = float(stamp) if stamp and abs(stamp - sent_at_s) <= EVENT_TIMESTAMP_WITHIN_S else sent_at_s
+    user_name, acct_session_id, *names = map(readable, octets)
     return _new_tuple(
         AccountingRecord,
         (
             status,
             family,
-            readable(name),
-            readable(session_id),
+            user_name,
+            acct_session_id,
             class_body,
             record.nas_id,
             record.source_address,
@@ -137,47 +149,32 @@ def read(record: Accounting) -> AccountingRecord:
             received_at_s,
             sent_at_s,
             at_s,
-            stamp,
-            *_counters(values, record.octets_swapped),
-            _said(get(_TERMINATE_CAUSE), _SIGNED_MAX),
-            _said(get(_NAS_PORT), _NUMBER_MAX),
-            readable(get(_NAS_PORT_ID, b"")),
-            readable(get(_CALLED_STATION_ID, b"")),
-            readable(get(_CALLING_STATION_ID, b"")),
-            _circuit_id(record.attributes) if _VENDOR_SPECIFIC in values else "",
-            _ipv4(get(_FRAMED_IP_ADDRESS)),
-            _prefix(get(_FRAMED_IPV6_PREFIX)) or _ipv6_address(get(_FRAMED_IPV6_ADDRESS)),
-            _prefix(get(_DELEGATED_IPV6_PREFIX)),
+            stamp or 0,
+            time_s if time_s is not None and time_s <= SESSION_TIME_MAX_S else UNKNOWN,
+            *_whole(counters, record.octets_swapped),
+            cause if cause is not None and cause <= _SIGNED_MAX else UNKNOWN,
+            port if port is not None else UNKNOWN,
+            *names,
+            _circuit_id(data) if _VENDOR_SPECIFIC in positions else "",
+            _ipv4(data, positions),
+            _ipv6_prefix(data, positions),
+            _prefix(data, positions, _DELEGATED_IPV6_PREFIX),
         ),
     )
 
 
-def _counters(values: dict[int, bytes], swapped: bool) -> tuple[int, int, int, int, int, bool]:
-    """Return time, octets and packets of both directions, and whether there are gigawords (RFC 2869, 5.1)."""
-    get = values.get
-    time_s = _said(get(_SESSION_TIME), SESSION_TIME_MAX_S)
-    octets_in, octets_out = _number(get(_INPUT_OCTETS, b"")[:4]), _number(get(_OUTPUT_OCTETS, b"")[:4])
-    packets_in, packets_out = _number(get(_INPUT_PACKETS, b"")[:4]), _number(get(_OUTPUT_PACKETS, b"")[:4])
-    has_gigawords = _INPUT_GIGAWORDS in values or _OUTPUT_GIGAWORDS in values
-    if has_gigawords:
-        octets_in = _whole(octets_in, get(_INPUT_GIGAWORDS, b""))
-        octets_out = _whole(octets_out, get(_OUTPUT_GIGAWORDS, b""))
+def _whole(counters: list[int | None], swapped: bool) -> tuple[int, int, int, int, bool]:
+    """Return octets and packets of both directions, and whether there are gigawords (RFC 2869, 5.1)."""
+    low_in, low_out, packets_in, packets_out, high_in, high_out = counters
+    octets_in, octets_out = low_in or 0, low_out or 0
+    if high_in:
+        octets_in = octets_in | high_in << 32 if high_in <= GIGAWORDS_MAX else 0
+    if high_out:
+        octets_out = octets_out | high_out << 32 if high_out <= GIGAWORDS_MAX else 0
+    has_gigawords = high_in is not None or high_out is not None
     if swapped:
-        return time_s, octets_out, octets_in, packets_out, packets_in, has_gigawords
-    return time_s, octets_in, octets_out, packets_in, packets_out, has_gigawords
-
-
-def _whole(octets: int, gigawords: bytes) -> int:
-    high = _number(gigawords[:4])
-    return octets | high << 32 if high <= GIGAWORDS_MAX else 0
-
-
-def _said(value: bytes | None, highest: int) -> int:
-    """Return a number that may be 0, UNKNOWN if there is none or it cannot be."""
-    if value is None:
-        return UNKNOWN
-    number = _number(value[:4])
-    return number if number <= highest else UNKNOWN
+        return octets_out, octets_in, packets_out or 0, packets_in or 0, has_gigawords
+    return octets_in, octets_out, packets_in or 0, packets_out or 0, has_gigawords
 
 
 def family_of(user_name: bytes, acct_session_id: bytes) -> bytes:
@@ -185,22 +182,26 @@ def family_of(user_name: bytes, acct_session_id: bytes) -> bytes:
     return blake2b(fold_name(user_name) + b"\0" + acct_session_id, digest_size=_FAMILY_OCTETS).digest()
 
 
-def _attributes(data: bytes) -> dict[int, bytes]:
-    """Return the value of each kind of attribute, of repeated ones the last."""
-    values: dict[int, bytes] = {}
+def _walk(data: bytes) -> dict[int, int]:
+    """Return where each kind of attribute begins, of repeated ones the last, after checking every length."""
+    positions: dict[int, int] = {}
     at, end = 0, len(data)
     try:
         while at < end:
+            positions[data[at]] = at
             size = data[at + 1]
             if size < 2:
                 raise SpoolError("an attribute shorter than its own header")
-            values[data[at]] = data[at + 2 : at + size]
             at += size
     except IndexError:
         raise SpoolError("an attribute cut off") from None
     if at != end:
         raise SpoolError("an attribute past the end")
-    return values
+    return positions
+
+
+def _value(data: bytes, at: int) -> bytes:
+    return data[at + 2 : at + data[at + 1]]
 
 
 def _all(data: bytes, kind: int) -> list[bytes]:
@@ -208,39 +209,55 @@ def _all(data: bytes, kind: int) -> list[bytes]:
     at, end = 0, len(data)
     while at < end:
         if data[at] == kind:
-            found.append(data[at + 2 : at + data[at + 1]])
+            found.append(_value(data, at))
         at += data[at + 1]
     return found
 
 
-def _class_body(data: bytes, value: bytes) -> bytes:
+def _class_body(data: bytes, positions: dict[int, int]) -> bytes:
     """Return our Class without its signature; a NAS or proxy may have put others beside it."""
-    if len(value) == CLASS_SIZE and value[0] == CLASS_VERSION:
-        return value[:_CLASS_BODY_SIZE]
-    for other in _all(data, _CLASS):
-        if len(other) == CLASS_SIZE and other[0] == CLASS_VERSION:
-            return other[:_CLASS_BODY_SIZE]
+    at = positions.get(_CLASS)
+    if at is None:
+        return b""
+    if data[at + 1] == CLASS_SIZE + 2 and data[at + 2] == CLASS_VERSION:
+        return data[at + 2 : at + 2 + _CLASS_BODY_SIZE]
+    for value in _all(data, _CLASS):
+        if len(value) == CLASS_SIZE and value[0] == CLASS_VERSION:
+            return value[:_CLASS_BODY_SIZE]
     return b""
 
 
-def _ipv4(value: bytes | None) -> str:
-    if value is None or len(value) != 4 or value in _NO_IPV4:
+def _ipv4(data: bytes, positions: dict[int, int]) -> str:
+    at = positions.get(_FRAMED_IP_ADDRESS)
+    if at is None or data[at + 1] != _NUMBER_SIZE:
+        return ""
+    value = data[at + 2 : at + 6]
+    if value in _NO_IPV4:
         return ""
     a, b, c, d = value
     return f"{a}.{b}.{c}.{d}"
 
 
-def _prefix(value: bytes | None) -> str:
+def _ipv6_prefix(data: bytes, positions: dict[int, int]) -> str:
+    """Return Framed-IPv6-Prefix, without one Framed-IPv6-Address as a prefix of its own."""
+    prefix = _prefix(data, positions, _FRAMED_IPV6_PREFIX)
+    if prefix or _FRAMED_IPV6_ADDRESS not in positions:
+        return prefix
+    value = _value(data, positions[_FRAMED_IPV6_ADDRESS])
+    return _ipv6_text(value, 128) if len(value) == 16 and any(value) else ""
+
+
+def _prefix(data: bytes, positions: dict[int, int], kind: int) -> str:
     """Return an IPv6 prefix without bits behind it, which PostgreSQL would refuse; empty if there is none."""
-    if value is None or not 2 < len(value) <= 18 or not 0 < value[1] <= 128:
+    at = positions.get(kind)
+    if at is None:
+        return ""
+    value = _value(data, at)
+    if not 2 < len(value) <= 18 or not 0 < value[1] <= 128:
         return ""
     host_bits = 128 - value[1]
     number = int.from_bytes(value[2:].ljust(16, b"\0"), "big") >> host_bits << host_bits
     return _ipv6_text(number.to_bytes(16, "big"), value[1]) if number else ""
-
-
-def _ipv6_address(value: bytes | None) -> str:
-    return _ipv6_text(value, 128) if value is not None and len(value) == 16 and any(value) else ""
 
 
 def _ipv6_text(octets: bytes, bits: int) -> str:
