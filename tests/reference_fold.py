@@ -155,12 +155,19 @@ def lives(family: list[Said]) -> list[list[Said]]:
     for said in family:
         if said.grant or said.start is not None:
             continue
-        before = [
-            (anchor[0].grant is None and said.sent_at <= span(anchor)[1] + LINK_S, span(anchor)[0], -place)
-            for place, anchor in enumerate(anchors)
-            if of_router(anchor) == said.router and span(anchor)[0] <= said.sent_at + LINK_S
-        ]
-        found[home[-max(before)[2]] if before else said.router].append(said)
+        # It is of a start without Class within LINK_S after that; of what began last before it; of what begins next.
+        near = []
+        for place, anchor in enumerate(anchors):
+            low, high = span(anchor)
+            if of_router(anchor) != said.router or low > said.sent_at + LINK_S:
+                continue
+            if anchor[0].grant is None and low <= said.sent_at <= high + LINK_S:
+                near.append((3, low, -place))
+            elif low <= said.sent_at:
+                near.append((2, low, -place))
+            else:
+                near.append((1, -low, -place))
+        found[home[-max(near)[2]] if near else said.router].append(said)
     return list(found.values())
 
 

@@ -206,10 +206,13 @@ def _linked(timed: list[_Piece]) -> list[_Piece]:
 
 
 def _surely_within(part: Part, linked: Iterable[_Piece]) -> _Piece | None:
-    """Return where a part without a time belongs whatever records may come yet, None if that cannot be said."""
+    """Return where a part without a time belongs whatever records may come yet, None if that cannot be said.
+
+    No other start without Class can come to lie between: it would be linked to this one.
+    """
     for piece in linked:
         other = piece.part
-        if _router(other) == _router(part) and other.low_s - LINK_S <= part.timeless_s <= other.high_s:
+        if _router(other) == _router(part) and other.low_s <= part.timeless_s <= other.high_s + LINK_S:
             return piece
     return None
 
@@ -262,13 +265,13 @@ def _nearest_grant(part: Part, granted: Iterable[_Group]) -> _Group | None:
 
 
 def _begun_last_before(part: Part, anchors: Iterable[_Piece]) -> _Piece | None:
-    """Return of which other part a part without a time is: within LINK_S of a start without Class, or begun last."""
+    """Return of which other part one without a time is: what began last before it, or else at once after it."""
     best, best_key = None, (False, -inf)
     for piece in anchors:
-        low_s, high_s = _interval(piece.part)
+        low_s, _ = _interval(piece.part)
         if _router(piece.part) != _router(part) or low_s > part.timeless_s + LINK_S:
             continue
-        key = (not piece.part.grant and part.timeless_s <= high_s + LINK_S, low_s)
+        key = (True, low_s) if low_s <= part.timeless_s else (False, -low_s)
         if best is None or key > best_key:
             best, best_key = piece, key
     return best

@@ -30,7 +30,7 @@ from reference_fold import in_order, of_facts
 from aaad.errors import SpoolError
 from aaad.sessions.fold import TIMELESS_MAX, Folded, StoredLife, fold
 from aaad.sessions.record import read
-from aaad.sessions.summary import RECENT_MAX, SessionFacts
+from aaad.sessions.summary import RECENT_MAX, SessionFacts, decode
 from aaad.spool.records import Accounting
 
 GIGA = 2**32
@@ -385,6 +385,11 @@ def test_r4_6_of_two_grants_the_nearer_one() -> None:
     assert (first.octets_in, second.octets_in) == (0, 8)
 
 
+def test_r4_6_of_two_grants_equally_near_always_the_same() -> None:
+    first, second = rows_of(start(0, grant=1), start(200, grant=2), stop(400, 300, octets=(8, 9)))
+    assert (first.octets_in, second.octets_in) == (8, 0)
+
+
 def test_r4_6_a_grant_of_another_router_is_not_asked() -> None:
     assert len(rows_of(start(0, grant=1), interim(300, 300, identifier=b"bng-2"))) == 2
 
@@ -397,6 +402,33 @@ def test_two_sessions_become_one_when_a_record_joins_them() -> None:
     changes = table.take(interim(700, 600))
     assert len(changes.removed) == 1
     assert (table.row.records, table.row.started_at) == (3, NOON_S)
+
+
+def test_a_chain_of_starts_is_one_session_also_when_its_links_come_together() -> None:
+    table = Table()
+    table.take(start(0))
+    table.take(start(425))
+    table.take(*(interim(1000 + start_s, 1000) for start_s in (100, 300, 200, 310)))
+    assert (table.row.started_at, table.row.records) == (NOON_S, 3)
+
+
+def test_all_records_count_where_two_long_sessions_become_one() -> None:
+    table = Table()
+    early = [interim(300 * n, 300 * n) for n in range(1, 90)]
+    late = [interim(200 + 301 * n, 301 * n) for n in range(100, 190)]
+    table.take(*early)
+    table.take(*late)
+    assert [row.records for row in table.rows] == [89, 90]
+    table.take(interim(300 * 200 + 100, 300 * 200))
+    assert table.row.records == 180
+
+
+def test_parts_of_two_zones_are_of_one_in_any_order() -> None:
+    for zones in permutations(("America/Noronha", "America/Manaus")):
+        table = Table()
+        table.take(start(grant=1), zone=zones[0])
+        table.take(interim(300, 300), zone=zones[1])
+        assert (table.row.records, table.row.time_zone) == (2, "America/Manaus")
 
 
 def test_a_late_class_joins_what_stood_alone() -> None:
@@ -412,6 +444,28 @@ def test_a_stop_without_time_ends_the_session_that_began_last_before_it() -> Non
         assert (first.ended_at, second.ended_at) == (None, NOON_S + 9000)
         first, second = rows_of(start(0), start(4000), stop(3000, time_s))
         assert (first.ended_at, second.ended_at) == (NOON_S + 3000, None)
+
+
+def test_a_record_without_time_right_after_a_start_is_kept_with_it() -> None:
+    table = Table()
+    table.take(start(0))
+    table.take(interim(0.3, 0))
+    (stored,) = table.stored.values()
+    assert (table.row.records, len(decode(stored.summary))) == (2, 1)
+
+
+def test_a_record_without_time_between_two_starts_is_of_the_first() -> None:
+    for time_s in (None, 0):
+        for later_s in (100, 199, 250):
+            first, second = rows_of(start(0), start(251), interim(later_s, time_s, octets=(1, 2)))
+            assert (first.octets_in, second.octets_in) == (1, 0)
+    first, second = rows_of(start(0, grant=1), start(100, grant=2), interim(99, None, octets=(1, 2)))
+    assert (first.octets_in, second.octets_in) == (1, 0)
+
+
+def test_a_record_without_time_just_before_the_only_start_is_of_it() -> None:
+    assert row_of(interim(-0.4, 0), start(0)).records == 2
+    assert len(rows_of(interim(-121, 0), start(0))) == 2
 
 
 def test_a_record_without_time_waits_for_the_session_that_it_is_of() -> None:
@@ -539,11 +593,12 @@ def test_r5_5_days_are_those_of_the_sessions_zone(zone: str, utc: int, day: int)
 
 def test_a_session_keeps_the_zone_that_it_began_in() -> None:
     for grant in (None, 1):
-        table = Table()
-        table.take(start(grant=grant), zone="America/Noronha")
-        table.take(interim(300, 300, octets=(1, 2), grant=grant), zone="America/Rio_Branco")
-        table.take(interim(600, None, octets=(1, 2), grant=grant), zone="America/Rio_Branco")
-        assert table.row.time_zone == "America/Noronha"
+        for began, now in permutations(("America/Noronha", "America/Rio_Branco")):
+            table = Table()
+            table.take(start(grant=grant), zone=began)
+            table.take(interim(300, 300, octets=(1, 2), grant=grant), zone=now)
+            table.take(interim(600, None, octets=(1, 2), grant=grant), zone=now)
+            assert table.row.time_zone == began
 
 
 # --- Addresses and names --------------------------------------------------------------------------------------------
