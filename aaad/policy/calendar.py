@@ -5,7 +5,7 @@ when it begins: `zone_offset_s`). A day is the number of days since 1970-01-01; 
 to 00:59.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from math import inf
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,7 +18,7 @@ BRASILIA_OFFSET_S = -10_800  # where nothing better is known
 def zone_offset_s(time_zone: str, at_s: float) -> int:
     """Return how many seconds a zone (IANA's name) is ahead of UTC at an instant; ValueError for no zone."""
     try:
-        offset = ZoneInfo(time_zone).utcoffset(datetime.fromtimestamp(at_s, UTC))
+        offset = datetime.fromtimestamp(at_s, ZoneInfo(time_zone)).utcoffset()
     except (ZoneInfoNotFoundError, OSError) as error:
         raise ValueError(f"there is no time zone {time_zone!r}") from error
     return int(offset.total_seconds()) if offset is not None else 0

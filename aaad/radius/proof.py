@@ -17,12 +17,12 @@ from aaad.radius import mschap
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.layout import Layout
 from aaad.radius.learned import Learned
-from aaad.radius.lookup import mac_of
 from aaad.radius.packet import value_at
 from aaad.radius.password import is_readable, pap_plaintext, pap_size_allowed, verify_chap, verify_pap
 from aaad.radius.request import Proven, Request
 from aaad.radius.routers import Neighbourhood, Router
 from aaad.replica.record import AdministratorRow
+from aaad.sessions.attribute_text import mac_of
 
 # Plain integers: looking up a member of an enum costs more than the comparison.
 _USER_NAME, _CALLING_STATION_ID, _EAP = 1, 31, 79

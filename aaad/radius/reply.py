@@ -13,7 +13,6 @@ from functools import lru_cache
 from hashlib import blake2s
 from hmac import compare_digest
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
-from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
@@ -31,6 +30,14 @@ from aaad.radius.packet import (
 )
 from aaad.radius.rates import rate_attributes
 from aaad.replica.secret_attributes import without_secrets
+from aaad.sessions.grant_class import (
+    CLASS_BODY,
+    CLASS_SIGNATURE_SIZE,
+    CLASS_SIZE,
+    CLASS_VERSION,
+    ClassFacts,
+    class_facts,
+)
 
 _SERVICE_FRAMED = 2
 _PROTOCOL_PPP = 1
@@ -55,13 +62,8 @@ _SPREAD = 0x9E3779B1  # odd and far from a power of two: neighbouring numbers co
 _NUMBER_MASK = 0xFFFFFFFF
 _BLOCKED, _NOTICE = int(GrantState.BLOCKED), int(GrantState.NOTICE)
 
-CLASS_VERSION = 1
-# version, slot, node, serial of the grant, login, contract, plan, fingerprint of the grant, count of leases
-_CLASS_BODY = Struct("!BBIQIIIIB")
-_SIGNATURE_SIZE = 8
-CLASS_SIZE = _CLASS_BODY.size + _SIGNATURE_SIZE
 _CLASS_HEADER = bytes((Attribute.CLASS, CLASS_SIZE + 2))
-_pack_class = _CLASS_BODY.pack
+_pack_class = CLASS_BODY.pack
 
 
 class ReplyTemplate(NamedTuple):
@@ -350,7 +352,7 @@ class ClassSigner:
 
     def __init__(self, key: bytes, *, node: int, slot: int, serial: int) -> None:
         """Count grants from `serial` on; (node, slot, serial) must never come twice in a cluster."""
-        self._keyed = blake2s(key=key, digest_size=_SIGNATURE_SIZE)
+        self._keyed = blake2s(key=key, digest_size=CLASS_SIGNATURE_SIZE)
         self._slot = slot
         self.node = node
         self.serial = serial  # of the last grant
@@ -367,29 +369,15 @@ class ClassSigner:
         signature.update(body)
         return _CLASS_HEADER + body + signature.digest()
 
-    def verify(self, value: bytes) -> "ClassFacts | None":
+    def verify(self, value: bytes) -> ClassFacts | None:
         """Return what a Class value says, or None if this cluster did not make it."""
         if len(value) != CLASS_SIZE or value[0] != CLASS_VERSION:
             return None
         signature = self._keyed.copy()
-        signature.update(value[: _CLASS_BODY.size])
-        if not compare_digest(signature.digest(), value[_CLASS_BODY.size :]):
+        signature.update(value[: CLASS_BODY.size])
+        if not compare_digest(signature.digest(), value[CLASS_BODY.size :]):
             return None
-        return ClassFacts._make(_CLASS_BODY.unpack(value[: _CLASS_BODY.size]))
-
-
-class ClassFacts(NamedTuple):
-    """What a Class says of the grant that it was sent with."""
-
-    version: int
-    slot: int
-    node: int
-    serial: int
-    login_id: int
-    contract_id: int
-    plan_id: int
-    fingerprint: int
-    leases: int
+        return class_facts(value[: CLASS_BODY.size])
 
 
 def administrator_attributes(kind: NasKind, group: str) -> bytes:

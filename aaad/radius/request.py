@@ -16,6 +16,7 @@ from aaad.radius.lookup import mac_number
 from aaad.radius.mschap import Verified
 from aaad.radius.packet import value_at, vendor_values
 from aaad.radius.routers import Peer, Router, Source
+from aaad.sessions.attribute_text import readable
 
 _CALLING_STATION_ID, _NAS_PORT_ID, _VENDOR_SPECIFIC = 31, 87, 26
 _AGENT_CIRCUIT_IDS = (
@@ -100,12 +101,3 @@ class Pending(NamedTuple):
 
 
 Answer = bytes | Discard | Pending
-
-
-def readable(value: bytes) -> str:
-    """Return octets as PostgreSQL keeps them in a text: without space around; as digits if they are no text."""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return "0x" + value.hex()
-    return text.strip() if text.isprintable() else "0x" + value.hex()

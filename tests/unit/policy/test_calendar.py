@@ -86,3 +86,15 @@ def test_a_zone_that_does_not_exist(zone: str) -> None:
 
 def test_summer_time_is_another_offset() -> None:
     assert zone_offset_s("America/Sao_Paulo", 1_546_300_800) == -7_200  # January of 2019, the last summer time
+
+
+@pytest.mark.parametrize(
+    ("at_s", "offset_s"),
+    [
+        # Summer time began at 2018-11-04 03:00 UTC and ended at 2019-02-17 02:00 UTC.
+        *((1_541_289_600, -10_800), (1_541_300_399, -10_800), (1_541_300_400, -7_200), (1_541_311_200, -7_200)),
+        *((1_550_361_600, -7_200), (1_550_368_799, -7_200), (1_550_368_800, -10_800), (1_550_379_600, -10_800)),
+    ],
+)
+def test_an_offset_changes_at_its_instant(at_s: float, offset_s: int) -> None:
+    assert zone_offset_s("America/Sao_Paulo", at_s) == offset_s

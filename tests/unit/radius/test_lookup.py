@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaad.policy.parameters import BranchPolicy
-from aaad.radius.lookup import find, mac_number, mac_of
+from aaad.radius.lookup import find, mac_number
+from aaad.sessions.attribute_text import mac_of
 
 MAC = bytes.fromhex("000c42a1b2c3")
 FORMS = [

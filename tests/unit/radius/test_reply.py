@@ -11,8 +11,6 @@ from aaad.policy.grant import Grant
 from aaad.policy.parameters import BranchPolicy
 from aaad.radius.kinds import KINDS
 from aaad.radius.reply import (
-    CLASS_SIZE,
-    ClassFacts,
     ClassSigner,
     accept_attributes,
     administrator_attributes,
@@ -20,6 +18,7 @@ from aaad.radius.reply import (
     reject_attributes,
     session_end_s,
 )
+from aaad.sessions.grant_class import CLASS_SIZE, ClassFacts
 
 KEY = b"k" * 16
 NOW_S = 1_800_000_000.0

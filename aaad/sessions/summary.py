@@ -1,0 +1,445 @@
+"""What is known of a session from the set of its records: a value that any two of can be merged.
+
+Pure. `add` and `merge` are commutative, associative and idempotent: maxima, minima, and of what changes the latest by
+event time, then by value. So the order of records, their repetition and how they come in batches make no difference
+to `facts`. Counters never go down; a Stop without octets or with zeros takes nothing away. Two things are exact for
+the newest only, to be bounded: repetitions are known among the newest RECENT_MAX records, and counters of 32 bits are
+put in the order of Acct-Session-Time among the newest SAMPLES_MAX (rule R5.5, `counters.py`).
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from math import inf
+from struct import Struct
+from typing import NamedTuple
+
+import msgspec
+
+from aaad.errors import SpoolError
+from aaad.sessions.attribute_text import mac_of
+from aaad.sessions.counters import Samples, day_of, highest_of_days, raise_day, raise_days
+from aaad.sessions.grant_class import GRANT_KEY, class_facts
+from aaad.sessions.record import UNKNOWN, AccountingRecord, Status
+
+VERSION = 1
+RECENT_MAX = 64
+_RECENT_OCTETS = 4
+_RECENT_SIZE_MAX = RECENT_MAX * _RECENT_OCTETS
+_INTERIMS_SEEN = 4  # so many of the newest records tell the interval
+_START, _STOP = Status.START, Status.STOP
+_KIND = {Status.START: 0, Status.INTERIM: 1, Status.STOP: 2}
+_KIND_BITS, _KIND_MASK = 3, 7
+_INTERIM_KIND = 1
+_TIMELESS = 4  # added to the kind of a record without Acct-Session-Time
+_TIME_MASK = (1 << 29) - 1
+_pack_identity = Struct("!I").pack
+_SPREAD = 0x9E3779B1
+
+
+class Part(msgspec.Struct, array_like=True, gc=False):
+    """Records that are of one session beyond doubt: of one grant, or of one router and one implied start."""
+
+    grant: bytes = b""  # the Class, without its signature; empty: none of ours
+    zone: str = ""
+    user_name: str = ""
+    acct_session_id: str = ""
+    nas_id: int = 0
+    source_address: str = ""
+    nas_identifier: bytes = b""
+    nas_port: int = UNKNOWN
+    nas_port_id: str = ""
+    called_station_id: str = ""
+    calling_station_id: str = ""
+    circuit_id: str = ""
+    ipv4_at: float = -inf
+    ipv4: str = ""
+    ipv6_prefix_at: float = -inf
+    ipv6_prefix: str = ""
+    delegated_at: float = -inf
+    delegated_ipv6_prefix: str = ""
+    # When it began by our own clock, as each record with a time implies it; inf: none has one
+    low_s: float = inf
+    high_s: float = -inf
+    timeless_s: float = inf  # when the first record without a time was sent
+    implied_at: float = inf  # when it began by event time; of records without a time, their own
+    start_at: float = inf
+    start_stamp: int = 0
+    heard_at: float = -inf  # of the latest record, whose router stands above
+    heard_stamp: int = 0
+    stop_time_s: int = UNKNOWN - 1  # that: no Stop
+    stop_at: float = inf
+    stop_cause: int = UNKNOWN
+    session_time_s: int = 0
+    octets_in: int = 0
+    octets_out: int = 0
+    packets_in: int = 0
+    packets_out: int = 0
+    days: bytes = b""
+    has_gigawords: bool = False
+    samples: Samples | None = None  # as long as there are no gigawords
+    recent: bytes = b""  # identities of the newest records, ascending
+    older: int = 0  # how many came before those
+
+
+class Summary(msgspec.Struct, array_like=True, gc=False):
+    """What is stored of a session: its parts, mostly one."""
+
+    version: int
+    parts: list[Part]
+
+
+class SessionFacts(NamedTuple):
+    """The columns of net.session that follow from records. Instants are Unix seconds, days count from 1970-01-01."""
+
+    acct_session_id: str
+    user_name: str
+    login_id: int | None  # this and the next two: what the Class says
+    contract_id: int | None
+    plan_id: int | None
+    time_zone: str
+    grant_node: int | None
+    grant_slot: int | None
+    grant_serial: int | None
+    grant_fingerprint: int | None
+    nas_id: int
+    source_address: str
+    nas_identifier: bytes
+    nas_port: int | None
+    nas_port_id: str | None
+    called_station_id: str | None
+    calling_station_id: str | None
+    mac: str | None
+    circuit_id: str | None
+    ipv4: str | None
+    ipv6_prefix: str | None
+    delegated_ipv6_prefix: str | None
+    started_at: float
+    start_seen: bool
+    heard_at: float
+    ended_at: float | None  # of the Stop; None: none came
+    terminate_cause: int | None
+    interim_s: int | None
+    nas_started_at: int | None
+    nas_heard_at: int | None
+    session_time_s: int
+    octets_in: int
+    octets_out: int
+    packets_in: int
+    packets_out: int
+    days: tuple[int, ...]
+    day_octets_in: tuple[int, ...]
+    day_octets_out: tuple[int, ...]
+    records: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Summary).decode
+_decode_part = msgspec.msgpack.Decoder(Part).decode
+_new_tuple = tuple.__new__
+
+
+def encode(parts: list[Part]) -> bytes:
+    """Return the octets that are stored."""
+    return _encode(Summary(VERSION, parts))
+
+
+def decode(data: bytes) -> list[Part]:
+    """Return the parts; SpoolError if they cannot be read."""
+    try:
+        summary = _decode(data)
+    except msgspec.DecodeError as error:
+        raise SpoolError(f"a session's summary cannot be read: {error}") from error
+    if summary.version != VERSION or not summary.parts:
+        raise SpoolError(f"a session's summary of version {summary.version} cannot be read")
+    return summary.parts
+
+
+def part_of(record: AccountingRecord, zone: str) -> Part:
+    """Return what one record says of its session."""
+    part = Part(grant=record.class_body, zone=zone)
+    add(part, record)
+    return part
+
+
+def add(part: Part, record: AccountingRecord) -> None:
+    """Put one more record into a part. It is written out, as it runs for every record: `merge` says the same."""
+    at, stamp = record.at_s, record.event_timestamp
+    status, time_s = record.status, record.session_time_s
+    _add_names(part, record, at)
+    if at >= part.heard_at:
+        _add_latest(part, record, at, stamp)
+    start_s = record.implied_start_s
+    if start_s is None:
+        part.timeless_s = min(part.timeless_s, record.sent_at_s)
+    else:
+        if start_s < part.low_s:
+            part.low_s = start_s
+        if start_s > part.high_s:
+            part.high_s = start_s
+    implied_at = at
+    if status is _START:
+        if (at, stamp) < (part.start_at, part.start_stamp):
+            part.start_at, part.start_stamp = at, stamp
+    elif time_s > 0:
+        implied_at -= time_s
+    if implied_at < part.implied_at:
+        part.implied_at = implied_at
+    if status is _STOP and (time_s, -at, record.terminate_cause) > (part.stop_time_s, -part.stop_at, part.stop_cause):
+        part.stop_time_s, part.stop_at, part.stop_cause = time_s, at, record.terminate_cause
+    if time_s > part.session_time_s:
+        part.session_time_s = time_s
+    _add_counters(part, record, at)
+    _note(part, _identity(record))
+
+
+def _add_latest(part: Part, record: AccountingRecord, at: float, stamp: int) -> None:
+    place = record.nas_id, record.source_address, record.nas_identifier
+    if at > part.heard_at:
+        part.heard_at, part.heard_stamp = at, stamp
+        part.nas_id, part.source_address, part.nas_identifier = place
+    else:
+        part.heard_stamp = max(stamp, part.heard_stamp)
+        if place > (part.nas_id, part.source_address, part.nas_identifier):
+            part.nas_id, part.source_address, part.nas_identifier = place
+
+
+def _add_names(part: Part, record: AccountingRecord, at: float) -> None:
+    if record.user_name > part.user_name:
+        part.user_name = record.user_name
+    if record.acct_session_id > part.acct_session_id:
+        part.acct_session_id = record.acct_session_id
+    if record.nas_port > part.nas_port:
+        part.nas_port = record.nas_port
+    if record.nas_port_id > part.nas_port_id:
+        part.nas_port_id = record.nas_port_id
+    if record.called_station_id > part.called_station_id:
+        part.called_station_id = record.called_station_id
+    if record.calling_station_id > part.calling_station_id:
+        part.calling_station_id = record.calling_station_id
+    if record.circuit_id > part.circuit_id:
+        part.circuit_id = record.circuit_id
+    if record.ipv4 and (at, record.ipv4) > (part.ipv4_at, part.ipv4):
+        part.ipv4_at, part.ipv4 = at, record.ipv4
+    if record.ipv6_prefix and (at, record.ipv6_prefix) > (part.ipv6_prefix_at, part.ipv6_prefix):
+        part.ipv6_prefix_at, part.ipv6_prefix = at, record.ipv6_prefix
+    delegated = record.delegated_ipv6_prefix
+    if delegated and (at, delegated) > (part.delegated_at, part.delegated_ipv6_prefix):
+        part.delegated_at, part.delegated_ipv6_prefix = at, delegated
+
+
+def _add_counters(part: Part, record: AccountingRecord, at: float) -> None:
+    octets_in, octets_out = record.octets_in, record.octets_out
+    if record.has_gigawords and not part.has_gigawords:
+        part.has_gigawords = True
+        part.samples = None
+    if record.packets_in > part.packets_in:
+        part.packets_in = record.packets_in
+    if record.packets_out > part.packets_out:
+        part.packets_out = record.packets_out
+    if not octets_in and not octets_out:
+        return
+    if octets_in > part.octets_in:
+        part.octets_in = octets_in
+    if octets_out > part.octets_out:
+        part.octets_out = octets_out
+    day = day_of(part.zone, at)
+    part.days = raise_day(part.days, day, octets_in, octets_out)
+    if not part.has_gigawords and record.session_time_s >= 0:
+        if part.samples is None:
+            part.samples = Samples()
+        part.samples.add(record.session_time_s, day, octets_in, octets_out)
+
+
+def _identity(record: AccountingRecord) -> bytes:
+    """Return what tells a record from the others of its session, and orders them: time and status.
+
+    A repeated record may have another Acct-Delay-Time (RFC 2866, 5.2), so neither it nor event time tells.
+    """
+    kind = _KIND[record.status]
+    if record.status is _START:
+        number = 0
+    elif record.session_time_s >= 0:
+        number = record.session_time_s
+    else:
+        kind |= _TIMELESS
+        number = record.event_timestamp
+        if not number:
+            number = (
+                (record.octets_in * _SPREAD ^ record.octets_out) * _SPREAD ^ record.packets_in ^ record.packets_out
+            )
+    return _pack_identity((number & _TIME_MASK) << _KIND_BITS | kind)
+
+
+def _note(part: Part, identity: bytes) -> None:
+    """Put an identity among the newest, unless it is there; what was pushed out is counted once and for all."""
+    recent = part.recent
+    if identity > recent[-_RECENT_OCTETS:]:
+        recent += identity
+    else:
+        at = 0
+        end = len(recent)
+        while at < end and recent[at : at + _RECENT_OCTETS] < identity:
+            at += _RECENT_OCTETS
+        if recent[at : at + _RECENT_OCTETS] == identity:
+            return
+        recent = recent[:at] + identity + recent[at:]
+    if len(recent) > _RECENT_SIZE_MAX:
+        recent = recent[_RECENT_OCTETS:]
+        part.older += 1
+    part.recent = recent
+
+
+def merge(parts: Iterable[Part]) -> Part:
+    """Return one part that knows what all of these know; they stay as they are."""
+    first, *others = parts
+    merged = _decode_part(_encode(first))
+    for other in others:
+        _merge_into(merged, other)
+    return merged
+
+
+def _merge_into(part: Part, other: Part) -> None:
+    part.grant = max(part.grant, other.grant)
+    part.zone = min(part.zone, other.zone)
+    place = other.heard_at, other.nas_id, other.source_address, other.nas_identifier
+    if place > (part.heard_at, part.nas_id, part.source_address, part.nas_identifier):
+        part.nas_id, part.source_address, part.nas_identifier = place[1:]
+    for names in _LATEST:
+        ours, theirs = ([getattr(each, name) for name in names] for each in (part, other))
+        if theirs > ours:
+            for name, value in zip(names, theirs, strict=True):
+                setattr(part, name, value)
+    for name in _HIGHEST:
+        setattr(part, name, max(getattr(part, name), getattr(other, name)))
+    for name in _LEAST:
+        setattr(part, name, min(getattr(part, name), getattr(other, name)))
+    if (other.start_at, other.start_stamp) < (part.start_at, part.start_stamp):
+        part.start_at, part.start_stamp = other.start_at, other.start_stamp
+    stop = other.stop_time_s, -other.stop_at, other.stop_cause
+    if stop > (part.stop_time_s, -part.stop_at, part.stop_cause):
+        part.stop_time_s, part.stop_at, part.stop_cause = other.stop_time_s, other.stop_at, other.stop_cause
+    part.days = raise_days(part.days, other.days)
+    if part.has_gigawords:
+        part.samples = None
+    elif other.samples is not None:
+        if part.samples is None:
+            part.samples = Samples()
+        part.samples.merge(other.samples)
+    part.older += other.older
+    for at in range(0, len(other.recent), _RECENT_OCTETS):
+        _note(part, other.recent[at : at + _RECENT_OCTETS])
+
+
+_LATEST = (
+    ("ipv4_at", "ipv4"),
+    ("ipv6_prefix_at", "ipv6_prefix"),
+    ("delegated_at", "delegated_ipv6_prefix"),
+    ("heard_at", "heard_stamp"),
+)
+_HIGHEST = (
+    *(
+        "user_name",
+        "acct_session_id",
+        "nas_port",
+        "nas_port_id",
+        "called_station_id",
+        "calling_station_id",
+        "circuit_id",
+    ),
+    *("high_s", "session_time_s", "octets_in", "octets_out", "packets_in", "packets_out", "has_gigawords"),
+)
+_LEAST = ("low_s", "timeless_s", "implied_at")
+
+
+def facts(part: Part) -> SessionFacts:
+    """Return the columns that follow from a session's records."""
+    stopped = part.stop_time_s >= UNKNOWN
+    start_seen = part.start_at != inf
+    heard_at = part.heard_at
+    started_at = min(part.start_at if start_seen else part.implied_at, heard_at, part.stop_at)
+    if part.grant:
+        _, slot, node, serial, login_id, contract_id, plan_id, fingerprint, _ = class_facts(part.grant)
+        grant: tuple[int | None, ...] = (node, slot, serial, fingerprint)
+        owner: tuple[int | None, ...] = (login_id, contract_id, plan_id)
+    else:
+        grant, owner = _NO_GRANT, _NO_OWNER
+    octets_in, octets_out, days = part.octets_in, part.octets_out, part.days
+    if part.samples is not None:
+        octets_in = max(octets_in, part.samples.now.total_in)
+        octets_out = max(octets_out, part.samples.now.total_out)
+        days = raise_days(part.samples.now.days, days)
+    return _new_tuple(
+        SessionFacts,
+        (
+            part.acct_session_id,
+            part.user_name,
+            *owner,
+            part.zone,
+            *grant,
+            part.nas_id,
+            part.source_address,
+            part.nas_identifier,
+            part.nas_port if part.nas_port >= 0 else None,
+            part.nas_port_id or None,
+            part.called_station_id or None,
+            part.calling_station_id or None,
+            _mac(part.calling_station_id),
+            part.circuit_id or None,
+            part.ipv4 or None,
+            part.ipv6_prefix or None,
+            part.delegated_ipv6_prefix or None,
+            started_at,
+            start_seen,
+            heard_at,
+            part.stop_at if stopped else None,
+            part.stop_cause if part.stop_cause >= 0 else None,
+            _interim_s(part.recent),
+            part.start_stamp or None,
+            part.heard_stamp or None,
+            part.session_time_s,
+            octets_in,
+            octets_out,
+            part.packets_in,
+            part.packets_out,
+            *highest_of_days(days),
+            part.older + len(part.recent) // _RECENT_OCTETS,
+        ),
+    )
+
+
+_NO_GRANT = (None, None, None, None)
+_NO_OWNER = (None, None, None)
+_MAC_LENGTH, _MAC_DIGITS, _NO_MAC = 17, 12, "0" * 12
+
+
+def _mac(calling_station_id: str) -> str | None:
+    if not calling_station_id:
+        return None
+    if len(calling_station_id) == _MAC_LENGTH:  # as nearly all write it; the rest is looked at more closely
+        digits = calling_station_id.replace(":", "")
+        if len(digits) == _MAC_DIGITS and digits.isalnum():
+            try:
+                return bytes.fromhex(digits).hex(":") if digits != _NO_MAC else None
+            except ValueError:
+                return None
+    octets = mac_of(calling_station_id.encode())
+    return octets.hex(":") if octets is not None and any(octets) else None
+
+
+_unpack_identities = {count: Struct(f"!{count}I").unpack_from for count in range(1, _INTERIMS_SEEN + 2)}
+
+
+def _interim_s(recent: bytes) -> int | None:
+    """Return the session's own interval: the middle one of those between its newest Interim-Updates and its Start."""
+    count = min(len(recent) // _RECENT_OCTETS, _INTERIMS_SEEN + 1)
+    if count < 2:
+        return None
+    identities = _unpack_identities[count](recent, len(recent) - count * _RECENT_OCTETS)
+    times = [number >> _KIND_BITS for number in identities if number & _KIND_MASK <= _INTERIM_KIND]
+    steps = sorted([later - earlier for earlier, later in pairwise(times)])
+    return (steps[len(steps) // 2] or None) if steps else None
+
+
+def grant_key(part: Part) -> bytes:
+    """Return which grant a part is of; empty: none is known."""
+    return part.grant[GRANT_KEY]
