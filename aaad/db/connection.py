@@ -308,3 +308,8 @@ def message_of(error: BaseException) -> str:
         return str(error)
     message, hint = error.args[0] if error.args else "", error.hint
     return f"{message}. {hint}" if hint else str(message)
+
+
+def affected(tag: str) -> int:
+    """Return how many rows a command tag speaks of: `INSERT 0 3`, `UPDATE 1`."""
+    return int(tag.rpartition(" ")[2])

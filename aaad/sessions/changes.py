@@ -9,11 +9,13 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 
 from aaad.errors import SpoolError
 from aaad.spool.records import (
+    Accounting,
     BindingLearned,
+    Granted,
     LoginRefused,
     MessageAuthenticatorArmed,
     NameRefused,
@@ -34,6 +36,7 @@ _IDENTIFIER_MAX = 2**31 - 1
 _IDENTIFIER_OCTETS_MAX = 253
 _FINGERPRINT_OCTETS = 8
 _COUNT_MAX = 2**40
+_SERIAL_MAX = 2**63 - 1
 _AT_S_MAX = 2.0**33  # the year 2242: what lies behind it is no time
 
 KINDS: dict[type[Record], str] = {
@@ -42,6 +45,8 @@ KINDS: dict[type[Record], str] = {
     LoginRefused: "login_refused",
     NameRefused: "name_refused",
     BindingLearned: "binding_learned",
+    Accounting: "accounting",
+    Granted: "granted",
 }
 
 RouterKey = tuple[int, str, bytes]  # NAS, source address, NAS-Identifier (rule R2.1)
@@ -58,11 +63,6 @@ class Changes:
     refused_logins: dict[tuple[int, str, int], int] = field(default_factory=dict)
     refused_names: dict[tuple[RouterKey, str, int], tuple[int, frozenset[str]]] = field(default_factory=dict)
     bindings: dict[tuple[str, int], str] = field(default_factory=dict)  # of one of BINDING_KINDS, of a login
-
-
-def touches_erp(record: Record) -> bool:
-    """Whether this changes a row of the ERP's, which its own programs and triggers may hold for long."""
-    return isinstance(record, BindingLearned)
 
 
 def check(record: Record) -> None:
@@ -87,6 +87,26 @@ def check(record: Record) -> None:
             _check_identifier(record.login_id)
             if not _is_binding(record.kind, record.value):
                 raise SpoolError("not a binding that can be stored")
+        case Granted():
+            _check_granted(record)
+        case Accounting():  # read by itself, in `record.py`
+            _check_router(record.nas_id, record.source_address, record.nas_identifier)
+
+
+def _check_granted(record: Granted) -> None:
+    _check_identifier(record.login_id)
+    _check_time(record.at_s)
+    if min(record.node, record.slot, record.serial) < 0 or record.serial > _SERIAL_MAX:
+        raise SpoolError("not a grant")
+    if max(record.node, record.slot) > _IDENTIFIER_MAX:
+        raise SpoolError("not a grant")
+    _check_address(record.ipv4, may_be_empty=True)
+    for prefix in (record.ipv6_prefix, record.delegated_ipv6_prefix):
+        try:
+            if prefix:
+                IPv6Network(prefix)
+        except ValueError as error:
+            raise SpoolError("not a prefix") from error
 
 
 def _is_binding(kind: str, value: str) -> bool:
@@ -159,6 +179,8 @@ def fold(records: Iterable[Record]) -> Changes:
                 _fold_name(changes, record)
             case BindingLearned():
                 changes.bindings.setdefault((record.kind, record.login_id), record.value)
+            case Accounting() | Granted():
+                pass  # sessions are folded by themselves
     return changes
 
 

@@ -24,6 +24,7 @@ from aaad.spool.retention import Removed
 POLL_S = 0.05
 LOOK_AFTER_S = 1.0  # new slots, cursors, watermark
 RETENTION_EVERY_S = 60.0
+ROUTERS_NOTED_EVERY_S = 3.0
 RETRY_INITIAL_S = 0.1
 RETRY_MAX_S = 2.0
 HANDOFFS_KEPT_S = 2_592_000.0  # 30 days: no writer's life that handed over has segments left
@@ -71,6 +72,7 @@ class Drain:
         self._slots: dict[str, Slot] = {}
         self._look_at_s = 0.0
         self._retention_at_s = 0.0
+        self._routers_at_s = 0.0
         self._retry_s = RETRY_INITIAL_S
         self._is_away = False
         self._watermark_s = 0.0
@@ -167,6 +169,9 @@ class Drain:
         cursors = await self._store.load_cursors([slot.spool_id for slot in self._slots.values()])
         for slot in self._slots.values():
             slot.check_cursor(cursors.get(slot.spool_id))
+        if monotonic_s() >= self._routers_at_s:
+            self._routers_at_s = monotonic_s() + ROUTERS_NOTED_EVERY_S
+            await self._store.note_routers()
         if monotonic_s() >= self._retention_at_s:
             self._retention_at_s = monotonic_s() + RETENTION_EVERY_S
             self._remove_drained()

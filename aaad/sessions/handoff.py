@@ -13,7 +13,7 @@ from aaad.db.connection import Database
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.sessions.changes import check
+from aaad.sessions.entries import Entry, read_entry
 from aaad.sessions.store import DrainStore
 from aaad.spool.handoff import (
     LENGTH_OCTETS,
@@ -23,7 +23,6 @@ from aaad.spool.handoff import (
     encode_message,
     message_length,
 )
-from aaad.spool.records import Record, decode
 
 CONNECTIONS_MAX = 64  # one for each writer of a node, with room
 ACCEPT_PAUSE_S = 0.1  # out of descriptors: the connections at hand go on
@@ -107,29 +106,28 @@ class HandoffServer:
             self._working.discard(task)
 
     async def _apply(self, handoff: Handoff) -> bool:
-        records = self._decode(handoff)
+        entries = self._read(handoff)
         try:
-            skipped = await self._store.apply_handoff(handoff, records)
+            skipped = await self._store.apply_handoff(handoff, entries)
         except StoreError as error:
             self._counters.add("aaad_handoff_batches_total|outcome=failed")
-            _log.warning("handoff.failed", slot=handoff.slot, records=len(records), error=str(error))
+            _log.warning("handoff.failed", slot=handoff.slot, records=len(entries), error=str(error))
             return False
         if skipped is not None and skipped.deferred:
             _log.warning("drain.deferred", slot=handoff.slot, records=skipped.deferred)
         outcome = "repeated" if skipped is None else "applied"
         self._counters.add(f"aaad_handoff_batches_total|outcome={outcome}")
-        self._counters.add("aaad_handoff_records_total", len(records) if skipped is not None else 0)
+        self._counters.add("aaad_handoff_records_total", len(entries) if skipped is not None else 0)
         return True
 
-    def _decode(self, handoff: Handoff) -> list[Record]:
-        records = []
+    def _read(self, handoff: Handoff) -> list[Entry]:
+        entries = []
         for data in handoff.records:
             try:
-                record = decode(data)
-                check(record)
+                entry = read_entry(data)
             except SpoolError as error:
                 self._counters.add("aaad_handoff_unreadable_total")
                 _log.error("handoff.unreadable", slot=handoff.slot, error=str(error))
             else:
-                records.append(record)
-        return records
+                entries.append(entry)
+        return entries

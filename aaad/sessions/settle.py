@@ -8,8 +8,8 @@ from aaad.clock import monotonic_s
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
+from aaad.sessions.entries import read_entry
 from aaad.sessions.store import CursorLost, Deferred, DrainStore, is_refused
-from aaad.spool.records import decode
 
 BATCH_RECORDS_MAX = 500
 ROUND_S = 0.5  # the drain waits meanwhile
@@ -57,7 +57,7 @@ class Settler:
         return True
 
     async def _apply(self, batch: list[Deferred]) -> None:
-        skipped = await self._store.settle([item.id for item in batch], [decode(item.record) for item in batch])
+        skipped = await self._store.settle([item.id for item in batch], [read_entry(item.record) for item in batch])
         self._counters.add("aaad_drain_skipped_total|kind=router_seen", skipped.routers)
         self._counters.add("aaad_drain_skipped_total|kind=name_refused", skipped.refused_names)
 

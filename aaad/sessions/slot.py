@@ -7,6 +7,7 @@ file; it never stops the drain. Damage on disk is counted and told.
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +17,11 @@ from aaad.clock import wall_s
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.sessions.changes import KINDS, check
+from aaad.sessions.entries import Entry, entry_of, kind_of
 from aaad.sessions.store import CursorLost, DrainStore, Skipped, is_refused
 from aaad.spool.directory import find_spool_id, read_drained, write_drained
 from aaad.spool.reader import Batch, SpoolReader
-from aaad.spool.records import Record, decode
+from aaad.spool.records import decode
 from aaad.spool.retention import Removed, mark_drained, remove_drained
 from aaad.spool.segment import START, Cut, Frame, Position, Tail
 
@@ -38,7 +39,7 @@ class _SetAside(NamedTuple):
 
 
 class _Parsed(NamedTuple):
-    records: list[Record]
+    entries: list[Entry]
     set_aside: list[_SetAside]
 
 
@@ -121,7 +122,7 @@ class Slot:
         parsed = _parse(batch.frames)
         try:
             skipped = await self._store.apply(
-                self.spool_id, cursor, batch.next, cuts=self._cuts, records=parsed.records
+                self.spool_id, cursor, batch.next, cuts=self._cuts, entries=parsed.entries
             )
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
@@ -131,7 +132,7 @@ class Slot:
             if len(batch.frames) > 1:
                 return
             parsed = _Parsed([], [_SetAside(frame, "refused", str(error)) for frame in batch.frames])
-            skipped = await self._store.apply(self.spool_id, cursor, batch.next, cuts=self._cuts, records=[])
+            skipped = await self._store.apply(self.spool_id, cursor, batch.next, cuts=self._cuts, entries=[])
         self._committed(cursor, batch, parsed, skipped)
 
     def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
@@ -154,8 +155,8 @@ class Slot:
     def _count(self, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
         add = self._counters.add
         add("aaad_drain_batches_total")
-        for record in parsed.records:
-            add(f"aaad_drain_records_total|kind={KINDS[type(record)]}")
+        for kind, count in Counter(type(entry.content) for entry in parsed.entries).items():
+            add(f"aaad_drain_records_total|kind={kind_of(kind)}", count)
         for item in parsed.set_aside:
             add(f"aaad_drain_set_aside_total|cause={item.cause}")
         add("aaad_drain_skipped_total|kind=router_seen", skipped.routers)
@@ -216,9 +217,9 @@ def _parse(frames: Sequence[Frame]) -> _Parsed:
         try:
             record = decode(frame.payload)
             cause = "unfit"
-            check(record)
+            entry = entry_of(frame.payload, record)
         except SpoolError as error:
             parsed.set_aside.append(_SetAside(frame, cause, str(error)))
         else:
-            parsed.records.append(record)
+            parsed.entries.append(entry)
     return parsed

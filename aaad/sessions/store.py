@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from aaad.db.connection import Database, Row, Transaction
+from aaad.db.connection import Database, Row, Transaction, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
-from aaad.sessions.changes import BINDING_KINDS, SAMPLE_MAX, Changes, RouterKey, fold, touches_erp
+from aaad.sessions.changes import BINDING_KINDS, SAMPLE_MAX, Changes, RouterKey, fold
+from aaad.sessions.entries import Entry
+from aaad.sessions.heard import HeardRouters
+from aaad.sessions.ledger import Ledger
+from aaad.sessions.record import AccountingRecord
 from aaad.spool.handoff import Handoff
-from aaad.spool.records import Record, encode
+from aaad.spool.records import BindingLearned, Granted
 from aaad.spool.segment import Cut, Position
 
 _SQL = load_statements(Path(__file__).with_name("queries.sql"))
+_SESSIONS_SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _BIND = dict(zip(BINDING_KINDS, (_SQL.bind_macs, _SQL.bind_nases, _SQL.bind_ports, _SQL.bind_circuits), strict=True))
 _SAMPLE_SEPARATOR = "\x1f"
 
@@ -61,6 +66,8 @@ class DrainStore:
     def __init__(self, database: Database, *, node: str) -> None:
         self._database = database
         self._node = node
+        self._ledger = Ledger()
+        self._heard = HeardRouters()
 
     async def load_cursor(self, spool_id: UUID, slot: str) -> Position:
         """Return where this spool is drained to; a new spool gets its cursor here."""
@@ -80,19 +87,21 @@ class DrainStore:
         return [_cut(row) for row in await self._database.fetch(_SQL.load_cuts, spool_id)]
 
     async def apply(
-        self, spool_id: UUID, before: Position, after: Position, *, cuts: Sequence[Cut], records: Sequence[Record]
+        self, spool_id: UUID, before: Position, after: Position, *, cuts: Sequence[Cut], entries: Sequence[Entry]
     ) -> Skipped:
         """Apply or defer the records and move the cursor, or neither. CursorLost if somebody was here meanwhile."""
         async with self._database.transaction("read_committed") as transaction:
             moved = await transaction.execute(_SQL.move_cursor, spool_id, *before, *after)
-            if _count(moved) != 1:
+            if affected(moved) != 1:
                 raise CursorLost("the cursor is not where this batch began")
             # Asked for under the cursor's lock: a batch may have been handed over since this one was read.
             if [_cut(row) for row in await transaction.fetch(_SQL.load_cuts, spool_id)] != list(cuts):
                 raise CursorLost("a batch was handed over meanwhile")
-            return await self._take(transaction, records, defers_refused=False)
+            skipped = await self._take(transaction, entries, defers_refused=False)
+        self._heard.note(entry.content for entry in entries if isinstance(entry.content, AccountingRecord))
+        return skipped
 
-    async def apply_handoff(self, handoff: Handoff, records: Sequence[Record]) -> Skipped | None:
+    async def apply_handoff(self, handoff: Handoff, entries: Sequence[Entry]) -> Skipped | None:
         """Apply or defer a batch that its writer could not put on disk; None if that was done before."""
         async with self._database.transaction("read_committed") as transaction:
             if handoff.spool_id != handoff.life:  # else its spool could not even be opened: there is no cursor
@@ -110,26 +119,30 @@ class DrainStore:
                 handoff.offset,
                 handoff.last_segment,
             )
-            if _count(noted) == 0:
+            if affected(noted) == 0:
                 row = await transaction.fetchrow(_SQL.find_handoff, handoff.spool_id, handoff.life)
                 if row is None or row[0] != handoff.number:
                     raise CursorLost("a later batch of this writer came first")
                 return None
-            return await self._take(transaction, records, defers_refused=True)
+            return await self._take(transaction, entries, defers_refused=True)
 
     async def load_deferred(self, after: int, limit: int) -> list[Deferred]:
         """Return the next records of this node that were deferred."""
         rows = await self._database.fetch(_SQL.load_deferred, self._node, after, limit)
         return [Deferred(row[0], row[1]) for row in rows]
 
-    async def settle(self, ids: Sequence[int], records: Sequence[Record]) -> Skipped:
+    async def settle(self, ids: Sequence[int], entries: Sequence[Entry]) -> Skipped:
         """Apply deferred records and delete them, or neither. CursorLost if somebody was here meanwhile."""
         async with self._database.transaction("read_committed") as transaction:
             await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
             await transaction.execute(_SQL.limit_statements, str(SETTLE_STATEMENT_MS))
-            if _count(await transaction.execute(_SQL.delete_deferred, ids)) != len(ids):
+            if affected(await transaction.execute(_SQL.delete_deferred, ids)) != len(ids):
                 raise CursorLost("deferred records were settled by somebody else")
-            return await self._write(transaction, fold(records))
+            now, of_erp, of_sessions = _sort(entries)
+            skipped = await self._write(transaction, now + of_erp)
+            if of_sessions:
+                await self._write_sessions(transaction, of_sessions)
+            return skipped
 
     async def drop_deferred(self, deferred: Deferred) -> None:
         """Give up a record that PostgreSQL refuses."""
@@ -143,31 +156,73 @@ class DrainStore:
         """Publish how far this node is drained (rule R5.3)."""
         await self._database.execute(_SQL.save_watermark, self._node, at_s, undrained)
 
-    async def _take(self, transaction: Transaction, records: Sequence[Record], *, defers_refused: bool) -> Skipped:
-        later = [record for record in records if touches_erp(record)]
+    async def note_routers(self) -> None:
+        """Publish up to when accounting of each router is drained (rule R5.3); waits for nobody."""
+        heard = self._heard.take()
+        if heard:
+            await self._database.execute(_SESSIONS_SQL.note_routers, *zip(*heard, strict=True))
+
+    async def _take(self, transaction: Transaction, entries: Sequence[Entry], *, defers_refused: bool) -> Skipped:
+        """Write what can be written now and defer the rest.
+
+        Two savepoints, so that what holds up a router's row does not hold up its sessions, nor the other way round.
+        """
+        now, of_erp, of_sessions = _sort(entries)
         await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
+        skipped, later = Skipped(), []
         await transaction.execute("SAVEPOINT rows")
         try:
-            now = fold(record for record in records if not touches_erp(record))
             skipped = await self._write(transaction, now)
         except StoreError as error:
-            if error.sqlstate != _LOCKED and not (defers_refused and is_refused(error)):
+            if not _is_deferred(error, defers_refused):
                 raise
             await transaction.execute("ROLLBACK TO SAVEPOINT rows")
-            later, skipped = list(records), Skipped(deferred=len(records))
+            later = now
+        if of_sessions:
+            later = later + await self._take_sessions(transaction, of_sessions, defers_refused=defers_refused)
+        skipped = skipped._replace(deferred=len(later))
+        later = later + of_erp
         if later:
-            done = await transaction.execute(
-                _SQL.defer, self._node, [encode(record) for record in later], DEFERRED_MAX
-            )
-            if _count(done) != len(later):
+            payloads = [entry.payload for entry in later]
+            done = await transaction.execute(_SQL.defer, self._node, payloads, DEFERRED_MAX)
+            if affected(done) != len(later):
                 raise StoreError(f"{DEFERRED_MAX} deferred records wait already")
         return skipped
 
-    async def _write(self, transaction: Transaction, changes: Changes) -> Skipped:
+    async def _take_sessions(
+        self, transaction: Transaction, entries: list[Entry], *, defers_refused: bool
+    ) -> list[Entry]:
+        """Write sessions, and return what has to wait: what concerns rows that somebody holds, and no more."""
+        later: list[Entry] = []
+        await transaction.execute("SAVEPOINT sessions")
+        while entries:
+            try:
+                await self._write_sessions(transaction, entries)
+            except StoreError as error:
+                if not _is_deferred(error, defers_refused):
+                    raise
+                await transaction.execute("ROLLBACK TO SAVEPOINT sessions")
+                is_locked = error.sqlstate == _LOCKED and not later
+                held = await self._ledger.find_held(transaction, _families(entries)) if is_locked else set()
+                if not held:
+                    return later + entries
+                later = [entry for entry in entries if _family(entry) in held]
+                entries = [entry for entry in entries if _family(entry) not in held]
+            else:
+                break
+        return later
+
+    async def _write_sessions(self, transaction: Transaction, entries: Sequence[Entry]) -> None:
+        records = [entry.content for entry in entries if isinstance(entry.content, AccountingRecord)]
+        grants = [entry.content for entry in entries if isinstance(entry.content, Granted)]
+        await self._ledger.write(transaction, records, grants)
+
+    async def _write(self, transaction: Transaction, entries: Sequence[Entry]) -> Skipped:
+        changes = fold(entry.content for entry in entries if not isinstance(entry.content, AccountingRecord))
         routers = names = 0
         if changes.seen:
             done = await transaction.execute(_SQL.upsert_routers, *_seen_columns(changes))
-            routers = len(changes.seen) - _count(done)
+            routers = len(changes.seen) - affected(done)
         if changes.servers:
             await transaction.execute(_SQL.upsert_servers, self._node, *_server_columns(changes))
         if changes.armed:
@@ -178,7 +233,7 @@ class DrainStore:
             await transaction.execute(_SQL.add_refusals, *columns, [count for _, count in refused])
         if changes.refused_names:
             done = await transaction.execute(_SQL.add_refusals_unknown, *_name_columns(changes), SAMPLE_MAX)
-            names = len(changes.refused_names) - _count(done)
+            names = len(changes.refused_names) - affected(done)
         if changes.bindings:
             await transaction.execute(_SQL.mark_learned)
         for kind in BINDING_KINDS:
@@ -193,9 +248,32 @@ def _cut(row: Row) -> Cut:
     return Cut(UUID(str(row["life"])), Position(row["segment"], row["position"]), row["last_segment"])
 
 
-def _count(tag: str) -> int:
-    """Return how many rows a command tag speaks of: `INSERT 0 3`, `UPDATE 1`."""
-    return int(tag.rpartition(" ")[2])
+def _sort(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry], list[Entry]]:
+    """Return the network's records, those that change rows of the ERP's, and those that make sessions."""
+    now: list[Entry] = []
+    of_erp: list[Entry] = []
+    of_sessions: list[Entry] = []
+    for entry in entries:
+        kind = type(entry.content)
+        if kind is AccountingRecord or kind is Granted:
+            of_sessions.append(entry)
+        elif kind is BindingLearned:
+            of_erp.append(entry)
+        else:
+            now.append(entry)
+    return now, of_erp, of_sessions
+
+
+def _is_deferred(error: StoreError, defers_refused: bool) -> bool:
+    return error.sqlstate == _LOCKED or (defers_refused and is_refused(error))
+
+
+def _family(entry: Entry) -> bytes:
+    return entry.content.family if isinstance(entry.content, AccountingRecord) else b""
+
+
+def _families(entries: Sequence[Entry]) -> list[bytes]:
+    return sorted({family for entry in entries if (family := _family(entry))})
 
 
 def _router_columns(routers: Mapping[RouterKey, float]) -> tuple[list[object], ...]:

@@ -102,7 +102,7 @@ COMMENT ON COLUMN net.session.octets_in IS 'What the customer sent (upload), wha
 COMMENT ON COLUMN net.session.octets_out IS 'What the customer received (download).';
 COMMENT ON COLUMN net.session.days IS 'Days on which counters were reported, ascending; beside each the highest counters reported until its end.';
 COMMENT ON COLUMN net.session.records IS 'Distinct records; a repeated one counts once.';
-CREATE INDEX session_login ON net.session (login_id);
+CREATE INDEX session_login ON net.session (login_id, mac);
 CREATE INDEX session_nas_port ON net.session (nas_id, nas_port);
 CREATE INDEX session_ipv4 ON net.session (ipv4) WHERE ipv4 IS NOT NULL;
 CREATE INDEX session_ipv6_prefix ON net.session USING gist (ipv6_prefix inet_ops) WHERE ipv6_prefix IS NOT NULL;

@@ -1,0 +1,93 @@
+"""A row of net.session that a batch is about to write.
+
+Pure.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from aaad.sessions.summary import SessionFacts
+from aaad.sessions.truth import Ending, Lifetime, Router
+
+Key = tuple[bytes, int]  # family and life
+Addresses = tuple[str | None, str | None, str | None]  # IPv4, IPv6 prefix, delegated prefix
+
+NO_ADDRESSES: Addresses = (None, None, None)
+_MICROSECONDS = 6  # digits: as fine as PostgreSQL keeps instants
+
+
+class Owner(NamedTuple):
+    """Whose a session is; None: not known."""
+
+    login_id: int | None
+    contract_id: int | None
+    client_id: int | None
+    plan_id: int | None
+    branch_id: int | None
+    time_zone: str
+
+
+class Draft:
+    """One session that begins or changes."""
+
+    __slots__ = (
+        *("address_space", "ending", "facts", "family", "granted", "is_moved", "kept", "life", "login_id", "owner"),
+        *("summary", "version"),
+    )
+
+    def __init__(self, family: bytes, life: int, version: int, summary: bytes, facts: SessionFacts) -> None:
+        """`version` is the row's that was read; 0: it is new."""
+        self.family = family
+        self.life = life
+        self.version = version
+        self.summary = summary
+        self.facts = facts
+        self.login_id = facts.login_id
+        self.owner: Owner | None = None  # to be written; None: as it is
+        self.address_space = 1
+        self.granted = NO_ADDRESSES
+        self.is_moved = (
+            version == 0
+        )  # it begins, or began at another instant than was thought: others are judged anew
+        self.kept: Ending | None = None  # what was thought of its end
+        self.ending: Ending | None = None  # what is thought of it now
+
+    @property
+    def key(self) -> Key:
+        """Which row it is."""
+        return self.family, self.life
+
+    @property
+    def needs_verdict(self) -> bool:
+        """Whether other rows have to be looked at for its own end."""
+        if self.facts.ended_at is not None:
+            return False
+        return self.is_moved or (self.kept is not None and self.kept.latest_s < rounded(self.facts.heard_at))
+
+    def lifetime(self) -> Lifetime:
+        """What counts for its end and for that of others."""
+        facts = self.facts
+        return Lifetime(
+            self.family,
+            self.life,
+            self.login_id,
+            facts.user_name,
+            Router(facts.nas_id, facts.source_address, facts.nas_identifier),
+            facts.nas_port,
+            facts.called_station_id,
+            facts.calling_station_id,
+            facts.mac,
+            rounded(facts.started_at),
+            rounded(facts.heard_at),
+            facts.ended_at is not None,
+        )
+
+
+def rounded(at_s: float) -> float:
+    """Return an instant as it comes back from PostgreSQL, so that both can be compared."""
+    return round(at_s, _MICROSECONDS)
+
+
+def seconds(at: datetime) -> float:
+    """Return an instant that PostgreSQL gave as Unix seconds."""
+    return at.timestamp()

@@ -1,0 +1,245 @@
+"""Accounting records become rows of net.session, within the transaction that moves the spool's cursor.
+
+The rows of a batch's families are read, folded with its records (`fold.py`), given an owner and an end, and written
+where they still are what was read: who finds that another drain was faster reads and folds again. So two drains never
+wait for each other's fold, and no order in which they take rows can lock them out crosswise for longer than
+PostgreSQL's lock_timeout. Restarts of routers and addresses granted by Accepts are kept beside, since they may come
+before the sessions that they speak of.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aaad.clock import wall_s
+from aaad.db.connection import Transaction, affected
+from aaad.db.statements import load_statements
+from aaad.errors import StoreError
+from aaad.sessions.batch import Batch, Stored, insert_columns, update_columns
+from aaad.sessions.draft import Owner, seconds
+from aaad.sessions.fold import StoredLife, fold
+from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
+from aaad.sessions.record import AccountingRecord, Status
+from aaad.sessions.truth import Ending
+from aaad.sessions.verdicts import Judge, Verdict
+from aaad.spool.records import Granted
+
+READ_AGAIN_MAX = 5  # tries of one batch against other drains
+LIVE_KEPT_S = 3600.0  # an ended session stays in net.session at least so long: what is younger is not in history
+RECALL_MARGIN_S = 600.0
+RESTART_CLOSES_MAX = 5_000  # sessions closed in one batch by restarts
+
+_SQL = load_statements(Path(__file__).with_name("sessions.sql"))
+_RESTART_KINDS = {Status.ON: "on", Status.OFF: "off"}
+_STOP = "stop"
+_NO_ROWS: dict[int, Stored] = {}
+
+Families = dict[bytes, list[AccountingRecord]]
+Rows = dict[bytes, dict[int, Stored]]
+
+
+class _ReadAgain(StoreError):  # noqa: N818  says what is to be done
+    """A row is not what was read: another drain was faster."""
+
+
+class Ledger:
+    """Writes batches of accounting. Keeps nothing between them but what is dear to read again."""
+
+    def __init__(self) -> None:
+        """Nothing is read before the first batch."""
+        self._owners = Owners()
+
+    async def write(
+        self, transaction: Transaction, records: Sequence[AccountingRecord], grants: Sequence[Granted]
+    ) -> None:
+        """Write a batch. StoreError: nothing of it counts, and the transaction has to be rolled back."""
+        restarts = [record for record in records if record.status in _RESTART_KINDS]
+        if grants:
+            await transaction.execute(_SQL.add_granted, *_grant_columns(grants))
+        if restarts:
+            await transaction.execute(_SQL.add_restarts, *_restart_columns(restarts))
+        families: Families = {}
+        for record in records:
+            if record.family:
+                families.setdefault(record.family, []).append(record)
+        if families:
+            await self._fold(transaction, {family: families[family] for family in sorted(families)})
+        if grants:
+            keys = sorted({(grant.node, grant.slot, grant.serial) for grant in grants})
+            await transaction.execute(_SQL.join_granted, *zip(*keys, strict=True))
+        if restarts:
+            await transaction.execute(_SQL.close_restarted, *_restart_columns(restarts)[:5], RESTART_CLOSES_MAX)
+
+    async def find_held(self, transaction: Transaction, families: Sequence[bytes]) -> set[bytes]:
+        """Return the families of which somebody else holds a row; locks all others."""
+        keys = [family.hex() for family in families]
+        free = {(row[0], row[1]) for row in await transaction.fetch(_SQL.lock_free_sessions, keys)}
+        rows = await transaction.fetch(_SQL.read_sessions, keys)
+        return {row[0] for row in rows if (row[0], row[1]) not in free}
+
+    async def _fold(self, transaction: Transaction, families: Families) -> None:
+        for _ in range(READ_AGAIN_MAX):
+            await transaction.execute("SAVEPOINT fold")
+            try:
+                return await self._fold_once(transaction, families)
+            except _ReadAgain:
+                await transaction.execute("ROLLBACK TO SAVEPOINT fold")
+        raise StoreError("sessions of this batch change all the time")
+
+    async def _fold_once(self, transaction: Transaction, families: Families) -> None:
+        stored = await self._read(transaction, families)
+        batch = await self._draft(transaction, families, stored)
+        await self._find_granted(transaction, batch)
+        judge = Judge(
+            transaction,
+            batch.drafts,
+            families=batch.of_several,
+            gone=[key for key, _ in batch.removed],
+            undone=batch.undone,
+        )
+        verdicts = await judge.judge()
+        await self._save(transaction, batch)
+        await self._save_verdicts(transaction, verdicts)
+
+    async def _read(self, transaction: Transaction, families: Families) -> Rows:
+        stored = await _read_rows(transaction, families)
+        since_s = wall_s() - LIVE_KEPT_S
+        past: dict[bytes, float] = {}
+        for family, records in families.items():
+            began_s = min(record.at_s - max(record.session_time_s, 0) for record in records)
+            if began_s < since_s and not _is_known(began_s, stored.get(family, _NO_ROWS)):
+                past[family] = began_s
+        if past:
+            args = [family.hex() for family in past], min(past.values()) - RECALL_MARGIN_S
+            row = await transaction.fetchrow(_SQL.recall_sessions, *args)
+            if row is not None and row[0]:
+                stored |= await _read_rows(transaction, past)
+        return stored
+
+    async def _draft(self, transaction: Transaction, families: Families, stored: Rows) -> Batch:
+        strangers = [family for family in families if family not in stored]
+        owners: dict[bytes, Owner] = {}
+        if strangers:
+            spokesmen = [families[family][0] for family in strangers]
+            owners = dict(zip(strangers, await self._owners.find(transaction, spokesmen), strict=True))
+        batch = Batch()
+        for family, records in families.items():
+            owner = owners.get(family)
+            rows = stored.get(family, _NO_ROWS)
+            lives = [row.life for row in rows.values()]
+            folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
+            if owner is None and any(life.version == 0 for life in folded.lives):
+                # An id that is used again, which is rare: its days are days where its owner is.
+                (stranger,) = await self._owners.find(transaction, records[-1:])
+                folded = fold(lives, records, stranger.time_zone)
+            batch.add(family, folded, rows, records, owner)
+        if batch.unowned:
+            found = await self._owners.find(transaction, [record for _, record in batch.unowned])
+            for (draft, _), owner in zip(batch.unowned, found, strict=True):
+                draft.owner = owner
+        for draft in batch.drafts:
+            if draft.owner is not None:
+                draft.login_id = draft.owner.login_id
+            draft.address_space = self._owners.address_space(draft.facts.nas_id)
+        return batch
+
+    async def _find_granted(self, transaction: Transaction, batch: Batch) -> None:
+        """Addresses of the Accepts of sessions that begin: accounting may leave them out (rule R9.1)."""
+        granted = {
+            (draft.facts.grant_node, draft.facts.grant_slot, draft.facts.grant_serial): draft
+            for draft in batch.drafts
+            if draft.owner is not None and draft.facts.grant_serial is not None
+        }
+        if granted:
+            for row in await transaction.fetch(_SQL.find_granted, *zip(*granted, strict=True)):
+                granted[row[0], row[1], row[2]].granted = (row[3], row[4], row[5])
+
+    async def _save(self, transaction: Transaction, batch: Batch) -> None:
+        if batch.removed:
+            columns = zip(*[(key[0].hex(), key[1], version) for key, version in batch.removed], strict=True)
+            await _execute(transaction, _SQL.remove_sessions, columns, len(batch.removed))
+        new = [draft for draft in batch.drafts if not draft.version]
+        if new:
+            await _execute(transaction, _SQL.insert_sessions, insert_columns(new), len(new))
+        changed = [draft for draft in batch.drafts if draft.version]
+        if changed:
+            await _execute(transaction, _SQL.update_sessions, update_columns(changed), len(changed))
+
+    async def _save_verdicts(self, transaction: Transaction, verdicts: Sequence[Verdict]) -> None:
+        if not verdicts:
+            return
+        by_key = {(verdict.family, verdict.life): verdict for verdict in verdicts}
+        columns = zip(*[(each.family.hex(), each.life, each.version) for each in verdicts], strict=True)
+        free = await transaction.fetch(_SQL.lock_rivals, *columns)
+        ends = [by_key[row[0], row[1]] for row in free]
+        if ends:
+            await transaction.execute(_SQL.end_rivals, *_end_columns(ends))
+
+
+async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Rows:
+    rows = await transaction.fetch(_SQL.read_sessions, [family.hex() for family in families])
+    stored: Rows = {}
+    for family, life, version, summary, started_at, ended_latest, evidence, login_id, serial in rows:
+        kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None
+        row = Stored(StoredLife(life, version, summary), seconds(started_at), kept, login_id, serial is not None)
+        stored.setdefault(family, {})[life] = row
+    return stored
+
+
+def _is_known(began_s: float, rows: dict[int, Stored]) -> bool:
+    """Whether one of these rows may be the session that began then."""
+    return any(abs(row.started_at_s - began_s) <= RECALL_MARGIN_S for row in rows.values())
+
+
+async def _execute(transaction: Transaction, sql: str, columns: Iterable[object], count: int) -> None:
+    if affected(await transaction.execute(sql, *columns)) != count:
+        raise _ReadAgain("another drain changed a session meanwhile")
+
+
+def _grant_columns(grants: Sequence[Granted]) -> Iterable[Sequence[object]]:
+    return zip(
+        *[
+            (
+                grant.node,
+                grant.slot,
+                grant.serial,
+                grant.login_id,
+                grant.at_s,
+                grant.ipv4,
+                grant.ipv6_prefix,
+                grant.delegated_ipv6_prefix,
+            )
+            for grant in grants
+        ],
+        strict=True,
+    )
+
+
+def _restart_columns(restarts: Sequence[AccountingRecord]) -> list[Sequence[object]]:
+    rows = {
+        (
+            record.nas_id,
+            record.source_address,
+            record.nas_identifier,
+            record.called_station_id,
+            record.at_s,
+            _RESTART_KINDS[record.status],
+        )
+        for record in restarts
+    }
+    return list(zip(*sorted(rows), strict=True))
+
+
+def _end_columns(verdicts: Sequence[Verdict]) -> Iterable[Sequence[object]]:
+    return zip(
+        *[
+            (
+                verdict.family.hex(),
+                verdict.life,
+                verdict.version,
+                verdict.ending.evidence if verdict.ending is not None else None,
+                verdict.ending.latest_s if verdict.ending is not None else None,
+            )
+            for verdict in verdicts
+        ],
+        strict=True,
+    )

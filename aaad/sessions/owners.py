@@ -1,0 +1,152 @@
+"""Whose a session is that begins: login, contract, client, plan and branch, and whose days it counts.
+
+A Class of ours tells who was let in, and by which contract and plan, as of the Accept (rule R4.6). Without one the
+user name tells, by the same folding as the replica's: as typed, else as a device's address, else by the realm rules
+of the NAS's branch (rule R3.4). A session of nobody's is recorded all the same (rule R2.4). Never locks a row.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from aaad.clock import monotonic_s
+from aaad.db.connection import Row, Transaction
+from aaad.db.statements import load_statements
+from aaad.replica.record import fold_name
+from aaad.sessions.attribute_text import mac_of
+from aaad.sessions.draft import Owner
+from aaad.sessions.record import AccountingRecord
+
+DEFAULT_TIME_ZONE = "America/Sao_Paulo"
+DEFAULT_ADDRESS_SPACE = 1
+_TABLES_KEPT_S = 5.0  # NASes, branches and their realm rules
+_ANY_REALM = "*"
+
+_SQL = load_statements(Path(__file__).with_name("sessions.sql"))
+
+
+class _Nas(NamedTuple):
+    address_space: int
+    branch_id: int | None
+    time_zone: str
+
+
+_NO_NAS = _Nas(DEFAULT_ADDRESS_SPACE, None, DEFAULT_TIME_ZONE)
+
+
+class Owners:
+    """Finds the owners of a batch's new sessions, with a few statements for all of them."""
+
+    def __init__(self) -> None:
+        """Nothing is read before the first session."""
+        self._nases: dict[int, _Nas] = {}
+        self._realms: dict[int | None, tuple[tuple[str, ...], str]] = {}
+        self._read_again_at_s = 0.0
+
+    def address_space(self, nas_id: int) -> int:
+        """Return in which address space this NAS's addresses are unique (rule R7.1)."""
+        return self._nases.get(nas_id, _NO_NAS).address_space
+
+    async def find(self, transaction: Transaction, records: Sequence[AccountingRecord]) -> list[Owner]:
+        """Return whose the session of each of these records is."""
+        if monotonic_s() >= self._read_again_at_s:
+            await self._read_tables(transaction)
+        contracts = await self._find_contracts(transaction, records)
+        named = await self._find_named(transaction, [record for record in records if not record.class_body])
+        return [self._owner(record, contracts, named) for record in records]
+
+    def _owner(
+        self,
+        record: AccountingRecord,
+        contracts: dict[int, Row],
+        named: dict[tuple[str, int | None], Owner],
+    ) -> Owner:
+        grant, nas = record.grant, self._nases.get(record.nas_id, _NO_NAS)
+        if grant is None:
+            owner = named.get((_folded(record), nas.branch_id))
+            return owner or Owner(None, None, None, None, None, nas.time_zone)
+        contract = contracts.get(grant.contract_id)
+        client_id, branch_id, zone = (contract[1], contract[2], contract[3]) if contract else (None, None, "")
+        return Owner(
+            grant.login_id or None,
+            grant.contract_id or None,
+            client_id,
+            grant.plan_id or None,
+            branch_id,
+            zone or nas.time_zone,
+        )
+
+    async def _read_tables(self, transaction: Transaction) -> None:
+        rows = await transaction.fetch(_SQL.find_nases)
+        self._nases = {row[0]: _Nas(row[1], row[2], row[3] or DEFAULT_TIME_ZONE) for row in rows}
+        rows = await transaction.fetch(_SQL.find_realm_rules)
+        self._realms = {
+            row[0]: (
+                tuple(_fold(realm) for realm in (row[1] or "").split(";") if realm),
+                _fold(row[2] or ""),
+            )
+            for row in rows
+        }
+        self._read_again_at_s = monotonic_s() + _TABLES_KEPT_S
+
+    async def _find_contracts(self, transaction: Transaction, records: Iterable[AccountingRecord]) -> dict[int, Row]:
+        wanted = {grant.contract_id for record in records if (grant := record.grant) is not None}
+        if not wanted:
+            return {}
+        return {row[0]: row for row in await transaction.fetch(_SQL.find_contracts, sorted(wanted))}
+
+    async def _find_named(
+        self, transaction: Transaction, records: Iterable[AccountingRecord]
+    ) -> dict[tuple[str, int | None], Owner]:
+        """Return owners by folded name and the NAS's branch."""
+        wanted = {
+            (_folded(record), self._nases.get(record.nas_id, _NO_NAS).branch_id)
+            for record in records
+            if record.user_name
+        }
+        if not wanted:
+            return {}
+        found = await self._logins(transaction, _SQL.find_logins, {name for name, _ in wanted})
+        unknown = {key for key in wanted if key[0] not in found}
+        if unknown:
+            devices = {key[0]: mac for key in unknown if (mac := _mac(key[0]))}
+            by_mac = await self._logins(transaction, _SQL.find_mac_logins, set(devices.values()))
+            other = {key: name for key in unknown if (name := self._by_realm(*key))}
+            by_realm = await self._logins(transaction, _SQL.find_logins, set(other.values()))
+        owners = {}
+        for key in wanted:
+            owner = found.get(key[0])
+            if owner is None:
+                owner = by_mac.get(devices.get(key[0], "")) or by_realm.get(other.get(key, ""))
+            if owner is not None:
+                owners[key] = owner
+        return owners
+
+    async def _logins(self, transaction: Transaction, sql: str, keys: set[str]) -> dict[str, Owner]:
+        if not keys:
+            return {}
+        rows = await transaction.fetch(sql, sorted(keys))
+        return {row[0]: Owner(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows}
+
+    def _by_realm(self, folded: str, branch_id: int | None) -> str:
+        """Return the other name that the branch's realm rules make of one; empty if they make none."""
+        stripped, default = self._realms.get(branch_id, ((), ""))
+        local, sign, realm = folded.rpartition("@")
+        if not sign:
+            realm, sign, local = folded.partition("\\")
+        if sign:
+            return local if _ANY_REALM in stripped or realm in stripped else ""
+        return f"{folded}@{default}" if default else ""
+
+
+def _fold(name: str) -> str:
+    return fold_name(name.encode()).decode()
+
+
+def _folded(record: AccountingRecord) -> str:
+    return _fold(record.user_name)
+
+
+def _mac(name: str) -> str:
+    octets = mac_of(name.encode())
+    return octets.hex(":").upper() if octets else ""

@@ -1,0 +1,322 @@
+-- Statements of aaad/sessions/ledger.py, owners.py and verdicts.py. Times are Unix seconds. Arrays come sorted by key,
+-- so that two drains take rows in one order.
+
+-- name: read_sessions
+-- Not locked: who writes a row says which version he read, and another drain's meanwhile makes him read again.
+SELECT uuid_send(family), life, version, summary, started_at, ended_latest, end_evidence, login_id, grant_serial
+FROM net.session WHERE family = ANY($1::uuid[]);
+
+-- name: recall_sessions
+-- What is in history already, since when the earliest of them can have ended.
+SELECT count(*) FROM net.recall_session($1::uuid[], to_timestamp($2));
+
+-- name: insert_sessions
+-- None of a row that another drain has made meanwhile.
+INSERT INTO net.session (
+    family, life, summary, login_id, contract_id, client_id, plan_id, branch_id, address_space, acct_session_id,
+    user_name, time_zone, grant_node, grant_slot, grant_serial, grant_fingerprint, nas_id, source_address,
+    nas_identifier, nas_port, nas_port_id, called_station_id, calling_station_id, mac, circuit_id, ipv4,
+    ipv4_evidence, ipv6_prefix, ipv6_prefix_evidence, delegated_ipv6_prefix, delegated_ipv6_prefix_evidence,
+    started_at, start_seen, heard_at, ended_at, ended_latest, end_evidence, terminate_cause, interim_s,
+    nas_started_at, nas_heard_at, session_time_s, octets_in, octets_out, packets_in, packets_out, days,
+    day_octets_in, day_octets_out, records
+)
+SELECT
+    new.family, new.life, new.summary, new.login_id, new.contract_id, new.client_id, new.plan_id, new.branch_id,
+    new.address_space, new.acct_session_id, new.user_name, new.time_zone, new.grant_node, new.grant_slot,
+    new.grant_serial, new.grant_fingerprint, new.nas_id, new.source_address::inet, new.nas_identifier,
+    new.nas_port, new.nas_port_id, new.called_station_id, new.calling_station_id, new.mac::macaddr, new.circuit_id,
+    coalesce(new.ipv4, new.granted_ipv4)::inet,
+    CASE WHEN new.ipv4 IS NOT NULL THEN 'reported' WHEN new.granted_ipv4 IS NOT NULL THEN 'granted' END,
+    coalesce(new.ipv6_prefix, new.granted_ipv6_prefix)::cidr,
+    CASE WHEN new.ipv6_prefix IS NOT NULL THEN 'reported' WHEN new.granted_ipv6_prefix IS NOT NULL THEN 'granted' END,
+    coalesce(new.delegated_ipv6_prefix, new.granted_delegated_ipv6_prefix)::cidr,
+    CASE WHEN new.delegated_ipv6_prefix IS NOT NULL THEN 'reported' WHEN new.granted_delegated_ipv6_prefix IS NOT NULL THEN 'granted' END,
+    to_timestamp(new.started_at), new.start_seen, to_timestamp(new.heard_at), to_timestamp(new.ended_at),
+    to_timestamp(new.ended_latest), new.end_evidence, new.terminate_cause, new.interim_s,
+    to_timestamp(new.nas_started_at), to_timestamp(new.nas_heard_at), new.session_time_s, new.octets_in,
+    new.octets_out, new.packets_in, new.packets_out, new.days::date[], new.day_octets_in::bigint[],
+    new.day_octets_out::bigint[], new.records
+FROM unnest(
+    $1::uuid[], $2::integer[], $3::bytea[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
+    $8::integer[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
+    $16::integer[], $17::integer[], $18::bigint[], $19::bigint[], $20::integer[], $21::text[], $22::bytea[],
+    $23::bigint[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
+    $31::text[], $32::double precision[], $33::boolean[], $34::double precision[], $35::double precision[],
+    $36::double precision[], $37::text[], $38::integer[], $39::integer[], $40::double precision[],
+    $41::double precision[], $42::bigint[], $43::bigint[], $44::bigint[], $45::bigint[], $46::bigint[],
+    $47::text[], $48::text[], $49::text[], $50::integer[]
+) AS new (
+    family, life, summary, login_id, contract_id, client_id, plan_id, branch_id, address_space, granted_ipv4,
+    granted_ipv6_prefix, granted_delegated_ipv6_prefix, acct_session_id, user_name, time_zone, grant_node,
+    grant_slot, grant_serial, grant_fingerprint, nas_id, source_address, nas_identifier, nas_port, nas_port_id,
+    called_station_id, calling_station_id, mac, circuit_id, ipv4, ipv6_prefix, delegated_ipv6_prefix, started_at,
+    start_seen, heard_at, ended_at, ended_latest, end_evidence, terminate_cause, interim_s, nas_started_at,
+    nas_heard_at, session_time_s, octets_in, octets_out, packets_in, packets_out, days, day_octets_in,
+    day_octets_out, records
+)
+ON CONFLICT (family, life) DO NOTHING;
+
+-- name: update_sessions
+-- Only rows that still are what was read. An address that accounting leaves out stays as it was granted.
+UPDATE net.session SET
+    version = session.version + 1,
+    summary = new.summary,
+    login_id = coalesce(new.login_id, session.login_id),
+    contract_id = coalesce(new.contract_id, session.contract_id),
+    client_id = coalesce(new.client_id, session.client_id),
+    plan_id = coalesce(new.plan_id, session.plan_id),
+    branch_id = coalesce(new.branch_id, session.branch_id),
+    acct_session_id = new.acct_session_id,
+    user_name = new.user_name,
+    time_zone = new.time_zone,
+    grant_node = new.grant_node,
+    grant_slot = new.grant_slot,
+    grant_serial = new.grant_serial,
+    grant_fingerprint = new.grant_fingerprint,
+    nas_id = new.nas_id,
+    source_address = new.source_address::inet,
+    nas_identifier = new.nas_identifier,
+    nas_port = new.nas_port,
+    nas_port_id = new.nas_port_id,
+    called_station_id = new.called_station_id,
+    calling_station_id = new.calling_station_id,
+    mac = new.mac::macaddr,
+    circuit_id = new.circuit_id,
+    ipv4 = coalesce(new.ipv4::inet, CASE WHEN session.ipv4_evidence = 'granted' THEN session.ipv4 END),
+    ipv4_evidence = CASE WHEN new.ipv4 IS NOT NULL THEN 'reported'
+        WHEN session.ipv4_evidence = 'granted' THEN 'granted' END,
+    ipv6_prefix = coalesce(new.ipv6_prefix::cidr, CASE WHEN session.ipv6_prefix_evidence = 'granted' THEN session.ipv6_prefix END),
+    ipv6_prefix_evidence = CASE WHEN new.ipv6_prefix IS NOT NULL THEN 'reported'
+        WHEN session.ipv6_prefix_evidence = 'granted' THEN 'granted' END,
+    delegated_ipv6_prefix = coalesce(new.delegated_ipv6_prefix::cidr, CASE WHEN session.delegated_ipv6_prefix_evidence = 'granted' THEN session.delegated_ipv6_prefix END),
+    delegated_ipv6_prefix_evidence = CASE WHEN new.delegated_ipv6_prefix IS NOT NULL THEN 'reported'
+        WHEN session.delegated_ipv6_prefix_evidence = 'granted' THEN 'granted' END,
+    started_at = to_timestamp(new.started_at),
+    start_seen = new.start_seen,
+    heard_at = to_timestamp(new.heard_at),
+    ended_at = to_timestamp(new.ended_at),
+    ended_latest = to_timestamp(new.ended_latest),
+    end_evidence = new.end_evidence,
+    terminate_cause = new.terminate_cause,
+    interim_s = new.interim_s,
+    nas_started_at = to_timestamp(new.nas_started_at),
+    nas_heard_at = to_timestamp(new.nas_heard_at),
+    session_time_s = new.session_time_s,
+    octets_in = new.octets_in,
+    octets_out = new.octets_out,
+    packets_in = new.packets_in,
+    packets_out = new.packets_out,
+    days = new.days::date[],
+    day_octets_in = new.day_octets_in::bigint[],
+    day_octets_out = new.day_octets_out::bigint[],
+    records = new.records
+FROM unnest(
+    $1::uuid[], $2::integer[], $3::integer[], $4::bytea[], $5::integer[], $6::integer[], $7::integer[],
+    $8::integer[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::integer[], $14::integer[],
+    $15::bigint[], $16::bigint[], $17::integer[], $18::text[], $19::bytea[], $20::bigint[], $21::text[],
+    $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[],
+    $29::double precision[], $30::boolean[], $31::double precision[], $32::double precision[],
+    $33::double precision[], $34::text[], $35::integer[], $36::integer[], $37::double precision[],
+    $38::double precision[], $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], $43::bigint[],
+    $44::text[], $45::text[], $46::text[], $47::integer[]
+) AS new (
+    family, life, version, summary, login_id, contract_id, client_id, plan_id, branch_id, acct_session_id,
+    user_name, time_zone, grant_node, grant_slot, grant_serial, grant_fingerprint, nas_id, source_address,
+    nas_identifier, nas_port, nas_port_id, called_station_id, calling_station_id, mac, circuit_id, ipv4,
+    ipv6_prefix, delegated_ipv6_prefix, started_at, start_seen, heard_at, ended_at, ended_latest, end_evidence,
+    terminate_cause, interim_s, nas_started_at, nas_heard_at, session_time_s, octets_in, octets_out, packets_in,
+    packets_out, days, day_octets_in, day_octets_out, records
+)
+WHERE session.family = new.family AND session.life = new.life AND session.version = new.version;
+
+-- name: remove_sessions
+-- Of lives that turned out to be part of others.
+DELETE FROM net.session USING unnest($1::uuid[], $2::integer[], $3::integer[]) AS old (family, life, version)
+WHERE session.family = old.family AND session.life = old.life AND session.version = old.version;
+
+-- name: lock_free_sessions
+-- Those of these families that nobody else holds.
+SELECT uuid_send(family), life FROM net.session WHERE family = ANY($1::uuid[]) ORDER BY family, life
+FOR UPDATE SKIP LOCKED;
+
+-- name: add_granted
+INSERT INTO net.granted AS known (node, slot, serial, login_id, at, ipv4, ipv6_prefix, delegated_ipv6_prefix)
+SELECT new.node, new.slot, new.serial, new.login_id, to_timestamp(new.at), nullif(new.ipv4, '')::inet,
+    nullif(new.ipv6_prefix, '')::cidr, nullif(new.delegated_ipv6_prefix, '')::cidr
+FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::integer[], $5::double precision[], $6::text[], $7::text[],
+    $8::text[]) AS new (node, slot, serial, login_id, at, ipv4, ipv6_prefix, delegated_ipv6_prefix)
+ON CONFLICT (node, slot, serial) DO NOTHING;
+
+-- name: find_granted
+SELECT granted.node, granted.slot, granted.serial, host(granted.ipv4), granted.ipv6_prefix::text,
+    granted.delegated_ipv6_prefix::text
+FROM unnest($1::integer[], $2::integer[], $3::bigint[]) AS wanted (node, slot, serial)
+JOIN net.granted USING (node, slot, serial);
+
+-- name: join_granted
+-- Sessions that were known before what their Accept granted. Rows that somebody holds are joined when they are next
+-- written.
+UPDATE net.session SET
+    version = session.version + 1,
+    ipv4 = coalesce(session.ipv4, held.granted_ipv4),
+    ipv4_evidence = coalesce(session.ipv4_evidence, CASE WHEN held.granted_ipv4 IS NOT NULL THEN 'granted' END),
+    ipv6_prefix = coalesce(session.ipv6_prefix, held.granted_ipv6_prefix),
+    ipv6_prefix_evidence = coalesce(session.ipv6_prefix_evidence,
+        CASE WHEN held.granted_ipv6_prefix IS NOT NULL THEN 'granted' END),
+    delegated_ipv6_prefix = coalesce(session.delegated_ipv6_prefix, held.granted_delegated_ipv6_prefix),
+    delegated_ipv6_prefix_evidence = coalesce(session.delegated_ipv6_prefix_evidence,
+        CASE WHEN held.granted_delegated_ipv6_prefix IS NOT NULL THEN 'granted' END)
+FROM (
+    SELECT known.family, known.life, granted.ipv4 AS granted_ipv4, granted.ipv6_prefix AS granted_ipv6_prefix,
+        granted.delegated_ipv6_prefix AS granted_delegated_ipv6_prefix
+    FROM unnest($1::integer[], $2::integer[], $3::bigint[]) AS wanted (node, slot, serial)
+    JOIN net.granted USING (node, slot, serial)
+    JOIN net.session AS known ON known.login_id = granted.login_id AND known.grant_node = granted.node
+        AND known.grant_slot = granted.slot AND known.grant_serial = granted.serial
+    WHERE (known.ipv4 IS NULL AND granted.ipv4 IS NOT NULL)
+        OR (known.ipv6_prefix IS NULL AND granted.ipv6_prefix IS NOT NULL)
+        OR (known.delegated_ipv6_prefix IS NULL AND granted.delegated_ipv6_prefix IS NOT NULL)
+    ORDER BY known.family, known.life
+    FOR UPDATE OF known SKIP LOCKED
+) AS held
+WHERE session.family = held.family AND session.life = held.life;
+
+-- name: add_restarts
+-- Those that are new, so that a copy closes nothing again.
+INSERT INTO net.nas_restart (nas_id, source_address, nas_identifier, called_station_id, at, kind)
+SELECT new.nas_id, new.source_address::inet, new.nas_identifier, new.called_station_id, to_timestamp(new.at), new.kind
+FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::text[], $5::double precision[], $6::text[])
+    AS new (nas_id, source_address, nas_identifier, called_station_id, at, kind)
+ON CONFLICT DO NOTHING;
+
+-- name: close_restarted
+-- Sessions of these routers that began before a restart and were not heard after it (rule R5.2), at most $6 of them,
+-- and none that somebody holds: who asked asks again until there is none.
+UPDATE net.session SET
+    version = session.version + 1,
+    ended_at = session.heard_at,
+    ended_latest = ended.at,
+    end_evidence = 'nas_restart'
+FROM (
+    SELECT known.family, known.life, restart.at
+    FROM (
+        SELECT DISTINCT nas_id, source_address::inet, nas_identifier
+        FROM unnest($1::integer[], $2::text[], $3::bytea[]) AS told (nas_id, source_address, nas_identifier)
+    ) AS router
+    JOIN net.session AS known USING (nas_id, source_address, nas_identifier)
+    CROSS JOIN LATERAL (
+        SELECT min(to_timestamp(told.at)) AS at
+        FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::text[], $5::double precision[])
+            AS told (nas_id, source_address, nas_identifier, called_station_id, at)
+        WHERE told.nas_id = known.nas_id AND told.source_address::inet = known.source_address
+            AND told.nas_identifier = known.nas_identifier
+            AND told.called_station_id IN ('', known.called_station_id)
+            AND to_timestamp(told.at) > known.started_at AND to_timestamp(told.at) >= known.heard_at
+    ) AS restart
+    WHERE restart.at IS NOT NULL
+        AND (known.ended_at IS NULL OR (known.end_evidence <> 'stop' AND known.ended_latest > restart.at))
+    ORDER BY known.family, known.life
+    LIMIT $6
+    FOR UPDATE OF known SKIP LOCKED
+) AS ended
+WHERE session.family = ended.family AND session.life = ended.life;
+
+-- name: find_restarts
+SELECT nas_id, host(source_address), nas_identifier, called_station_id, at
+FROM net.nas_restart WHERE nas_id = ANY($1::integer[]) AND at >= to_timestamp($2);
+
+-- name: find_rivals
+-- Sessions of the same login, or the same name if that is no login's, on the same device or port, that may have ended
+-- when one of these began, or tell that one of these has ended.
+SELECT DISTINCT ON (rival.family, rival.life) uuid_send(rival.family), rival.life, rival.version, rival.login_id,
+    rival.user_name, rival.nas_id, host(rival.source_address), rival.nas_identifier, rival.nas_port,
+    rival.called_station_id, rival.calling_station_id, rival.mac::text, rival.started_at, rival.heard_at,
+    rival.ended_latest, rival.end_evidence
+FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::double precision[])
+    AS new (login_id, user_name, mac, calling_station_id, nas_id, nas_port, heard_at)
+CROSS JOIN LATERAL (
+    SELECT * FROM net.session
+    WHERE session.login_id = new.login_id AND session.mac = new.mac::macaddr
+    UNION ALL
+    SELECT * FROM net.session
+    WHERE new.mac IS NULL AND session.login_id = new.login_id AND session.mac IS NULL
+        AND session.calling_station_id = new.calling_station_id
+    UNION ALL
+    SELECT * FROM net.session
+    WHERE session.nas_id = new.nas_id AND session.nas_port = new.nas_port AND new.nas_port > 0
+        AND (session.login_id = new.login_id
+            OR (session.login_id IS NULL AND new.login_id IS NULL AND session.user_name = new.user_name))
+) AS rival
+WHERE rival.end_evidence IS DISTINCT FROM 'stop' OR rival.started_at >= to_timestamp(new.heard_at);
+
+-- name: find_lives
+-- The same of whole families: an id that is used again.
+SELECT uuid_send(family), life, version, login_id, user_name, nas_id, host(source_address), nas_identifier, nas_port,
+    called_station_id, calling_station_id, mac::text, started_at, heard_at, ended_latest, end_evidence
+FROM net.session WHERE family = ANY($1::uuid[]);
+
+-- name: lock_rivals
+SELECT uuid_send(known.family), known.life
+FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS rival (family, life, version)
+JOIN net.session AS known USING (family, life, version)
+ORDER BY known.family, known.life FOR UPDATE OF known SKIP LOCKED;
+
+-- name: end_rivals
+UPDATE net.session SET
+    version = session.version + 1,
+    ended_at = CASE WHEN ended.evidence IS NOT NULL THEN session.heard_at END,
+    ended_latest = to_timestamp(ended.latest),
+    end_evidence = ended.evidence
+FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::double precision[])
+    AS ended (family, life, version, evidence, latest)
+WHERE session.family = ended.family AND session.life = ended.life AND session.version = ended.version;
+
+-- name: find_nases
+SELECT nas.id, nas.address_space, nas.branch_id, branch.time_zone FROM net.nas
+LEFT JOIN erp.branch ON branch.id = nas.branch_id;
+
+-- name: find_contracts
+-- Whose a contract is, of what was granted by it.
+SELECT contract.id, contract.client_id, contract.branch_id, branch.time_zone
+FROM erp.contract JOIN erp.branch ON branch.id = contract.branch_id
+WHERE contract.id = ANY($1::integer[]);
+
+-- name: find_logins
+-- By folded names; of deleted logins too, since a name is never given to another one.
+SELECT erp.fold_login(login.name), login.id, login.contract_id, contract.client_id,
+    coalesce(login.plan_id, contract.plan_id), contract.branch_id, branch.time_zone
+FROM erp.login
+JOIN erp.contract ON contract.id = login.contract_id
+JOIN erp.branch ON branch.id = contract.branch_id
+WHERE erp.fold_login(login.name) = ANY($1::text[]);
+
+-- name: find_mac_logins
+SELECT login.mac, login.id, login.contract_id, contract.client_id,
+    coalesce(login.plan_id, contract.plan_id), contract.branch_id, branch.time_zone
+FROM erp.login
+JOIN erp.contract ON contract.id = login.contract_id
+JOIN erp.branch ON branch.id = contract.branch_id
+WHERE login.mac = ANY($1::text[]) AND login.mac_login AND login.deleted_at IS NULL;
+
+-- name: find_realm_rules
+-- What each branch says of realms in user names (rule R3.4); the row without a branch is for NASes that have none.
+SELECT branch.id, erp.parameter_value('strip_realms', branch.id), erp.parameter_value('default_realm', branch.id)
+FROM erp.branch
+UNION ALL SELECT NULL, erp.parameter_value('strip_realms', NULL), erp.parameter_value('default_realm', NULL);
+
+-- name: note_routers
+-- Up to when accounting of each router is drained (rule R5.3), and by how much its clock is wrong (R10).
+UPDATE net.router SET
+    accounting_at = greatest(router.accounting_at, to_timestamp(heard.at)),
+    clock_offset_s = coalesce(heard.clock_offset_s, router.clock_offset_s)
+FROM (
+    SELECT router.id, told.at, told.clock_offset_s
+    FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::double precision[], $5::double precision[])
+        AS told (nas_id, source_address, nas_identifier, at, clock_offset_s)
+    JOIN net.router ON router.nas_id = told.nas_id AND router.source_address = told.source_address::inet
+        AND router.nas_identifier = told.nas_identifier
+    ORDER BY router.id
+    FOR NO KEY UPDATE OF router SKIP LOCKED
+) AS heard
+WHERE router.id = heard.id;

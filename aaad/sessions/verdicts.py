@@ -1,0 +1,166 @@
+"""Finds in PostgreSQL what tells of sessions' ends without a Stop, for a batch of sessions that begin or change.
+
+What it tells is decided in `truth.py`. A session that only goes on needs none of this: what ended it before it was
+heard would have been found then, and what comes later finds it.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from aaad.db.connection import Row, Transaction
+from aaad.db.statements import load_statements
+from aaad.sessions.draft import Draft, Key, seconds
+from aaad.sessions.truth import Ending, Lifetime, Restart, Router, find_ending
+
+_SQL = load_statements(Path(__file__).with_name("sessions.sql"))
+_STOP = "stop"
+
+
+class Rival(NamedTuple):
+    """A session outside of the batch that may have to do with one in it."""
+
+    lifetime: Lifetime
+    version: int
+    kept: Ending | None
+
+
+class Verdict(NamedTuple):
+    """What is thought now of the end of a session outside of the batch; None: that it lives."""
+
+    family: bytes
+    life: int
+    version: int
+    ending: Ending | None
+
+
+class Judge:
+    """Decides about the ends of one batch's sessions, and of those that they tell something of.
+
+    `families` are those that have several lives, `gone` lives that became part of others, `undone` instants at which
+    sessions were thought to have begun that did not begin then: what was thought of others because of that is void.
+    """
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        drafts: Sequence[Draft],
+        *,
+        families: Sequence[bytes] = (),
+        gone: Collection[Key] = (),
+        undone: Collection[float] = (),
+    ) -> None:
+        """Nothing is read or decided yet."""
+        self._transaction = transaction
+        self._drafts = {draft.key: draft for draft in drafts}
+        self._families = families
+        self._gone = gone
+        self._undone = undone
+        self._rivals: dict[Key, Rival] = {}
+        self._together: set[Key] = set()  # drafts that another draft may have to do with
+
+    async def judge(self) -> list[Verdict]:
+        """Set each draft's ending, and return what changes for sessions outside of the batch."""
+        subjects = []
+        for draft in self._drafts.values():
+            draft.ending = draft.kept if draft.facts.ended_at is None else None
+            if draft.is_moved or draft.needs_verdict or self._is_void(draft.kept):
+                subjects.append(draft)
+        if not subjects:
+            return []
+        await self._find([draft.lifetime() for draft in subjects], self._families)
+        doubtful = {key: rival for key, rival in self._rivals.items() if self._is_void(rival.kept)}
+        if doubtful:
+            await self._find([rival.lifetime for rival in doubtful.values()], ())
+        lifetimes = {key: self._drafts[key].lifetime() for key in self._together.union(each.key for each in subjects)}
+        restarts = await self._find_restarts([*lifetimes.values(), *(rival.lifetime for rival in doubtful.values())])
+        lifetimes |= {key: rival.lifetime for key, rival in self._rivals.items()}
+        by_user = _by_user(lifetimes.values())
+        for key, lifetime in lifetimes.items():
+            changed = self._drafts.get(key)
+            if changed is not None and not lifetime.has_stop:
+                kept = None if self._is_void(changed.kept) else changed.kept
+                changed.ending = find_ending(lifetime, by_user[_user(lifetime)], restarts, kept)
+        return [
+            verdict
+            for key, rival in self._rivals.items()
+            if (verdict := self._verdict(rival, by_user, restarts if key in doubtful else ())) is not None
+        ]
+
+    def _verdict(
+        self, rival: Rival, by_user: dict[object, list[Lifetime]], restarts: Sequence[Restart]
+    ) -> Verdict | None:
+        lifetime = rival.lifetime
+        if lifetime.has_stop:
+            return None
+        kept = None if self._is_void(rival.kept) else rival.kept
+        ending = find_ending(lifetime, by_user[_user(lifetime)], restarts, kept)
+        return Verdict(lifetime.family, lifetime.life, rival.version, ending) if ending != rival.kept else None
+
+    def _is_void(self, kept: Ending | None) -> bool:
+        return kept is not None and kept.latest_s in self._undone
+
+    async def _find(self, lifetimes: Sequence[Lifetime], families: Sequence[bytes]) -> None:
+        columns = zip(
+            *[
+                (
+                    each.login_id,
+                    each.user_name,
+                    each.mac,
+                    each.calling_station_id,
+                    each.router.nas_id,
+                    each.nas_port,
+                    each.heard_at_s,
+                )
+                for each in lifetimes
+            ],
+            strict=True,
+        )
+        rows = await self._transaction.fetch(_SQL.find_rivals, *columns)
+        if families:
+            rows += await self._transaction.fetch(_SQL.find_lives, [family.hex() for family in families])
+        for row in rows:
+            key = (row[0], row[1])
+            if key in self._drafts:
+                self._together.add(key)
+            elif key not in self._gone:
+                self._rivals[key] = _rival(row)
+
+    async def _find_restarts(self, lifetimes: Iterable[Lifetime]) -> list[Restart]:
+        open_ones = [each for each in lifetimes if not each.has_stop]
+        if not open_ones:
+            return []
+        nas_ids = {each.router.nas_id for each in open_ones}
+        since_s = min(each.heard_at_s for each in open_ones)
+        rows = await self._transaction.fetch(_SQL.find_restarts, sorted(nas_ids), since_s)
+        return [Restart(Router(row[0], row[1], row[2]), row[3], seconds(row[4])) for row in rows]
+
+
+def _user(lifetime: Lifetime) -> object:
+    return lifetime.user_name if lifetime.login_id is None else lifetime.login_id
+
+
+def _by_user(lifetimes: Iterable[Lifetime]) -> dict[object, list[Lifetime]]:
+    users: dict[object, list[Lifetime]] = {}
+    for lifetime in lifetimes:
+        users.setdefault(_user(lifetime), []).append(lifetime)
+    return users
+
+
+def _rival(row: Row) -> Rival:
+    lifetime = Lifetime(
+        row[0],
+        row[1],
+        row[3],
+        row[4],
+        Router(row[5], row[6], row[7]),
+        row[8],
+        row[9],
+        row[10],
+        row[11],
+        seconds(row[12]),
+        seconds(row[13]),
+        row[15] == _STOP,
+    )
+    kept = Ending(row[15], seconds(row[14])) if row[15] not in (None, _STOP) else None
+    return Rival(lifetime, row[2], kept)
