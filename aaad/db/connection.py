@@ -11,7 +11,7 @@ Never shows the DSN, which holds a password.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol
 
@@ -29,6 +29,8 @@ _READ_ONLY = "25006"  # after a failover: this server is a standby now
 _CONNECTION_ENDED = ("57P01", "57P02", "57P03", "57P05")  # shut down, crashed, starting, idle too long
 
 _FAILURES = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+_COPY_PIECE_OCTETS = 1 << 19
 
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
@@ -85,6 +87,16 @@ class Transaction:
     async def execute(self, sql: str, *args: object) -> str:
         """Run a statement and return its command tag, such as `UPDATE 3`."""
         return str(await self._run(self._connection.execute, sql, *args))
+
+    async def copy(self, table: str, columns: Sequence[str], rows: bytes, *, schema: str | None = None) -> int:
+        """Add rows in COPY's binary format to a table; returns how many."""
+        tag = await self._run(self._copy, table, columns, rows, schema)
+        return affected(str(tag))
+
+    async def _copy(self, table: str, columns: Sequence[str], rows: bytes, schema: str | None) -> Any:
+        return await self._connection.copy_to_table(
+            table, source=_pieces(rows), columns=columns, schema_name=schema, format="binary"
+        )
 
     async def _run(self, call: Callable[..., Any], *args: object) -> Any:
         return await self._database._limited(self._connection, False, call, *args)
@@ -308,6 +320,11 @@ def message_of(error: BaseException) -> str:
         return str(error)
     message, hint = error.args[0] if error.args else "", error.hint
     return f"{message}. {hint}" if hint else str(message)
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _COPY_PIECE_OCTETS):
+        yield data[start : start + _COPY_PIECE_OCTETS]
 
 
 def affected(tag: str) -> int:

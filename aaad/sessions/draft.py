@@ -13,7 +13,7 @@ Key = tuple[bytes, int]  # family and life
 Addresses = tuple[str | None, str | None, str | None]  # IPv4, IPv6 prefix, delegated prefix
 
 NO_ADDRESSES: Addresses = (None, None, None)
-_MICROSECONDS = 6  # digits: as fine as PostgreSQL keeps instants
+_US = 1_000_000
 
 
 class Owner(NamedTuple):
@@ -85,7 +85,12 @@ class Draft:
 
 def rounded(at_s: float) -> float:
     """Return an instant as it comes back from PostgreSQL, so that both can be compared."""
-    return round(at_s, _MICROSECONDS)
+    return microseconds(at_s) / _US
+
+
+def microseconds(at_s: float) -> int:
+    """Return an instant as finely as PostgreSQL keeps it."""
+    return round(at_s * _US)
 
 
 def seconds(at: datetime) -> float:

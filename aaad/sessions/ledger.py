@@ -14,8 +14,9 @@ from aaad.clock import wall_s
 from aaad.db.connection import Transaction, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
-from aaad.sessions.batch import Batch, Stored, insert_columns, update_columns
-from aaad.sessions.draft import Owner, seconds
+from aaad.sessions.batch import Batch, Stored
+from aaad.sessions.copying import COLUMNS, rows
+from aaad.sessions.draft import Draft, Owner, seconds
 from aaad.sessions.fold import StoredLife, fold
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
@@ -31,6 +32,8 @@ RESTART_CLOSES_MAX = 5_000  # sessions closed in one batch by restarts
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _RESTART_KINDS = {Status.ON: "on", Status.OFF: "off"}
 _STOP = "stop"
+_EXISTS = "23505"
+_NO_TABLE = ("42P01", "3F000")  # nor a schema for temporary ones
 _NO_ROWS: dict[int, Stored] = {}
 
 Families = dict[bytes, list[AccountingRecord]]
@@ -83,6 +86,11 @@ class Ledger:
                 return await self._fold_once(transaction, families)
             except _ReadAgain:
                 await transaction.execute("ROLLBACK TO SAVEPOINT fold")
+            except StoreError as error:
+                if error.sqlstate not in _NO_TABLE:
+                    raise
+                await transaction.execute("ROLLBACK TO SAVEPOINT fold")
+                await transaction.execute(_SQL.make_changed)  # this connection has none yet
         raise StoreError("sessions of this batch change all the time")
 
     async def _fold_once(self, transaction: Transaction, families: Families) -> None:
@@ -159,10 +167,19 @@ class Ledger:
             await _execute(transaction, _SQL.remove_sessions, columns, len(batch.removed))
         new = [draft for draft in batch.drafts if not draft.version]
         if new:
-            await _execute(transaction, _SQL.insert_sessions, insert_columns(new), len(new))
+            await self._insert(transaction, new)
         changed = [draft for draft in batch.drafts if draft.version]
         if changed:
-            await _execute(transaction, _SQL.update_sessions, update_columns(changed), len(changed))
+            await transaction.copy("session_changed", COLUMNS, rows(changed), schema="pg_temp")
+            await _execute(transaction, _SQL.update_sessions, (), len(changed))
+
+    async def _insert(self, transaction: Transaction, drafts: Sequence[Draft]) -> None:
+        try:
+            await transaction.copy("session", COLUMNS, rows(drafts), schema="net")
+        except StoreError as error:
+            if error.sqlstate == _EXISTS:
+                raise _ReadAgain("another drain began a session meanwhile") from error
+            raise
 
     async def _save_verdicts(self, transaction: Transaction, verdicts: Sequence[Verdict]) -> None:
         if not verdicts:

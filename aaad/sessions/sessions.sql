@@ -10,63 +10,21 @@ FROM net.session WHERE family = ANY($1::uuid[]);
 -- What is in history already, since when the earliest of them can have ended.
 SELECT count(*) FROM net.recall_session($1::uuid[], to_timestamp($2));
 
--- name: insert_sessions
--- None of a row that another drain has made meanwhile.
-INSERT INTO net.session (
-    family, life, summary, login_id, contract_id, client_id, plan_id, branch_id, address_space, acct_session_id,
-    user_name, time_zone, grant_node, grant_slot, grant_serial, grant_fingerprint, nas_id, source_address,
-    nas_identifier, nas_port, nas_port_id, called_station_id, calling_station_id, mac, circuit_id, ipv4,
-    ipv4_evidence, ipv6_prefix, ipv6_prefix_evidence, delegated_ipv6_prefix, delegated_ipv6_prefix_evidence,
-    started_at, start_seen, heard_at, ended_at, ended_latest, end_evidence, terminate_cause, interim_s,
-    nas_started_at, nas_heard_at, session_time_s, octets_in, octets_out, packets_in, packets_out, days,
-    day_octets_in, day_octets_out, records
-)
-SELECT
-    new.family, new.life, new.summary, new.login_id, new.contract_id, new.client_id, new.plan_id, new.branch_id,
-    new.address_space, new.acct_session_id, new.user_name, new.time_zone, new.grant_node, new.grant_slot,
-    new.grant_serial, new.grant_fingerprint, new.nas_id, new.source_address::inet, new.nas_identifier,
-    new.nas_port, new.nas_port_id, new.called_station_id, new.calling_station_id, new.mac::macaddr, new.circuit_id,
-    coalesce(new.ipv4, new.granted_ipv4)::inet,
-    CASE WHEN new.ipv4 IS NOT NULL THEN 'reported' WHEN new.granted_ipv4 IS NOT NULL THEN 'granted' END,
-    coalesce(new.ipv6_prefix, new.granted_ipv6_prefix)::cidr,
-    CASE WHEN new.ipv6_prefix IS NOT NULL THEN 'reported' WHEN new.granted_ipv6_prefix IS NOT NULL THEN 'granted' END,
-    coalesce(new.delegated_ipv6_prefix, new.granted_delegated_ipv6_prefix)::cidr,
-    CASE WHEN new.delegated_ipv6_prefix IS NOT NULL THEN 'reported' WHEN new.granted_delegated_ipv6_prefix IS NOT NULL THEN 'granted' END,
-    to_timestamp(new.started_at), new.start_seen, to_timestamp(new.heard_at), to_timestamp(new.ended_at),
-    to_timestamp(new.ended_latest), new.end_evidence, new.terminate_cause, new.interim_s,
-    to_timestamp(new.nas_started_at), to_timestamp(new.nas_heard_at), new.session_time_s, new.octets_in,
-    new.octets_out, new.packets_in, new.packets_out, new.days::date[], new.day_octets_in::bigint[],
-    new.day_octets_out::bigint[], new.records
-FROM unnest(
-    $1::uuid[], $2::integer[], $3::bytea[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
-    $8::integer[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
-    $16::integer[], $17::integer[], $18::bigint[], $19::bigint[], $20::integer[], $21::text[], $22::bytea[],
-    $23::bigint[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[],
-    $31::text[], $32::double precision[], $33::boolean[], $34::double precision[], $35::double precision[],
-    $36::double precision[], $37::text[], $38::integer[], $39::integer[], $40::double precision[],
-    $41::double precision[], $42::bigint[], $43::bigint[], $44::bigint[], $45::bigint[], $46::bigint[],
-    $47::text[], $48::text[], $49::text[], $50::integer[]
-) AS new (
-    family, life, summary, login_id, contract_id, client_id, plan_id, branch_id, address_space, granted_ipv4,
-    granted_ipv6_prefix, granted_delegated_ipv6_prefix, acct_session_id, user_name, time_zone, grant_node,
-    grant_slot, grant_serial, grant_fingerprint, nas_id, source_address, nas_identifier, nas_port, nas_port_id,
-    called_station_id, calling_station_id, mac, circuit_id, ipv4, ipv6_prefix, delegated_ipv6_prefix, started_at,
-    start_seen, heard_at, ended_at, ended_latest, end_evidence, terminate_cause, interim_s, nas_started_at,
-    nas_heard_at, session_time_s, octets_in, octets_out, packets_in, packets_out, days, day_octets_in,
-    day_octets_out, records
-)
-ON CONFLICT (family, life) DO NOTHING;
+-- name: make_changed
+-- Rows on their way into net.session, of one connection and one transaction.
+CREATE TEMPORARY TABLE session_changed (LIKE net.session) ON COMMIT DELETE ROWS;
 
 -- name: update_sessions
--- Only rows that still are what was read. An address that accounting leaves out stays as it was granted.
+-- Only rows that still are what was read: `version` is what it was then. An owner that is null stays as it is, and so
+-- does an address that accounting leaves out and an Accept granted.
 UPDATE net.session SET
     version = session.version + 1,
-    summary = new.summary,
     login_id = coalesce(new.login_id, session.login_id),
     contract_id = coalesce(new.contract_id, session.contract_id),
     client_id = coalesce(new.client_id, session.client_id),
     plan_id = coalesce(new.plan_id, session.plan_id),
     branch_id = coalesce(new.branch_id, session.branch_id),
+    summary = new.summary,
     acct_session_id = new.acct_session_id,
     user_name = new.user_name,
     time_zone = new.time_zone,
@@ -75,59 +33,46 @@ UPDATE net.session SET
     grant_serial = new.grant_serial,
     grant_fingerprint = new.grant_fingerprint,
     nas_id = new.nas_id,
-    source_address = new.source_address::inet,
+    source_address = new.source_address,
     nas_identifier = new.nas_identifier,
     nas_port = new.nas_port,
     nas_port_id = new.nas_port_id,
     called_station_id = new.called_station_id,
     calling_station_id = new.calling_station_id,
-    mac = new.mac::macaddr,
+    mac = new.mac,
     circuit_id = new.circuit_id,
-    ipv4 = coalesce(new.ipv4::inet, CASE WHEN session.ipv4_evidence = 'granted' THEN session.ipv4 END),
-    ipv4_evidence = CASE WHEN new.ipv4 IS NOT NULL THEN 'reported'
-        WHEN session.ipv4_evidence = 'granted' THEN 'granted' END,
-    ipv6_prefix = coalesce(new.ipv6_prefix::cidr, CASE WHEN session.ipv6_prefix_evidence = 'granted' THEN session.ipv6_prefix END),
-    ipv6_prefix_evidence = CASE WHEN new.ipv6_prefix IS NOT NULL THEN 'reported'
-        WHEN session.ipv6_prefix_evidence = 'granted' THEN 'granted' END,
-    delegated_ipv6_prefix = coalesce(new.delegated_ipv6_prefix::cidr, CASE WHEN session.delegated_ipv6_prefix_evidence = 'granted' THEN session.delegated_ipv6_prefix END),
-    delegated_ipv6_prefix_evidence = CASE WHEN new.delegated_ipv6_prefix IS NOT NULL THEN 'reported'
-        WHEN session.delegated_ipv6_prefix_evidence = 'granted' THEN 'granted' END,
-    started_at = to_timestamp(new.started_at),
+    started_at = new.started_at,
     start_seen = new.start_seen,
-    heard_at = to_timestamp(new.heard_at),
-    ended_at = to_timestamp(new.ended_at),
-    ended_latest = to_timestamp(new.ended_latest),
+    heard_at = new.heard_at,
+    ended_at = new.ended_at,
+    ended_latest = new.ended_latest,
     end_evidence = new.end_evidence,
     terminate_cause = new.terminate_cause,
     interim_s = new.interim_s,
-    nas_started_at = to_timestamp(new.nas_started_at),
-    nas_heard_at = to_timestamp(new.nas_heard_at),
+    nas_started_at = new.nas_started_at,
+    nas_heard_at = new.nas_heard_at,
     session_time_s = new.session_time_s,
     octets_in = new.octets_in,
     octets_out = new.octets_out,
     packets_in = new.packets_in,
     packets_out = new.packets_out,
-    days = new.days::date[],
-    day_octets_in = new.day_octets_in::bigint[],
-    day_octets_out = new.day_octets_out::bigint[],
-    records = new.records
-FROM unnest(
-    $1::uuid[], $2::integer[], $3::integer[], $4::bytea[], $5::integer[], $6::integer[], $7::integer[],
-    $8::integer[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::integer[], $14::integer[],
-    $15::bigint[], $16::bigint[], $17::integer[], $18::text[], $19::bytea[], $20::bigint[], $21::text[],
-    $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[],
-    $29::double precision[], $30::boolean[], $31::double precision[], $32::double precision[],
-    $33::double precision[], $34::text[], $35::integer[], $36::integer[], $37::double precision[],
-    $38::double precision[], $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], $43::bigint[],
-    $44::text[], $45::text[], $46::text[], $47::integer[]
-) AS new (
-    family, life, version, summary, login_id, contract_id, client_id, plan_id, branch_id, acct_session_id,
-    user_name, time_zone, grant_node, grant_slot, grant_serial, grant_fingerprint, nas_id, source_address,
-    nas_identifier, nas_port, nas_port_id, called_station_id, calling_station_id, mac, circuit_id, ipv4,
-    ipv6_prefix, delegated_ipv6_prefix, started_at, start_seen, heard_at, ended_at, ended_latest, end_evidence,
-    terminate_cause, interim_s, nas_started_at, nas_heard_at, session_time_s, octets_in, octets_out, packets_in,
-    packets_out, days, day_octets_in, day_octets_out, records
-)
+    days = new.days,
+    day_octets_in = new.day_octets_in,
+    day_octets_out = new.day_octets_out,
+    records = new.records,
+    ipv4 = CASE WHEN new.ipv4 IS NULL AND session.ipv4_evidence = 'granted'
+        THEN session.ipv4 ELSE new.ipv4 END,
+    ipv4_evidence = CASE WHEN new.ipv4 IS NULL AND session.ipv4_evidence = 'granted'
+        THEN session.ipv4_evidence ELSE new.ipv4_evidence END,
+    ipv6_prefix = CASE WHEN new.ipv6_prefix IS NULL AND session.ipv6_prefix_evidence = 'granted'
+        THEN session.ipv6_prefix ELSE new.ipv6_prefix END,
+    ipv6_prefix_evidence = CASE WHEN new.ipv6_prefix IS NULL AND session.ipv6_prefix_evidence = 'granted'
+        THEN session.ipv6_prefix_evidence ELSE new.ipv6_prefix_evidence END,
+    delegated_ipv6_prefix = CASE WHEN new.delegated_ipv6_prefix IS NULL AND session.delegated_ipv6_prefix_evidence = 'granted'
+        THEN session.delegated_ipv6_prefix ELSE new.delegated_ipv6_prefix END,
+    delegated_ipv6_prefix_evidence = CASE WHEN new.delegated_ipv6_prefix IS NULL AND session.delegated_ipv6_prefix_evidence = 'granted'
+        THEN session.delegated_ipv6_prefix_evidence ELSE new.delegated_ipv6_prefix_evidence END
+FROM pg_temp.session_changed AS new
 WHERE session.family = new.family AND session.life = new.life AND session.version = new.version;
 
 -- name: remove_sessions

@@ -88,9 +88,7 @@ class Granted(msgspec.Struct, frozen=True, array_like=True, tag=7):
     delegated_ipv6_prefix: str
 
 
-Record = (
-    RouterSeen | MessageAuthenticatorArmed | LoginRefused | NameRefused | BindingLearned | Accounting | Granted
-)
+Record = RouterSeen | MessageAuthenticatorArmed | LoginRefused | NameRefused | BindingLearned | Accounting | Granted
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
