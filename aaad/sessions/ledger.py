@@ -14,6 +14,7 @@ from aaad.clock import wall_s
 from aaad.db.connection import Transaction, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
+from aaad.sessions.arrays import array, keys
 from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, rows
 from aaad.sessions.draft import Draft, Owner, seconds
@@ -67,17 +68,17 @@ class Ledger:
         if families:
             await self._fold(transaction, {family: families[family] for family in sorted(families)})
         if grants:
-            keys = sorted({(grant.node, grant.slot, grant.serial) for grant in grants})
-            await transaction.execute(_SQL.join_granted, *zip(*keys, strict=True))
+            accepts = sorted({(grant.node, grant.slot, grant.serial) for grant in grants})
+            await transaction.execute(_SQL.join_granted, *zip(*accepts, strict=True))
         if restarts:
             await transaction.execute(_SQL.close_restarted, *_restart_columns(restarts)[:5], RESTART_CLOSES_MAX)
 
     async def find_held(self, transaction: Transaction, families: Sequence[bytes]) -> set[bytes]:
         """Return the families of which somebody else holds a row; locks all others."""
-        keys = [family.hex() for family in families]
-        free = {(row[0], row[1]) for row in await transaction.fetch(_SQL.lock_free_sessions, keys)}
-        rows = await transaction.fetch(_SQL.read_sessions, keys)
-        return {row[0] for row in rows if (row[0], row[1]) not in free}
+        wanted = keys(families)
+        free = {(row[0], row[1]) for row in await transaction.fetch(_SQL.lock_free_sessions, wanted)}
+        found = await transaction.fetch(_SQL.read_sessions, wanted)
+        return {row[0] for row in found if (row[0], row[1]) not in free}
 
     async def _fold(self, transaction: Transaction, families: Families) -> None:
         for _ in range(READ_AGAIN_MAX):
@@ -117,8 +118,8 @@ class Ledger:
             if began_s < since_s and not _is_known(began_s, stored.get(family, _NO_ROWS)):
                 past[family] = began_s
         if past:
-            args = [family.hex() for family in past], min(past.values()) - RECALL_MARGIN_S
-            row = await transaction.fetchrow(_SQL.recall_sessions, *args)
+            since_s = min(past.values()) - RECALL_MARGIN_S
+            row = await transaction.fetchrow(_SQL.recall_sessions, keys(past), since_s)
             if row is not None and row[0]:
                 stored |= await _read_rows(transaction, past)
         return stored
@@ -152,14 +153,14 @@ class Ledger:
 
     async def _find_granted(self, transaction: Transaction, batch: Batch) -> None:
         """Addresses of the Accepts of sessions that begin: accounting may leave them out (rule R9.1)."""
-        granted = {
+        wanted = {
             (draft.facts.grant_node, draft.facts.grant_slot, draft.facts.grant_serial): draft
             for draft in batch.drafts
             if draft.owner is not None and draft.facts.grant_serial is not None
         }
-        if granted:
-            for row in await transaction.fetch(_SQL.find_granted, *zip(*granted, strict=True)):
-                granted[row[0], row[1], row[2]].granted = (row[3], row[4], row[5])
+        if wanted:
+            for row in await transaction.fetch(_SQL.find_granted, *map(array, zip(*wanted, strict=True))):
+                wanted[row[0], row[1], row[2]].granted = (row[3], row[4], row[5])
 
     async def _save(self, transaction: Transaction, batch: Batch) -> None:
         if batch.removed:
@@ -193,7 +194,7 @@ class Ledger:
 
 
 async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Rows:
-    rows = await transaction.fetch(_SQL.read_sessions, [family.hex() for family in families])
+    rows = await transaction.fetch(_SQL.read_sessions, keys(families))
     stored: Rows = {}
     for family, life, version, summary, started_at, ended_latest, evidence, login_id, serial in rows:
         kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None

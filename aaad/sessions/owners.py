@@ -13,6 +13,7 @@ from aaad.clock import monotonic_s
 from aaad.db.connection import Row, Transaction
 from aaad.db.statements import load_statements
 from aaad.replica.record import fold_name
+from aaad.sessions.arrays import array
 from aaad.sessions.attribute_text import mac_of
 from aaad.sessions.draft import Owner
 from aaad.sessions.record import AccountingRecord
@@ -93,7 +94,7 @@ class Owners:
         wanted = {grant.contract_id for record in records if (grant := record.grant) is not None}
         if not wanted:
             return {}
-        return {row[0]: row for row in await transaction.fetch(_SQL.find_contracts, sorted(wanted))}
+        return {row[0]: row for row in await transaction.fetch(_SQL.find_contracts, array(wanted))}
 
     async def _find_named(
         self, transaction: Transaction, records: Iterable[AccountingRecord]

@@ -41,8 +41,16 @@ SELECT number FROM net.spool_handoff WHERE spool_id = $1 AND life = $2;
 DELETE FROM net.spool_handoff WHERE updated_at < now() - $1::double precision * interval '1 second';
 
 -- name: limit_waits
--- For the rest of the transaction: how long each statement waits for a row that somebody else holds.
-SELECT set_config('lock_timeout', $1, true);
+-- For the rest of the transaction: how long each statement waits for a row that somebody else holds; and since it reads
+-- and writes by keys only, that it does so whatever PostgreSQL takes the tables' sizes for.
+SELECT set_config('lock_timeout', $1, true), set_config('plan_cache_mode', 'force_generic_plan', true),
+    set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true);
+
+-- name: commit_lazily
+-- The cursor and the rows are lost together if PostgreSQL dies before it has written them to disk, and then drained
+-- again from the spool (rule R6.1): nobody waits for that disk.
+SELECT set_config('synchronous_commit', 'off', true);
 
 -- name: limit_statements
 SELECT set_config('statement_timeout', $1, true);

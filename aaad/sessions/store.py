@@ -91,6 +91,7 @@ class DrainStore:
     ) -> Skipped:
         """Apply or defer the records and move the cursor, or neither. CursorLost if somebody was here meanwhile."""
         async with self._database.transaction("read_committed") as transaction:
+            await transaction.execute(_SQL.commit_lazily)
             moved = await transaction.execute(_SQL.move_cursor, spool_id, *before, *after)
             if affected(moved) != 1:
                 raise CursorLost("the cursor is not where this batch began")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from aaad.db.connection import Row, Transaction
 from aaad.db.statements import load_statements
+from aaad.sessions.arrays import array, keys, texts
 from aaad.sessions.draft import Draft, Key, seconds
 from aaad.sessions.truth import Ending, Lifetime, Restart, Router, find_ending
 
@@ -101,24 +102,19 @@ class Judge:
         return kept is not None and kept.latest_s in self._undone
 
     async def _find(self, lifetimes: Sequence[Lifetime], families: Sequence[bytes]) -> None:
-        columns = zip(
-            *[
-                (
-                    each.login_id,
-                    each.user_name,
-                    each.mac,
-                    each.calling_station_id,
-                    each.router.nas_id,
-                    each.nas_port,
-                    each.heard_at_s,
-                )
-                for each in lifetimes
-            ],
-            strict=True,
+        # Only who has neither login nor device is looked for by what he calls himself.
+        rows = await self._transaction.fetch(
+            _SQL.find_rivals,
+            array([each.login_id for each in lifetimes]),
+            texts([each.user_name if each.login_id is None else None for each in lifetimes]),
+            array([each.mac for each in lifetimes]),
+            texts([each.calling_station_id if each.mac is None else None for each in lifetimes]),
+            array([each.router.nas_id for each in lifetimes]),
+            array([each.nas_port or None for each in lifetimes]),
+            array([each.heard_at_s for each in lifetimes]),
         )
-        rows = await self._transaction.fetch(_SQL.find_rivals, *columns)
         if families:
-            rows += await self._transaction.fetch(_SQL.find_lives, [family.hex() for family in families])
+            rows += await self._transaction.fetch(_SQL.find_lives, keys(families))
         for row in rows:
             key = (row[0], row[1])
             if key in self._drafts:
