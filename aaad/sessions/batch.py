@@ -3,10 +3,11 @@
 Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from aaad.sessions.draft import Draft, Key, Owner, rounded
+from aaad.sessions.draft import Draft, Key, Owner, rounded, seconds
 from aaad.sessions.fold import Folded, StoredLife
 from aaad.sessions.record import AccountingRecord
 from aaad.sessions.summary import SessionFacts
@@ -17,7 +18,7 @@ class Stored(NamedTuple):
     """A row as it was read."""
 
     life: StoredLife
-    started_at_s: float
+    started_at: datetime
     kept: Ending | None  # what was thought of its end, if there was no Stop
     login_id: int | None
     has_grant: bool
@@ -28,7 +29,8 @@ class Batch:
 
     def __init__(self) -> None:
         """Nothing is in it yet."""
-        self.drafts: list[Draft] = []
+        self.new: list[Draft] = []
+        self.known: list[Draft] = []
         self.removed: list[tuple[Key, int]] = []  # with the version that was read
         self.undone: set[float] = set()  # instants at which sessions were thought to have begun
         self.of_several: list[bytes] = []  # families that have several lives
@@ -38,35 +40,40 @@ class Batch:
         self,
         family: bytes,
         folded: Folded,
-        rows: Mapping[int, Stored],
+        rows: Sequence[Stored],
         records: Sequence[AccountingRecord],
         owner: Owner | None,
     ) -> None:
         """Take over what a family comes to; `owner` is that of a family which had no rows."""
-        for life in folded.lives:
-            draft = Draft(family, *life)
-            row = rows.get(life.life)
-            if row is None:
-                if owner is not None and len(folded.lives) == 1:
+        lives, removed = folded
+        count = len(rows)
+        for life in lives:
+            draft = Draft(family, life)
+            if not life.version:
+                count += 1
+                self.new.append(draft)
+                if owner is not None and len(lives) == 1:
                     draft.owner = owner
                 else:
                     self.unowned.append((draft, _spokesman(draft.facts, records)))
-            else:
-                draft.login_id = row.login_id
-                draft.kept = row.kept
-                if draft.facts.grant_serial is not None and not row.has_grant:
-                    self.unowned.append((draft, _spokesman(draft.facts, records)))
-                if rounded(draft.facts.started_at) != row.started_at_s:
-                    draft.is_moved = True
-                    self.undone.add(row.started_at_s)
-            self.drafts.append(draft)
-        for gone in folded.removed:
-            row = rows[gone]
+                continue
+            self.known.append(draft)
+            row = rows[0] if len(rows) == 1 else _row(rows, life.life)
+            draft.login_id, draft.kept = row.login_id, row.kept
+            if draft.is_moved:
+                self.undone.add(rounded(life.started_before))
+            if not life.only_goes_on and not row.has_grant and draft.facts.grant_serial is not None:
+                self.unowned.append((draft, _spokesman(draft.facts, records)))
+        for gone in removed:
+            row = _row(rows, gone)
             self.removed.append(((family, gone), row.life.version))
-            self.undone.add(row.started_at_s)
-        begun = sum(life.version == 0 for life in folded.lives)
-        if len(rows) + begun > 1:
+            self.undone.add(seconds(row.started_at))
+        if count > 1:
             self.of_several.append(family)
+
+
+def _row(rows: Sequence[Stored], life: int) -> Stored:
+    return next(row for row in rows if row.life.life == life)
 
 
 def _spokesman(facts: SessionFacts, records: Sequence[AccountingRecord]) -> AccountingRecord:

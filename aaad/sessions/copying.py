@@ -10,6 +10,7 @@ from ipaddress import IPv6Network, ip_address
 from struct import Struct
 
 from aaad.sessions.draft import Draft, Owner, microseconds
+from aaad.sessions.summary import progress
 
 COLUMNS = (
     *("family", "life", "version", "nas_id", "address_space", "started_at", "start_seen", "heard_at"),
@@ -21,6 +22,15 @@ COLUMNS = (
     *("ipv4", "ipv4_evidence", "ipv6_prefix", "ipv6_prefix_evidence"),
     *("delegated_ipv6_prefix", "delegated_ipv6_prefix_evidence"),
     *("ended_at", "ended_latest", "end_evidence"),
+    *("terminate_cause", "interim_s", "nas_started_at", "nas_heard_at"),
+    *("days", "day_octets_in", "day_octets_out"),
+)
+
+# Of sessions that only go on.
+PROGRESS_COLUMNS = (
+    *("family", "life", "version", "started_at", "start_seen", "heard_at", "session_time_s"),
+    *("octets_in", "octets_out", "packets_in", "packets_out", "records"),
+    *("summary", "ended_at", "ended_latest", "end_evidence"),
     *("terminate_cause", "interim_s", "nas_started_at", "nas_heard_at"),
     *("days", "day_octets_in", "day_octets_out"),
 )
@@ -38,6 +48,8 @@ _IPV6_GROUPS = 8
 # Each value behind its size.
 _count = Struct(">h").pack(len(COLUMNS))
 _fixed = Struct(">i16s ii ii ii ii iq i? iq iq iq iq iq iq ii".replace(" ", "")).pack
+_progress_count = Struct(">h").pack(len(PROGRESS_COLUMNS))
+_progress_fixed = Struct(">i16s ii ii iq i? iq iq iq iq iq iq ii".replace(" ", "")).pack
 _integer = Struct(">ii").pack
 _long = Struct(">iq").pack
 _size = Struct(">i").pack
@@ -144,6 +156,56 @@ def _add(pieces: list[bytes], draft: Draft) -> None:
     )
 
 
+def progress_rows(drafts: Iterable[Draft]) -> bytes:
+    """Return the rows of sessions that only go on."""
+    pieces = [_HEADER]
+    for draft in drafts:
+        _add_progress(pieces, draft)
+    pieces.append(_TRAILER)
+    return b"".join(pieces)
+
+
+def _add_progress(pieces: list[bytes], draft: Draft) -> None:
+    (
+        started_at,
+        start_seen,
+        heard_at,
+        _,
+        cause,
+        interim_s,
+        nas_started_at,
+        nas_heard_at,
+        session_time_s,
+        octets_in,
+        octets_out,
+        packets_in,
+        packets_out,
+        days,
+        day_octets_in,
+        day_octets_out,
+        records,
+    ) = progress(draft.part)
+    summary = draft.summary
+    pieces += (
+        _progress_count,
+        _progress_fixed(
+            *(16, draft.family, 4, draft.life, 4, draft.version),
+            *(8, microseconds(started_at) - _EPOCH_US, 1, start_seen, 8, microseconds(heard_at) - _EPOCH_US),
+            *(8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, records),
+        ),
+        _size(len(summary)),
+        summary,
+        _end(draft),
+        _NULL if cause is None else _integer(4, cause),
+        _NULL if interim_s is None else _integer(4, interim_s),
+        _NULL if nas_started_at is None else _long(8, nas_started_at * _US - _EPOCH_US),
+        _NULL if nas_heard_at is None else _long(8, nas_heard_at * _US - _EPOCH_US),
+        _dates(days),
+        _longs(day_octets_in),
+        _longs(day_octets_out),
+    )
+
+
 def _owner(owner: Owner | None) -> bytes:
     if owner is None:
         return _UNOWNED
@@ -171,13 +233,12 @@ def _addresses(draft: Draft, ipv4: str | None, ipv6_prefix: str | None, delegate
 
 def _end(draft: Draft) -> bytes:
     """Return until when it was connected for certain and perhaps, and how that is known (rule R9.1)."""
-    ended_at = draft.facts.ended_at
-    if ended_at is not None:
-        at = _long(8, microseconds(ended_at) - _EPOCH_US)
+    if draft.ended_at is not None:
+        at = _long(8, microseconds(draft.ended_at) - _EPOCH_US)
         return at + at + b"\0\0\0\x04stop"
     if draft.ending is None:
         return _OPEN
-    heard = _long(8, microseconds(draft.facts.heard_at) - _EPOCH_US)
+    heard = _long(8, microseconds(draft.heard_at) - _EPOCH_US)
     latest = _long(8, microseconds(draft.ending.latest_s) - _EPOCH_US)
     return heard + latest + _known_text(draft.ending.evidence)
 

@@ -1,12 +1,13 @@
 """A row of net.session that a batch is about to write.
 
-Pure.
+Pure. Instants are compared as they come back from PostgreSQL, which keeps whole microseconds.
 """
 
 from datetime import datetime
 from typing import NamedTuple
 
-from aaad.sessions.summary import SessionFacts
+from aaad.sessions.fold import FoldedLife
+from aaad.sessions.summary import SessionFacts, ended_at, facts, started_at
 from aaad.sessions.truth import Ending, Lifetime, Router
 
 Key = tuple[bytes, int]  # family and life
@@ -31,24 +32,23 @@ class Draft:
     """One session that begins or changes."""
 
     __slots__ = (
-        *("address_space", "ending", "facts", "family", "granted", "is_moved", "kept", "life", "login_id", "owner"),
-        *("summary", "version"),
+        *("_facts", "address_space", "ended_at", "ending", "family", "granted", "heard_at", "is_moved", "kept"),
+        *("life", "login_id", "only_goes_on", "owner", "part", "summary", "version"),
     )
 
-    def __init__(self, family: bytes, life: int, version: int, summary: bytes, facts: SessionFacts) -> None:
+    def __init__(self, family: bytes, folded: FoldedLife) -> None:
         """`version` is the row's that was read; 0: it is new."""
         self.family = family
-        self.life = life
-        self.version = version
-        self.summary = summary
-        self.facts = facts
-        self.login_id = facts.login_id
+        self.life, self.version, self.summary, self.part, started_before, self.only_goes_on = folded
+        self.heard_at = self.part.heard_at
+        self.ended_at = ended_at(self.part)  # by its own Stop
+        self._facts: SessionFacts | None = None
+        self.login_id: int | None = None
         self.owner: Owner | None = None  # to be written; None: as it is
         self.address_space = 1
         self.granted = NO_ADDRESSES
-        self.is_moved = (
-            version == 0
-        )  # it begins, or began at another instant than was thought: others are judged anew
+        # It begins, or began at another instant than was thought: others are judged anew.
+        self.is_moved = self.version == 0 or started_at(self.part) != started_before
         self.kept: Ending | None = None  # what was thought of its end
         self.ending: Ending | None = None  # what is thought of it now
 
@@ -58,11 +58,18 @@ class Draft:
         return self.family, self.life
 
     @property
+    def facts(self) -> SessionFacts:
+        """All columns that follow from its records."""
+        if self._facts is None:
+            self._facts = facts(self.part)
+        return self._facts
+
+    @property
     def needs_verdict(self) -> bool:
         """Whether other rows have to be looked at for its own end."""
-        if self.facts.ended_at is not None:
+        if self.ended_at is not None:
             return False
-        return self.is_moved or (self.kept is not None and self.kept.latest_s < rounded(self.facts.heard_at))
+        return self.is_moved or (self.kept is not None and self.kept.latest_s < rounded(self.heard_at))
 
     def lifetime(self) -> Lifetime:
         """What counts for its end and for that of others."""

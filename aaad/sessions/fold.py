@@ -31,6 +31,7 @@ from aaad.sessions.summary import (
     grant_key,
     merge,
     part_of,
+    started_at,
 )
 
 LINK_S = 120.0
@@ -55,7 +56,14 @@ class FoldedLife(NamedTuple):
     life: int
     version: int
     summary: bytes
-    facts: SessionFacts
+    part: Part  # what all its records tell together
+    started_before: float  # when it began, as far as was known by the row that was read; of a new one, when it began
+    only_goes_on: bool  # nothing has changed but what `progress` tells
+
+    @property
+    def facts(self) -> SessionFacts:
+        """All columns that follow from its records."""
+        return facts(self.part)
 
 
 class Folded(NamedTuple):
@@ -92,12 +100,14 @@ def fold(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone
     # What nearly all records are: of one session, and no other in the family.
     if not all(_is_of(part, record) for record in records):
         return _of_many(stored, records, zone)
+    before, only_goes_on = started_at(part), version > 0
     for record in records if stored else records[1:]:
-        add(part, record)
+        if add(part, record):
+            only_goes_on = False
     folded = encode([part])
     if folded == summary:
         return Folded([], [])
-    return Folded([FoldedLife(life, version, folded, facts(part))], [])
+    return Folded([FoldedLife(life, version, folded, part, before, only_goes_on)], [])
 
 
 def _is_of(part: Part, record: AccountingRecord) -> bool:
@@ -137,9 +147,16 @@ def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], 
         summary = encode(parts)
         row = rows.get(life)
         if row is None or row.summary != summary:
-            version = row.version if row is not None else 0
-            lives.append(FoldedLife(life, version, summary, facts(parts[0] if len(parts) == 1 else merge(parts))))
+            part = parts[0] if len(parts) == 1 else merge(parts)
+            version, before = (row.version, begun_at(row)) if row is not None else (0, started_at(part))
+            lives.append(FoldedLife(life, version, summary, part, before, False))
     return Folded(lives, [life for life in rows if life not in taken])
+
+
+def begun_at(row: StoredLife) -> float:
+    """Return when a session began, as far as is known by its row."""
+    parts = decode(row.summary)
+    return started_at(parts[0] if len(parts) == 1 else merge(parts))
 
 
 # --- Parts: what is of one session beyond doubt ---------------------------------------------------------------------

@@ -16,7 +16,7 @@ from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.sessions.arrays import array, keys
 from aaad.sessions.batch import Batch, Stored
-from aaad.sessions.copying import COLUMNS, rows
+from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, Owner, seconds
 from aaad.sessions.fold import StoredLife, fold
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
@@ -35,10 +35,9 @@ _RESTART_KINDS = {Status.ON: "on", Status.OFF: "off"}
 _STOP = "stop"
 _EXISTS = "23505"
 _NO_TABLE = ("42P01", "3F000")  # nor a schema for temporary ones
-_NO_ROWS: dict[int, Stored] = {}
 
 Families = dict[bytes, list[AccountingRecord]]
-Rows = dict[bytes, dict[int, Stored]]
+Rows = dict[bytes, list[Stored]]
 
 
 class _ReadAgain(StoreError):  # noqa: N818  says what is to be done
@@ -91,7 +90,8 @@ class Ledger:
                 if error.sqlstate not in _NO_TABLE:
                     raise
                 await transaction.execute("ROLLBACK TO SAVEPOINT fold")
-                await transaction.execute(_SQL.make_changed)  # this connection has none yet
+                for sql in (_SQL.make_changed, _SQL.make_going_on):  # this connection has none yet
+                    await transaction.execute(sql)
         raise StoreError("sessions of this batch change all the time")
 
     async def _fold_once(self, transaction: Transaction, families: Families) -> None:
@@ -100,7 +100,7 @@ class Ledger:
         await self._find_granted(transaction, batch)
         judge = Judge(
             transaction,
-            batch.drafts,
+            batch.new + batch.known,
             families=batch.of_several,
             gone=[key for key, _ in batch.removed],
             undone=batch.undone,
@@ -114,9 +114,10 @@ class Ledger:
         since_s = wall_s() - LIVE_KEPT_S
         past: dict[bytes, float] = {}
         for family, records in families.items():
-            began_s = min(record.at_s - max(record.session_time_s, 0) for record in records)
-            if began_s < since_s and not _is_known(began_s, stored.get(family, _NO_ROWS)):
-                past[family] = began_s
+            for record in records:
+                began_s = record.at_s - record.session_time_s
+                if began_s < since_s and not _is_known(began_s, stored.get(family, ())):
+                    past[family] = min(began_s, past.get(family, began_s))
         if past:
             since_s = min(past.values()) - RECALL_MARGIN_S
             row = await transaction.fetchrow(_SQL.recall_sessions, keys(past), since_s)
@@ -132,32 +133,35 @@ class Ledger:
             owners = dict(zip(strangers, await self._owners.find(transaction, spokesmen), strict=True))
         batch = Batch()
         for family, records in families.items():
-            owner = owners.get(family)
-            rows = stored.get(family, _NO_ROWS)
-            lives = [row.life for row in rows.values()]
-            folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
-            if owner is None and any(life.version == 0 for life in folded.lives):
+            rows = stored.get(family)
+            if rows is None:
+                owner = owners[family]
+                batch.add(family, fold((), records, owner.time_zone), (), records, owner)
+                continue
+            lives = [row.life for row in rows]
+            folded = fold(lives, records, DEFAULT_TIME_ZONE)
+            if any(not life.version for life in folded.lives):
                 # An id that is used again, which is rare: its days are days where its owner is.
                 (stranger,) = await self._owners.find(transaction, records[-1:])
                 folded = fold(lives, records, stranger.time_zone)
-            batch.add(family, folded, rows, records, owner)
+            batch.add(family, folded, rows, records, None)
         if batch.unowned:
             found = await self._owners.find(transaction, [record for _, record in batch.unowned])
             for (draft, _), owner in zip(batch.unowned, found, strict=True):
                 draft.owner = owner
-        for draft in batch.drafts:
-            if draft.owner is not None:
-                draft.login_id = draft.owner.login_id
-            draft.address_space = self._owners.address_space(draft.facts.nas_id)
+                draft.login_id = owner.login_id
+        for draft in batch.new:
+            draft.login_id = draft.owner.login_id if draft.owner is not None else None
+            draft.address_space = self._owners.address_space(draft.part.nas_id)
         return batch
 
     async def _find_granted(self, transaction: Transaction, batch: Batch) -> None:
         """Addresses of the Accepts of sessions that begin: accounting may leave them out (rule R9.1)."""
-        wanted = {
-            (draft.facts.grant_node, draft.facts.grant_slot, draft.facts.grant_serial): draft
-            for draft in batch.drafts
-            if draft.owner is not None and draft.facts.grant_serial is not None
-        }
+        wanted = {}
+        for draft in batch.new + [draft for draft, _ in batch.unowned]:
+            facts = draft.facts
+            if facts.grant_serial is not None:
+                wanted[facts.grant_node, facts.grant_slot, facts.grant_serial] = draft
         if wanted:
             for row in await transaction.fetch(_SQL.find_granted, *map(array, zip(*wanted, strict=True))):
                 wanted[row[0], row[1], row[2]].granted = (row[3], row[4], row[5])
@@ -166,13 +170,16 @@ class Ledger:
         if batch.removed:
             columns = zip(*[(key[0].hex(), key[1], version) for key, version in batch.removed], strict=True)
             await _execute(transaction, _SQL.remove_sessions, columns, len(batch.removed))
-        new = [draft for draft in batch.drafts if not draft.version]
-        if new:
-            await self._insert(transaction, new)
-        changed = [draft for draft in batch.drafts if draft.version]
+        if batch.new:
+            await self._insert(transaction, batch.new)
+        going_on = [draft for draft in batch.known if draft.only_goes_on]
+        if going_on:
+            await transaction.copy("session_going_on", PROGRESS_COLUMNS, progress_rows(going_on), schema="pg_temp")
+            await _execute(transaction, _SQL.update_going_on, (), len(going_on))
+        changed = [draft for draft in batch.known if not draft.only_goes_on]
         if changed:
             await transaction.copy("session_changed", COLUMNS, rows(changed), schema="pg_temp")
-            await _execute(transaction, _SQL.update_sessions, (), len(changed))
+            await _execute(transaction, _SQL.update_changed, (), len(changed))
 
     async def _insert(self, transaction: Transaction, drafts: Sequence[Draft]) -> None:
         try:
@@ -198,14 +205,17 @@ async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Row
     stored: Rows = {}
     for family, life, version, summary, started_at, ended_latest, evidence, login_id, serial in rows:
         kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None
-        row = Stored(StoredLife(life, version, summary), seconds(started_at), kept, login_id, serial is not None)
-        stored.setdefault(family, {})[life] = row
+        row = Stored(StoredLife(life, version, summary), started_at, kept, login_id, serial is not None)
+        if family in stored:
+            stored[family].append(row)
+        else:
+            stored[family] = [row]
     return stored
 
 
-def _is_known(began_s: float, rows: dict[int, Stored]) -> bool:
+def _is_known(began_s: float, rows: Sequence[Stored]) -> bool:
     """Whether one of these rows may be the session that began then."""
-    return any(abs(row.started_at_s - began_s) <= RECALL_MARGIN_S for row in rows.values())
+    return any(abs(seconds(row.started_at) - began_s) <= RECALL_MARGIN_S for row in rows)
 
 
 async def _execute(transaction: Transaction, sql: str, columns: Iterable[object], count: int) -> None:

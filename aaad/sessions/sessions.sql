@@ -14,9 +14,44 @@ SELECT count(*) FROM net.recall_session($1::text::uuid[], to_timestamp($2));
 -- Rows on their way into net.session, of one connection and one transaction.
 CREATE TEMPORARY TABLE session_changed (LIKE net.session) ON COMMIT DELETE ROWS;
 
--- name: update_sessions
--- Only rows that still are what was read: `version` is what it was then. An owner that is null stays as it is, and so
--- does an address that accounting leaves out and an Accept granted.
+-- name: make_going_on
+CREATE TEMPORARY TABLE session_going_on ON COMMIT DELETE ROWS AS
+SELECT family, life, version, summary, started_at, start_seen, heard_at, ended_at, ended_latest, end_evidence,
+    terminate_cause, interim_s, nas_started_at, nas_heard_at, session_time_s, octets_in, octets_out, packets_in,
+    packets_out, days, day_octets_in, day_octets_out, records
+FROM net.session WITH NO DATA;
+
+-- name: update_going_on
+-- Sessions of which nothing has changed but time and amounts, nearly all: no column of an index is touched. Only rows
+-- that still are what was read: `version` is what it was then.
+UPDATE net.session SET
+    version = session.version + 1,
+    summary = new.summary,
+    started_at = new.started_at,
+    start_seen = new.start_seen,
+    heard_at = new.heard_at,
+    ended_at = new.ended_at,
+    ended_latest = new.ended_latest,
+    end_evidence = new.end_evidence,
+    terminate_cause = new.terminate_cause,
+    interim_s = new.interim_s,
+    nas_started_at = new.nas_started_at,
+    nas_heard_at = new.nas_heard_at,
+    session_time_s = new.session_time_s,
+    octets_in = new.octets_in,
+    octets_out = new.octets_out,
+    packets_in = new.packets_in,
+    packets_out = new.packets_out,
+    days = new.days,
+    day_octets_in = new.day_octets_in,
+    day_octets_out = new.day_octets_out,
+    records = new.records
+FROM pg_temp.session_going_on AS new
+WHERE session.family = new.family AND session.life = new.life AND session.version = new.version;
+
+-- name: update_changed
+-- All columns of sessions whose records say something new of them. An owner that is null stays as it is, and so does an
+-- address that accounting leaves out and an Accept granted.
 UPDATE net.session SET
     version = session.version + 1,
     login_id = coalesce(new.login_id, session.login_id),

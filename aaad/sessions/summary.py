@@ -161,13 +161,16 @@ def part_of(record: AccountingRecord, zone: str) -> Part:
     return part
 
 
-def add(part: Part, record: AccountingRecord) -> None:
-    """Put one more record into a part. It is written out, as it runs for every record: `merge` says the same."""
+def add(part: Part, record: AccountingRecord) -> bool:
+    """Put one more record into a part; returns whether that changes what the session is called, or where it is.
+
+    It is written out, as it runs for every record: `merge` says the same.
+    """
     at, stamp = record.at_s, record.event_timestamp
     status, time_s = record.status, record.session_time_s
-    _add_names(part, record, at)
+    is_renamed = _add_names(part, record) | _add_addresses(part, record, at)
     if at >= part.heard_at:
-        _add_latest(part, record, at, stamp)
+        is_renamed |= _add_latest(part, record, at, stamp)
     start_s = record.implied_start_s
     if start_s is None:
         part.timeless_s = min(part.timeless_s, record.sent_at_s)
@@ -190,41 +193,55 @@ def add(part: Part, record: AccountingRecord) -> None:
         part.session_time_s = time_s
     _add_counters(part, record, at)
     _note(part, _identity(record))
+    return is_renamed
 
 
-def _add_latest(part: Part, record: AccountingRecord, at: float, stamp: int) -> None:
+def _add_latest(part: Part, record: AccountingRecord, at: float, stamp: int) -> bool:
     place = record.nas_id, record.source_address, record.nas_identifier
+    known = part.nas_id, part.source_address, part.nas_identifier
     if at > part.heard_at:
         part.heard_at, part.heard_stamp = at, stamp
-        part.nas_id, part.source_address, part.nas_identifier = place
+        is_elsewhere = place != known
     else:
         part.heard_stamp = max(stamp, part.heard_stamp)
-        if place > (part.nas_id, part.source_address, part.nas_identifier):
-            part.nas_id, part.source_address, part.nas_identifier = place
+        is_elsewhere = place > known
+    if is_elsewhere:
+        part.nas_id, part.source_address, part.nas_identifier = place
+    return is_elsewhere
 
 
-def _add_names(part: Part, record: AccountingRecord, at: float) -> None:
+def _add_names(part: Part, record: AccountingRecord) -> bool:
+    is_renamed = False
     if record.user_name > part.user_name:
-        part.user_name = record.user_name
+        part.user_name, is_renamed = record.user_name, True
     if record.acct_session_id > part.acct_session_id:
-        part.acct_session_id = record.acct_session_id
+        part.acct_session_id, is_renamed = record.acct_session_id, True
     if record.nas_port > part.nas_port:
-        part.nas_port = record.nas_port
+        part.nas_port, is_renamed = record.nas_port, True
     if record.nas_port_id > part.nas_port_id:
-        part.nas_port_id = record.nas_port_id
+        part.nas_port_id, is_renamed = record.nas_port_id, True
     if record.called_station_id > part.called_station_id:
-        part.called_station_id = record.called_station_id
+        part.called_station_id, is_renamed = record.called_station_id, True
     if record.calling_station_id > part.calling_station_id:
-        part.calling_station_id = record.calling_station_id
+        part.calling_station_id, is_renamed = record.calling_station_id, True
     if record.circuit_id > part.circuit_id:
-        part.circuit_id = record.circuit_id
-    if record.ipv4 and (at, record.ipv4) > (part.ipv4_at, part.ipv4):
-        part.ipv4_at, part.ipv4 = at, record.ipv4
-    if record.ipv6_prefix and (at, record.ipv6_prefix) > (part.ipv6_prefix_at, part.ipv6_prefix):
-        part.ipv6_prefix_at, part.ipv6_prefix = at, record.ipv6_prefix
-    delegated = record.delegated_ipv6_prefix
+        part.circuit_id, is_renamed = record.circuit_id, True
+    return is_renamed
+
+
+def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
+    is_renamed = False
+    ipv4, prefix, delegated = record.ipv4, record.ipv6_prefix, record.delegated_ipv6_prefix
+    if ipv4 and (at, ipv4) > (part.ipv4_at, part.ipv4):
+        is_renamed = ipv4 != part.ipv4
+        part.ipv4_at, part.ipv4 = at, ipv4
+    if prefix and (at, prefix) > (part.ipv6_prefix_at, part.ipv6_prefix):
+        is_renamed |= prefix != part.ipv6_prefix
+        part.ipv6_prefix_at, part.ipv6_prefix = at, prefix
     if delegated and (at, delegated) > (part.delegated_at, part.delegated_ipv6_prefix):
+        is_renamed |= delegated != part.delegated_ipv6_prefix
         part.delegated_at, part.delegated_ipv6_prefix = at, delegated
+    return is_renamed
 
 
 def _add_counters(part: Part, record: AccountingRecord, at: float) -> None:
@@ -351,23 +368,75 @@ _HIGHEST = (
 _LEAST = ("low_s", "timeless_s", "implied_at")
 
 
+class Progress(NamedTuple):
+    """The part of SessionFacts that changes while a session goes on."""
+
+    started_at: float
+    start_seen: bool
+    heard_at: float
+    ended_at: float | None
+    terminate_cause: int | None
+    interim_s: int | None
+    nas_started_at: int | None
+    nas_heard_at: int | None
+    session_time_s: int
+    octets_in: int
+    octets_out: int
+    packets_in: int
+    packets_out: int
+    days: tuple[int, ...]
+    day_octets_in: tuple[int, ...]
+    day_octets_out: tuple[int, ...]
+    records: int
+
+
+def started_at(part: Part) -> float:
+    """Return when the session began: by its Start, else by what the other records tell."""
+    return min(part.start_at if part.start_at != inf else part.implied_at, part.heard_at, part.stop_at)
+
+
+def ended_at(part: Part) -> float | None:
+    """Return when its Stop says that it ended, None without one."""
+    return part.stop_at if part.stop_time_s >= UNKNOWN else None
+
+
+def progress(part: Part) -> Progress:
+    """Return the columns that change while a session goes on."""
+    octets_in, octets_out, days = part.octets_in, part.octets_out, part.days
+    if part.samples is not None:
+        octets_in = max(octets_in, part.samples.now.total_in)
+        octets_out = max(octets_out, part.samples.now.total_out)
+        days = raise_days(part.samples.now.days, days)
+    return _new_tuple(
+        Progress,
+        (
+            started_at(part),
+            part.start_at != inf,
+            part.heard_at,
+            ended_at(part),
+            part.stop_cause if part.stop_cause >= 0 else None,
+            _interim_s(part.recent),
+            part.start_stamp or None,
+            part.heard_stamp or None,
+            part.session_time_s,
+            octets_in,
+            octets_out,
+            part.packets_in,
+            part.packets_out,
+            *highest_of_days(days),
+            part.older + len(part.recent) // _RECENT_OCTETS,
+        ),
+    )
+
+
 def facts(part: Part) -> SessionFacts:
     """Return the columns that follow from a session's records."""
-    stopped = part.stop_time_s >= UNKNOWN
-    start_seen = part.start_at != inf
-    heard_at = part.heard_at
-    started_at = min(part.start_at if start_seen else part.implied_at, heard_at, part.stop_at)
     if part.grant:
         _, slot, node, serial, login_id, contract_id, plan_id, fingerprint, _ = class_facts(part.grant)
         grant: tuple[int | None, ...] = (node, slot, serial, fingerprint)
         owner: tuple[int | None, ...] = (login_id, contract_id, plan_id)
     else:
         grant, owner = _NO_GRANT, _NO_OWNER
-    octets_in, octets_out, days = part.octets_in, part.octets_out, part.days
-    if part.samples is not None:
-        octets_in = max(octets_in, part.samples.now.total_in)
-        octets_out = max(octets_out, part.samples.now.total_out)
-        days = raise_days(part.samples.now.days, days)
     return _new_tuple(
         SessionFacts,
         (
@@ -388,21 +457,7 @@ def facts(part: Part) -> SessionFacts:
             part.ipv4 or None,
             part.ipv6_prefix or None,
             part.delegated_ipv6_prefix or None,
-            started_at,
-            start_seen,
-            heard_at,
-            part.stop_at if stopped else None,
-            part.stop_cause if part.stop_cause >= 0 else None,
-            _interim_s(part.recent),
-            part.start_stamp or None,
-            part.heard_stamp or None,
-            part.session_time_s,
-            octets_in,
-            octets_out,
-            part.packets_in,
-            part.packets_out,
-            *highest_of_days(days),
-            part.older + len(part.recent) // _RECENT_OCTETS,
+            *progress(part),
         ),
     )
 

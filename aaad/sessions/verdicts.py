@@ -64,7 +64,7 @@ class Judge:
         """Set each draft's ending, and return what changes for sessions outside of the batch."""
         subjects = []
         for draft in self._drafts.values():
-            draft.ending = draft.kept if draft.facts.ended_at is None else None
+            draft.ending = draft.kept if draft.ended_at is None else None
             if draft.is_moved or draft.needs_verdict or self._is_void(draft.kept):
                 subjects.append(draft)
         if not subjects:

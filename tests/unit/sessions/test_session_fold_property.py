@@ -16,6 +16,7 @@ from reference_fold import Row, in_order, of_facts, rows
 
 from aaad.sessions.fold import StoredLife, fold
 from aaad.sessions.record import AccountingRecord, read
+from aaad.sessions.summary import Progress, SessionFacts
 from aaad.spool.records import Accounting
 
 SPLIT_TESTS = settings(max_examples=150)
@@ -35,10 +36,15 @@ def folded(batches: Iterable[Sequence[Accounting]], zone: str = ZONE) -> list[Ro
             for life in changes.removed:
                 del stored[life]
                 del facts[family, life]
-            for life, version, summary, of_life in changes.lives:
-                assert version == (stored[life].version if life in stored else 0)
-                stored[life] = StoredLife(life, version + 1, summary)
-                facts[family, life] = of_life
+            for life in changes.lives:
+                before, now = facts.get((family, life.life)), life.facts
+                assert life.version == (stored[life.life].version if before is not None else 0)
+                assert before is None or life.started_before == before.started_at
+                if life.only_goes_on:
+                    rest = set(SessionFacts._fields) - set(Progress._fields)
+                    assert [getattr(before, name) for name in rest] == [getattr(now, name) for name in rest]
+                stored[life.life] = StoredLife(life.life, life.version + 1, life.summary)
+                facts[family, life.life] = now
     assert {(family, life) for family, stored in table.items() for life in stored} == set(facts)
     return in_order(map(of_facts, facts.values()))
 
