@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 from aaad.errors import SpoolError
 from aaad.sessions.changes import KINDS, check
-from aaad.sessions.record import AccountingRecord, read
+from aaad.sessions.layouts import Layouts
+from aaad.sessions.record import AccountingRecord
 from aaad.spool.records import Accounting, Record, decode
 
 _IDENTIFIER_MAX = 2**31 - 1
 _IDENTIFIER_OCTETS_MAX = 253
+
+_layouts = Layouts()
 
 Content = Record | AccountingRecord
 
@@ -30,7 +33,7 @@ def entry_of(payload: bytes, record: Record) -> Entry:
     if type(record) is Accounting:
         if not _is_router(record.nas_id, record.source_address, record.nas_identifier):
             raise SpoolError("accounting of no router")
-        return Entry(payload, read(record))
+        return Entry(payload, _layouts.read(record))
     check(record)
     return Entry(payload, record)
 

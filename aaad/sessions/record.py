@@ -5,6 +5,7 @@ Acct-Delay-Time; Event-Timestamp takes its place if it lies within 300 s of that
 RFC 2865, 5; RFC 2866, 5; RFC 2869, 5.1 to 5.3; RFC 3162, 2.3; RFC 4818, 3; RFC 6911, 3.1; RFC 4679, 3.3.1.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from hashlib import blake2b
 from struct import Struct
@@ -33,12 +34,12 @@ _INPUT_OCTETS, _OUTPUT_OCTETS, _SESSION_ID, _SESSION_TIME = 42, 43, 44, 46
 _INPUT_PACKETS, _OUTPUT_PACKETS, _TERMINATE_CAUSE = 47, 48, 49
 _INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS, _EVENT_TIMESTAMP = 52, 53, 55
 _NAS_PORT_ID, _FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS = 87, 97, 123, 168
-_NUMBERS = (
+NUMBERS = (
     *(_STATUS, _DELAY_TIME, _EVENT_TIMESTAMP, _SESSION_TIME, _TERMINATE_CAUSE, _NAS_PORT),
     *(_INPUT_OCTETS, _OUTPUT_OCTETS, _INPUT_PACKETS, _OUTPUT_PACKETS, _INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS),
 )
-_NUMBER_SIZE = 6
-_TEXTS = (_USER_NAME, _SESSION_ID, _NAS_PORT_ID, _CALLED_STATION_ID, _CALLING_STATION_ID)
+NUMBER_SIZE = 6
+TEXTS = (_USER_NAME, _SESSION_ID, _NAS_PORT_ID, _CALLED_STATION_ID, _CALLING_STATION_ID)
 # Agent-Circuit-Id of Redback, as RouterOS sends it, and of the ADSL Forum, each after the octets of its vendor.
 _CIRCUIT_IDS = (((2352).to_bytes(4, "big"), 97), ((3561).to_bytes(4, "big"), 1))
 
@@ -111,14 +112,25 @@ class AccountingRecord(NamedTuple):
 def read(record: Accounting) -> AccountingRecord:
     """Read a record; SpoolError if it is not told which session or restart it speaks of."""
     data = record.attributes
-    positions = _walk(data)
+    positions = walk(data)
     get = positions.get
     # As two comprehensions, because this runs for every record.
     numbers = [
-        _number(data, at)[0] if (at := get(kind)) is not None and data[at + 1] == _NUMBER_SIZE else None
-        for kind in _NUMBERS
+        _number(data, at)[0] if (at := get(kind)) is not None and data[at + 1] == NUMBER_SIZE else None
+        for kind in NUMBERS
     ]
-    octets = [data[at + 2 : at + data[at + 1]] if (at := get(kind)) is not None else b"" for kind in _TEXTS]
+    octets = [data[at + 2 : at + data[at + 1]] if (at := get(kind)) is not None else b"" for kind in TEXTS]
+    return compose(record, positions, numbers, octets)
+
+
+def compose(
+    record: Accounting, positions: dict[int, int], numbers: Sequence[int | None], octets: Sequence[bytes]
+) -> AccountingRecord:
+    """Return what a record says: where its attributes begin, the values of NUMBERS and of TEXTS are known.
+
+    SpoolError if it is not told which session or restart it speaks of.
+    """
+    data = record.attributes
     status = _STATUSES.get(numbers[0])
     if status is None:
         raise SpoolError("accounting without a known Acct-Status-Type")
@@ -182,7 +194,7 @@ def family_of(user_name: bytes, acct_session_id: bytes) -> bytes:
     return blake2b(fold_name(user_name) + b"\0" + acct_session_id, digest_size=_FAMILY_OCTETS).digest()
 
 
-def _walk(data: bytes) -> dict[int, int]:
+def walk(data: bytes) -> dict[int, int]:
     """Return where each kind of attribute begins, of repeated ones the last, after checking every length."""
     positions: dict[int, int] = {}
     at, end = 0, len(data)
@@ -229,7 +241,7 @@ def _class_body(data: bytes, positions: dict[int, int]) -> bytes:
 
 def _ipv4(data: bytes, positions: dict[int, int]) -> str:
     at = positions.get(_FRAMED_IP_ADDRESS)
-    if at is None or data[at + 1] != _NUMBER_SIZE:
+    if at is None or data[at + 1] != NUMBER_SIZE:
         return ""
     value = data[at + 2 : at + 6]
     if value in _NO_IPV4:
