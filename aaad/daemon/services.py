@@ -206,7 +206,7 @@ async def feed(context: RoleContext) -> None:
 
 async def drain(context: RoleContext) -> None:
     """Carry the spool into PostgreSQL."""
-    from aaad.sessions.drain import Drain
+    from aaad.sessions.drain import Drain, spare_collector
 
     node, spool = context.config.node, context.config.spool
     database = _database(context, "drain")
@@ -218,6 +218,7 @@ async def drain(context: RoleContext) -> None:
         bytes_max=spool.bytes_max,
         counters=context.counters,
     )
+    spare_collector()
     try:
         await service.run(context.stopping)
     finally:

@@ -5,6 +5,7 @@ PostgreSQL is back: nothing is kept in memory but where to read on, and PostgreS
 """
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,16 @@ DRAIN_COUNTERS = [
     "aaad_drain_watermark_at_seconds",
 ]
 
+_COLLECTED_AFTER = 100_000  # values that are not freed yet
+
 _log = get_logger("drain")
+
+
+def spare_collector() -> None:
+    """Let the cycle collector come seldom: a batch's values are many, make no cycles and die together."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER, 20, 20)
 
 
 class Drain:

@@ -100,7 +100,8 @@ class Ledger:
         await self._find_granted(transaction, batch)
         judge = Judge(
             transaction,
-            batch.new + batch.known,
+            batch.new,
+            batch.known,
             families=batch.of_several,
             gone=[key for key, _ in batch.removed],
             undone=batch.undone,

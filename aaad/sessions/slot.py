@@ -25,7 +25,7 @@ from aaad.spool.records import decode
 from aaad.spool.retention import Removed, mark_drained, remove_drained
 from aaad.spool.segment import START, Cut, Frame, Position, Tail
 
-BATCH_RECORDS_MAX = 1000
+BATCH_RECORDS_MAX = 2000
 SET_ASIDE_OCTETS_MAX = 16 << 20
 _SHRINK = 10  # a refused batch is tried again in tenths, until the one record that is refused stands alone
 

@@ -45,7 +45,8 @@ class Judge:
     def __init__(
         self,
         transaction: Transaction,
-        drafts: Sequence[Draft],
+        new: Sequence[Draft],
+        known: Sequence[Draft],
         *,
         families: Sequence[bytes] = (),
         gone: Collection[Key] = (),
@@ -53,40 +54,50 @@ class Judge:
     ) -> None:
         """Nothing is read or decided yet."""
         self._transaction = transaction
-        self._drafts = {draft.key: draft for draft in drafts}
+        self._new = new
+        self._known = known
         self._families = families
         self._gone = gone
         self._undone = undone
+        self._drafts: dict[Key, Draft] | None = None
         self._rivals: dict[Key, Rival] = {}
-        self._together: set[Key] = set()  # drafts that another draft may have to do with
+        self._lifetimes: dict[Key, Lifetime] = {}  # of drafts that are judged
 
     async def judge(self) -> list[Verdict]:
         """Set each draft's ending, and return what changes for sessions outside of the batch."""
-        subjects = []
-        for draft in self._drafts.values():
-            draft.ending = draft.kept if draft.ended_at is None else None
-            if draft.is_moved or draft.needs_verdict or self._is_void(draft.kept):
+        subjects = list(self._new)
+        for draft in self._known:
+            if draft.ended_at is None:
+                draft.ending = draft.kept
+            if draft.is_moved or (draft.kept is not None and (draft.needs_verdict or self._is_void(draft.kept))):
                 subjects.append(draft)
         if not subjects:
             return []
-        await self._find([draft.lifetime() for draft in subjects], self._families)
+        self._lifetimes = {draft.key: draft.lifetime() for draft in subjects}
+        await self._find(list(self._lifetimes.values()), self._families)
         doubtful = {key: rival for key, rival in self._rivals.items() if self._is_void(rival.kept)}
         if doubtful:
             await self._find([rival.lifetime for rival in doubtful.values()], ())
-        lifetimes = {key: self._drafts[key].lifetime() for key in self._together.union(each.key for each in subjects)}
-        restarts = await self._find_restarts([*lifetimes.values(), *(rival.lifetime for rival in doubtful.values())])
-        lifetimes |= {key: rival.lifetime for key, rival in self._rivals.items()}
-        by_user = _by_user(lifetimes.values())
-        for key, lifetime in lifetimes.items():
-            changed = self._drafts.get(key)
-            if changed is not None and not lifetime.has_stop:
-                kept = None if self._is_void(changed.kept) else changed.kept
-                changed.ending = find_ending(lifetime, by_user[_user(lifetime)], restarts, kept)
+        restarts = await self._find_restarts(
+            [*self._lifetimes.values(), *(rival.lifetime for rival in doubtful.values())]
+        )
+        by_user = _by_user([*self._lifetimes.values(), *(rival.lifetime for rival in self._rivals.values())])
+        for draft in subjects if self._drafts is None else [self._drafts[key] for key in self._lifetimes]:
+            lifetime = self._lifetimes[draft.key]
+            others = by_user[_user(lifetime)]
+            if not lifetime.has_stop and (restarts or len(others) > 1 or draft.kept is not None):
+                kept = None if self._is_void(draft.kept) else draft.kept
+                draft.ending = find_ending(lifetime, others, restarts, kept)
         return [
             verdict
             for key, rival in self._rivals.items()
             if (verdict := self._verdict(rival, by_user, restarts if key in doubtful else ())) is not None
         ]
+
+    def _draft(self, key: Key) -> Draft | None:
+        if self._drafts is None:
+            self._drafts = {draft.key: draft for draft in (*self._new, *self._known)}
+        return self._drafts.get(key)
 
     def _verdict(
         self, rival: Rival, by_user: dict[object, list[Lifetime]], restarts: Sequence[Restart]
@@ -117,8 +128,10 @@ class Judge:
             rows += await self._transaction.fetch(_SQL.find_lives, keys(families))
         for row in rows:
             key = (row[0], row[1])
-            if key in self._drafts:
-                self._together.add(key)
+            draft = self._draft(key)
+            if draft is not None:
+                if key not in self._lifetimes:
+                    self._lifetimes[key] = draft.lifetime()
             elif key not in self._gone:
                 self._rivals[key] = _rival(row)
 

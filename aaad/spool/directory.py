@@ -38,7 +38,7 @@ from aaad.spool.segment import (
 )
 
 SUFFIX = ".segment"
-PIECE_OCTETS = 1 << 18
+PIECE_OCTETS = 1 << 20
 _BLOCK_OCTETS = 4096
 assert frame_octets(RECORD_OCTETS_MAX) <= PIECE_OCTETS  # a piece always holds the greatest record
 
