@@ -83,6 +83,7 @@ class Drain:
         self._look_at_s = 0.0
         self._retention_at_s = 0.0
         self._routers_at_s = 0.0
+        self._has_begun = False
         self._retry_s = RETRY_INITIAL_S
         self._is_away = False
         self._watermark_s = 0.0
@@ -179,6 +180,10 @@ class Drain:
         cursors = await self._store.load_cursors([slot.spool_id for slot in self._slots.values()])
         for slot in self._slots.values():
             slot.check_cursor(cursors.get(slot.spool_id))
+        if not self._has_begun:
+            await self._store.begin_looking()
+            self._has_begun = True
+        await self._store.look_again()
         if monotonic_s() >= self._routers_at_s:
             self._routers_at_s = monotonic_s() + ROUTERS_NOTED_EVERY_S
             await self._store.note_routers()

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aaad.clock import pause
 from aaad.db.connection import Database
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
@@ -25,6 +26,7 @@ from aaad.spool.handoff import (
 )
 
 CONNECTIONS_MAX = 64  # one for each writer of a node, with room
+LOOK_AGAIN_EVERY_S = 1.0
 ACCEPT_PAUSE_S = 0.1  # out of descriptors: the connections at hand go on
 
 HANDOFF_COUNTERS = [
@@ -44,6 +46,7 @@ class HandoffServer:
         self._store = DrainStore(database, node=node)
         self._listener = listener
         self._counters = counters
+        self._looks_due = 0
         self._open: set[asyncio.Task[None]] = set()
         self._working: set[asyncio.Task[None]] = set()  # with a batch that is not answered yet
 
@@ -52,10 +55,21 @@ class HandoffServer:
         self._listener.setblocking(False)
         async with asyncio.TaskGroup() as group:
             accepting = group.create_task(self._accept(stopping, group))
-            await stopping.wait()
+            while not stopping.is_set():
+                await pause(stopping, LOOK_AGAIN_EVERY_S)
+                await self._look_again()
             accepting.cancel()
             for task in self._open - self._working:
                 task.cancel()
+
+    async def _look_again(self) -> None:
+        """The drain may have begun sessions of the same devices in the same instant."""
+        if self._looks_due:
+            try:
+                await self._store.look_again()
+            except StoreError:
+                return
+            self._looks_due -= 1
 
     async def _accept(self, stopping: asyncio.Event, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -115,6 +129,7 @@ class HandoffServer:
             return False
         if skipped is not None and skipped.deferred:
             _log.warning("drain.deferred", slot=handoff.slot, records=skipped.deferred)
+        self._looks_due = 2  # the first one only waits
         outcome = "repeated" if skipped is None else "applied"
         self._counters.add(f"aaad_handoff_batches_total|outcome={outcome}")
         self._counters.add("aaad_handoff_records_total", len(entries) if skipped is not None else 0)

@@ -14,6 +14,7 @@ from aaad.clock import wall_s
 from aaad.db.connection import Transaction, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
+from aaad.sessions.again import Again
 from aaad.sessions.arrays import array, keys
 from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
@@ -21,7 +22,7 @@ from aaad.sessions.draft import Draft, Owner, seconds
 from aaad.sessions.fold import StoredLife, fold
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
-from aaad.sessions.truth import Ending
+from aaad.sessions.truth import Ending, Restart, Router
 from aaad.sessions.verdicts import Judge, Verdict
 from aaad.spool.records import Granted
 
@@ -29,6 +30,7 @@ READ_AGAIN_MAX = 5  # tries of one batch against other drains
 LIVE_KEPT_S = 3600.0  # an ended session stays in net.session at least so long: what is younger is not in history
 RECALL_MARGIN_S = 600.0
 RESTART_CLOSES_MAX = 5_000  # sessions closed in one batch by restarts
+_LOOKED_AT_ONCE = 2_000
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _RESTART_KINDS = {Status.ON: "on", Status.OFF: "off"}
@@ -50,6 +52,8 @@ class Ledger:
     def __init__(self) -> None:
         """Nothing is read before the first batch."""
         self._owners = Owners()
+        self._again = Again()
+        self.is_alone = False  # no other drain writes sessions: what a batch does not see is not there
 
     async def write(
         self, transaction: Transaction, records: Sequence[AccountingRecord], grants: Sequence[Granted]
@@ -71,6 +75,31 @@ class Ledger:
             await transaction.execute(_SQL.join_granted, *zip(*accepts, strict=True))
         if restarts:
             await transaction.execute(_SQL.close_restarted, *_restart_columns(restarts)[:5], RESTART_CLOSES_MAX)
+            self._again.add_restarts(_restarts(restarts))
+
+    async def load_restarts(self, transaction: Transaction, since_s: float) -> None:
+        """Look again at what restarted lately: who noted it may have died before he had ended all sessions."""
+        rows = await transaction.fetch(_SQL.load_restarts, since_s)
+        self._again.add_restarts(Restart(Router(row[0], row[1], row[2]), row[3], seconds(row[4])) for row in rows)
+
+    async def look_again(self, transaction: Transaction) -> None:
+        """Judge what may not have been seen a while ago. To be called every second or so."""
+        families, restarts = self._again.take()
+        try:
+            for start in range(0, len(families), _LOOKED_AT_ONCE):
+                judge = Judge(transaction, families=families[start : start + _LOOKED_AT_ONCE])
+                await self._save_verdicts(transaction, await judge.judge_again())
+            if restarts and not await _end_restarted(transaction, restarts):
+                self._again.add_restarts(restarts)
+        except StoreError:
+            self._again.add_families(families)
+            self._again.add_restarts(restarts)
+            raise
+
+    @property
+    def has_to_look(self) -> bool:
+        """Whether there is anything to look at again."""
+        return not self._again.is_empty
 
     async def find_held(self, transaction: Transaction, families: Sequence[bytes]) -> set[bytes]:
         """Return the families of which somebody else holds a row; locks all others."""
@@ -109,6 +138,8 @@ class Ledger:
         verdicts = await judge.judge()
         await self._save(transaction, batch)
         await self._save_verdicts(transaction, verdicts)
+        if not self.is_alone:
+            self._again.add_families(draft.family for draft in batch.new)
 
     async def _read(self, transaction: Transaction, families: Families) -> Rows:
         stored = await _read_rows(transaction, families)
@@ -196,9 +227,17 @@ class Ledger:
         by_key = {(verdict.family, verdict.life): verdict for verdict in verdicts}
         columns = zip(*[(each.family.hex(), each.life, each.version) for each in verdicts], strict=True)
         free = await transaction.fetch(_SQL.lock_rivals, *columns)
-        ends = [by_key[row[0], row[1]] for row in free]
+        ends = [by_key.pop((row[0], row[1])) for row in free]
         if ends:
             await transaction.execute(_SQL.end_rivals, *_end_columns(ends))
+        self._again.add_families(family for family, _ in by_key)  # somebody holds them, or changed them meanwhile
+
+
+async def _end_restarted(transaction: Transaction, restarts: Sequence[Restart]) -> bool:
+    """End what these restarts have ended; whether nothing is left to be done."""
+    columns = list(zip(*[(*restart.router, *restart[1:]) for restart in restarts], strict=True))
+    await transaction.execute(_SQL.close_restarted, *columns, RESTART_CLOSES_MAX)
+    return not await transaction.fetch(_SQL.find_restarted, *columns)
 
 
 async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Rows:
@@ -256,6 +295,17 @@ def _restart_columns(restarts: Sequence[AccountingRecord]) -> list[Sequence[obje
         for record in restarts
     }
     return list(zip(*sorted(rows), strict=True))
+
+
+def _restarts(records: Sequence[AccountingRecord]) -> list[Restart]:
+    return [
+        Restart(
+            Router(record.nas_id, record.source_address, record.nas_identifier),
+            record.called_station_id,
+            record.at_s,
+        )
+        for record in records
+    ]
 
 
 def _end_columns(verdicts: Sequence[Verdict]) -> Iterable[Sequence[object]]:

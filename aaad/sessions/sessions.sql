@@ -202,6 +202,21 @@ FROM (
 ) AS ended
 WHERE session.family = ended.family AND session.life = ended.life;
 
+-- name: find_restarted
+-- Whether `close_restarted` has left something, since somebody holds it or it was too much at once.
+SELECT FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::text[], $5::double precision[])
+    AS told (nas_id, source_address, nas_identifier, called_station_id, at)
+JOIN net.session ON session.nas_id = told.nas_id AND session.source_address = told.source_address::inet
+    AND session.nas_identifier = told.nas_identifier
+WHERE told.called_station_id IN ('', session.called_station_id)
+    AND to_timestamp(told.at) > session.started_at AND to_timestamp(told.at) >= session.heard_at
+    AND (session.ended_at IS NULL OR (session.end_evidence <> 'stop' AND session.ended_latest > to_timestamp(told.at)))
+LIMIT 1;
+
+-- name: load_restarts
+SELECT nas_id, host(source_address), nas_identifier, called_station_id, at
+FROM net.nas_restart WHERE at >= to_timestamp($1);
+
 -- name: find_restarts
 SELECT nas_id, host(source_address), nas_identifier, called_station_id, at
 FROM net.nas_restart WHERE nas_id = ANY($1::integer[]) AND at >= to_timestamp($2);
@@ -302,3 +317,7 @@ FROM (
     FOR NO KEY UPDATE OF router SKIP LOCKED
 ) AS heard
 WHERE router.id = heard.id;
+
+-- name: is_alone
+-- Whether no other node has drained anything lately.
+SELECT NOT EXISTS (SELECT FROM net.node WHERE name <> $1 AND drain_watermark > now() - interval '10 minutes');

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
+from aaad.clock import wall_s
 from aaad.db.connection import Database, Row, Transaction, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
@@ -29,6 +30,7 @@ _SAMPLE_SEPARATOR = "\x1f"
 
 LOCK_WAIT_MS = 200  # a writer that hands over waits a second in all
 SETTLE_STATEMENT_MS = 1000  # what a trigger of the ERP may take: meanwhile nothing is drained
+RESTARTS_LOOKED_BACK_S = 3600.0
 DEFERRED_MAX = 100_000  # of one node; beyond it batches wait in the spool
 _LOCKED = "55P03"
 # Classes of SQLSTATE that speak of PostgreSQL's own state and pass: connection, transaction, rollback, resources,
@@ -156,6 +158,22 @@ class DrainStore:
     async def save_watermark(self, *, at_s: float, undrained: int) -> None:
         """Publish how far this node is drained (rule R5.3)."""
         await self._database.execute(_SQL.save_watermark, self._node, at_s, undrained)
+
+    async def begin_looking(self) -> None:
+        """Take up what this node, or another, may have left undone when it died."""
+        async with self._database.transaction("read_committed") as transaction:
+            await self._ledger.load_restarts(transaction, wall_s() - RESTARTS_LOOKED_BACK_S)
+
+    async def look_again(self) -> None:
+        """Judge sessions once more that may not have been seen together, or that somebody held."""
+        row = await self._database.fetchrow(_SESSIONS_SQL.is_alone, self._node)
+        self._ledger.is_alone = row is not None and row[0]
+        if not self._ledger.has_to_look:
+            return
+        async with self._database.transaction("read_committed") as transaction:
+            await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
+            await transaction.execute(_SQL.commit_lazily)
+            await self._ledger.look_again(transaction)
 
     async def note_routers(self) -> None:
         """Publish up to when accounting of each router is drained (rule R5.3); waits for nobody."""

@@ -45,8 +45,8 @@ class Judge:
     def __init__(
         self,
         transaction: Transaction,
-        new: Sequence[Draft],
-        known: Sequence[Draft],
+        new: Sequence[Draft] = (),
+        known: Sequence[Draft] = (),
         *,
         families: Sequence[bytes] = (),
         gone: Collection[Key] = (),
@@ -92,6 +92,22 @@ class Judge:
             verdict
             for key, rival in self._rivals.items()
             if (verdict := self._verdict(rival, by_user, restarts if key in doubtful else ())) is not None
+        ]
+
+    async def judge_again(self) -> list[Verdict]:
+        """Return what changes for sessions of the given families, none of which is in a batch, and their rivals."""
+        rows = await self._transaction.fetch(_SQL.find_lives, keys(self._families))
+        own = {(row[0], row[1]): _rival(row) for row in rows}
+        if not own:
+            return []
+        self._rivals |= own
+        await self._find([rival.lifetime for rival in own.values()], ())
+        restarts = await self._find_restarts([rival.lifetime for rival in own.values()])
+        by_user = _by_user([rival.lifetime for rival in self._rivals.values()])
+        return [
+            verdict
+            for key, rival in self._rivals.items()
+            if (verdict := self._verdict(rival, by_user, restarts if key in own else ())) is not None
         ]
 
     def _draft(self, key: Key) -> Draft | None:

@@ -1,10 +1,36 @@
 """Accounting drained into a real PostgreSQL: what rows of net.session come of it (rules R2.4, R5, R6.1, R9.1)."""
 
+import asyncio
+import os
+import signal
+import time
 from datetime import UTC, datetime
+from itertools import permutations
 
 import pytest
-from accounting_records import INTERIM, MAC, START, STOP, T, accounting
+from accounting_records import INTERIM, MAC, OFF, ON, START, STOP, T, accounting, class_of
 from drain_house import House, make_login
+
+from aaad.db.embedded import EmbeddedPostgres
+from aaad.db.migrate import migrate
+from aaad.errors import StoreError
+from aaad.sessions import drain as drain_module
+from aaad.sessions.ledger import Ledger
+from aaad.sessions.record import read
+from aaad.spool.records import Granted, RouterSeen
+
+
+@pytest.fixture
+async def postgres_of_its_own(tmp_path):
+    """One that may be killed."""
+    with EmbeddedPostgres(tmp_path / "pg", settings={"fsync": "on"}) as server:
+        dsn = server.dsn("postgres")
+        await migrate(dsn)
+        yield server, dsn
+
+
+def seen() -> RouterSeen:
+    return RouterSeen(1, "192.0.2.7", b"bng", "198.51.100.1", T)
 
 
 @pytest.fixture
@@ -52,3 +78,316 @@ async def test_start_interim_and_stop_become_one_row(house):
     assert (str(row["ipv4"]), row["ipv4_evidence"], row["mac"].lower()) == ("100.64.0.7", "reported", MAC.lower())
     assert (row["nas_id"], row["address_space"], row["terminate_cause"], row["records"]) == (1, 3, 1, 3)
     assert (row["acct_session_id"], row["user_name"], row["time_zone"]) == ("81a00001", "login7", "America/Sao_Paulo")
+
+
+async def test_r2_4_a_session_of_nobodys_is_recorded_in_the_days_of_its_concentrators_branch(house):
+    await house.database.execute("INSERT INTO erp.branch (id, name, time_zone) VALUES (5, 'W', 'America/Manaus')")
+    await house.database.execute("UPDATE net.nas SET branch_id = 5")
+    await house.database.execute(
+        "INSERT INTO net.nas (id, name, address, secret) VALUES (2, 'b', '198.51.100.7', 's')"
+    )
+    house.put(
+        [
+            accounting(START, T, user="nobody", session="1"),
+            accounting(START, T + 1, user="nobody", session="2", nas_id=2, source="198.51.100.7"),
+            accounting(START, T + 2, user="nobody", session="3", nas_id=99, source="198.51.100.9"),
+            accounting(START, T + 3, user="", session="4", mac=""),
+            accounting(START, T + 4, user="\N{SNOWMAN} \0", session="5", mac="garbage"),
+        ]
+    )
+    await house.drain_all()
+    rows = await sessions(
+        house, "acct_session_id, time_zone, address_space, user_name, login_id, client_id, branch_id, mac"
+    )
+    assert [(row["acct_session_id"], row["time_zone"], row["address_space"]) for row in rows] == [
+        ("1", "America/Manaus", 3),
+        ("2", "America/Sao_Paulo", 1),
+        ("3", "America/Sao_Paulo", 1),
+        ("4", "America/Manaus", 3),
+        ("5", "America/Manaus", 3),
+    ]
+    assert {(row["login_id"], row["client_id"], row["branch_id"]) for row in rows} == {(None, None, None)}
+    assert rows[4]["user_name"] == "0x" + "\N{SNOWMAN} \0".encode().hex()
+    assert rows[4]["mac"] is None
+
+
+async def test_whose_a_session_is_stays_as_it_was_at_its_beginning(house):
+    """By its Class: as of the Accept, whatever became of login, contract and plan until it was drained (R4.6)."""
+    for login_id in (7, 8):
+        await make_login(house, login_id)
+    await house.database.execute("INSERT INTO erp.client (id, branch_id, kind, name) VALUES (2, 1, 'E', 'D')")
+    await house.database.execute("INSERT INTO erp.contract (id, client_id, branch_id, plan_id) VALUES (2, 2, 1, 1)")
+    granted = class_of(login_id=7, contract_id=2, plan_id=44, serial=9, node=3, slot=2)
+    house.put(
+        [
+            accounting(START, T, user="login8", session="1", own_class=granted),
+            accounting(START, T + 1, user="login8", session="2", own_class=class_of(login_id=9, contract_id=99)),
+            accounting(START, T + 2, user="login8", session="3"),
+        ]
+    )
+    await house.drain_all()
+    await house.database.execute("UPDATE erp.login SET contract_id = 2 WHERE id = 8")
+    house.put([accounting(INTERIM, T + 302, user="login8", session="3", time_s=300)])
+    await house.drain_all()
+    rows = await sessions(
+        house, "login_id, contract_id, client_id, plan_id, branch_id, grant_node, grant_slot, grant_serial, records"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        (7, 2, 2, 44, 1, 3, 2, 9, 1),
+        (9, 99, None, 1, None, 1, 0, 1, 1),
+        (8, 1, 1, 1, 1, None, None, None, 2),
+    ]
+
+
+async def test_a_class_that_comes_later_tells_whose_it_is(house):
+    await make_login(house, 7)
+    first = [accounting(START, T, user="x", session="1")]
+    then = [accounting(INTERIM, T + 300, user="x", session="1", time_s=300, own_class=class_of(login_id=7))]
+    for batches in ((first, then), (then, first)):
+        for batch in batches:
+            house.put(batch)
+            await house.drain_all()
+        (row,) = await sessions(house, "login_id, contract_id, client_id, plan_id, branch_id, grant_serial, records")
+        assert tuple(row.values()) == (7, 1, 1, 1, 1, 1, 2)
+        await house.database.execute("TRUNCATE net.session")
+
+
+async def test_r3_4_names_are_found_as_typed_then_as_a_device_then_by_the_branchs_realms(house):
+    for login_id in (7, 8, 9):
+        await make_login(house, login_id)
+    await house.database.execute(
+        "UPDATE erp.login SET authentication = 'M', mac_login = true, mac = 'AA:BB:CC:00:00:01' WHERE id = 8"
+    )
+    await house.database.execute("INSERT INTO erp.parameter (name, value) VALUES ('strip_realms', 'isp.example')")
+    names = {
+        "LOGIN7": 7,
+        "aabb.cc00.0001": 8,
+        "AA-BB-CC-00-00-01": 8,
+        "login9@isp.example": 9,
+        "ISP.example\\login9": 9,
+        "login9@other.example": None,
+        "login10": None,
+    }
+    house.put([accounting(START, T + place, user=name, session=str(place)) for place, name in enumerate(names)])
+    await house.drain_all()
+    assert {row["user_name"]: row["login_id"] for row in await sessions(house)} == names
+    await house.database.execute("UPDATE erp.login SET deleted_at = now() WHERE id = 7")
+    house.put([accounting(START, T + 100, user="login7", session="x")])
+    await house.drain_all()
+    assert (await sessions(house))[-1]["login_id"] == 7, "a name is never given to another one"
+
+
+async def test_deleting_a_concentrator_or_a_login_removes_no_session(house):
+    await make_login(house, 7)
+    house.put([seen(), accounting(START, T, user="login7")])
+    await house.drain_all()
+    await house.database.execute("DELETE FROM erp.login")
+    await house.database.execute("DELETE FROM net.nas")
+    house.put([accounting(INTERIM, T + 300, user="login7", time_s=300)])
+    await house.drain_all()
+    (row,) = await sessions(house, "login_id, nas_id, records")
+    assert tuple(row.values()) == (7, 1, 2)
+
+
+@pytest.mark.parametrize("order", permutations(range(3)), ids=str)
+async def test_r9_1_what_an_accept_granted_is_joined_whichever_comes_first(house, order):
+    """RouterOS leaves IPv6 out of accounting; what it reports counts before what was granted."""
+    grant = class_of(login_id=7, serial=5, node=2, slot=1)
+    records = [
+        Granted(2, 1, 5, 7, T, "100.64.0.1", "2001:db8:0:7::/64", "2001:db8:70::/56"),
+        accounting(START, T, own_class=grant),
+        accounting(INTERIM, T + 300, time_s=300, own_class=grant, ipv4="100.64.0.99"),
+    ]
+    for batches in ([[records[place]] for place in order], [[records[place] for place in order]]):
+        for batch in batches:
+            house.put(batch)
+            await house.drain_all()
+        (row,) = await sessions(house)
+        addresses = [
+            (str(row[name]), row[f"{name}_evidence"]) for name in ("ipv4", "ipv6_prefix", "delegated_ipv6_prefix")
+        ]
+        assert addresses == [
+            ("100.64.0.99", "reported"),
+            ("2001:db8:0:7::/64", "granted"),
+            ("2001:db8:70::/56", "granted"),
+        ]
+        await house.database.execute("TRUNCATE net.session, net.granted")
+
+
+async def test_r9_1_an_ipv6_prefix_that_is_reported_is_kept_so(house):
+    house.put([accounting(START, T, ipv4="100.64.0.1", ipv6_prefix="2001:db8:1::/64")])
+    await house.drain_all()
+    house.put([accounting(INTERIM, T + 300, time_s=300)])
+    await house.drain_all()
+    (row,) = await sessions(house, "ipv4, ipv4_evidence, ipv6_prefix, ipv6_prefix_evidence, delegated_ipv6_prefix")
+    assert [str(value) for value in row.values()] == ["100.64.0.1", "reported", "2001:db8:1::/64", "reported", "None"]
+
+
+async def test_a_late_record_brings_its_session_back_from_history(house):
+    house.put([accounting(START, T), accounting(STOP, T + 100, time_s=100, octets=(10, 20), cause=1)])
+    await house.drain_all()
+    moved = "WITH gone AS (DELETE FROM net.session RETURNING *) INSERT INTO net.session_history SELECT * FROM gone"
+    await house.database.execute(moved)
+    house.put([accounting(START, T)])
+    await house.drain_all()
+    (row,) = await sessions(house)
+    assert (row["records"], row["end_evidence"], row["octets_out"]) == (2, "stop", 20), "the Start was known"
+    await house.database.execute(moved)
+    house.put([accounting(INTERIM, T + 60, time_s=60, octets=(5, 6)), accounting(INTERIM, T + 90, time_s=90)])
+    await house.drain_all()
+    (row,) = await sessions(house)
+    assert (row["records"], row["end_evidence"], row["session_time_s"]) == (4, "stop", 100)
+    assert await house.value("SELECT count(*) FROM net.session_history") == 0
+
+
+async def test_r5_3_each_routers_latest_record_and_clock_are_published(house, monkeypatch):
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    monkeypatch.setattr(drain_module, "ROUTERS_NOTED_EVERY_S", 0.1)
+    sql = "SELECT extract(epoch FROM accounting_at)::float8 - $1::float8, clock_offset_s FROM net.router"
+    house.put([seen(), accounting(START, T), accounting(INTERIM, T + 300, time_s=300, stamp=int(T) + 3900)])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.router WHERE accounting_at IS NOT NULL", 1)
+        row = await house.database.fetchrow(sql, T)
+        assert tuple(row) == (300, 3600), "its clock is an hour fast, which moves no event"
+        house.put([accounting(INTERIM, T + 100, time_s=100)])
+        await house.until("SELECT sum(records) FROM net.session", 3)
+        await asyncio.sleep(0.4)
+    assert tuple(await house.database.fetchrow(sql, T)) == (300, 3600)
+
+
+async def test_what_somebody_holds_holds_up_itself_alone(house, monkeypatch):
+    """R5, R6: an operator's open transaction on one session; his others are drained, and later that one."""
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    house.put([accounting(START, T + place, user=f"u{place}", session="1") for place in range(50)])
+    await house.drain_all()
+    stranger = house.connect()
+    async with house.draining():
+        async with stranger.transaction("read_committed") as held:
+            await held.execute("SELECT FROM net.session WHERE user_name = 'u7' FOR UPDATE")
+            house.put(
+                [accounting(INTERIM, T + 300, user=f"u{place}", session="1", time_s=300) for place in range(50)]
+            )
+            await house.until("SELECT count(*) FROM net.session WHERE records = 2", 49, limit_s=4)
+            house.put([accounting(STOP, T + 400, user=f"u{place}", session="1", time_s=400) for place in range(50)])
+            await house.until("SELECT count(*) FROM net.session WHERE end_evidence = 'stop'", 49, limit_s=4)
+            await house.until("SELECT count(*) FROM net.spool_deferred", 2)
+        await house.until("SELECT count(*) FROM net.session WHERE end_evidence = 'stop'", 50)
+        await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+    assert {row["records"] for row in await sessions(house)} == {3}
+
+
+async def test_what_ended_while_somebody_held_it_is_ended_later(house, monkeypatch):
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    house.put([accounting(START, T, session="1"), accounting(START, T, user="other", session="9", mac="", port=3)])
+    await house.drain_all()
+    stranger = house.connect()
+    async with house.draining():
+        async with stranger.transaction("read_committed") as held:
+            await held.execute("SELECT FROM net.session FOR UPDATE")
+            house.put([accounting(START, T + 50, session="2"), accounting(ON, T + 20, called="")])
+            await house.until("SELECT count(*) FROM net.session", 3)
+            await house.until("SELECT count(*) FROM net.nas_restart", 1)
+            await asyncio.sleep(0.3)
+            assert {row["end_evidence"] for row in await sessions(house)} == {None}
+        await house.until("SELECT count(*) FROM net.session WHERE end_evidence = 'nas_restart'", 2)
+
+
+async def test_r6_1_two_nodes_that_drain_records_of_the_same_sessions_lose_none(house, tmp_path):
+    other = House(house.dsn, tmp_path / "other" / "spool")
+    await other.database.execute("INSERT INTO net.node (name) VALUES ('node-2')")
+    count, users = 40, 30
+    for house_, odd in ((house, 0), (other, 1)):
+        house_.put(
+            [
+                accounting(
+                    INTERIM, T + 60 * step, user=f"u{user}", session="1", time_s=60 * step, octets=(step, step)
+                )
+                for step in range(1 + odd, count + 1, 2)
+                for user in range(users)
+            ]
+        )
+    async with house.draining(), other.draining(node="node-2"):
+        await house.until("SELECT sum(records) FROM net.session", count * users, limit_s=30)
+    rows = await sessions(house, "records, octets_in, session_time_s")
+    assert [tuple(row.values()) for row in rows] == [(count, count, 60 * count)] * users
+    assert await house.value("SELECT count(*) FROM net.spool_deferred") == 0
+    await other.database.close()
+
+
+async def test_what_two_nodes_began_in_the_same_instant_is_judged_together_afterwards(house, monkeypatch):
+    """Each batch sees nothing of the other's session of the same device."""
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    await house.database.execute("INSERT INTO net.node (name, drain_watermark) VALUES ('node-2', now())")
+    stranger, ledger = house.connect(), Ledger()
+    house.put([accounting(START, T + 50, session="2")])
+    async with house.draining():
+        async with stranger.transaction("read_committed") as theirs:
+            await ledger.write(theirs, [read(accounting(START, T, session="1"))], [])
+            await house.until("SELECT count(*) FROM net.session", 1)
+        await house.until("SELECT end_evidence FROM net.session WHERE acct_session_id = '1'", "replaced")
+    await stranger.close()
+
+
+async def test_restarts_that_a_dead_drain_left_undone_are_taken_up(house, monkeypatch):
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    now_s = time.time()
+    house.put([accounting(START, now_s - 900)])
+    await house.drain_all()
+    await house.database.execute(
+        "INSERT INTO net.nas_restart (nas_id, source_address, nas_identifier, at, kind) "
+        "VALUES (1, '192.0.2.7', 'bng', to_timestamp($1), 'on')",
+        now_s - 800,
+    )
+    async with house.draining():
+        await house.until("SELECT end_evidence FROM net.session", "nas_restart")
+
+
+async def test_many_sessions_of_one_restart_end_by_and_by(house, monkeypatch):
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.05)
+    monkeypatch.setattr("aaad.sessions.ledger.RESTART_CLOSES_MAX", 30)
+    house.put([accounting(START, T + place / 100, user=f"u{place}", session="1") for place in range(100)])
+    house.put([accounting(OFF, T + 60, called="")])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.session WHERE end_evidence = 'nas_restart'", 100)
+
+
+async def test_r6_1_postgresql_killed_in_the_midst_loses_nothing_and_counts_nothing_twice(
+    postgres_of_its_own, tmp_path
+):
+    server, dsn = postgres_of_its_own
+    house = House(dsn, tmp_path / "spool")
+    await house.database.execute("INSERT INTO net.node (name) VALUES ('node-1')")
+    count, users = 30, 100
+    house.put(
+        [
+            accounting(INTERIM, T + 60 * step, user=f"u{user}", session="1", time_s=60 * step, octets=(step, step))
+            for step in range(1, count + 1)
+            for user in range(users)
+        ]
+    )
+    async with house.draining(statement_timeout_s=2.0):
+        for kill in range(3):
+            deadline = time.monotonic() + 20
+            while house.count("aaad_drain_batches_total") < kill + 1 and time.monotonic() < deadline:
+                await asyncio.sleep(0.002)
+            os.kill(server.pid, signal.SIGKILL)
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(server.start)
+        await until_equal(house, "SELECT sum(records)::bigint FROM net.session", count * users)
+        await asyncio.sleep(0.3)
+    rows = await sessions(house, "records, octets_in, session_time_s")
+    assert [tuple(row.values()) for row in rows] == [(count, count, 60 * count)] * users
+    await house.database.close()
+
+
+async def until_equal(house: House, sql: str, expected: object) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            found = await house.value(sql)
+        except StoreError as error:
+            found = error
+        if found == expected:
+            return
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.1)
