@@ -48,9 +48,9 @@ class Table:
         changes = fold(list(self.stored.values()), [read(record) for record in records], zone)
         for life in changes.removed:
             del self.stored[life], self.facts[life]
-        for life, version, summary, facts in changes.lives:
-            self.stored[life] = StoredLife(life, version + 1, summary)
-            self.facts[life] = facts
+        for life in changes.lives:
+            self.stored[life.life] = StoredLife(life.life, life.version + 1, life.summary)
+            self.facts[life.life] = life.facts
         return changes
 
     @property
