@@ -463,6 +463,16 @@ def test_a_record_without_time_between_two_starts_is_of_the_first() -> None:
     assert (first.octets_in, second.octets_in) == (1, 0)
 
 
+def test_a_record_without_time_after_two_starts_is_of_the_second() -> None:
+    first, second = rows_of(start(0), start(150), interim(200, None, octets=(1, 2)))
+    assert (first.octets_in, second.octets_in) == (0, 1)
+
+
+def test_a_record_without_time_before_two_starts_is_of_the_first() -> None:
+    first, second = rows_of(start(50, grant=1), start(90, grant=2), interim(0, None, octets=(1, 2)))
+    assert (first.octets_in, second.octets_in) == (1, 0)
+
+
 def test_a_record_without_time_just_before_the_only_start_is_of_it() -> None:
     assert row_of(interim(-0.4, 0), start(0)).records == 2
     assert len(rows_of(interim(-121, 0), start(0))) == 2
