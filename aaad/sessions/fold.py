@@ -283,12 +283,12 @@ def _nearest_grant(part: Part, granted: Iterable[_Group]) -> _Group | None:
 
 def _begun_last_before(part: Part, anchors: Iterable[_Piece]) -> _Piece | None:
     """Return of which other part one without a time is: what began last before it, or else at once after it."""
-    best, best_key = None, (False, -inf)
+    best, best_key = None, -inf
     for piece in anchors:
         low_s, _ = _interval(piece.part)
         if _router(piece.part) != _router(part) or low_s > part.timeless_s + LINK_S:
             continue
-        key = (True, low_s) if low_s <= part.timeless_s else (False, -low_s)
+        key = low_s if low_s <= part.timeless_s else -low_s
         if best is None or key > best_key:
             best, best_key = piece, key
     return best

@@ -409,7 +409,7 @@ def test_a_chain_of_starts_is_one_session_also_when_its_links_come_together() ->
     table.take(start(0))
     table.take(start(425))
     table.take(*(interim(1000 + start_s, 1000) for start_s in (100, 300, 200, 310)))
-    assert (table.row.started_at, table.row.records) == (NOON_S, 3)
+    assert (table.row.started_at, table.row.session_time_s) == (NOON_S, 1000)
 
 
 def test_all_records_count_where_two_long_sessions_become_one() -> None:
@@ -460,6 +460,16 @@ def test_a_record_without_time_between_two_starts_is_of_the_first() -> None:
             first, second = rows_of(start(0), start(251), interim(later_s, time_s, octets=(1, 2)))
             assert (first.octets_in, second.octets_in) == (1, 0)
     first, second = rows_of(start(0, grant=1), start(100, grant=2), interim(99, None, octets=(1, 2)))
+    assert (first.octets_in, second.octets_in) == (1, 0)
+
+
+def test_a_record_without_time_after_two_starts_is_of_the_second() -> None:
+    first, second = rows_of(start(0), start(150), interim(200, None, octets=(1, 2)))
+    assert (first.octets_in, second.octets_in) == (0, 1)
+
+
+def test_a_record_without_time_before_two_starts_is_of_the_first() -> None:
+    first, second = rows_of(start(50, grant=1), start(90, grant=2), interim(0, None, octets=(1, 2)))
     assert (first.octets_in, second.octets_in) == (1, 0)
 
 
