@@ -28,7 +28,7 @@ from aaad.radius.packet import (
     PACKET_SIZE_MAX,
     Code,
     packet_length,
-    values,
+    proxy_states,
     walk,
 )
 from aaad.radius.proof import Proof, signed_by_next
@@ -68,11 +68,10 @@ _RIGHT = Credential.RIGHT
 _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name, for the two made per request
 _BACKLOG_S = 0.1  # older than this on receipt, requests are piling up
 _BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what one process can answer
-_EMPTY = 2  # octets of an attribute without a value
 _DISCARDS_TO_JOURNAL_PER_S = 20
 _UNPROVEN_TO_JOURNAL_PER_S = 50  # what anybody can send must not push out what customers did
 # Plain integers: looking up a member of an enum costs more than the comparison.
-_PROXY_STATE, _MESSAGE_AUTHENTICATOR = 33, 80
+_MESSAGE_AUTHENTICATOR = 80
 _SERVICE_FRAMED = b"\0\0\0\2"
 _MS_CHAP_1 = 1
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
@@ -283,7 +282,7 @@ class AccessPath:
         reason, grant, until_s = decision
         credential, keys, mschap = proven
         login_id = login.login_id
-        states = _proxy_states(request) if layout.has_proxy_state else b""
+        states = proxy_states(data, layout.length) if layout.has_proxy_state else b""
         # A device's address without a password is no proof: anybody can send it (rule R3.4).
         proves = signed_by is not None or (credential is _RIGHT and login.password)
         if grant is not None:
@@ -493,7 +492,7 @@ class AccessPath:
     def _signed(self, request: Request, keys: SecretKeys, code: int, said: bytes, reason: Reason) -> bytes:
         """Sign, remember and count a reply that was made without facts of a login."""
         if request.layout.has_proxy_state:
-            said = _joined(said, _proxy_states(request))
+            said = _joined(said, proxy_states(request.data, request.length))
         reply = keys.signed_reply(code, request.data[1], request.authenticator, said)
         self._remember(request, reply)
         self._cells[self._decided_at[reason]] += 1
@@ -536,14 +535,6 @@ class AccessPath:
         self._shares.begin_second()
         self._unproven_to_journal = _UNPROVEN_TO_JOURNAL_PER_S
         self._rules.keep_time(now_s)
-
-
-def _proxy_states(request: Request) -> bytes:
-    """Return every Proxy-State of a request, unchanged and in order (RFC 2865, 5.33)."""
-    return b"".join(
-        bytes((_PROXY_STATE, len(value) + _EMPTY)) + value  # an empty one, too, that our own encoder would refuse
-        for value in values(request.data, request.length, _PROXY_STATE)
-    )
 
 
 def _joined(attributes: bytes, states: bytes) -> bytes:
