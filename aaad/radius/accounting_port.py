@@ -1,8 +1,10 @@
 """The accounting sockets of a radius process, and the records that wait for the disk.
 
 This module owns sockets, clock and spool of the accounting port; what a datagram means is decided in `accounting`.
-A wake-up takes a few datagrams, so that who asks to be let in is never far behind. Each record goes to the spool's
-thread at once; what one sync of the disk made safe comes back together, and its answers are sent some at a time.
+A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Each record goes to the
+spool's thread at once; what one sync of the disk made safe comes back together, and its answers are sent some at a
+time. The first datagram after a while is read when it comes. While they pour in, the next look comes a little later:
+what arrives meanwhile shares a look, a sync and the way back, which cost more than the records.
 A bug in one datagram is logged and costs that datagram only.
 """
 
@@ -19,13 +21,14 @@ from aaad.metrics import LATENCY_BUCKETS, CounterFile
 from aaad.policy.codes import Discard
 from aaad.radius import counters as names
 from aaad.radius.accounting import STATUSES, UNRECORDABLE, AccountingPath, Waiting
-from aaad.radius.datagrams import Allowance, Listener, receive
+from aaad.radius.datagrams import Allowance, Datagram, Listener, receive
 from aaad.radius.learned import Learned
 from aaad.radius.routers import Neighbourhood, Source, plain_address
 from aaad.radius.starts import StartWatch
 from aaad.radius.unknown_sources import UnknownSources
 
-WAKE_UP_MAX = 12  # who asks to be let in goes first
+LOOK_MAX = 16  # who asks to be let in goes first
+LOOK_AGAIN_S = 0.002
 _ANSWERS_AT_ONCE = 64  # of what one sync made safe
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
@@ -81,36 +84,53 @@ class AccountingPort:
         # What the spool's thread tells: appended there, taken out here.
         self._told: deque[tuple[Listener, Waiting, bool]] = deque()
         self._is_called = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._is_closed = False
         self._settled = asyncio.Event()
 
-    def reader(self, listener: Listener) -> Callable[[], None]:
-        """Return what is called whenever this socket has datagrams."""
+    def open(self, listener: Listener) -> None:
+        """Read a socket from now on."""
         self._loop = asyncio.get_running_loop()
-        learned, answer, cells, received_at = self._learned, self._path.answer, self._cells, self._received_at
-        wall_s = clock.wall_s
+        self._loop.add_reader(listener.socket.fileno(), self._begin, listener)
 
-        def on_readable() -> None:
-            learned.local_address = listener.address
-            replies: list[tuple[bytes, Source, float]] = []
-            received = receive(listener, WAKE_UP_MAX, self._receive_failed)
-            cells[received_at] += len(received)
-            now_s = wall_s()
-            for data, source, arrived_s in received:
-                try:
-                    outcome = answer(data, source, arrived_s, now_s)
-                    if isinstance(outcome, Waiting):
-                        self._append(listener, outcome)
-                    elif isinstance(outcome, bytes):
-                        replies.append((outcome, source, arrived_s))
-                    else:
-                        self._discard(outcome, source)
-                except Exception:  # noqa: BLE001  our own bug costs this datagram only
-                    self._bug(source)
-            if replies:
-                self._send(listener, replies)
+    def _begin(self, listener: Listener) -> None:
+        """Read the first datagram after a while, and look again from time to time until none comes any more."""
+        self._loop.remove_reader(listener.socket.fileno())
+        self._look(listener)
 
-        return on_readable
+    def _look(self, listener: Listener) -> None:
+        if self._is_closed:
+            return
+        count = self._read(listener)
+        if count == LOOK_MAX:
+            self._loop.call_soon(self._look, listener)
+        elif count:
+            self._loop.call_later(LOOK_AGAIN_S, self._look, listener)
+        else:
+            self._loop.add_reader(listener.socket.fileno(), self._begin, listener)
+
+    def _read(self, listener: Listener) -> int:
+        """Read some datagrams and do what each asks for. Returns how many they were."""
+        self._learned.local_address = listener.address
+        answer = self._path.answer
+        replies: list[Datagram] = []
+        received = receive(listener, LOOK_MAX, self._receive_failed)
+        self._cells[self._received_at] += len(received)
+        now_s = clock.wall_s()
+        for data, source, arrived_s in received:
+            try:
+                outcome = answer(data, source, arrived_s, now_s)
+                if isinstance(outcome, Waiting):
+                    self._append(listener, outcome)
+                elif isinstance(outcome, bytes):
+                    replies.append((outcome, source, arrived_s))
+                else:
+                    self._discard(outcome, source)
+            except Exception:  # noqa: BLE001  our own bug costs this datagram only
+                self._bug(source)
+        if replies:
+            self._send(listener, replies)
+        return len(received)
 
     def _append(self, listener: Listener, waiting: Waiting) -> None:
         if not self._spool.append(waiting.record, partial(self._tell, listener, waiting)):
@@ -122,7 +142,6 @@ class AccountingPort:
         self._told.append((listener, waiting, is_safe))
         if not self._is_called:
             self._is_called = True
-            assert self._loop is not None
             self._loop.call_soon_threadsafe(self._answer_told)
 
     def _answer_told(self) -> None:
@@ -130,7 +149,7 @@ class AccountingPort:
         self._is_called = False  # before the first is taken out: what comes from now on calls again
         told, path, cells, recorded_at = self._told, self._path, self._cells, self._recorded_at
         now_s = clock.wall_s()
-        replies: list[tuple[bytes, Source, float]] = []
+        replies: list[Datagram] = []
         last: Listener | None = None
         for _ in range(min(len(told), _ANSWERS_AT_ONCE)):
             listener, waiting, is_safe = told.popleft()
@@ -149,12 +168,11 @@ class AccountingPort:
             self._send(last, replies)
         if told and not self._is_called:
             self._is_called = True
-            assert self._loop is not None
             self._loop.call_soon(self._answer_told)
         if not path.in_work:
             self._settled.set()
 
-    def _send(self, listener: Listener | None, replies: list[tuple[bytes, Source, float]]) -> None:
+    def _send(self, listener: Listener | None, replies: list[Datagram]) -> None:
         assert listener is not None
         send = listener.socket.sendto
         cells, failed = self._cells, 0
@@ -191,6 +209,10 @@ class AccountingPort:
         self._cells[self._discarded_at[Discard.BUG]] += 1
         if self._log_allowance.allows(Discard.BUG):
             self._log.exception("bug", while_="recording a datagram", source=source[0])
+
+    def close(self) -> None:
+        """Read nothing any more; whoever opened the sockets takes them from the loop."""
+        self._is_closed = True
 
     async def settle(self) -> None:
         """Wait until what was taken in is answered, but not for ever."""

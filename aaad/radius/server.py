@@ -158,22 +158,28 @@ class RadiusService:
         """Serve until `stopping` is set; then answer what is already in work and hand over what was learned."""
         loop = asyncio.get_running_loop()
         for listener in self._listeners:
-            reader = self._accounting.reader if listener.is_accounting else self._reader
-            loop.add_reader(listener.socket.fileno(), reader(listener))
+            if listener.is_accounting:
+                self._accounting.open(listener)
+            else:
+                loop.add_reader(listener.socket.fileno(), self._reader(listener))
         try:
             async with asyncio.TaskGroup() as group:
                 chores = group.create_task(self._chores())
                 group.create_task(self._claims(stopping))
                 await stopping.wait()
-                for listener in self._listeners:
-                    loop.remove_reader(listener.socket.fileno())
+                self._close(loop)
                 chores.cancel()
                 self._claim_wanted.set()
                 await self._accounting.settle()
         finally:
-            for listener in self._listeners:
-                loop.remove_reader(listener.socket.fileno())
+            self._close(loop)
             self._hand_over(everything=True)
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read nothing any more."""
+        for listener in self._listeners:
+            loop.remove_reader(listener.socket.fileno())
+        self._accounting.close()
 
     # --- the wake-up --------------------------------------------------------------------------------------------
 

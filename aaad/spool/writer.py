@@ -18,7 +18,7 @@ from aaad.clock import monotonic_s, wall_s
 from aaad.errors import SpoolError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.spool.appender import Appender, Stored, Sync, Write
+from aaad.spool.appender import Appender, Entry, Sync, Write
 from aaad.spool.directory import read_drained
 from aaad.spool.handoff import Handoff, HandoffClient
 from aaad.spool.segment import (
@@ -47,7 +47,7 @@ BATCH_RECORDS_MAX = 4096
 BATCH_OCTETS_MAX = 1 << 20
 # Syncs begin so far apart while records pour in: what comes meanwhile shares the next one, whose price is that of ten
 # records. The first record after a while is not kept waiting.
-SYNCS_APART_S = 0.002
+SYNCS_APART_S = 0.0015
 LINGER_S = 0.02  # records for which nobody waits are gathered this long: fewer syncs in a storm of refusals
 IDLE_S = 1.0  # an idle thread looks this often after its gauge and a broken disk
 RETRY_INITIAL_S = 0.1
@@ -55,7 +55,7 @@ RETRY_MAX_S = 5.0
 REFUSE_S = 1.0  # with disk and PostgreSQL both full or away, appends are refused at once for this long
 
 Done = Callable[[bool], None]
-_Waiting = tuple[bytes, int, Done | None]  # a record, when it was appended (Unix seconds), who waits for it
+_Waiting = tuple[Entry, int, Done | None]  # a record, how much room it takes framed, and who waits for it
 _log = get_logger("spool")
 
 
@@ -122,7 +122,7 @@ class SpoolWriter:
         if length > RECORD_OCTETS_MAX:
             raise SpoolError(f"a record of {length} octets is longer than {RECORD_OCTETS_MAX}")
         octets = frame_octets(length)
-        waiting = (record, int(wall_s()), done)
+        waiting = ((record, int(wall_s())), octets, done)
         with self._lock:
             pending = self._pending
             if (
@@ -196,8 +196,7 @@ class SpoolWriter:
 
     def _take(self) -> list[_Waiting]:
         octets = count = waited_for = 0
-        for record, _, done in self._pending[:BATCH_RECORDS_MAX]:
-            needed = frame_octets(len(record))
+        for _, needed, done in self._pending[:BATCH_RECORDS_MAX]:
             if octets + needed > self._batch_octets_max:
                 break
             octets += needed
@@ -222,12 +221,13 @@ class SpoolWriter:
 
     def _store(self, batch: list[_Waiting]) -> bool:
         """Put a batch on disk, else hand it over."""
-        stored = [Stored(record, at_s) for record, at_s, _ in batch]
+        stored = [entry for entry, _, _ in batch]
+        octets = sum([octets for _, octets, _ in batch])
         # The segment at hand may turn out broken: one fresh one is tried before the disk counts as broken.
         for _ in range(int(self._may_try()) if self._is_broken else 2):
             condemned = self._appender.condemned
             try:
-                self._appender.append(stored)
+                self._appender.append(stored, octets)
             except OSError as error:
                 self._count("aaad_spool_segments_condemned_total", self._appender.condemned - condemned)
                 self._note_broken(error)
@@ -257,7 +257,7 @@ class SpoolWriter:
         self._refuse_until_s = 0.0
         self.is_taking = True
 
-    def _hand_over(self, stored: list[Stored]) -> bool:
+    def _hand_over(self, stored: list[Entry]) -> bool:
         is_committed = self._client is not None and self._client.send(self._handoff(stored))
         if self._client is not None:
             self._count(f"aaad_spool_handoffs_total|outcome={'committed' if is_committed else 'failed'}")
@@ -265,7 +265,7 @@ class SpoolWriter:
             self._refuse_until_s = monotonic_s() + REFUSE_S
         return is_committed
 
-    def _handoff(self, stored: list[Stored]) -> Handoff:
+    def _handoff(self, stored: list[Entry]) -> Handoff:
         self._handoffs += 1
         cut = self._appender.cut
         return Handoff(
@@ -277,7 +277,7 @@ class SpoolWriter:
             segment=cut.position.segment,
             offset=cut.position.offset,
             last_segment=cut.last_segment,
-            records=[item.record for item in stored],
+            records=[record for record, _ in stored],
         )
 
     def _take_directory(self) -> bool:
