@@ -10,6 +10,7 @@ Rules: R2.1 to R2.3, R2.5, R3.1 to R3.6, R4.6.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import Protocol
 from zlib import crc32
 
@@ -54,6 +55,7 @@ from aaad.replica.record import (
     public_part,
 )
 from aaad.replica.secret_attributes import without_secrets
+from aaad.spool.records import Granted
 
 REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
 _REPLY_OVERHEAD = 20 + 18
@@ -318,6 +320,8 @@ class AccessPath:
                 self.starts.accepted(router, data[layout.session_id], now_s, is_proven)
             elif not is_proven:
                 router.accepted_unwatched(now_s)
+            if grant.extras is not None:
+                self._note_prefixes(login_id, grant, now_s)
             learns = login.flags & template.learn_flags
             if learns and proves:
                 self._learned.bindings_seen(login, learns, request, now_s)
@@ -333,6 +337,15 @@ class AccessPath:
             body = explain.encode(reason, credential, flags, queued_s, key, facts, asked, kept, until_s)
             self._journal.append(login_id, now_s, body)
         return reply
+
+    def _note_prefixes(self, login_id: int, grant: Grant, now_s: float) -> None:
+        """Tell of a login's own IPv6 prefixes: RouterOS's accounting may leave them out."""
+        extras = grant.extras
+        if extras is not None and (extras.ipv6_prefix or extras.delegated_ipv6_prefix):
+            ipv4 = str(IPv4Address(grant.ipv4)) if grant.ipv4 else ""
+            prefixes = (extras.ipv6_prefix, extras.delegated_ipv6_prefix)
+            signer = self._signer
+            self._learned.granted(Granted(signer.node, self._slot, signer.serial, login_id, now_s, ipv4, *prefixes))
 
     def is_awaited(self, request: Request) -> bool:
         """Tell whether the NAS may still wait: it has not used the Identifier for another request since."""

@@ -211,6 +211,8 @@ class RadiusService:
                 replica.end()
                 cells[learned_at] = self._learned_before + learned.gathered
                 self._send(listener, replies)
+                if learned.grants:
+                    self._hand_over_grants()
 
         return on_readable
 
@@ -369,17 +371,25 @@ class RadiusService:
         self._counters.add(names.UNWRITTEN, path.unwritten)
         path.resent = path.status_answered = path.unwritten = 0
         self._cells[self._learned_at] = self._learned_before + self._learned.gathered
+        self._hand_over_grants()
         for record in self._learned.take(everything=everything):
-            amount = record.count if isinstance(record, LoginRefused | NameRefused) else 1
-            if not self._spool.append(encode(record), partial(self._note_safe, amount)):
-                self._counters.add(names.SPOOL_REFUSED)
-                self._counters.add(names.LEARNED_LOST, amount)
+            self._give(encode(record), record.count if isinstance(record, LoginRefused | NameRefused) else 1)
         if self._learned.uncounted:
             self._counters.add(names.REFUSALS_UNCOUNTED, self._learned.uncounted)
             self._learned.uncounted = 0
         if self._learned.dropped:
             self._counters.add(names.SPOOL_REFUSED, self._learned.dropped)
             self._learned.dropped = 0
+
+    def _hand_over_grants(self) -> None:
+        for record in self._learned.take_grants():
+            self._give(encode(record), 1)
+
+    def _give(self, record: bytes, amount: int) -> None:
+        """Give a record to the spool that tells of so many facts."""
+        if not self._spool.append(record, partial(self._note_safe, amount)):
+            self._counters.add(names.SPOOL_REFUSED)
+            self._counters.add(names.LEARNED_LOST, amount)
 
     def _note_safe(self, amount: int, is_safe: bool) -> None:
         """Count what is on the disk now. Called in the spool's thread, the only one to write this cell."""

@@ -103,7 +103,7 @@ class SpoolWriter:
         self._refuse_until_s = 0.0
         self._is_broken = False
         self._is_full = False
-        self.is_taking = True
+        self._is_taking = True
         self._look_at_s = 0.0
         self._retry_at_s = 0.0
         self._retry_after_s = RETRY_INITIAL_S
@@ -142,6 +142,11 @@ class SpoolWriter:
             elif self._is_idle and len(pending) == 1:
                 self._wake.notify()
         return True
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether a record would be stored now, on disk or in PostgreSQL, as far as the last try tells."""
+        return self._is_taking
 
     def stop(self, timeout_s: float) -> bool:
         """Write what waits, then end; False if that took longer than allowed."""
@@ -209,7 +214,7 @@ class SpoolWriter:
         return batch
 
     def _finish(self, batch: list[_Waiting], is_stored: bool) -> None:
-        self.is_taking = is_stored
+        self._is_taking = is_stored
         if not is_stored:
             self._count("aaad_spool_records_refused_total|reason=failed", len(batch))
         for _, _, done in batch:
@@ -255,7 +260,7 @@ class SpoolWriter:
         self._is_broken = False
         self._retry_after_s = RETRY_INITIAL_S
         self._refuse_until_s = 0.0
-        self.is_taking = True
+        self._is_taking = True
 
     def _hand_over(self, stored: list[Entry]) -> bool:
         is_committed = self._client is not None and self._client.send(self._handoff(stored))
@@ -290,7 +295,8 @@ class SpoolWriter:
 
     def _look_after(self) -> bool:
         """Try a broken disk although nothing is to be written; miss a folder that was removed; publish the gauge."""
-        if monotonic_s() >= self._look_at_s:
+        is_time = monotonic_s() >= self._look_at_s
+        if is_time:
             self._look_at_s = monotonic_s() + IDLE_S
             self._look_at_place()
             self._publish_risk()
@@ -301,7 +307,15 @@ class SpoolWriter:
                 self._note_broken(error)
             else:
                 self._note_whole()
+        if is_time and self._is_broken:
+            self._ask_sync()
         return True
+
+    def _ask_sync(self) -> None:
+        """Find out by an empty batch whether sync would commit one: what asks whether we serve is told the truth."""
+        self._is_taking = self._client is not None and self._client.send(self._handoff([]))
+        if self._is_taking:
+            self._refuse_until_s = 0.0
 
     def _look_at_place(self) -> None:
         if not self._is_broken and not self._appender.is_in_place:

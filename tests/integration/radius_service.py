@@ -97,7 +97,7 @@ class Lines(list[tuple[str, dict[str, Any]]]):
         return [values for name, values in self if name == event]
 
 
-_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record | Accounting | Granted)
+record_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record | Accounting | Granted)
 
 
 class Spool(list[Any]):
@@ -109,7 +109,7 @@ class Spool(list[Any]):
     def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:  # type: ignore[override]
         if self.is_full:
             return False
-        super().append(_decoder.decode(record))
+        super().append(record_decoder.decode(record))
         if done is not None:
             done(True)
         return True
@@ -138,12 +138,13 @@ class Service:
         must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
         watchdog: Watchdog | None = None,
         peers_max: int = 1000,
+        spool: Any = None,
     ) -> None:
         self.replica_directory = directory / "replica"
         if logins is not None:
             write_replica(self.replica_directory, logins, small or tables())
         self.listeners = [bound(address) for address in addresses] + [bound(addresses[0], is_accounting=True)]
-        self.journal, self.spool, self.log = Recorder(), Spool(), Lines()
+        self.journal, self.spool, self.log = Recorder(), Spool() if spool is None else spool, Lines()
         self.counters = CounterFile(directory / "radius-0.cnt", names.RADIUS_COUNTERS)
         self.statistics_path = directory / "radius-0.routers.json"
         self.unknown_sources_path = directory / "radius-0.unknown.json"
