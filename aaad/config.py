@@ -231,7 +231,7 @@ class RadiusConfig(_Section):
     )
     auth_port: Whole = _whole(1812, 1, 65535, "UDP port for Access-Request and Status-Server.")
     acct_port: Whole = _whole(
-        1813, 1, 65535, "UDP port for accounting: open, read and counted, but silent until accounting is recorded."
+        1813, 1, 65535, "UDP port for accounting. A record is answered once it is safe on the disk."
     )
     processes: Whole = _whole(
         1,

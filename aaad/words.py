@@ -350,6 +350,10 @@ DISCARDS: dict[str, Wording] = {
         _("An error of this program."),
         _("Report it with the traceback in the log of the role radius."),
     ),
+    "not_recorded": Wording(
+        _("Accounting could not be stored: neither the disk nor PostgreSQL takes it."),
+        _("Look at the disk of the state directory and whether the node reaches PostgreSQL."),
+    ),
 }
 
 _NOT_PROVEN = _("User name or password is wrong.")

@@ -16,7 +16,7 @@ _SAMPLE_EVERY_S = 30.0
 _SAMPLES_MAX = int(RECENT_S / _SAMPLE_EVERY_S) + 2
 _PREFIX = "aaad_radius_discarded_total|cause="
 _UNWRITTEN = "aaad_radius_unwritten_total"
-# Not among them: copies of what is being answered, and what is no Access-Request.
+# Not among them: copies of what is being answered, what is no Access-Request, and what only accounting meets.
 HIDING = (
     Discard.MALFORMED,
     Discard.UNKNOWN_NAS,

@@ -17,8 +17,13 @@ from aaad.metrics import CounterFile, read_counters
 
 HEALTHY_S = 60.0  # who lived so long has earned an immediate restart
 WARM_LIMIT_S = 15.0  # for a successor to load its code on a busy machine, while its predecessor goes on
-_TAKEN_IN = ("aaad_radius_received_total",)
-_DEALT_WITH = ("aaad_radius_answered_total", "aaad_radius_discarded_total")
+_TAKEN_IN = ("aaad_radius_received_total", "aaad_radius_accounting_received_total")
+_DEALT_WITH = (
+    "aaad_radius_answered_total",
+    "aaad_radius_discarded_total",
+    "aaad_radius_accounting_answered_total",
+    "aaad_radius_accounting_discarded_total",
+)
 
 _log = get_logger("supervisor")
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from aaad.policy.codes import Discard, Reason
+from aaad.radius.accounting import STATUSES, UNRECORDABLE
 
 
 class Kind(StrEnum):
@@ -25,13 +26,13 @@ class Family(NamedTuple):
     meaning: str
 
 
-HISTOGRAMS = frozenset({"aaad_radius_answer_seconds"})
+HISTOGRAMS = frozenset({"aaad_radius_answer_seconds", "aaad_radius_accounting_answer_seconds"})
 SLOT = "slot"
 _ROUTER = (SLOT, "nas", "source_address", "nas_identifier", "proven")
 
 FAMILIES: dict[str, Family] = {
     # the request path
-    "aaad_radius_received_total": Family((SLOT,), "Datagrams that arrived."),
+    "aaad_radius_received_total": Family((SLOT,), "Datagrams that arrived on the authentication port."),
     "aaad_radius_answered_total": Family(
         (SLOT,), "Datagrams that were answered: first answers, retransmissions and Status-Server together."
     ),
@@ -49,9 +50,31 @@ FAMILIES: dict[str, Family] = {
     "aaad_radius_learned_safe_total": Family((SLOT,), "Of these, those that are durable on this disk."),
     "aaad_radius_learned_lost_total": Family((SLOT,), "Of these, those lost: killed process, or no room."),
     "aaad_radius_decisions_total": Family((SLOT, "reason"), "Decisions on Access-Requests by reason."),
-    "aaad_radius_discarded_total": Family((SLOT, "cause"), "Datagrams left without an answer, by cause."),
+    "aaad_radius_discarded_total": Family(
+        (SLOT, "cause"), "Datagrams on the authentication port left without an answer, by cause."
+    ),
     "aaad_radius_answer_seconds": Family(
         (SLOT,), "Time from the kernel's receipt of a request to its answer. There is no sum: only buckets are kept."
+    ),
+    # accounting
+    "aaad_radius_accounting_received_total": Family((SLOT,), "Datagrams that arrived on the accounting port."),
+    "aaad_radius_accounting_answered_total": Family(
+        (SLOT,), "Of these, answered: safe records, what cannot be recorded, copies and Status-Server together."
+    ),
+    "aaad_radius_accounting_records_total": Family(
+        (SLOT, "status"), "Accounting records made safe, on the disk or else in PostgreSQL, by Acct-Status-Type."
+    ),
+    "aaad_radius_accounting_unrecordable_total": Family(
+        (SLOT, "missing"),
+        "Accounting-Requests acknowledged of which nothing can be recorded: unknown status type, no session id.",
+    ),
+    "aaad_radius_accounting_copies_total": Family((SLOT,), "Of these, retransmissions answered from memory."),
+    "aaad_radius_accounting_status_answered_total": Family((SLOT,), "Of these, Status-Server questions."),
+    "aaad_radius_accounting_discarded_total": Family(
+        (SLOT, "cause"), "Datagrams on the accounting port left without an answer, by cause."
+    ),
+    "aaad_radius_accounting_answer_seconds": Family(
+        (SLOT,), "Time from the kernel's receipt of an Accounting-Request to its answer, the disk's part included."
     ),
     "aaad_bugs_total": Family((SLOT,), "Errors of this program that it survived; each is logged with its traceback."),
     "aaad_journal_dropped_total": Family((SLOT,), "Decisions not written to the journal: no room, or too long."),
@@ -170,6 +193,8 @@ FAMILIES: dict[str, Family] = {
 _LABEL_VALUES = {
     "reason": [reason.label for reason in Reason],
     "cause": [cause.label for cause in Discard],
+    "status": list(STATUSES.values()),
+    "missing": list(UNRECORDABLE),
 }
 
 

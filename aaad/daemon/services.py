@@ -59,7 +59,8 @@ async def radius(context: RoleContext) -> None:
     from aaad.daemon.router_facts import statistics_path, unknown_sources_path
     from aaad.journal import Journal
     from aaad.policy.codes import Reason
-    from aaad.radius.server import Listener, RadiusService, Watchdog
+    from aaad.radius.datagrams import Listener
+    from aaad.radius.server import RadiusService, Watchdog
     from aaad.replica.store import ReplicaReader
     from aaad.spool.writer import SpoolWriter
     from aaad.words import choose_language, customer_text

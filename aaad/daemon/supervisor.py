@@ -127,6 +127,7 @@ class Supervisor:
         self._notifier = notifier_of(os.environ, os.getpid())
         self._sockets = SocketTable()
         self._prober = Prober(sources_for(config.radius.processes))
+        self._silent_accounting: list[str] = []  # where it is open and not answered: no restart would cure that
         self._watchdog_memory = _in_memory(WATCHDOG, self._prober.key.encode())
         self._keepers: dict[str, Keeper] = {}
         self._group = asyncio.TaskGroup()
@@ -233,8 +234,7 @@ class Supervisor:
     async def _watch(self, interval_s: float) -> None:
         """Ask our own ports, look at what the roles count, and tell systemd, once a round."""
         while True:
-            targets = [(plan.address, plan.port) for plan in self._plans if plan.purpose is Purpose.AUTH]
-            self._prober.begin_round(dict.fromkeys(targets))
+            self._prober.begin_round(self._targets(Purpose.AUTH), self._targets(Purpose.ACCT))
             await asyncio.sleep(interval_s if self._is_ready else min(interval_s, _FIRST_PROBES_S))
             try:
                 self._finish_round(interval_s)
@@ -243,7 +243,11 @@ class Supervisor:
                 _log.exception("bug", while_="judging the roles")
 
     def _finish_round(self, interval_s: float) -> None:
-        unanswered = self._prober.finish_round()
+        unanswered, silent_accounting = self._prober.finish_round()
+        if self._is_ready and bool(silent_accounting) != bool(self._silent_accounting):
+            tell = _log.error if silent_accounting else _log.warning
+            tell("accounting.unanswered" if silent_accounting else "accounting.answered", at=silent_accounting)
+        self._silent_accounting = silent_accounting
         now_s = clock.monotonic_s()
         verdict = self._health.judge(
             self._witnesses(), asked=self._prober.asked, unanswered=len(unanswered), now_s=now_s
@@ -260,6 +264,9 @@ class Supervisor:
         if wanted_s is not None and verdict.is_healthy and now_s - self._alive_s >= wanted_s - interval_s / 2:
             self._alive_s = now_s
             self._notifier.alive()
+
+    def _targets(self, purpose: Purpose) -> list[tuple[str, int]]:
+        return list(dict.fromkeys((plan.address, plan.port) for plan in self._plans if plan.purpose is purpose))
 
     def _witnesses(self) -> list[Witness]:
         return [
@@ -282,6 +289,8 @@ class Supervisor:
             parts = ["no complete replica yet: requests are not answered, PostgreSQL is waited for"]
         else:
             parts = ["not answering"]
+        if verdict.is_answering and self._silent_accounting:
+            parts.append(f"accounting not answered at {', '.join(self._silent_accounting)}")
         waiting = [keeper.slot for keeper in self._keepers.values() if not keeper.is_running]
         if waiting:
             parts.append(f"waiting to restart: {', '.join(waiting)}")

@@ -17,14 +17,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 _STATUS_SERVER = 12
 _ACCESS_ACCEPT = 2
+_ACCOUNTING_RESPONSE = 5
 _HEADER = 20
 _MESSAGE_AUTHENTICATOR_HEAD = bytes([80, 18])
 _REPLY_SIZE_MAX = 4096
-_REPLIES_READ_MAX = 64  # a round's replies, late ones of earlier rounds included
+_REPLIES_READ_MAX = 128  # a round's replies, late ones of earlier rounds included
 _SECRET_OCTETS = 16
 _SOURCES_PER_PROCESS = 8
 _SOURCES_MAX = 128  # descriptors are not free
@@ -62,9 +63,12 @@ def status_server(identifier: int, authenticator: bytes, secret: bytes) -> bytes
     return unsigned[:-16] + hmac.digest(secret, unsigned, "md5")
 
 
-def is_answer(reply: bytes, identifier: int, authenticator: bytes, secret: bytes) -> bool:
+def is_answer(
+    reply: bytes, identifier: int, authenticator: bytes, secret: bytes, *, is_accounting: bool = False
+) -> bool:
     """Whether these octets are the genuine answer to a Status-Server with this identifier and authenticator."""
-    if len(reply) < _HEADER or reply[0] != _ACCESS_ACCEPT or reply[1] != identifier:
+    code = _ACCOUNTING_RESPONSE if is_accounting else _ACCESS_ACCEPT
+    if len(reply) < _HEADER or reply[0] != code or reply[1] != identifier:
         return False
     length = int.from_bytes(reply[2:4], "big")
     if not _HEADER <= length <= len(reply):
@@ -81,17 +85,24 @@ def sources_for(processes: int) -> int:
     return 1 if processes == 1 else min(_SOURCES_PER_PROCESS * processes, _SOURCES_MAX)
 
 
+class Silent(NamedTuple):
+    """The addresses and ports that did not answer each of a round's questions."""
+
+    authentication: list[str]
+    accounting: list[str]
+
+
 class Prober:
-    """Asks every authentication socket once a round, and knows which ones answered the round before."""
+    """Asks every RADIUS socket once a round, and knows which ones answered the round before."""
 
     def __init__(self, sources: int = 1) -> None:
         """Open sockets at each family's loopback address; a machine without IPv6 has none there."""
         self._secret = secrets.token_bytes(_SECRET_OCTETS)
         self._sockets: dict[int, list[socket.socket]] = {4: [], 6: []}
         self._identifier = 0
-        # of this round's questions: target and asking socket -> authenticator
-        self._waiting: dict[tuple[tuple[str, int], socket.socket], bytes] = {}
-        self.asked = 0  # questions of this round
+        # of this round's questions: target and asking socket -> authenticator, and whether it is of accounting
+        self._waiting: dict[tuple[tuple[str, int], socket.socket], tuple[bytes, bool]] = {}
+        self.asked = 0  # questions of this round to authentication ports
         self.open_sources(sources)
 
     def open_sources(self, count: int) -> None:
@@ -115,31 +126,41 @@ class Prober:
     def _all_sockets(self) -> list[socket.socket]:
         return [opened for sockets in self._sockets.values() for opened in sockets]
 
-    def finish_round(self) -> list[str]:
+    def finish_round(self) -> Silent:
         """Read what came; return the targets that did not answer each of the last questions."""
         for opened in self._all_sockets():
             with suppress(OSError):
                 for _ in range(_REPLIES_READ_MAX):
                     reply, source = opened.recvfrom(_REPLY_SIZE_MAX)
                     question = (source[:2], opened)
-                    authenticator = self._waiting.get(question)
-                    if authenticator and is_answer(reply, self._identifier, authenticator, self._secret):
+                    authenticator, is_accounting = self._waiting.get(question, (b"", False))
+                    if authenticator and is_answer(
+                        reply, self._identifier, authenticator, self._secret, is_accounting=is_accounting
+                    ):
                         del self._waiting[question]
-        silent = dict.fromkeys(target for target, _ in self._waiting)
-        return [f"{address} port {port}" for address, port in silent]
+        silent = Silent([], [])
+        for (target, _), (_, is_accounting) in self._waiting.items():
+            names, name = silent[is_accounting], f"{target[0]} port {target[1]}"
+            if name not in names:
+                names.append(name)
+        return silent
 
-    def begin_round(self, targets: Iterable[tuple[str, int]]) -> None:
+    def begin_round(self, targets: Iterable[tuple[str, int]], accounting: Iterable[tuple[str, int]] = ()) -> None:
         """Ask each address and port from each source; what was not answered before is forgotten."""
         self._identifier = (self._identifier + 1) % 256
         self._waiting = {}
+        self._ask(targets, is_accounting=False)
+        self.asked = len(self._waiting)
+        self._ask(accounting, is_accounting=True)
+
+    def _ask(self, targets: Iterable[tuple[str, int]], *, is_accounting: bool) -> None:
         for address, port in targets:
             target = (_reachable(address), port)
             for opened in self._sockets[ip_address(address).version]:
                 authenticator = os.urandom(16)
-                self._waiting[target, opened] = authenticator
+                self._waiting[target, opened] = (authenticator, is_accounting)
                 with suppress(OSError):  # then it counts as not answered
                     opened.sendto(status_server(self._identifier, authenticator, self._secret), target)
-        self.asked = len(self._waiting)
 
     def close(self) -> None:
         """Close the sockets."""

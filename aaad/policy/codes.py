@@ -119,6 +119,7 @@ class Discard(IntEnum):
     OVERLOAD = 11
     CLAIM_IMPOSSIBLE = 13
     BUG = 15
+    NOT_RECORDED = 16  # accounting that neither the disk nor PostgreSQL takes
 
     @property
     def label(self) -> str:

@@ -10,6 +10,7 @@ Rules: R2.1 to R2.3, R2.5, R3.1 to R3.6, R4.6.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import Protocol
 from zlib import crc32
 
@@ -28,7 +29,7 @@ from aaad.radius.packet import (
     PACKET_SIZE_MAX,
     Code,
     packet_length,
-    values,
+    proxy_states,
     walk,
 )
 from aaad.radius.proof import Proof, signed_by_next
@@ -54,6 +55,7 @@ from aaad.replica.record import (
     public_part,
 )
 from aaad.replica.secret_attributes import without_secrets
+from aaad.spool.records import Granted
 
 REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
 _REPLY_OVERHEAD = 20 + 18
@@ -68,11 +70,10 @@ _RIGHT = Credential.RIGHT
 _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name, for the two made per request
 _BACKLOG_S = 0.1  # older than this on receipt, requests are piling up
 _BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what one process can answer
-_EMPTY = 2  # octets of an attribute without a value
 _DISCARDS_TO_JOURNAL_PER_S = 20
 _UNPROVEN_TO_JOURNAL_PER_S = 50  # what anybody can send must not push out what customers did
 # Plain integers: looking up a member of an enum costs more than the comparison.
-_PROXY_STATE, _MESSAGE_AUTHENTICATOR = 33, 80
+_MESSAGE_AUTHENTICATOR = 80
 _SERVICE_FRAMED = b"\0\0\0\2"
 _MS_CHAP_1 = 1
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
@@ -283,7 +284,7 @@ class AccessPath:
         reason, grant, until_s = decision
         credential, keys, mschap = proven
         login_id = login.login_id
-        states = _proxy_states(request) if layout.has_proxy_state else b""
+        states = proxy_states(data, layout.length) if layout.has_proxy_state else b""
         # A device's address without a password is no proof: anybody can send it (rule R3.4).
         proves = signed_by is not None or (credential is _RIGHT and login.password)
         if grant is not None:
@@ -319,6 +320,8 @@ class AccessPath:
                 self.starts.accepted(router, data[layout.session_id], now_s, is_proven)
             elif not is_proven:
                 router.accepted_unwatched(now_s)
+            if grant.extras is not None:
+                self._note_prefixes(login_id, grant, now_s)
             learns = login.flags & template.learn_flags
             if learns and proves:
                 self._learned.bindings_seen(login, learns, request, now_s)
@@ -334,6 +337,15 @@ class AccessPath:
             body = explain.encode(reason, credential, flags, queued_s, key, facts, asked, kept, until_s)
             self._journal.append(login_id, now_s, body)
         return reply
+
+    def _note_prefixes(self, login_id: int, grant: Grant, now_s: float) -> None:
+        """Tell of a login's own IPv6 prefixes: RouterOS's accounting may leave them out."""
+        extras = grant.extras
+        if extras is not None and (extras.ipv6_prefix or extras.delegated_ipv6_prefix):
+            ipv4 = str(IPv4Address(grant.ipv4)) if grant.ipv4 else ""
+            prefixes = (extras.ipv6_prefix, extras.delegated_ipv6_prefix)
+            signer = self._signer
+            self._learned.granted(Granted(signer.node, self._slot, signer.serial, login_id, now_s, ipv4, *prefixes))
 
     def is_awaited(self, request: Request) -> bool:
         """Tell whether the NAS may still wait: it has not used the Identifier for another request since."""
@@ -493,7 +505,7 @@ class AccessPath:
     def _signed(self, request: Request, keys: SecretKeys, code: int, said: bytes, reason: Reason) -> bytes:
         """Sign, remember and count a reply that was made without facts of a login."""
         if request.layout.has_proxy_state:
-            said = _joined(said, _proxy_states(request))
+            said = _joined(said, proxy_states(request.data, request.length))
         reply = keys.signed_reply(code, request.data[1], request.authenticator, said)
         self._remember(request, reply)
         self._cells[self._decided_at[reason]] += 1
@@ -536,14 +548,6 @@ class AccessPath:
         self._shares.begin_second()
         self._unproven_to_journal = _UNPROVEN_TO_JOURNAL_PER_S
         self._rules.keep_time(now_s)
-
-
-def _proxy_states(request: Request) -> bytes:
-    """Return every Proxy-State of a request, unchanged and in order (RFC 2865, 5.33)."""
-    return b"".join(
-        bytes((_PROXY_STATE, len(value) + _EMPTY)) + value  # an empty one, too, that our own encoder would refuse
-        for value in values(request.data, request.length, _PROXY_STATE)
-    )
 
 
 def _joined(attributes: bytes, states: bytes) -> bytes:

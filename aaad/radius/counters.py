@@ -2,6 +2,7 @@
 
 from aaad.metrics import histogram
 from aaad.policy.codes import Discard, Reason
+from aaad.radius.accounting import STATUSES, UNRECORDABLE
 
 RECEIVED = "aaad_radius_received_total"
 ANSWERED = "aaad_radius_answered_total"
@@ -20,6 +21,11 @@ LEARNED_SAFE = "aaad_radius_learned_safe_total"
 LEARNED_LOST = "aaad_radius_learned_lost_total"
 BUGS = "aaad_bugs_total"
 ANSWER_SECONDS = "aaad_radius_answer_seconds"
+ACCOUNTING_RECEIVED = "aaad_radius_accounting_received_total"
+ACCOUNTING_ANSWERED = "aaad_radius_accounting_answered_total"
+ACCOUNTING_COPIES = "aaad_radius_accounting_copies_total"
+ACCOUNTING_STATUS = "aaad_radius_accounting_status_answered_total"
+ACCOUNTING_SECONDS = "aaad_radius_accounting_answer_seconds"
 
 
 def decided(reason: Reason) -> str:
@@ -30,6 +36,21 @@ def decided(reason: Reason) -> str:
 def discarded(cause: Discard) -> str:
     """Return the counter of datagrams left without an answer for this cause."""
     return f"aaad_radius_discarded_total|cause={cause.label}"
+
+
+def accounting_record(status: str) -> str:
+    """Return the counter of safe records with this Acct-Status-Type."""
+    return f"aaad_radius_accounting_records_total|status={status}"
+
+
+def accounting_unrecordable(missing: str) -> str:
+    """Return the counter of requests that were acknowledged, although nothing could be recorded of them."""
+    return f"aaad_radius_accounting_unrecordable_total|missing={missing}"
+
+
+def accounting_discarded(cause: Discard) -> str:
+    """Return the counter of datagrams on the accounting port left without an answer for this cause."""
+    return f"aaad_radius_accounting_discarded_total|cause={cause.label}"
 
 
 RADIUS_COUNTERS: tuple[str, ...] = (
@@ -50,6 +71,14 @@ RADIUS_COUNTERS: tuple[str, ...] = (
     *(decided(reason) for reason in Reason),
     *(discarded(cause) for cause in Discard),
     *histogram(ANSWER_SECONDS),
+    ACCOUNTING_RECEIVED,
+    ACCOUNTING_ANSWERED,
+    ACCOUNTING_COPIES,
+    ACCOUNTING_STATUS,
+    *(accounting_record(status) for status in STATUSES.values()),
+    *(accounting_unrecordable(missing) for missing in UNRECORDABLE),
+    *(accounting_discarded(cause) for cause in Discard),
+    *histogram(ACCOUNTING_SECONDS),
 )
 
 

@@ -37,7 +37,9 @@ _BLOCK = 64
 _ZEROS = bytes(16)
 _pack_header = Struct("!BBH").pack
 _MESSAGE_AUTHENTICATOR_HEADER = b"\x50\x12"
-_SIGNED_OVERHEAD = 20 + 18
+_HEADER_SIZE = 20
+_SIGNED_OVERHEAD = _HEADER_SIZE + 18
+_ACCOUNTING_RESPONSE = 5
 FINGERPRINT_SIZE = 8
 
 
@@ -79,6 +81,23 @@ class SecretKeys:
         """Verify the Request Authenticator of an Accounting-Request (RFC 2866, 3)."""
         expected = md5(data[:4] + _ZEROS + data[20:length] + self._secret).digest()
         return compare_digest(expected, data[4:20])
+
+    def accounting_signature_fits(self, data: bytes, length: int, at: int) -> bool:
+        """Verify the Message-Authenticator at `at` in an Accounting-Request.
+
+        It is made before the Request Authenticator, in whose place zeros stand then, as in RFC 5176, 3.4.
+        """
+        inner = self._inner.copy()
+        inner.update(data[:4] + _ZEROS + data[20 : at + 2] + _ZEROS + data[at + 18 : length])
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return compare_digest(outer.digest(), data[at + 2 : at + 18])
+
+    def accounting_reply(self, identifier: int, request_authenticator: bytes, attributes: bytes) -> bytes:
+        """Return a whole Accounting-Response with its Response Authenticator (RFC 2866, 3)."""
+        header = _pack_header(_ACCOUNTING_RESPONSE, identifier, _HEADER_SIZE + len(attributes))
+        digest = md5(header + request_authenticator + attributes + self._secret).digest()
+        return header + digest + attributes
 
     def signed_reply(self, code: int, identifier: int, request_authenticator: bytes, attributes: bytes) -> bytes:
         """Return a whole reply: Message-Authenticator first, then `attributes`, both authenticators filled in.

@@ -12,13 +12,13 @@ from operator import itemgetter
 
 from aaad.radius.packet import HEADER_SIZE, walk
 
-# User-Password, CHAP-Password, CHAP-Challenge, ARAP-Password, EAP-Message, Message-Authenticator
-SECRET_KINDS = frozenset({2, 3, 60, 70, 79, 80})
+# User-Password, CHAP-Password, CHAP-Challenge, Tunnel-Password, ARAP-Password, EAP-Message, Message-Authenticator
+SECRET_KINDS = frozenset({2, 3, 60, 69, 70, 79, 80})
 LAYOUTS_MAX = 64  # of one NAS entry: at 2 kB each
 OF_ONE_SIZE_MAX = 8  # each takes a comparison
 # Plain integers: looking up a member of an enum costs more than the comparison.
 _USER_NAME, _USER_PASSWORD, _CHAP_PASSWORD, _SERVICE_TYPE, _FRAMED_PROTOCOL = 1, 2, 3, 6, 7
-_VENDOR_SPECIFIC, _NAS_IDENTIFIER, _PROXY_STATE, _ACCT_SESSION_ID = 26, 32, 33, 44
+_CLASS, _VENDOR_SPECIFIC, _NAS_IDENTIFIER, _PROXY_STATE, _STATUS_TYPE, _ACCT_SESSION_ID = 25, 26, 32, 33, 40, 44
 _CHAP_CHALLENGE, _MESSAGE_AUTHENTICATOR = 60, 80
 _MICROSOFT = (311).to_bytes(4, "big")  # MS-CHAP lives there
 _VENDOR_HEADER = 6  # octets of a vendor attribute before its first inner one
@@ -34,6 +34,7 @@ class Layout:
         "_public",
         "chap_challenge",
         "chap_password",
+        "classes",
         "has_proxy_state",
         "identifier",
         "is_kept",
@@ -46,6 +47,7 @@ class Layout:
         "service_type",
         "session_id",
         "signature_at",
+        "status_type",
     )
 
     def __init__(self, data: bytes, length: int) -> None:
@@ -61,6 +63,7 @@ class Layout:
         self.service_type = slice(at + 2, at + 6) if at else _NOTHING
         self.name = self._value(data, _USER_NAME) or _NOTHING
         self.identifier = self._value(data, _NAS_IDENTIFIER) or _NOTHING
+        self.status_type = self._value(data, _STATUS_TYPE) or _NOTHING
         self.session_id = self._value(data, _ACCT_SESSION_ID)
         self.password = self._value(data, _USER_PASSWORD)
         self.chap_password = self._value(data, _CHAP_PASSWORD)
@@ -69,11 +72,14 @@ class Layout:
         self.is_ppp = _FRAMED_PROTOCOL in self.positions
         self.has_proxy_state = _PROXY_STATE in self.positions
         self.microsoft: dict[int, slice] = {}  # inner attributes; of two of one kind nothing, as one had to be chosen
+        self.classes: list[slice] = []  # a proxy may have put its own beside ours
         kept = [_NOTHING]  # itemgetter gives a tuple only of two or more
         kept_from = at = HEADER_SIZE
         while at < length:
             kind, end = data[at], at + data[at + 1]
             is_secret = kind in SECRET_KINDS
+            if kind == _CLASS:
+                self.classes.append(slice(at + 2, end))
             if kind == _VENDOR_SPECIFIC and _is_microsoft(data, at, end):
                 is_secret = True
                 for inner, size in _inside(data, at + _VENDOR_HEADER, end):
@@ -95,7 +101,7 @@ class Layout:
 
 
 class Layouts:
-    """The layouts of one NAS entry's requests. Who keeps one must know that its request is genuine."""
+    """The layouts of one NAS entry's requests on one port. Who keeps one must know that its request is genuine."""
 
     __slots__ = ("_by_size", "_count")
 

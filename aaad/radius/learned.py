@@ -13,6 +13,7 @@ from aaad.radius.explain import mask
 from aaad.radius.routers import Router
 from aaad.spool.records import (
     BindingLearned,
+    Granted,
     LoginRefused,
     MessageAuthenticatorArmed,
     NameRefused,
@@ -62,6 +63,7 @@ class Learned:
         self.uncounted = 0  # refusals that found no room
         self.dropped = 0  # records that found no room
         self.gathered = 0  # refusals and other facts taken in since the process began
+        self.grants: list[Granted] = []  # not for the next second, but for now: evidence of who has an address
         self._records: list[Record] = []
         self._told: set[tuple[int, str, str]] = set()  # bindings: login, kind and value
         self._told_before: set[tuple[int, str, str]] = set()
@@ -100,6 +102,14 @@ class Learned:
     def armed(self, router: Router, now_s: float) -> None:
         """Tell all nodes that this router signs its requests (rule R2.3)."""
         self._add(MessageAuthenticatorArmed(router.nas.nas_id, router.source_address, router.identifier, now_s))
+
+    def granted(self, record: Granted) -> None:
+        """Tell of addresses that accounting may leave out."""
+        if len(self.grants) >= RECORDS_MAX:
+            self.dropped += 1
+        else:
+            self.gathered += 1
+            self.grants.append(record)
 
     def login_refused(self, login_id: int, reason: Reason, now_s: float) -> None:
         """Count the refusal of a known login."""
@@ -150,6 +160,11 @@ class Learned:
             and self._add(BindingLearned(login_id, kind, value, now_s))
         ):
             self._told.add(binding)
+
+    def take_grants(self) -> list[Granted]:
+        """Return the grants to be written now."""
+        grants, self.grants = self.grants, []
+        return grants
 
     def take(self, *, everything: bool = False) -> list[Record]:
         """Return what is to be written now.

@@ -147,6 +147,18 @@ def values(data: bytes, length: int, kind: int) -> list[bytes]:
     return found
 
 
+def proxy_states(data: bytes, length: int) -> bytes:
+    """Return every Proxy-State of a walked packet as it stands, in order (RFC 2865, 5.33)."""
+    found = []
+    at = HEADER_SIZE
+    while at < length:
+        end = at + data[at + 1]
+        if data[at] == Attribute.PROXY_STATE:
+            found.append(data[at:end])
+        at = end
+    return b"".join(found)
+
+
 def vendor_values(data: bytes, length: int, vendor: int, code: int) -> list[bytes]:
     """Return every value of one attribute of a vendor; what does not have the form of RFC 2865, 5.26 has none."""
     found = []

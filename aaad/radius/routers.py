@@ -45,11 +45,20 @@ class Remembered(NamedTuple):
     is_proven: bool = False  # it proved the secret that signed the reply: by a signature, a fitting password
 
 
+class Accounted(NamedTuple):
+    """The last Accounting-Request on one Identifier of a peer."""
+
+    authenticator: bytes
+    reply: bytes | None  # None: the disk has yet to confirm the record
+    at_s: float
+
+
 class Nas:
     """One NAS entry, made ready: its keys in the order in which they are tried."""
 
     __slots__ = (
         "_candidates",
+        "accounting_layouts",
         "branch_id",
         "deadline_s",
         "enabled",
@@ -62,6 +71,7 @@ class Nas:
         "may_arm",
         "name",
         "nas_id",
+        "octets_swapped",
         "require_signature",
     )
 
@@ -72,8 +82,10 @@ class Nas:
         self.name = row.name
         self.kind = kind_of(row.kind)
         self.layouts = Layouts()
+        self.accounting_layouts = Layouts()
         self.branch_id = row.branch_id
         self.enabled = row.enabled
+        self.octets_swapped = row.octets_swapped
         self.first_address = str(network.network_address)
         self.is_prefix = network.prefixlen < network.max_prefixlen
         self.require_signature = row.message_authenticator == "yes"
@@ -244,7 +256,7 @@ class Stranger:
 class Peer:
     """One source address and port, and the last request on each of its 256 Identifiers."""
 
-    __slots__ = ("heard_at_s", "is_proven", "nas", "remembered", "router", "source_address")
+    __slots__ = ("accounted", "heard_at_s", "in_work", "is_proven", "nas", "remembered", "router", "source_address")
 
     def __init__(self, nas: Nas, source_address: str) -> None:
         """Start with nothing remembered and no router known."""
@@ -252,6 +264,9 @@ class Peer:
         self.source_address = source_address
         self.router: Router | None = None
         self.remembered: list[Remembered | None] = [None] * _IDENTIFIERS
+        # The same of the accounting port: Identifiers count for each port apart. See `accounting`.
+        self.accounted: dict[int, Accounted] = {}
+        self.in_work = 0  # accounting records that the disk has yet to confirm
         self.is_proven = False  # a datagram from here proved a secret
         self.heard_at_s = 0.0
 

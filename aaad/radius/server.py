@@ -4,19 +4,16 @@ This module owns the sockets and the clock of the path; what a datagram means is
 takes up to WAKE_UP_MAX datagrams under one snapshot of the replica, answers each, and then sends all replies, so
 that neither timers nor another socket wait long. A bug in one request is logged and costs that request only.
 
-RFC 2865, 3 (ports); datagrams on the accounting port get no answer before accounting is recorded (RFC 2866, 2: an
-answer says that the record is safe).
+RFC 2865, 3 (ports). The accounting port has a module of its own (`accounting_port`).
 """
 
 import asyncio
 import math
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from struct import Struct
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -30,9 +27,9 @@ from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import counters as names
 from aaad.radius.access import AccessPath, Recorder
-from aaad.radius.accounting_watch import AccountingWatch
+from aaad.radius.accounting_port import AccountingPort, Spool
+from aaad.radius.datagrams import Allowance, Datagram, Listener, receive
 from aaad.radius.learned import Learned
-from aaad.radius.packet import PACKET_SIZE_MAX
 from aaad.radius.request import Pending
 from aaad.radius.routers import Nas, Neighbourhood, Source, plain_address
 from aaad.radius.unknown_sources import UnknownSources
@@ -41,35 +38,13 @@ from aaad.replica.store import ReplicaReader
 from aaad.spool.records import LoginRefused, NameRefused, encode
 
 WAKE_UP_MAX = 32
-_ACCOUNTING_WAKE_UP_MAX = 8  # who asks to be let in goes first
-_RECEIVE_SIZE = PACKET_SIZE_MAX + 1  # so that a longer datagram shows
-_ANCILLARY_SIZE = socket.CMSG_SPACE(16)
-_unpack_timestamp = Struct("@qq").unpack  # struct timespec of SO_TIMESTAMPNS
-_FRESH_S = 0.005  # by how much a datagram may seem older than it is; deadlines are hundreds of milliseconds
 _TICK_S = 1.0
 _TABLES_EVERY_S = 60.0  # tables are loaded anew at least so often
 _STATISTICS_EVERY_S = 5.0
-_LOGGED_PER_S = 5  # discarded datagrams of one cause that are logged each second
 _CLAIMS_WAITING_MAX = 10_000
 _CLAIM_LIMIT_S = 0.8  # below the 900 ms after which a NAS gives up
 
 Claim = Callable[[Sequence[tuple[LoginFacts, Grant]]], Awaitable[Sequence[Decision | None]]]
-
-
-class Spool(Protocol):
-    """Where records go that are to be written to PostgreSQL."""
-
-    def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:
-        """Queue one record; False when there is no room. `done` tells, in another thread, whether it is safe."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """One UDP socket: its local address, and whether it is for authentication or accounting."""
-
-    socket: socket.socket
-    address: str
-    is_accounting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +124,8 @@ class RadiusService:
             utc_offset_s=zone_offset_s,
             must_wait=must_wait,
         )
-        self._watch = AccountingWatch(self._hood, self._learned, self._path.starts)
+        of_both_ports = (self._hood, self._learned, self._path.starts, self._unknown_sources)
+        self._accounting = AccountingPort(*of_both_ports, spool=spool, counters=counters, log=log)
         index = counters.index
         self._discarded_at = names.positions_by_code(index, Discard)
         self._received_at = index[names.RECEIVED]
@@ -157,7 +133,7 @@ class RadiusService:
         self._latency_at = index[f"{names.ANSWER_SECONDS}%0"]
         self._learned_at, self._safe_at = index[names.LEARNED], index[names.LEARNED_SAFE]
         self._learned_before = self._tell_lost()
-        self._log_allowance: dict[Discard, int] = {}
+        self._log_allowance = Allowance()
         self._claim = claim
         self._waiting: list[tuple[Pending, Listener]] = []
         self._claim_wanted = asyncio.Event()
@@ -182,34 +158,41 @@ class RadiusService:
         """Serve until `stopping` is set; then answer what is already in work and hand over what was learned."""
         loop = asyncio.get_running_loop()
         for listener in self._listeners:
-            read = self._accounting_reader(listener) if listener.is_accounting else self._reader(listener)
-            loop.add_reader(listener.socket.fileno(), read)
+            if listener.is_accounting:
+                self._accounting.open(listener)
+            else:
+                loop.add_reader(listener.socket.fileno(), self._reader(listener))
         try:
             async with asyncio.TaskGroup() as group:
                 chores = group.create_task(self._chores())
                 group.create_task(self._claims(stopping))
                 await stopping.wait()
-                for listener in self._listeners:
-                    loop.remove_reader(listener.socket.fileno())
+                self._close(loop)
                 chores.cancel()
                 self._claim_wanted.set()
+                await self._accounting.settle()
         finally:
-            for listener in self._listeners:
-                loop.remove_reader(listener.socket.fileno())
+            self._close(loop)
             self._hand_over(everything=True)
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read nothing any more."""
+        for listener in self._listeners:
+            loop.remove_reader(listener.socket.fileno())
+        self._accounting.close()
 
     # --- the wake-up --------------------------------------------------------------------------------------------
 
     def _reader(self, listener: Listener) -> Callable[[], None]:
         """Return what is called whenever an authentication socket has datagrams."""
-        receive, answer = self._receive, self._path.answer
+        answer, failed = self._path.answer, self._receive_failed
         learned, replica, cells = self._learned, self._replica, self._cells
         wall_s, received_at, learned_at = clock.wall_s, self._received_at, self._learned_at
 
         def on_readable() -> None:
             learned.local_address = listener.address
-            replies: list[tuple[bytes, Source, float]] = []
-            received = receive(listener)
+            replies: list[Datagram] = []
+            received = receive(listener, WAKE_UP_MAX, failed)
             cells[received_at] += len(received)  # at once: a crash on the way must not hide them
             try:
                 self._begin()
@@ -228,33 +211,14 @@ class RadiusService:
                 replica.end()
                 cells[learned_at] = self._learned_before + learned.gathered
                 self._send(listener, replies)
+                if learned.grants:
+                    self._hand_over_grants()
 
         return on_readable
 
-    def _receive(self, listener: Listener) -> list[tuple[bytes, Source, float]]:
-        """Take the datagrams of one wake-up, each with its arrival.
-
-        The kernel's word for each costs nearly a microsecond. But first in is first out: if the first one came just
-        now, all others came since, and count as come with it. So each may seem a little older than it is, never
-        younger. Otherwise some may be late, and the kernel is asked of each.
-        """
-        receive, simply = listener.socket.recvmsg, listener.socket.recvfrom
-        received: list[tuple[bytes, Source, float]] = []
-        try:
-            while len(received) < WAKE_UP_MAX:
-                data, ancillary, _, source = receive(_RECEIVE_SIZE, _ANCILLARY_SIZE)
-                arrived_s = _arrival_s(ancillary)
-                received.append((data, source, arrived_s))
-                if len(received) == 1 and 0 <= clock.wall_s() - arrived_s < _FRESH_S:
-                    for _ in range(WAKE_UP_MAX - 1):
-                        data, source = simply(_RECEIVE_SIZE)
-                        received.append((data, source, arrived_s))
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            self._counters.add(names.RECEIVE_FAILED)
-            self._log.warning("socket.receive_failed", address=listener.address, error=str(error))
-        return received
+    def _receive_failed(self, listener: Listener, error: OSError) -> None:
+        self._counters.add(names.RECEIVE_FAILED)
+        self._log.warning("socket.receive_failed", address=listener.address, error=str(error))
 
     def _begin(self) -> None:
         """Take a snapshot of the replica; one that cannot be read answers like one that is not there."""
@@ -264,7 +228,7 @@ class RadiusService:
         except ReplicaError as error:
             self._log.error("replica.unreadable", error=str(error))
 
-    def _send(self, listener: Listener, replies: list[tuple[bytes, Source, float]]) -> None:
+    def _send(self, listener: Listener, replies: list[Datagram]) -> None:
         send = listener.socket.sendto
         cells, latency_at, failed = self._cells, self._latency_at, 0
         for reply, source, _ in replies:
@@ -273,7 +237,7 @@ class RadiusService:
             except OSError as error:  # the peer is out of reach, or the kernel has no room: the NAS asks again
                 failed += 1
                 self._counters.add(names.SEND_FAILED)
-                if self._may_log(Discard.OVERLOAD):
+                if self._log_allowance.allows(Discard.OVERLOAD):
                     self._log.warning("reply.not_sent", source=source[0], error=str(error))
         now_s = clock.wall_s()
         counted_s, at = math.nan, latency_at
@@ -289,7 +253,7 @@ class RadiusService:
             self._cells[self._discarded_at[outcome]] += 1
             if outcome is Discard.UNKNOWN_NAS:
                 self._unknown_sources.note(plain_address(source[0]), clock.wall_s())
-            if self._may_log(outcome):
+            if self._log_allowance.allows(outcome):
                 self._log.info("datagram.discarded", cause=outcome.label, source=source[0], port=source[1])
         elif isinstance(outcome, Pending):
             self._counters.add(names.PENDING)
@@ -300,35 +264,10 @@ class RadiusService:
                 self._path.give_up(outcome.request)
                 self._cells[self._discarded_at[Discard.OVERLOAD]] += 1
 
-    def _accounting_reader(self, listener: Listener) -> Callable[[], None]:
-        """Return what is called whenever an accounting socket has datagrams: they prove secrets, unanswered."""
-
-        def on_readable() -> None:
-            self._learned.local_address = listener.address
-            for _ in range(_ACCOUNTING_WAKE_UP_MAX):
-                try:
-                    data, source = listener.socket.recvfrom(_RECEIVE_SIZE)
-                except OSError:
-                    return
-                self._cells[self._received_at] += 1
-                try:
-                    cause = self._watch.hear(data, source, clock.wall_s())
-                except Exception:  # noqa: BLE001  our own bug costs this datagram only
-                    self._bug(source)
-                else:
-                    self._not_answered(cause, source, listener)
-
-        return on_readable
-
-    def _may_log(self, cause: Discard) -> bool:
-        left = self._log_allowance.get(cause, _LOGGED_PER_S)
-        self._log_allowance[cause] = left - 1
-        return left > 0
-
     def _bug(self, source: Source) -> None:
         self._counters.add(names.BUGS)
         self._cells[self._discarded_at[Discard.BUG]] += 1
-        if self._may_log(Discard.BUG):
+        if self._log_allowance.allows(Discard.BUG):
             self._log.exception("bug", while_="answering a datagram", source=source[0])
 
     # --- what waits ---------------------------------------------------------------------------------------------
@@ -403,20 +342,22 @@ class RadiusService:
             await asyncio.sleep(_TICK_S)
 
     def _chore(self, now_s: float) -> None:
-        self._log_allowance.clear()
+        self._log_allowance.begin_second()
         self._begin()
         if self._replica.complete and now_s - self._tables_loaded_s > _TABLES_EVERY_S:
             self._load_tables()
         self._replica.end()
         self._hood.expire_secrets(now_s)
-        self._watch.tick(now_s)
+        self._accounting.tick(now_s)
         self._path.tick(now_s)
         self._hand_over()
 
     def _load_tables(self) -> None:
         self._tables_loaded_s = clock.wall_s()
         try:
-            problems = self._path.load(self._replica.tables(), self._tables_loaded_s)
+            tables = self._replica.tables()
+            problems = self._path.load(tables, self._tables_loaded_s)
+            self._accounting.load(tables)
         except (ReplicaError, ValueError) as error:
             problems = [str(error)]
         for problem in problems:
@@ -430,17 +371,25 @@ class RadiusService:
         self._counters.add(names.UNWRITTEN, path.unwritten)
         path.resent = path.status_answered = path.unwritten = 0
         self._cells[self._learned_at] = self._learned_before + self._learned.gathered
+        self._hand_over_grants()
         for record in self._learned.take(everything=everything):
-            amount = record.count if isinstance(record, LoginRefused | NameRefused) else 1
-            if not self._spool.append(encode(record), partial(self._note_safe, amount)):
-                self._counters.add(names.SPOOL_REFUSED)
-                self._counters.add(names.LEARNED_LOST, amount)
+            self._give(encode(record), record.count if isinstance(record, LoginRefused | NameRefused) else 1)
         if self._learned.uncounted:
             self._counters.add(names.REFUSALS_UNCOUNTED, self._learned.uncounted)
             self._learned.uncounted = 0
         if self._learned.dropped:
             self._counters.add(names.SPOOL_REFUSED, self._learned.dropped)
             self._learned.dropped = 0
+
+    def _hand_over_grants(self) -> None:
+        for record in self._learned.take_grants():
+            self._give(encode(record), 1)
+
+    def _give(self, record: bytes, amount: int) -> None:
+        """Give a record to the spool that tells of so many facts."""
+        if not self._spool.append(record, partial(self._note_safe, amount)):
+            self._counters.add(names.SPOOL_REFUSED)
+            self._counters.add(names.LEARNED_LOST, amount)
 
     def _note_safe(self, amount: int, is_safe: bool) -> None:
         """Count what is on the disk now. Called in the spool's thread, the only one to write this cell."""
@@ -485,15 +434,6 @@ class RadiusService:
             if stranger.statistics.requests or stranger.statistics.accounting_bad_authenticators
         ]
         return kept + strangers
-
-
-def _arrival_s(ancillary: list[tuple[int, int, bytes]]) -> float:
-    """Return when the kernel received a datagram; a kernel that does not tell: now."""
-    if not ancillary:
-        return clock.wall_s()
-    seconds, nanoseconds = _unpack_timestamp(ancillary[0][2])
-    arrived_s: float = seconds + nanoseconds * 1e-9
-    return arrived_s
 
 
 def _write_json(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -106,6 +106,7 @@ def compile_nas(row: Columns) -> NasRow:
         secrets=tuple(
             (secret.encode(), until_s) for secret, until_s in zip(row["secrets"], row["secrets_until_s"], strict=True)
         ),
+        octets_swapped=row["octets_swapped"],
     )
 
 

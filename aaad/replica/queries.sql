@@ -111,6 +111,7 @@ SELECT
     id, name, address::text AS address, secret, coalesce(secret_previous, '') AS secret_previous,
     coalesce(extract(epoch FROM secret_previous_until), 0)::float8 AS secret_previous_until_s,
     kind, enabled, message_authenticator, timeout_ms * tries AS deadline_ms, coalesce(branch_id, 0) AS branch_id,
+    octets_swapped,
     ARRAY(SELECT further.secret FROM net.nas_secret AS further WHERE further.nas_id = nas.id ORDER BY further.id)
         AS secrets,
     ARRAY(SELECT coalesce(extract(epoch FROM further.valid_until), 'infinity')::float8

@@ -175,6 +175,7 @@ class NasRow(msgspec.Struct, frozen=True, array_like=True):
     branch_id: int
     # Further ones, of routers behind it; each until when (inf: for ever).
     secrets: tuple[tuple[bytes, float], ...] = ()
+    octets_swapped: bool = False  # what it calls input goes to the customer
 
     def __repr__(self) -> str:
         """Show what it is, never a secret."""

@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from aaad.clock import wall_ns
@@ -33,24 +32,18 @@ from aaad.spool.segment import (
     Position,
     Tail,
     checksum_seed,
-    encode_frame,
+    encode_frames,
     encode_header,
     encode_tail,
-    frame_octets,
 )
 
 Write = Callable[[int, bytes, int], int]  # os.pwrite
 Sync = Callable[[int], None]  # os.fdatasync
 
+Entry = tuple[bytes, int]  # a record and the Unix second at which it was appended
+
 _LOCK_TRIES = 20  # the drain holds the lock for a moment when it looks at a spool without a writer
 _LOCK_PAUSE_S = 0.05
-
-
-class Stored(NamedTuple):
-    """A record and the Unix second at which it was appended."""
-
-    record: bytes
-    at_s: int
 
 
 class _Segment:
@@ -123,11 +116,13 @@ class Appender:
     def _is_tail_in_place(self) -> bool:
         return self._tail_descriptor is None or _is_at(self._tail_descriptor, self._directory / "tail")
 
-    def append(self, batch: Sequence[Stored]) -> None:
-        """Make these records durable and publish them; OSError if that is not so, and then none of them counts."""
-        needed = sum(frame_octets(len(stored.record)) for stored in batch)
+    def append(self, batch: Sequence[Entry], octets: int) -> None:
+        """Make these records durable and publish them; OSError if that is not so, and then none of them counts.
+
+        `octets`: how much room they take framed.
+        """
         segment = self._segment
-        if segment is None or segment.end + needed > self._segment_bytes:
+        if segment is None or segment.end + octets > self._segment_bytes:
             segment = self.open_segment()
         try:
             self._append_to(segment, batch)
@@ -135,23 +130,20 @@ class Appender:
             self._condemn(segment)
             raise
 
-    def _append_to(self, segment: _Segment, batch: Sequence[Stored]) -> None:
-        offset, sequence, frames = segment.end, self.tail.next_sequence, []
-        for stored in batch:
-            frame = encode_frame(stored.record, offset=offset, sequence=sequence, at_s=stored.at_s, seed=segment.seed)
-            frames.append(frame)
-            offset += len(frame)
-            sequence += 1
-        self._write_all(segment.descriptor, b"".join(frames), segment.end)
+    def _append_to(self, segment: _Segment, batch: Sequence[Entry]) -> None:
+        sequence = self.tail.next_sequence
+        frames = encode_frames(batch, offset=segment.end, sequence=sequence, seed=segment.seed)
+        self._write_all(segment.descriptor, frames, segment.end)
         self._sync(segment.descriptor)
         assert self._tail_descriptor is not None
         if not os.fstat(segment.descriptor).st_nlink or not os.fstat(self._tail_descriptor).st_nlink:
             # Before the tail: the drain may still have the segment open, and the batch is stored once more elsewhere.
             raise OSError(errno.ESTALE, "the spool's files were removed")
         # The tail is written and not mapped: on a file system that turned read-only a store would be a SIGBUS.
-        tail = Tail(Position(segment.number, offset), sequence)
+        end = segment.end + len(frames)
+        tail = Tail(Position(segment.number, end), sequence + len(batch))
         self._write_all(self._tail_descriptor, encode_tail(tail), 0)
-        segment.end, self.tail = offset, tail
+        segment.end, self.tail = end, tail
 
     def _write_all(self, descriptor: int, data: bytes, offset: int) -> None:
         written = self._write(descriptor, data, offset)

@@ -94,7 +94,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
-def encode(record: Record) -> bytes:
+def encode(record: Record | Accounting | Granted) -> bytes:
     """Return a record's octets."""
     return _encoder.encode(record)
 

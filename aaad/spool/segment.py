@@ -6,7 +6,7 @@ so neither a block that a disk put in the wrong place nor octets that a stranger
 payload can pass for a record. Rule R6; integers are little endian.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from struct import error as StructError  # noqa: N812  the library's own name says too little
 from typing import NamedTuple
@@ -31,6 +31,9 @@ _CHECKSUM = Struct("<I")
 _FRAME = Struct("<4sIIIQ")  # marker, checksum, length, time (Unix seconds), sequence
 _FRAME_CHECKED = Struct("<IIQ")  # the part of the frame's head that the checksum covers
 _TAIL = Struct("<QQ")
+
+_pack_checked, _pack_checksum = _FRAME_CHECKED.pack, _CHECKSUM.pack
+_PADDINGS = tuple(bytes(-place % _ALIGNMENT_OCTETS) for place in range(_ALIGNMENT_OCTETS))
 
 FRAME_OCTETS = _FRAME.size
 TAIL_OCTETS = _TAIL.size
@@ -152,12 +155,18 @@ def frame_octets(length: int) -> int:
     return -(-(FRAME_OCTETS + length) // _ALIGNMENT_OCTETS) * _ALIGNMENT_OCTETS
 
 
-def encode_frame(payload: bytes, *, offset: int, sequence: int, at_s: int, seed: int) -> bytes:
-    """Frame one record for the place at which it will stand."""
-    length = len(payload)
-    checked = _FRAME_CHECKED.pack(length, at_s, sequence)
-    checksum = crc32(payload, crc32(checked, seed ^ offset))
-    return (_FRAME.pack(_MARKER, checksum, length, at_s, sequence) + payload).ljust(frame_octets(length), b"\0")
+def encode_frames(entries: Iterable[tuple[bytes, int]], *, offset: int, sequence: int, seed: int) -> bytes:
+    """Frame records, each with the Unix second at which it was appended, for the place at which they will stand."""
+    parts: list[bytes] = []
+    for payload, at_s in entries:
+        length = len(payload)
+        checked = _pack_checked(length, at_s, sequence)
+        checksum = crc32(payload, crc32(checked, seed ^ offset))
+        padding = _PADDINGS[(FRAME_OCTETS + length) % _ALIGNMENT_OCTETS]
+        parts += (_MARKER, _pack_checksum(checksum), checked, payload, padding)
+        offset += FRAME_OCTETS + length + len(padding)
+        sequence += 1
+    return b"".join(parts)
 
 
 class _Open:

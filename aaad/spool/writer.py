@@ -10,15 +10,15 @@ import contextlib
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from aaad.clock import monotonic_s, wall_s
 from aaad.errors import SpoolError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.spool.appender import Appender, Stored, Sync, Write
+from aaad.spool.appender import Appender, Entry, Sync, Write
 from aaad.spool.directory import read_drained
 from aaad.spool.handoff import Handoff, HandoffClient
 from aaad.spool.segment import (
@@ -45,6 +45,9 @@ PENDING_RECORDS_MAX = 16384
 PENDING_OCTETS_MAX = 8 << 20
 BATCH_RECORDS_MAX = 4096
 BATCH_OCTETS_MAX = 1 << 20
+# Syncs begin so far apart while records pour in: what comes meanwhile shares the next one, whose price is that of ten
+# records. The first record after a while is not kept waiting.
+SYNCS_APART_S = 0.0015
 LINGER_S = 0.02  # records for which nobody waits are gathered this long: fewer syncs in a storm of refusals
 IDLE_S = 1.0  # an idle thread looks this often after its gauge and a broken disk
 RETRY_INITIAL_S = 0.1
@@ -52,13 +55,8 @@ RETRY_MAX_S = 5.0
 REFUSE_S = 1.0  # with disk and PostgreSQL both full or away, appends are refused at once for this long
 
 Done = Callable[[bool], None]
+_Waiting = tuple[Entry, int, Done | None]  # a record, how much room it takes framed, and who waits for it
 _log = get_logger("spool")
-
-
-class _Waiting(NamedTuple):
-    record: bytes
-    at_s: int
-    done: Done | None
 
 
 class SpoolWriter:
@@ -94,15 +92,18 @@ class SpoolWriter:
         self._client = HandoffClient(handoff, timeout_s=handoff_timeout_s) if handoff is not None else None
         self._handoffs = 0
         self._counters = counters
-        self._wake = threading.Condition()
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
         self._pending: list[_Waiting] = []
         self._pending_octets = 0
         self._waited_for = 0  # how many of the pending have somebody waiting
         self._is_idle = False
+        self._began_s = 0.0  # the last batch
         self._is_stopping = False
         self._refuse_until_s = 0.0
         self._is_broken = False
         self._is_full = False
+        self._is_taking = True
         self._look_at_s = 0.0
         self._retry_at_s = 0.0
         self._retry_after_s = RETRY_INITIAL_S
@@ -117,27 +118,35 @@ class SpoolWriter:
 
         `done` is called in the writer's thread: True once the record is durable, False if it will never be.
         """
-        octets = frame_octets(len(record))
-        if len(record) > RECORD_OCTETS_MAX:
-            raise SpoolError(f"a record of {len(record)} octets is longer than {RECORD_OCTETS_MAX}")
-        with self._wake:
+        length = len(record)
+        if length > RECORD_OCTETS_MAX:
+            raise SpoolError(f"a record of {length} octets is longer than {RECORD_OCTETS_MAX}")
+        octets = frame_octets(length)
+        waiting = ((record, int(wall_s())), octets, done)
+        with self._lock:
+            pending = self._pending
             if (
-                len(self._pending) >= PENDING_RECORDS_MAX
+                len(pending) >= PENDING_RECORDS_MAX
                 or self._pending_octets + octets > PENDING_OCTETS_MAX
                 or self._is_stopping
                 or (self._refuse_until_s and monotonic_s() < self._refuse_until_s)
             ):
                 self._count("aaad_spool_records_refused_total|reason=full")
                 return False
-            self._pending.append(_Waiting(record, int(wall_s()), done))
+            pending.append(waiting)
             self._pending_octets += octets
             if done is not None:
                 self._waited_for += 1
                 if self._is_idle:
                     self._wake.notify()
-            elif self._is_idle and len(self._pending) == 1:
+            elif self._is_idle and len(pending) == 1:
                 self._wake.notify()
         return True
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether a record would be stored now, on disk or in PostgreSQL, as far as the last try tells."""
+        return self._is_taking
 
     def stop(self, timeout_s: float) -> bool:
         """Write what waits, then end; False if that took longer than allowed."""
@@ -178,6 +187,11 @@ class SpoolWriter:
                 self._wait(LINGER_S)
             if not self._pending:
                 return None if self._is_stopping else []
+        early_s = self._began_s + SYNCS_APART_S - monotonic_s()
+        if 0 < early_s <= SYNCS_APART_S and not self._is_stopping:
+            time.sleep(early_s)
+        self._began_s = monotonic_s()
+        with self._lock:
             return self._take()
 
     def _wait(self, timeout_s: float) -> None:
@@ -186,37 +200,39 @@ class SpoolWriter:
         self._is_idle = False
 
     def _take(self) -> list[_Waiting]:
-        octets = count = 0
-        for waiting in self._pending[:BATCH_RECORDS_MAX]:
-            needed = frame_octets(len(waiting.record))
+        octets = count = waited_for = 0
+        for _, needed, done in self._pending[:BATCH_RECORDS_MAX]:
             if octets + needed > self._batch_octets_max:
                 break
             octets += needed
             count += 1
+            waited_for += done is not None
         batch = self._pending[:count]
         del self._pending[:count]
         self._pending_octets -= octets
-        self._waited_for -= sum(waiting.done is not None for waiting in batch)
+        self._waited_for -= waited_for
         return batch
 
     def _finish(self, batch: list[_Waiting], is_stored: bool) -> None:
+        self._is_taking = is_stored
         if not is_stored:
             self._count("aaad_spool_records_refused_total|reason=failed", len(batch))
-        for waiting in batch:
-            if waiting.done is not None:
+        for _, _, done in batch:
+            if done is not None:
                 try:
-                    waiting.done(is_stored)
+                    done(is_stored)
                 except Exception:  # noqa: BLE001  the caller's loop may be closed already
                     _log.exception("spool.bug", slot=self._directory.name)
 
     def _store(self, batch: list[_Waiting]) -> bool:
         """Put a batch on disk, else hand it over."""
-        stored = [Stored(waiting.record, waiting.at_s) for waiting in batch]
+        stored = [entry for entry, _, _ in batch]
+        octets = sum([octets for _, octets, _ in batch])
         # The segment at hand may turn out broken: one fresh one is tried before the disk counts as broken.
         for _ in range(int(self._may_try()) if self._is_broken else 2):
             condemned = self._appender.condemned
             try:
-                self._appender.append(stored)
+                self._appender.append(stored, octets)
             except OSError as error:
                 self._count("aaad_spool_segments_condemned_total", self._appender.condemned - condemned)
                 self._note_broken(error)
@@ -244,8 +260,9 @@ class SpoolWriter:
         self._is_broken = False
         self._retry_after_s = RETRY_INITIAL_S
         self._refuse_until_s = 0.0
+        self._is_taking = True
 
-    def _hand_over(self, stored: list[Stored]) -> bool:
+    def _hand_over(self, stored: list[Entry]) -> bool:
         is_committed = self._client is not None and self._client.send(self._handoff(stored))
         if self._client is not None:
             self._count(f"aaad_spool_handoffs_total|outcome={'committed' if is_committed else 'failed'}")
@@ -253,7 +270,7 @@ class SpoolWriter:
             self._refuse_until_s = monotonic_s() + REFUSE_S
         return is_committed
 
-    def _handoff(self, stored: list[Stored]) -> Handoff:
+    def _handoff(self, stored: list[Entry]) -> Handoff:
         self._handoffs += 1
         cut = self._appender.cut
         return Handoff(
@@ -265,7 +282,7 @@ class SpoolWriter:
             segment=cut.position.segment,
             offset=cut.position.offset,
             last_segment=cut.last_segment,
-            records=[item.record for item in stored],
+            records=[record for record, _ in stored],
         )
 
     def _take_directory(self) -> bool:
@@ -278,7 +295,8 @@ class SpoolWriter:
 
     def _look_after(self) -> bool:
         """Try a broken disk although nothing is to be written; miss a folder that was removed; publish the gauge."""
-        if monotonic_s() >= self._look_at_s:
+        is_time = monotonic_s() >= self._look_at_s
+        if is_time:
             self._look_at_s = monotonic_s() + IDLE_S
             self._look_at_place()
             self._publish_risk()
@@ -289,7 +307,15 @@ class SpoolWriter:
                 self._note_broken(error)
             else:
                 self._note_whole()
+        if is_time and self._is_broken:
+            self._ask_sync()
         return True
+
+    def _ask_sync(self) -> None:
+        """Find out by an empty batch whether sync would commit one: what asks whether we serve is told the truth."""
+        self._is_taking = self._client is not None and self._client.send(self._handoff([]))
+        if self._is_taking:
+            self._refuse_until_s = 0.0
 
     def _look_at_place(self) -> None:
         if not self._is_broken and not self._appender.is_in_place:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from nas_double import SECRET
 
 from aaad.metrics import CounterFile
@@ -17,11 +18,12 @@ from aaad.policy.codes import Discard, LoginFlag, Reason
 from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
 from aaad.radius import counters as names
-from aaad.radius.server import Listener, RadiusService, Watchdog
+from aaad.radius.datagrams import Listener
+from aaad.radius.server import RadiusService, Watchdog
 from aaad.replica.layout import ReplicaMeta
 from aaad.replica.record import NasRow, Tables, encode
 from aaad.replica.store import ReplicaReader, ReplicaWriter
-from aaad.spool.records import Record, decode
+from aaad.spool.records import Accounting, Granted, Record
 from aaad.words import Language, customer_text
 
 SO_TIMESTAMPNS = 35
@@ -95,15 +97,19 @@ class Lines(list[tuple[str, dict[str, Any]]]):
         return [values for name, values in self if name == event]
 
 
-class Spool(list[Record]):
+record_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record | Accounting | Granted)
+
+
+class Spool(list[Any]):
     """A spool in memory."""
 
     is_full = False
+    is_taking = True
 
     def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:  # type: ignore[override]
         if self.is_full:
             return False
-        super().append(decode(record))
+        super().append(record_decoder.decode(record))
         if done is not None:
             done(True)
         return True
@@ -132,12 +138,13 @@ class Service:
         must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
         watchdog: Watchdog | None = None,
         peers_max: int = 1000,
+        spool: Any = None,
     ) -> None:
         self.replica_directory = directory / "replica"
         if logins is not None:
             write_replica(self.replica_directory, logins, small or tables())
         self.listeners = [bound(address) for address in addresses] + [bound(addresses[0], is_accounting=True)]
-        self.journal, self.spool, self.log = Recorder(), Spool(), Lines()
+        self.journal, self.spool, self.log = Recorder(), Spool() if spool is None else spool, Lines()
         self.counters = CounterFile(directory / "radius-0.cnt", names.RADIUS_COUNTERS)
         self.statistics_path = directory / "radius-0.routers.json"
         self.unknown_sources_path = directory / "radius-0.unknown.json"
@@ -171,7 +178,7 @@ class Service:
         return self.listeners[-1].socket.getsockname()
 
     def count(self, name: str | Reason | Discard) -> int:
-        """One of the service's counts."""
+        """One of the service's counts; a cause of silence counts on the authentication port."""
         if isinstance(name, Reason):
             name = names.decided(name)
         elif isinstance(name, Discard):

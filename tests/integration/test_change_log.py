@@ -63,6 +63,7 @@ CASES = [
     ("UPDATE erp.branch SET time_zone = 'America/Manaus'", [("branch", 1)]),
     ("INSERT INTO erp.parameter (id, name, value) VALUES (1, 'document_required', 'N')", [("parameter", 1)]),
     ("UPDATE net.nas SET secret = 'other'", [("nas", 1)]),
+    ("UPDATE net.nas SET octets_swapped = true", [("nas", 1)]),
     ("INSERT INTO net.router (id, nas_id, source_address) VALUES (2, 1, '192.0.2.2')", [("router", 2)]),
     ("UPDATE net.router SET armed_at = now()", [("router", 1)]),
     ("UPDATE net.router SET secret_fingerprint = '12345678', secret_proven_at = now()", [("router", 1)]),

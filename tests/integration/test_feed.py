@@ -130,6 +130,7 @@ async def test_each_kind_of_change_arrives_soon(dsn: str, tmp_path: Path) -> Non
                 "INSERT INTO net.nas (id, name, address, secret) VALUES (2, 'two', '10.0.0.1', 's')",
                 lambda: len(node.tables().nases) == 2,
             ),
+            ("UPDATE net.nas SET octets_swapped = true WHERE id = 2", lambda: node.tables().nases[1].octets_swapped),
         ]
         delays = []
         for statement, arrived in steps:

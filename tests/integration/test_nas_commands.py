@@ -97,6 +97,9 @@ def test_a_nas_is_added_shown_listed_changed_and_deleted(shell: Shell) -> None:
     shell.json("nas", "edit", "bras-1", "--address", "2001:db8::/64", "--kind", "accel_ppp", "--enabled", "N")
     (listed,) = shell.json("nas", "list")
     assert (listed["address"], listed["kind"], listed["enabled"]) == ("2001:db8::/64", "accel_ppp", False)
+    shell.json("nas", "edit", "bras-1", "--octets-swapped", "S")
+    assert shell.json("nas", "show", "bras-1")["octets_swapped"] is True
+    assert "entrada e saída trocadas" in shell.run("nas", "show", "bras-1", language="pt").output.lower()
     assert shell.json("nas", "delete", "bras-1", "--yes")["deleted"]
     assert shell.json("nas", "list") == []
 

@@ -13,6 +13,7 @@ from nas_double import access_request, chap, checked, fresh_authenticator, packe
 from radius_service import Client, running, tables
 
 from aaad.policy.codes import Discard
+from aaad.radius import counters as names
 from aaad.radius import server
 from aaad.replica.record import Tables
 from aaad.spool.records import RouterSeen
@@ -51,9 +52,10 @@ async def test_r2_1_r2_2_two_routers_behind_one_address(tmp_path: Path, address:
             for identifier, (name, secret) in enumerate([(b"bras-01", FIRST), (b"bras-02", SECOND)]):
                 request = access_request(nas_identifier=name, secret=secret, identifier=identifier)
                 assert checked(await client.ask(request), request, secret).code == 2
-            acct.send(accounting_start(SECOND, b"bras-03"), accounting_start(b"third", b"bras-04"))
+            assert (await acct.ask(accounting_start(SECOND, b"bras-03")))[0] == 5
+            acct.send(accounting_start(b"third", b"bras-04"))
             assert await acct.is_silent()
-            await service.counted(Discard.CODE_NOT_SERVED, 1)
+            await service.counted(names.accounting_discarded(Discard.BAD_MESSAGE_AUTHENTICATOR), 1)
             for identifier, (name, secret) in enumerate([(b"bras-03", SECOND), (b"bras-04", FIRST)], 10):
                 request = chap_request(identifier, name)
                 assert checked(await client.ask(request), request, secret).code == 2
@@ -88,11 +90,12 @@ async def test_r10_what_accounting_proves_stands_in_the_statistics(
     async with running(tmp_path, small=with_two_secrets(address="127.0.0.1/32")) as service:
         with Client(service.acct) as acct:
             acct.send(accounting_start(SECOND, b"bras-01"), accounting_start(b"third", b"bras-02"))
-            await service.counted(Discard.BAD_MESSAGE_AUTHENTICATOR, 1)
+            await service.counted(names.accounting_discarded(Discard.BAD_MESSAGE_AUTHENTICATOR), 1)
         for destination in (service.auth, service.acct):
             with Client(destination, source="127.9.9.9") as stranger:
                 stranger.send(access_request())
-        await service.counted(Discard.UNKNOWN_NAS, 2)
+        for unknown_nas in (names.discarded, names.accounting_discarded):
+            await service.counted(unknown_nas(Discard.UNKNOWN_NAS), 1)
         rows: list[dict[str, object]] = []
         unknown: list[dict[str, object]] = []
         async with asyncio.timeout(5):

@@ -92,6 +92,13 @@ NAS = Table(
             reference="branch",
         ),
         Field(
+            "octets_swapped",
+            _("input and output swapped"),
+            _("S if it calls input what goes to the customer, N if what comes from him (RFC 2866)"),
+            values.yes_no,
+            is_nullable=False,
+        ),
+        Field(
             "address_space",
             _("address space"),
             _("a number from 1 on: concentrators of one number share their customers' addresses"),

@@ -48,7 +48,11 @@ def test_samples_are_few() -> None:
 
 
 def test_what_costs_no_login_its_request_is_left_out() -> None:
-    assert set(Discard) - set(HIDING) == {Discard.DUPLICATE_IN_WORK, Discard.CODE_NOT_SERVED}
+    assert set(Discard) - set(HIDING) == {
+        Discard.DUPLICATE_IN_WORK,
+        Discard.CODE_NOT_SERVED,
+        Discard.NOT_RECORDED,
+    }
 
 
 def test_samples_are_few_also_when_the_clock_goes_back_and_back() -> None:

@@ -49,9 +49,9 @@ def test_the_key_is_carried_whole_and_never_shown():
     assert "secret" not in repr(key)
 
 
-def answer(server: socket.socket, key: WatchdogKey) -> tuple[object, ...]:
+def answer(server: socket.socket, key: WatchdogKey, code: int = 2) -> tuple[object, ...]:
     request, source = server.recvfrom(4096)
-    head = b"\x02" + request[1:2] + b"\x00\x14"
+    head = bytes([code]) + request[1:2] + b"\x00\x14"
     signature = hashlib.md5(head + request[4:20] + key.secret).digest()
     server.sendto(head + signature, source)
     return source
@@ -78,7 +78,16 @@ def test_who_answers_is_known_and_who_does_not_is_named(prober: Prober, server: 
     assert prober.asked == 2
     source = answer(server, prober.key)
     assert source in prober.key.sources
-    assert prober.finish_round() == [f"127.0.0.2 port {silent[1]}"]
+    assert prober.finish_round() == ([f"127.0.0.2 port {silent[1]}"], [])
+
+
+def test_r3_2_the_accounting_port_is_asked_too_and_answers_with_its_own_code(prober: Prober, server: socket.socket):
+    target = server.getsockname()
+    for code, expected in ((5, []), (2, [f"127.0.0.1 port {target[1]}"])):
+        prober.begin_round([], [target])
+        assert prober.asked == 0, "logins do not hang on it"
+        answer(server, prober.key, code)
+        assert prober.finish_round() == ([], expected)
 
 
 def test_an_ipv6_source_is_told_as_the_kernel_gives_it(prober: Prober):
@@ -87,13 +96,13 @@ def test_an_ipv6_source_is_told_as_the_kernel_gives_it(prober: Prober):
         server.settimeout(5)
         prober.begin_round([server.getsockname()[:2]])
         assert answer(server, prober.key) in prober.key.sources
-    assert prober.finish_round() == []
+    assert prober.finish_round() == ([], [])
 
 
 def test_a_wildcard_socket_is_asked_at_the_loopback_address(prober: Prober, server: socket.socket):
     prober.begin_round([("0.0.0.0", server.getsockname()[1])])
     answer(server, prober.key)
-    assert prober.finish_round() == []
+    assert prober.finish_round() == ([], [])
 
 
 def test_every_member_of_a_group_is_asked_and_one_that_is_silent_shows():
@@ -112,9 +121,9 @@ def test_every_member_of_a_group_is_asked_and_one_that_is_silent_shows():
     prober.begin_round([("127.0.0.1", port)])
     answered = [answer_all(member, prober.key) for member in members[:2]]
     assert all(answered)
-    assert prober.finish_round() == [f"127.0.0.1 port {port}"]
+    assert prober.finish_round() == ([f"127.0.0.1 port {port}"], [])
     assert answer_all(members[2], prober.key)
-    assert prober.finish_round() == []
+    assert prober.finish_round() == ([], [])
     for opened in members:
         opened.close()
     prober.close()
@@ -142,12 +151,12 @@ def test_more_sources_keep_the_old_ones_and_the_secret(prober: Prober):
 def test_a_late_answer_does_not_count_for_the_next_round(prober: Prober, server: socket.socket):
     target = server.getsockname()[:2]
     prober.begin_round([target])
-    assert len(prober.finish_round()) == 1
+    assert len(prober.finish_round().authentication) == 1
     prober.begin_round([target])
     answer(server, prober.key)  # the first question's
-    assert len(prober.finish_round()) == 1
+    assert len(prober.finish_round().authentication) == 1
     answer(server, prober.key)
-    assert prober.finish_round() == []
+    assert prober.finish_round() == ([], [])
 
 
 def test_an_answer_from_elsewhere_does_not_count(prober: Prober, server: socket.socket):
@@ -157,10 +166,10 @@ def test_an_answer_from_elsewhere_does_not_count(prober: Prober, server: socket.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.sendto(head + hashlib.md5(head + request[4:20] + prober.key.secret).digest(), source)
-    assert len(prober.finish_round()) == 1
+    assert len(prober.finish_round().authentication) == 1
 
 
 def test_a_target_that_cannot_be_reached_counts_as_silent(prober: Prober):
     prober.begin_round([("127.0.0.1", 1)])
     prober.begin_round([("127.0.0.1", 1)])  # the kernel tells of the closed port now
-    assert prober.finish_round() == ["127.0.0.1 port 1"]
+    assert prober.finish_round() == (["127.0.0.1 port 1"], [])

@@ -73,6 +73,7 @@ STORED_NUMBERS = {
         "overload": 11,
         "claim_impossible": 13,
         "bug": 15,
+        "not_recorded": 16,
     },
 }
 

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from nas_double import is_signed_with
 
 from aaad.journal import Journal, JournalReader
@@ -19,7 +20,7 @@ from aaad.policy.codes import Discard, LoginFlag, Reason
 from aaad.policy.decide import is_conditional
 from aaad.policy.facts import LoginExtras, LoginFacts, PhaseFacts, PlanFacts, Speed
 from aaad.radius.access import AccessPath
-from aaad.radius.accounting_watch import AccountingWatch
+from aaad.radius.accounting import AccountingPath, Waiting
 from aaad.radius.counters import RADIUS_COUNTERS, positions_by_code
 from aaad.radius.explain import explain
 from aaad.radius.learned import Learned
@@ -39,9 +40,12 @@ from aaad.replica.store import ReplicaMeta, ReplicaReader, ReplicaWriter
 from aaad.simulator.fleet import Nases, Subscribers
 from aaad.simulator.methods import METHODS
 from aaad.simulator.nas import Concentrator, Outbox
+from aaad.simulator.request import Status
+from aaad.spool.records import Accounting, Granted, Record
 from aaad.words import Language, customer_text
 
 SECRET = b"testing123"
+record_decoder: msgspec.msgpack.Decoder[object] = msgspec.msgpack.Decoder(Record | Accounting | Granted)
 BEGINS_AT_S = 1_800_000_000.0
 PASSWORD = "pass000001"
 KINDS = ("mikrotik", "mikrotik-old", "accel-ppp")
@@ -149,10 +153,15 @@ class FuzzWorld:
             reject_messages={reason: customer_text(reason, Language.PORTUGUESE) for reason in Reason},
             utc_offset_s=lambda time_zone, at_s: -10_800,
         )
-        self._watch = AccountingWatch(hood, learned, self.path.starts)
+        self.accounting = AccountingPath(
+            neighbourhood=hood, learned=learned, starts=self.path.starts, is_recording=lambda: True
+        )
+        self._dice = random.Random(0)  # of the disk
         self._learned = learned
         self._reader.begin()
-        self.path.load(self._reader.tables(), BEGINS_AT_S)
+        tables = self._reader.tables()
+        self.path.load(tables, BEGINS_AT_S)
+        self.accounting.load(tables)
         self.outcomes: Counter[str] = Counter()
         self._ticked_at_s = BEGINS_AT_S
 
@@ -172,18 +181,55 @@ class FuzzWorld:
             assert answer[0] in (2, 3), answer[0]
             assert is_signed_with(answer, data, SECRET), data.hex()
             self.outcomes["accept" if answer[0] == 2 else "reject"] += 1
-        assert isinstance(self._watch.hear(data, source, now_s), Discard)
+        self._account(data, source, now_s)
         if now_s - self._ticked_at_s >= 1.0:
             self._ticked_at_s = now_s
             self.path.tick(now_s)
-            self._watch.tick(now_s)
+            self.accounting.tick(now_s)
             self._learned.take(everything=True)
+
+    def _account(self, data: bytes, source: tuple[str, int], now_s: float) -> None:
+        """Let the accounting port meet it, and the disk take most of what that makes of it."""
+        answer = self.accounting.answer(data, source, now_s, now_s)
+        if isinstance(answer, Discard):
+            self.outcomes["accounting " + answer.label] += 1
+            return
+        if isinstance(answer, Waiting):
+            read = record_decoder.decode(answer.record)
+            assert isinstance(read, Accounting)
+            assert read.attributes in data or _is_cut(read.attributes, data)
+            if self._dice.random() < 0.1:
+                self.accounting.refused(answer)
+                self.outcomes["accounting refused"] += 1
+                return
+            self.outcomes["accounting recorded"] += 1
+            answer = self.accounting.recorded(answer, now_s)
+        else:
+            self.outcomes["accounting answered"] += 1
+        assert answer[0] == 5
+        if data[0] == _ACCOUNTING:
+            expected = hashlib.md5(answer[:4] + data[4:20] + answer[20:] + SECRET).digest()
+            assert answer[4:20] == expected, data.hex()
+        else:
+            assert is_signed_with(answer, data, SECRET), data.hex()
+        assert self.accounting.in_work == 0
 
     def check_journal(self) -> None:
         """Everything that is kept of the logins can be read again."""
         for facts in (*LOGINS.values(), _MAC_LOGIN):
             for entry in self._journals.find(facts.login_id, 1_000):
                 explain(entry.body)
+
+
+def _is_cut(attributes: bytes, data: bytes) -> bool:
+    """Tell whether these are attributes of the datagram, in order, some left out."""
+    at = 0
+    while at < len(attributes):
+        one = attributes[at : at + attributes[at + 1]]
+        if one[0] in (2, 3, 60, 69, 70, 79, 80) or one not in data:
+            return False
+        at += len(one)
+    return True
 
 
 def _replica(directory: Path) -> ReplicaReader:
@@ -244,7 +290,10 @@ def good_requests(dice: random.Random) -> list[bytes]:
                 count=len(METHODS), names=name, passwords=PASSWORD, methods=tuple(METHODS), circuits="olt 1/2/3"
             )
             for subscriber in made.make():
-                concentrator.dial(subscriber, 0.0)
+                dial = concentrator.dial(subscriber, 0.0)
+                if subscriber.method is next(iter(METHODS.values())):
+                    for status in Status:
+                        concentrator.account(dial, status, 0.0)
     datagrams = [datagram for _, datagram in outbox]
     return [*datagrams, _status(dice), datagrams[0][:1] + b"\0\0\x14" + bytes(16)]
 

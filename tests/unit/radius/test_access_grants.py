@@ -36,7 +36,7 @@ from aaad.radius.explain import subject_of_name
 from aaad.radius.kinds import KINDS
 from aaad.radius.reply import ClassSigner
 from aaad.replica.record import AdministratorRow
-from aaad.spool.records import BindingLearned, LoginRefused, NameRefused
+from aaad.spool.records import BindingLearned, Granted, LoginRefused, NameRefused
 
 PREFIX, ROUTE = "2001:db8::/56", "198.51.100.0/24"
 WRONG = b"not the password"
@@ -557,3 +557,38 @@ def test_r3_4_a_right_chap_response_teaches_bindings_without_a_signature() -> No
     request = access_request(password=None, signed=False, authenticator=authenticator, attributes=proof)
     world.check_decided(request, Reason.GRANTED)
     assert {(one.kind, one.value) for one in world.records() if isinstance(one, BindingLearned)} == ALL_LEARNED
+
+
+# --- what accounting may leave out ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("extras", "prefixes"),
+    [
+        (LoginExtras(ipv6_prefix=PREFIX), (PREFIX, "")),
+        (LoginExtras(delegated_ipv6_prefix=PREFIX), ("", PREFIX)),
+        (LoginExtras(ipv6_pool="pool6"), None),
+        (None, None),
+    ],
+)
+def test_r4_6_prefixes_of_a_logins_own_are_told_with_the_grant_that_its_class_names(
+    extras: LoginExtras | None, prefixes: tuple[str, str] | None
+) -> None:
+    world = World({b"alice": login(extras=extras)})
+    reply = world.check_decided(access_request(), Reason.GRANTED)
+    told = world.learned.take_grants()
+    if prefixes is None:
+        assert told == []
+        return
+    granted = ClassSigner(CLASS_KEY, node=0, slot=0, serial=0).verify(reply[CLASS])
+    assert granted is not None
+    assert told == [Granted(granted.node, granted.slot, granted.serial, 1, NOW_S, "192.0.2.128", *prefixes)]
+    assert world.reply(access_request(password=b"wrong", identifier=8)).code == 3
+    assert world.learned.take_grants() == []
+
+
+def test_a_blocked_customers_own_prefixes_are_not_granted() -> None:
+    blocked = login(extras=LoginExtras(ipv6_prefix=PREFIX), access_status=AccessStatus.BLOCKED_MANUALLY)
+    world = World({b"alice": blocked}, parameters={"blocked_state": "S", "blocked_address_list": "blocked"})
+    world.check_decided(access_request(), Reason.GRANTED_BLOCKED)
+    assert world.learned.take_grants() == []

@@ -11,7 +11,7 @@ from nas_double import access_request, chap, fresh_authenticator, packet, tlv
 from aaad.daemon.router_facts import RouterFacts
 from aaad.daemon.router_problems import ProblemKind, RouterProblem, find_router_problems
 from aaad.policy.codes import Discard, LoginFlag, Reason
-from aaad.radius.accounting_watch import AccountingWatch
+from aaad.radius.accounting import AccountingPath, Waiting
 from aaad.radius.starts import WAIT_S
 from aaad.replica.record import RouterRow
 from aaad.spool.records import RouterSeen
@@ -45,8 +45,14 @@ def accounting_start(secret: bytes, *, nas_identifier: bytes = b"bras-02", sessi
     return unsigned[:4] + hashlib.md5(unsigned + secret).digest() + body
 
 
-def watch_of(world: World) -> AccountingWatch:
-    return AccountingWatch(world.hood, world.learned, world.path.starts)
+def hear(world: World, data: bytes, source: tuple[str, int], now_s: float) -> None:
+    """Let the accounting port of a world record this."""
+    path = AccountingPath(
+        neighbourhood=world.hood, learned=world.learned, starts=world.path.starts, is_recording=lambda: True
+    )
+    answer = path.answer(data, source, now_s, now_s)
+    assert isinstance(answer, Waiting)
+    path.recorded(answer, now_s)
 
 
 def problems_of(world: World, now_s: float = NOW_S) -> list[RouterProblem]:
@@ -75,7 +81,7 @@ def test_r2_2_chap_is_answered_with_the_secret_that_this_router_proved_last(proo
     world = World(nases=[nas_row(secret=FIRST, secrets=((SECOND, math.inf),), message_authenticator="no")])
     assert world.reply(chap_request(1), secret=FIRST).code == 2, "nothing is proven: the entry's own secret"
     if proof == "accounting":
-        watch_of(world).hear(accounting_start(SECOND), (SOURCE[0], 40_000), NOW_S)
+        hear(world, accounting_start(SECOND), (SOURCE[0], 40_000), NOW_S)
     else:
         asked = access_request(nas_identifier=b"bras-02", secret=SECOND, identifier=2, signed=proof == "signature")
         world.reply(asked, secret=SECOND)
@@ -98,27 +104,27 @@ def rows_of(world: World) -> list[RouterRow]:
 def test_r2_2_a_secret_that_one_process_saw_proven_signs_at_all_and_after_a_restart() -> None:
     heard, other = World(nases=[SEVERAL]), World(nases=[SEVERAL])
     other.reply(chap_request(1), secret=b"s1")
-    watch_of(heard).hear(accounting_start(b"s4"), (SOURCE[0], 1813), NOW_S)
+    hear(heard, accounting_start(b"s4"), (SOURCE[0], 1813), NOW_S)
     rows = rows_of(heard)
     assert all(b"s4" not in row.secret_fingerprint and len(row.secret_fingerprint) == 8 for row in rows)
     other.load(nases=[SEVERAL], routers=rows)
     other.reply(chap_request(2), secret=b"s4")
     restarted = World(nases=[SEVERAL], routers=rows)
     restarted.reply(chap_request(3), secret=b"s4")
-    watch_of(heard).hear(accounting_start(b"s2"), (SOURCE[0], 1813), NOW_S + 30)
+    hear(heard, accounting_start(b"s2"), (SOURCE[0], 1813), NOW_S + 30)
     other.load(nases=[SEVERAL], routers=rows_of(heard))
     other.reply(chap_request(4), secret=b"s2", now_s=NOW_S + 31)
 
 
 def test_r2_2_what_a_process_saw_proven_itself_since_counts_more_than_what_another_told() -> None:
     one, other = World(nases=[SEVERAL]), World(nases=[SEVERAL])
-    watch_of(other).hear(accounting_start(b"s4"), (SOURCE[0], 1813), NOW_S - 9)
+    hear(other, accounting_start(b"s4"), (SOURCE[0], 1813), NOW_S - 9)
     rows = rows_of(other)
-    watch_of(one).hear(accounting_start(b"s3"), (SOURCE[0], 1813), NOW_S)
+    hear(one, accounting_start(b"s3"), (SOURCE[0], 1813), NOW_S)
     assert len(rows_of(one)) == 1
     one.load(nases=[SEVERAL], routers=rows)
     one.reply(chap_request(1), secret=b"s3")
-    watch_of(one).hear(accounting_start(b"s3"), (SOURCE[0], 1813), NOW_S + 31)
+    hear(one, accounting_start(b"s3"), (SOURCE[0], 1813), NOW_S + 31)
     other.load(nases=[SEVERAL], routers=rows_of(one))
     other.reply(chap_request(1), secret=b"s3")
     one.load(nases=[nas_row(secret=b"s1", secrets=((b"s4", math.inf),))], routers=rows)
@@ -144,19 +150,18 @@ def test_r2_2_the_previous_secret_ends_by_the_clock_without_new_tables() -> None
 def test_r2_4_a_disabled_entry_is_silent_and_its_accounting_still_proves_its_secret() -> None:
     world = World(nases=[nas_row(secret=FIRST, secrets=((SECOND, math.inf),), enabled=False)])
     world.check_silent(access_request(secret=FIRST), Discard.NAS_DISABLED)
-    watch_of(world).hear(accounting_start(SECOND), (SOURCE[0], 40_000), NOW_S)
+    hear(world, accounting_start(SECOND), (SOURCE[0], 40_000), NOW_S)
     world.load(nases=[nas_row(secret=FIRST, secrets=((SECOND, math.inf),))])
     assert world.reply(chap_request(3), secret=SECOND).code == 2
 
 
 def test_r10_a_wrong_secret_behind_chap_shows_in_accepts_without_start_and_resends() -> None:
     world = World()
-    watch = watch_of(world)
     for number in range(4):
         asked = chap_request(number, session=b"%d" % number)
         for _ in range(3):  # the NAS cannot read our answers and asks again
             assert world.answer(asked).__class__ is bytes
-    watch.tick(NOW_S + WAIT_S)
+    world.path.starts.tick(NOW_S + WAIT_S)
     (stranger,) = world.hood.strangers.values()
     counts = stranger.statistics
     assert (counts.accepts_without_start, counts.doubted_accepts, counts.doubted_resent) == (4, 4, 8)
@@ -251,7 +256,7 @@ def test_r10_without_acct_session_id_some_copies_are_lost_answers() -> None:
 def test_r10_an_accept_to_who_proved_the_secret_is_waited_for_and_not_doubted(asked: bytes) -> None:
     world = World()
     world.answer(asked)
-    watch_of(world).tick(NOW_S + WAIT_S)
+    world.path.starts.tick(NOW_S + WAIT_S)
     counts = world.router.statistics
     assert (counts.accepts_without_start, counts.doubted_accepts) == (1, 0)
 

@@ -21,7 +21,7 @@ from aaad.spool.segment import (
     checksum_seed,
     decode_header,
     decode_tail,
-    encode_frame,
+    encode_frames,
     encode_header,
     encode_tail,
     frame_octets,
@@ -42,7 +42,7 @@ def header(**changes) -> Header:
 def framed(records: list[bytes], *, seed: int = SEED) -> bytes:
     data = b""
     for number, record in enumerate(records):
-        data += encode_frame(record, offset=HEADER_OCTETS + len(data), sequence=number, at_s=100 + number, seed=seed)
+        data += encode_frames([(record, 100 + number)], offset=HEADER_OCTETS + len(data), sequence=number, seed=seed)
     return data
 
 
@@ -156,7 +156,7 @@ def test_reading_in_pieces_is_reading_at_once(records, size):
 
 def test_a_record_inside_a_damaged_records_payload_is_not_believed():
     # An attacker who chooses a User-Name knows the format, but not the spool's id and not the place.
-    forged = encode_frame(b"forged", offset=HEADER_OCTETS + 24 + 16, sequence=9, at_s=1, seed=0)
+    forged = encode_frames([(b"forged", 1)], offset=HEADER_OCTETS + 24 + 16, sequence=9, seed=0)
     data = bytearray(framed([b"0123456789abcdef" + forged, b"next"]))
     data[25] ^= 1
     frames, _ = scanned(bytes(data))

@@ -1,0 +1,239 @@
+"""The accounting sockets of a radius process, and the records that wait for the disk.
+
+This module owns sockets, clock and spool of the accounting port; what a datagram means is decided in `accounting`.
+A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Each record goes to the
+spool's thread at once; what one sync of the disk made safe comes back together, and its answers are sent some at a
+time. The first datagram after a while is read when it comes. While they pour in, the next look comes a little later:
+what arrives meanwhile shares a look, a sync and the way back, which cost more than the records.
+A bug in one datagram is logged and costs that datagram only.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from aaad import clock
+from aaad.log import Log
+from aaad.metrics import LATENCY_BUCKETS, CounterFile
+from aaad.policy.codes import Discard
+from aaad.radius import counters as names
+from aaad.radius.accounting import STATUSES, UNRECORDABLE, AccountingPath, Waiting
+from aaad.radius.datagrams import Allowance, Datagram, Listener, receive
+from aaad.radius.learned import Learned
+from aaad.radius.routers import Neighbourhood, Source, plain_address
+from aaad.radius.starts import StartWatch
+from aaad.radius.unknown_sources import UnknownSources
+
+LOOK_MAX = 16  # who asks to be let in goes first
+LOOK_AGAIN_S = 0.002
+_ANSWERS_AT_ONCE = 64  # of what one sync made safe
+_SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
+
+
+class Spool(Protocol):
+    """Where records go that are to be written to PostgreSQL."""
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether records are stored, on the disk or else in PostgreSQL, as far as is known."""
+
+    def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:
+        """Queue one record; False when there is no room. `done` tells, in another thread, whether it is safe."""
+
+
+class AccountingPort:
+    """Receives, records and answers. One thread but for what the spool's thread tells."""
+
+    def __init__(
+        self,
+        neighbourhood: Neighbourhood,
+        learned: Learned,
+        starts: StartWatch,
+        unknown_sources: UnknownSources,
+        *,
+        spool: Spool,
+        counters: CounterFile,
+        log: Log,
+    ) -> None:
+        """Wire the port to what both ports share; nothing is read before its readers are called."""
+        self._path = path = AccountingPath(
+            neighbourhood=neighbourhood,
+            learned=learned,
+            starts=starts,
+            is_recording=lambda: spool.is_taking,
+        )
+        self.load = path.load
+        self._spool = spool
+        self._learned = learned
+        self._unknown_sources = unknown_sources
+        self._counters = counters
+        self._cells = counters.cells
+        self._log = log
+        self._log_allowance = Allowance()
+        index = counters.index
+        self._received_at = index[names.ACCOUNTING_RECEIVED]
+        self._answered_at = index[names.ACCOUNTING_ANSWERED]
+        self._latency_at = index[f"{names.ACCOUNTING_SECONDS}%0"]
+        self._recorded_at = {octets: index[names.accounting_record(label)] for octets, label in STATUSES.items()}
+        self._discarded_at = [0] * (max(Discard) + 1)
+        for cause in Discard:
+            self._discarded_at[cause] = index[names.accounting_discarded(cause)]
+        # What the spool's thread tells: appended there, taken out here.
+        self._told: deque[tuple[Listener, Waiting, bool]] = deque()
+        self._is_called = False
+        self._loop: asyncio.AbstractEventLoop
+        self._is_closed = False
+        self._settled = asyncio.Event()
+
+    def open(self, listener: Listener) -> None:
+        """Read a socket from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(listener.socket.fileno(), self._begin, listener)
+
+    def _begin(self, listener: Listener) -> None:
+        """Read the first datagram after a while, and look again from time to time until none comes any more."""
+        self._loop.remove_reader(listener.socket.fileno())
+        self._look(listener)
+
+    def _look(self, listener: Listener) -> None:
+        if self._is_closed:
+            return
+        count = self._read(listener)
+        if count == LOOK_MAX:
+            self._loop.call_soon(self._look, listener)
+        elif count:
+            self._loop.call_later(LOOK_AGAIN_S, self._look, listener)
+        else:
+            self._loop.add_reader(listener.socket.fileno(), self._begin, listener)
+
+    def _read(self, listener: Listener) -> int:
+        """Read some datagrams and do what each asks for. Returns how many they were."""
+        self._learned.local_address = listener.address
+        answer = self._path.answer
+        replies: list[Datagram] = []
+        received = receive(listener, LOOK_MAX, self._receive_failed)
+        self._cells[self._received_at] += len(received)
+        now_s = clock.wall_s()
+        for data, source, arrived_s in received:
+            try:
+                outcome = answer(data, source, arrived_s, now_s)
+                if isinstance(outcome, Waiting):
+                    self._append(listener, outcome)
+                elif isinstance(outcome, bytes):
+                    replies.append((outcome, source, arrived_s))
+                else:
+                    self._discard(outcome, source)
+            except Exception:  # noqa: BLE001  our own bug costs this datagram only
+                self._bug(source)
+        if replies:
+            self._send(listener, replies)
+        return len(received)
+
+    def _append(self, listener: Listener, waiting: Waiting) -> None:
+        if not self._spool.append(waiting.record, partial(self._tell, listener, waiting)):
+            self._path.refused(waiting)
+            self._discard(Discard.NOT_RECORDED, waiting.source)
+
+    def _tell(self, listener: Listener, waiting: Waiting, is_safe: bool) -> None:
+        """Note what became of a record. Called in the spool's thread, for a whole batch in a row."""
+        self._told.append((listener, waiting, is_safe))
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call_soon_threadsafe(self._answer_told)
+
+    def _answer_told(self) -> None:
+        """Send the answers that the disk has allowed; some at a time, so that the sockets are not left alone."""
+        self._is_called = False  # before the first is taken out: what comes from now on calls again
+        told, path, cells, recorded_at = self._told, self._path, self._cells, self._recorded_at
+        now_s = clock.wall_s()
+        replies: list[Datagram] = []
+        last: Listener | None = None
+        for _ in range(min(len(told), _ANSWERS_AT_ONCE)):
+            listener, waiting, is_safe = told.popleft()
+            if listener is not last:
+                if replies:
+                    self._send(last, replies)
+                    replies = []
+                last = listener
+            if is_safe:
+                replies.append((path.recorded(waiting, now_s), waiting.source, waiting.arrived_s))
+                cells[recorded_at[waiting.status_type]] += 1
+            else:
+                path.refused(waiting)
+                self._discard(Discard.NOT_RECORDED, waiting.source)
+        if replies:
+            self._send(last, replies)
+        if told and not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._answer_told)
+        if not path.in_work:
+            self._settled.set()
+
+    def _send(self, listener: Listener | None, replies: list[Datagram]) -> None:
+        assert listener is not None
+        send = listener.socket.sendto
+        cells, failed = self._cells, 0
+        for reply, source, _ in replies:
+            try:
+                send(reply, source)
+            except OSError as error:  # the NAS asks again, and is answered from memory
+                failed += 1
+                self._counters.add(names.SEND_FAILED)
+                if self._log_allowance.allows(Discard.OVERLOAD):
+                    self._log.warning("reply.not_sent", source=source[0], error=str(error))
+        now_s = clock.wall_s()
+        counted_s, at = math.nan, self._latency_at
+        for _, _, arrived_s in replies:
+            if arrived_s != counted_s:  # of one wake-up most have one arrival
+                counted_s = arrived_s
+                at = self._latency_at + min(int((now_s - arrived_s) * 1e6).bit_length(), LATENCY_BUCKETS - 1)
+            cells[at] += 1
+        cells[self._answered_at] += len(replies) - failed
+
+    def _discard(self, cause: Discard, source: Source) -> None:
+        self._cells[self._discarded_at[cause]] += 1
+        if cause is Discard.UNKNOWN_NAS:
+            self._unknown_sources.note(plain_address(source[0]), clock.wall_s())
+        if self._log_allowance.allows(cause):
+            self._log.info("accounting.discarded", cause=cause.label, source=source[0], port=source[1])
+
+    def _receive_failed(self, listener: Listener, error: OSError) -> None:
+        self._counters.add(names.RECEIVE_FAILED)
+        self._log.warning("socket.receive_failed", address=listener.address, error=str(error))
+
+    def _bug(self, source: Source) -> None:
+        self._counters.add(names.BUGS)
+        self._cells[self._discarded_at[Discard.BUG]] += 1
+        if self._log_allowance.allows(Discard.BUG):
+            self._log.exception("bug", while_="recording a datagram", source=source[0])
+
+    def close(self) -> None:
+        """Read nothing any more; whoever opened the sockets takes them from the loop."""
+        self._is_closed = True
+
+    async def settle(self) -> None:
+        """Wait until what was taken in is answered, but not for ever."""
+        try:
+            async with asyncio.timeout(_SETTLE_LIMIT_S):
+                while self._path.in_work:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            self._log.error("accounting.unanswered", records=self._path.in_work)
+
+    def tick(self, now_s: float) -> None:
+        """Once a second: begin the second's allowances anew, and count what the path counted by itself."""
+        path = self._path
+        self._log_allowance.begin_second()
+        path.tick(now_s)
+        self._counters.add(names.ACCOUNTING_COPIES, path.copies)
+        self._counters.add(names.ACCOUNTING_STATUS, path.status_answered)
+        path.copies = path.status_answered = 0
+        for cause in UNRECORDABLE:
+            if path.unrecordable[cause]:
+                self._counters.add(names.accounting_unrecordable(cause), path.unrecordable[cause])
+                self._log.warning("accounting.unrecordable", missing=cause, requests=path.unrecordable[cause])
+                path.unrecordable[cause] = 0

@@ -1,0 +1,83 @@
+"""UDP sockets as the radius process reads them: a batch of datagrams, each with its arrival.
+
+What may be logged of them each second is bounded here, too: anybody can send anything.
+"""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from struct import Struct
+
+from aaad import clock
+from aaad.policy.codes import Discard
+from aaad.radius.packet import PACKET_SIZE_MAX
+from aaad.radius.routers import Source
+
+Datagram = tuple[bytes, Source, float]  # octets, whence, arrival in Unix seconds
+
+LOGGED_PER_S = 5  # discarded datagrams of one cause that are logged each second
+_RECEIVE_SIZE = PACKET_SIZE_MAX + 1  # so that a longer datagram shows
+_ANCILLARY_SIZE = socket.CMSG_SPACE(16)
+_unpack_timestamp = Struct("@qq").unpack  # struct timespec of SO_TIMESTAMPNS
+_FRESH_S = 0.005  # by how much a datagram may seem older than it is; deadlines are hundreds of milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One UDP socket: its local address, and whether it is for authentication or accounting."""
+
+    socket: socket.socket
+    address: str
+    is_accounting: bool
+
+
+class Allowance:
+    """How much may be logged of each cause in this second."""
+
+    def __init__(self) -> None:
+        """Begin a second."""
+        self._left: dict[Discard, int] = {}
+
+    def allows(self, cause: Discard) -> bool:
+        """Take one line off; tell whether it may be written."""
+        left = self._left.get(cause, LOGGED_PER_S)
+        self._left[cause] = left - 1
+        return left > 0
+
+    def begin_second(self) -> None:
+        """Allow everything anew."""
+        self._left.clear()
+
+
+def receive(listener: Listener, count_max: int, failed: Callable[[Listener, OSError], None]) -> list[Datagram]:
+    """Take the datagrams of one wake-up, each with its arrival.
+
+    The kernel's word for each costs nearly a microsecond. But first in is first out: if the first one came just
+    now, all others came since, and count as come with it. So each may seem a little older than it is, never
+    younger. Otherwise some may be late, and the kernel is asked of each.
+    """
+    receive_one, simply = listener.socket.recvmsg, listener.socket.recvfrom
+    received: list[Datagram] = []
+    try:
+        while len(received) < count_max:
+            data, ancillary, _, source = receive_one(_RECEIVE_SIZE, _ANCILLARY_SIZE)
+            arrived_s = _arrival_s(ancillary)
+            received.append((data, source, arrived_s))
+            if len(received) == 1 and 0 <= clock.wall_s() - arrived_s < _FRESH_S:
+                for _ in range(count_max - 1):
+                    data, source = simply(_RECEIVE_SIZE)
+                    received.append((data, source, arrived_s))
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        failed(listener, error)
+    return received
+
+
+def _arrival_s(ancillary: list[tuple[int, int, bytes]]) -> float:
+    """Return when the kernel received a datagram; a kernel that does not tell: now."""
+    if not ancillary:
+        return clock.wall_s()
+    seconds, nanoseconds = _unpack_timestamp(ancillary[0][2])
+    arrived_s: float = seconds + nanoseconds * 1e-9
+    return arrived_s
