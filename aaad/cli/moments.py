@@ -6,11 +6,11 @@ end, too. Legal questions are stricter: they refuse times without a zone.
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from aaad.errors import MistypedError
+from aaad.sessions.instants import read_zone
 from aaad.sessions.reports import Moment
 
 _AHEAD_MOST = timedelta(hours=14)  # no zone is farther from UTC, to the east
@@ -22,7 +22,6 @@ _MOMENT = re.compile(
     r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?: ?(?P<zone>\S.*))?)?",
     re.ASCII,
 )
-_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
 _AGO = re.compile(r"(\d{1,5})(s|min|h|d)", re.ASCII)
 _AGO_UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
 
@@ -73,9 +72,10 @@ def _read(option: str, word: str, now: datetime, *, is_end: bool) -> Moment:
     at = local.until if is_end else local.first
     if not local.zone:
         return _moment(at, is_end=is_end)
-    zone = _zone(local.zone)
-    if zone is None:
-        raise MistypedError(_ALLOWED, option=option, word=repr(word))
+    try:
+        zone = read_zone(local.zone)
+    except MistypedError:
+        raise MistypedError(_ALLOWED, option=option, word=repr(word)) from None
     return Moment(at.replace(tzinfo=zone).astimezone(UTC))
 
 
@@ -110,18 +110,3 @@ def _local(word: str) -> _Local | None:
     else:
         until = first + (timedelta(seconds=1) if found["second"] else timedelta(minutes=1))
     return _Local(first, until, found["zone"] or "")
-
-
-def _zone(word: str) -> tzinfo | None:
-    if word in ("Z", "UTC", "GMT"):
-        return UTC
-    if offset := _OFFSET.fullmatch(word):
-        ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
-        return timezone(-ahead if offset[1] == "-" else ahead) if ahead <= _AHEAD_MOST else None
-    # Etc/GMT+3 is three hours behind UTC: nobody who writes it can be trusted to mean that.
-    if "/" not in word or word.startswith("Etc/"):
-        return None
-    try:
-        return ZoneInfo(word)
-    except (KeyError, ValueError, OSError):
-        return None

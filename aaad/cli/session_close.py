@@ -93,7 +93,7 @@ def _full_name(session: dict[str, Any]) -> str:
 
 def _refuse_closed(terminal: Terminal, name: str, evidence: str | None = None) -> NoReturn:
     _ = terminal.speak
-    words = evidence_text(terminal, evidence)
+    words = evidence_text(terminal.speak, evidence)
     text = _("Session {name} is closed already.", name=name)
     fail(terminal, f"{text[:-1]}: {words}." if words else text)
 

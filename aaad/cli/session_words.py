@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from aaad.cli.terminal import Terminal
-from aaad.words import Language
+from aaad.words import Language, Speaker
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")  # powers of 1000, as speeds and caps
@@ -20,15 +20,15 @@ def _(english: str) -> str:
     return english
 
 
-STATES = {"open": _("open"), "suspended": _("suspended: silent"), "closed": _("closed")}
+STATES = {"open": _("open"), "suspended": _("suspended: it is silent"), "closed": _("closed")}
 
 # How the end is known: net.session.end_evidence.
 EVIDENCE = {
-    "stop": _("its Stop"),
+    "stop": _("the concentrator said so (Stop)"),
     "nas_restart": _("the concentrator restarted"),
-    "replaced": _("replaced by a newer session of the same device or port"),
-    "id_reused": _("its id was used again"),
-    "gone": _("gone from the concentrator"),
+    "replaced": _("a newer session of the same customer or port took its place"),
+    "id_reused": _("the concentrator used its number again"),
+    "gone": _("seen gone on the concentrator"),
     "lost": _("silent for too long"),
     "operator": _("closed by an operator"),
 }
@@ -61,29 +61,29 @@ CAUSES = {
 }
 
 
-def state_text(terminal: Terminal, state: str) -> str:
+def state_text(speak: Speaker, state: str) -> str:
     """Return a session's state as people say it."""
-    return terminal.speak(STATES.get(state, state))
+    return speak(STATES.get(state, state))
 
 
-def evidence_text(terminal: Terminal, evidence: str | None) -> str:
+def evidence_text(speak: Speaker, evidence: str | None) -> str:
     """Return how the end of a session is known; empty: it has not ended."""
-    return terminal.speak(EVIDENCE.get(evidence, evidence)) if evidence else ""
+    return speak(EVIDENCE.get(evidence, evidence)) if evidence else ""
 
 
-def cause_text(terminal: Terminal, cause: int | None) -> str:
+def cause_text(speak: Speaker, cause: int | None) -> str:
     """Return the cause that the concentrator gave, empty if it gave none."""
-    _ = terminal.speak
+    _ = speak
     if cause is None:
         return ""
     return _(CAUSES[cause]) if cause in CAUSES else _("cause {number}", number=cause)
 
 
-def end_text(terminal: Terminal, evidence: str | None, cause: int | None) -> str:
+def end_text(speak: Speaker, evidence: str | None, cause: int | None) -> str:
     """Return why a session ended: the cause of its Stop, else how its end is known; empty if it has not ended."""
     if evidence == "stop" and cause is not None:
-        return cause_text(terminal, cause)
-    return evidence_text(terminal, evidence)
+        return cause_text(speak, cause)
+    return evidence_text(speak, evidence)
 
 
 def instant_text(terminal: Terminal, at: datetime | None, zone: str) -> str:

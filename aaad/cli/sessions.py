@@ -191,8 +191,8 @@ def document(terminal: Terminal, row: Mapping[str, Any], now: datetime) -> dict[
         "mac": str(row["mac"]).upper() if row["mac"] is not None else None,
         "certain_duration_s": int((certain_until - row["started_at"]).total_seconds()),
         "possible_duration_s": int((possible_until - row["started_at"]).total_seconds()),
-        "end_evidence_text": evidence_text(terminal, row["end_evidence"]) or None,
-        "terminate_cause_text": cause_text(terminal, row["terminate_cause"]) or None,
+        "end_evidence_text": evidence_text(terminal.speak, row["end_evidence"]) or None,
+        "terminate_cause_text": cause_text(terminal.speak, row["terminate_cause"]) or None,
     }
     if "nas_identifier" in row:
         made["nas_identifier"] = row["nas_identifier"].decode("utf-8", "replace")
@@ -228,7 +228,7 @@ def connected_for(terminal: Terminal, session: Document) -> str:
 
 def end_words(terminal: Terminal, session: Document) -> str:
     """Return why a session ended."""
-    return end_text(terminal, session["end_evidence"], session["terminate_cause"])
+    return end_text(terminal.speak, session["end_evidence"], session["terminate_cause"])
 
 
 def addresses_of(session: Document) -> str:
@@ -244,7 +244,7 @@ def _columns(terminal: Terminal, *, is_closed: bool) -> list[Column]:
         Column(_("ended"), lambda session: end_of(terminal, session)),
         Column(_("why"), lambda session: end_words(terminal, session)),
     ]
-    states = [Column(_("state"), lambda session: state_text(terminal, session["state"]))]
+    states = [Column(_("state"), lambda session: state_text(terminal.speak, session["state"]))]
     return [
         Column(_("session"), lambda session: session["session"]),
         Column(_("login"), lambda session: session["login"] or session["user_name"]),
@@ -287,7 +287,7 @@ def _show_counts(terminal: Terminal, rows: list[dict[str, Any]]) -> None:
             continue
         terminal.line()
         name = (
-            Column(title, lambda row: end_text(terminal, row["end_evidence"], row["terminate_cause"]))
+            Column(title, lambda row: end_text(terminal.speak, row["end_evidence"], row["terminate_cause"]))
             if by == "end"
             else Column(title, lambda row: row["name"] or (f"#{row['id']}" if row["id"] is not None else "-"))
         )

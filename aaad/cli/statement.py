@@ -164,7 +164,7 @@ def _columns(terminal: Terminal, by: str) -> list[Column]:
 
 def _why(terminal: Terminal, row: Document) -> str:
     """Return why it ended; a cause that came with another evidence is told, too."""
-    words, cause = end_words(terminal, row), cause_text(terminal, row["terminate_cause"])
+    words, cause = end_words(terminal, row), cause_text(terminal.speak, row["terminate_cause"])
     return f"{words}; {cause}" if cause and words and cause != words else words
 
 

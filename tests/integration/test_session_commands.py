@@ -256,8 +256,8 @@ def test_a_concentrator_that_is_not_there_is_said(aaad: Cli) -> None:
 
 def test_a_table_for_people_in_both_languages(aaad: Cli) -> None:
     english, portuguese = (aaad("sessions", language=language).output for language in ("en", "pt"))
-    assert "suspended: silent" in english
-    assert "suspensa: sem notícia" in portuguese
+    assert "suspended" in english
+    assert "suspensa" in portuguese
     assert "5,00 GB" in portuguese
     assert "5.00 GB" in english
     assert "-03:00" in english

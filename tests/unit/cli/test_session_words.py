@@ -11,6 +11,7 @@ from aaad.cli.terminal import Terminal
 from aaad.db.migrate import MIGRATIONS_DIRECTORY
 
 ENGLISH, PORTUGUESE = (Terminal(Options(language=language), {}) for language in ("en", "pt"))
+IN_ENGLISH, IN_PORTUGUESE = ENGLISH.speak, PORTUGUESE.speak
 
 
 def test_every_evidence_that_the_database_knows_has_words():
@@ -22,7 +23,7 @@ def test_every_evidence_that_the_database_knows_has_words():
 
 @pytest.mark.parametrize("cause", range(1, 19))
 def test_every_terminate_cause_of_rfc_2866_has_words_in_both_languages(cause):
-    english, portuguese = (session_words.cause_text(terminal, cause) for terminal in (ENGLISH, PORTUGUESE))
+    english, portuguese = (session_words.cause_text(speak, cause) for speak in (IN_ENGLISH, IN_PORTUGUESE))
     assert english
     assert portuguese != english
     assert english[english.index("(") :] == portuguese[portuguese.index("(") :]  # the standard's own name
@@ -30,19 +31,19 @@ def test_every_terminate_cause_of_rfc_2866_has_words_in_both_languages(cause):
 
 def test_the_words_that_operators_use_for_causes():
     say = session_words.cause_text
-    assert say(PORTUGUESE, 1).startswith("desconectado pelo cliente")
-    assert say(PORTUGUESE, 2).startswith("perda de sinal")
-    assert say(PORTUGUESE, 6).startswith("derrubado pelo provedor")
-    assert say(PORTUGUESE, 11).startswith("concentrador reiniciou")
-    assert say(ENGLISH, None) == ""
-    assert say(ENGLISH, 99) == "cause 99"
+    assert say(IN_PORTUGUESE, 1).startswith("desconectado pelo cliente")
+    assert say(IN_PORTUGUESE, 2).startswith("perda de sinal")
+    assert say(IN_PORTUGUESE, 6).startswith("derrubado pelo provedor")
+    assert say(IN_PORTUGUESE, 11).startswith("concentrador reiniciou")
+    assert say(IN_ENGLISH, None) == ""
+    assert say(IN_ENGLISH, 99) == "cause 99"
 
 
 def test_an_end_is_told_by_its_cause_or_by_what_tells_of_it():
-    assert session_words.end_text(ENGLISH, "stop", 2) == "signal lost (Lost-Carrier)"
-    assert session_words.end_text(ENGLISH, "stop", None) == "its Stop"
-    assert session_words.end_text(ENGLISH, "nas_restart", None) == "the concentrator restarted"
-    assert session_words.end_text(ENGLISH, None, None) == ""
+    assert session_words.end_text(IN_ENGLISH, "stop", 2) == "signal lost (Lost-Carrier)"
+    assert session_words.end_text(IN_ENGLISH, "stop", None) == "the concentrator said so (Stop)"
+    assert session_words.end_text(IN_ENGLISH, "nas_restart", None) == "the concentrator restarted"
+    assert session_words.end_text(IN_ENGLISH, None, None) == ""
 
 
 def test_r5_1_an_instant_is_shown_in_the_sessions_zone_with_that_days_offset():
