@@ -16,6 +16,7 @@ from aaad.cli.main import EXIT_NEGATIVE
 from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
 from aaad.cli.options import Options
+from aaad.cli.session_commands import add_sessions
 from aaad.cli.simulate_options import add_simulate
 from aaad.cli.terminal import Terminal
 from aaad.cli.whois_commands import add_whois
@@ -54,6 +55,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_processes(app, terminal, _)
     _add_operations(app, terminal, _)
     _add_brake(app, terminal, _)
+    add_sessions(app, terminal)
     add_network(app, terminal)
     add_customers(app, terminal)
     add_office(app, terminal)

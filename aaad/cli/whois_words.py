@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from aaad.cli.session_words import cause_text, evidence_text, state_text
 from aaad.sessions.evidence import Verdict
 from aaad.words import Speaker, printable
 
@@ -42,16 +43,6 @@ _EVIDENCE = {
     "reported": _("reported by the concentrator's accounting"),
     "polled": _("read from the concentrator"),
 }
-_ENDS = {
-    "stop": _("the concentrator said so (Stop)"),
-    "nas_restart": _("the concentrator restarted"),
-    "replaced": _("a newer session of the same customer or port took its place"),
-    "id_reused": _("the concentrator used its number again"),
-    "gone": _("seen gone on the concentrator"),
-    "lost": _("silent for too long"),
-    "operator": _("closed by an operator"),
-}
-_STATES = {"open": _("open"), "suspended": _("suspended: it is silent"), "closed": _("closed")}
 VERDICTS = {
     Verdict.GENUINE: _("Genuine: it is what was signed, and its issue is recorded here."),
     Verdict.CHANGED: _("NOT genuine: the content is not what was signed."),
@@ -122,14 +113,14 @@ def candidate_lines(number: int, found: Document, speak: Speaker) -> Iterator[st
     yield "  " + _(
         "possible until: {instant}", instant=_instant(session["possible_until"]) or _("it is not known to have ended")
     )
-    state = _(_STATES.get(session["state"], session["state"]))
+    state = state_text(_, session["state"])
     if session["end_evidence"]:
-        how = _(_ENDS.get(session["end_evidence"], session["end_evidence"]))
+        how = evidence_text(_, session["end_evidence"])
         yield "  " + _("state: {state}; how its end is known: {how}", state=state, how=how)
     else:
         yield "  " + _("state: {state}", state=state)
     if session["terminate_cause"] is not None:
-        yield "  " + _("Acct-Terminate-Cause: {cause}", cause=session["terminate_cause"])
+        yield "  " + _("Acct-Terminate-Cause: {cause}", cause=_cause(_, session["terminate_cause"]))
     yield from ("  " + line for line in _network(found, _))
     yield "  " + _(
         "concentrator: {name} (number {number}, {address} {identifier})",
@@ -225,3 +216,7 @@ def evidence_lines(document: Document, speak: Speaker) -> Iterator[str]:
 
 def _instant(both: Document | None) -> str:
     return f"{both['local']} = {both['utc']}" if both else ""
+
+
+def _cause(speak: Speaker, cause: int) -> str:
+    return f"{cause}, {cause_text(speak, cause)}"
