@@ -1,4 +1,4 @@
-"""After a power cut all customers get in at once: none is refused for his own session of before, no record is lost."""
+"""After a power cut all customers get in at once: nobody is refused for his session of before, no record is lost."""
 
 from collections.abc import Iterator
 from functools import partial
