@@ -36,6 +36,7 @@ def power_cut(
     within_s: float,
     interim_s: float,
     nases: int = 10,
+    first: int = 0,
     meanwhile: Callable[[Reporting], None] = lambda _: None,
 ) -> Found:
     """Let all dial at a rate, cut the power, let them dial again within so long; lost records fail an assertion.
@@ -51,8 +52,10 @@ def power_cut(
         power_cuts=[PowerCut(at_s=up_s, off_s=2, back_within_s=within_s)],
         stay_s=interim_s + 1,
     )
-    routers = Nases(count=nases, names="bng-%02d", changes={"says_restarts": True}).make()
-    with Reporting(node, plan, routers, Subscribers(count=subscribers, methods=("pap", "chap"))) as reporting:
+    routers = Nases(count=nases, names="pop-%02d", changes={"says_restarts": True}).make()
+    with Reporting(
+        node, plan, routers, Subscribers(count=subscribers, first=first, methods=("pap", "chap"))
+    ) as reporting:
         meanwhile(reporting)
         report = reporting.wait()
     cuts, dials = report.power_cuts, report.all_methods
@@ -60,7 +63,7 @@ def power_cut(
     assert sum(cut.cut_off for cut in cuts) == subscribers, "not all were up when the power failed"
     assert dials.rejects == 0
     drained_s = wait_drained(node, within_s=120)
-    rows = assert_nothing_lost_doubled_or_invented(node, reporting.log)
+    rows = assert_nothing_lost_doubled_or_invented(node, reporting)
     assert len({(row.user_name, row.nas_identifier) for row in rows}) == subscribers
     latencies = [method.latencies for method in report.methods.values()]
     return Found(

@@ -25,6 +25,7 @@ SELECT user_name, acct_session_id, convert_from(nas_identifier, 'UTF8') AS nas_i
     extract(epoch FROM heard_at)::float8 AS heard_at, extract(epoch FROM ended_at)::float8 AS ended_at, end_evidence,
     terminate_cause, host(ipv4) AS address
 FROM net.every_session
+WHERE user_name = ANY($1)
 """
 _END_S = 60.0
 
@@ -34,10 +35,10 @@ class Reporting:
 
     def __init__(self, node: Node, plan: Plan, nases: Sequence[Nas], subscribers: Subscribers) -> None:
         self.log: list[dict[str, Any]] = []
+        who = subscribers.make()
+        self.names = [subscriber.name for subscriber in who]
         self._epoch_s = time.time() - time.monotonic()
-        self.simulation = Simulation(
-            plan, nases, subscribers.make(), 1, os.urandom, epoch_s=self._epoch_s, tell=self._tell
-        )
+        self.simulation = Simulation(plan, nases, who, 1, os.urandom, epoch_s=self._epoch_s, tell=self._tell)
         self._server = Server("127.0.0.1", node.auth_port, node.acct_port)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -93,14 +94,9 @@ def _is_drained(node: Node) -> bool:
     return True
 
 
-def rows_of(node: Node) -> list[Row]:
-    """Every session, as the node's database shows it."""
-    return [Row(**dict(row)) for row in node.sql(_ROWS)]
-
-
-def assert_nothing_lost_doubled_or_invented(node: Node, log: Sequence[dict[str, Any]]) -> list[Row]:
-    """Compare every session with what was reported; return the rows."""
-    rows = rows_of(node)
-    found = errors(rows, log) + restart_errors(rows, log)
+def assert_nothing_lost_doubled_or_invented(node: Node, reporting: Reporting) -> list[Row]:
+    """Compare every session of these subscribers with what was reported; return the rows."""
+    rows = [Row(**dict(row)) for row in node.sql(_ROWS, reporting.names)]
+    found = errors(rows, reporting.log) + restart_errors(rows, reporting.log)
     assert not found, f"{len(found)} of {len(rows)} sessions are wrong:\n" + "\n".join(found[:10])
     return rows
