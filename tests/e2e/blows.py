@@ -1,4 +1,4 @@
-"""What goes wrong with a node, in turn or at random: roles, the daemon, PostgreSQL killed; the latter frozen or away."""
+"""What goes wrong with a node, in turn or at random: roles, daemon, PostgreSQL killed; PostgreSQL frozen or away."""
 
 import contextlib
 import os

@@ -15,6 +15,7 @@ Told = Mapping[str, Any]  # a line of the simulator's log
 UNSURE_MAX = 14  # records of one session that were not acknowledged: 16,384 sets of them
 CLOCK_TRUSTED_S = 300  # rule R5.1
 SLACK_S = 1.5  # delays are told in whole seconds, and what is late on the wire arrives so much later
+DRIFT_S = 0.1  # wall time is made straight while monotonic time goes on
 
 
 class Interval(NamedTuple):
@@ -24,7 +25,7 @@ class Interval(NamedTuple):
     most: float
 
     def __contains__(self, at: float) -> bool:  # type: ignore[override]
-        return self.least - 0.001 <= at <= self.most + 0.001
+        return self.least - DRIFT_S <= at <= self.most + DRIFT_S
 
 
 class Expected(NamedTuple):
