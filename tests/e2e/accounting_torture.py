@@ -54,10 +54,10 @@ def torture(node: Node, strike: Callable[[Blows], None], *, seed: int, longest_s
     with Reporting(node, plan, nases(), Subscribers(count=SUBSCRIBERS, methods=("pap", "chap"))) as reporting:
         time.sleep(1)
         strike(blows)
-        time.sleep(1)
-    if node.process is None or node.process.poll() is not None:
-        node.start(wait=False)
-    node.wait_answering()
+        if node.process is None or node.process.poll() is not None:
+            node.start(wait=False)
+        node.wait_answering()
+        time.sleep(0.5)
     drained_s = wait_drained(node, within_s=60)
     rows = assert_nothing_lost_doubled_or_invented(node, reporting)
     assert reporting.acknowledged > 5 * blows.kills, "hardly anything was recorded"

@@ -43,13 +43,13 @@ def power_cut(
 
     `meanwhile` is called as soon as they dial.
     """
-    up_s = subscribers / rate + 2
+    up_s = subscribers / rate + 1
     plan = Plan(
         rate=rate,
         redial_first_s=1,
         has_accounting=True,
         interim_s=interim_s,
-        power_cuts=[PowerCut(at_s=up_s, off_s=2, back_within_s=within_s)],
+        power_cuts=[PowerCut(at_s=up_s, off_s=1, back_within_s=within_s)],
         stay_s=interim_s + 1,
     )
     routers = Nases(count=nases, names="pop-%02d", changes={"says_restarts": True}).make()

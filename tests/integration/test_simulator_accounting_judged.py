@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pyrad.packet import AcctPacket
 from aaad.simulator.fleet import Nases, Subscribers
 from aaad.simulator.network import Server, simulate
 from aaad.simulator.record_log import record_values
-from aaad.simulator.request import KINDS
+from aaad.simulator.request import KINDS, Nas
 from aaad.simulator.simulation import Plan, PowerCut, Simulation
 from aaad.simulator.wire import Weather
 
@@ -49,7 +49,7 @@ def server(folder: Path) -> Iterator[Server]:
 
 
 def run(
-    server: Server, folder: Path, plan: Plan, kind: str, method: str, changes: dict[str, object]
+    server: Server, folder: Path, plan: Plan, nases: Sequence[Nas], methods: Sequence[str]
 ) -> tuple[list[dict[str, object]], list[dict[str, list[str]]], Simulation]:
     """Simulate; return what was told of each record, and what FreeRADIUS understood."""
     (folder / "detail").unlink(missing_ok=True)
@@ -57,8 +57,8 @@ def run(
     epoch_s = time.time() - time.monotonic()
     simulation = Simulation(
         replace(plan, has_accounting=True),
-        Nases(count=2, kind=kind, changes=changes).make(),
-        Subscribers(count=COUNT, methods=(method,)).make(),
+        nases,
+        Subscribers(count=COUNT, methods=methods).make(),
         1,
         os.urandom,
         epoch_s=epoch_s,
@@ -81,53 +81,52 @@ def key_told(one: dict[str, object]) -> tuple[str, str, str, int, int]:
 
 
 @needs_freeradius
-@pytest.mark.parametrize(
-    ("kind", "method", "changes"),
-    [
-        ("mikrotik-old", "chap", {}),
-        ("mikrotik-old", "hotspot", {"has_gigawords": False}),
-        ("accel-ppp", "mschapv2", {}),
-        ("mikrotik", "pap", {"kind": NEW_ROUTER_OS, "clock_ahead_s": 7200.0}),
-    ],
-)
-def test_freeradius_believes_and_understands_every_record(
-    server: Server, folder: Path, kind: str, method: str, changes: dict[str, object]
-) -> None:
+def test_freeradius_believes_and_understands_every_record(server: Server, folder: Path) -> None:
+    kinds = {
+        "chap": {"kind": KINDS["mikrotik-old"]},
+        "hotspot": {"kind": KINDS["mikrotik-old"], "has_gigawords": False},
+        "mschapv2": {"kind": KINDS["accel-ppp"]},
+        "pap": {"kind": NEW_ROUTER_OS, "clock_ahead_s": 7200.0},
+    }
+    made = Nases(count=len(kinds)).make()
+    nases = [replace(nas, **changes) for nas, changes in zip(made, kinds.values(), strict=True)]
     plan = Plan(interim_s=0.5, stay_s=1.2, octets_per_s=(1e9, 5e9))
-    told, reported, _ = run(server, folder, plan, kind, method, changes)
+    told, reported, _ = run(server, folder, plan, nases, tuple(kinds))
     assert Counter(one["status"] for one in told) == {"start": COUNT, "interim": 2 * COUNT, "stop": COUNT}
     assert all(one["acknowledged"] for one in told)
     understood = {key(found): found for found in reported}
     assert len(understood) == len(reported) == len(told)
     assert set(understood) == {key_told(one) for one in told}
+    by_name = {nas.name: nas for nas in nases}
     for one in told:
-        found = understood[key_told(one)]
-        assert found["User-Name"] == [one["user_name"]]
-        assert found["Framed-IP-Address"][0] == one["address"]
-        assert found["Class"] == [CLASS]
-        assert ("Delegated-IPv6-Prefix" in found) == (kind == "accel-ppp")
-        moment = time.strptime(found["Event-Timestamp"][0].rsplit(" ", 1)[0], "%b %d %Y %H:%M:%S")
-        assert time.mktime(moment) == one["event_timestamp"]
-        if one["status"] != "start":
-            for name, octets in (("Input", one["octets_in"]), ("Output", one["octets_out"])):
-                low, high = (found.get(f"Acct-{name}-{unit}", ["0"])[0] for unit in ("Octets", "Gigawords"))
-                expected = octets if changes.get("has_gigawords", True) else octets & 0xFFFFFFFF
-                assert int(high) << 32 | int(low) == expected
-        cause = found.get("Acct-Terminate-Cause")
-        assert (None if cause is None else CAUSES[cause[0]]) == one["cause"]
+        assert_understood(one, understood[key_told(one)], by_name[str(one["nas"])])
+
+
+def assert_understood(one: dict[str, object], found: dict[str, list[str]], nas: Nas) -> None:
+    assert found["User-Name"] == [one["user_name"]]
+    assert found["Framed-IP-Address"][0] == one["address"]
+    assert found["Class"] == [CLASS]
+    assert ("Delegated-IPv6-Prefix" in found) == nas.kind.tells_ipv6
+    moment = time.strptime(found["Event-Timestamp"][0].rsplit(" ", 1)[0], "%b %d %Y %H:%M:%S")
+    assert time.mktime(moment) == one["event_timestamp"]
+    if one["status"] != "start":
+        for name, octets in (("Input", one["octets_in"]), ("Output", one["octets_out"])):
+            low, high = (int(found.get(f"Acct-{name}-{unit}", ["0"])[0]) for unit in ("Octets", "Gigawords"))
+            assert high << 32 | low == (octets if nas.has_gigawords else octets & 0xFFFFFFFF)
+    cause = found.get("Acct-Terminate-Cause")
+    assert (None if cause is None else CAUSES[cause[0]]) == one["cause"]
 
 
 @needs_freeradius
 def test_freeradius_sees_delays_repeats_and_restarts(server: Server, folder: Path) -> None:
     plan = Plan(
         interim_s=0.5,
-        stay_s=2.5,
+        stay_s=1.8,
         power_cuts=[PowerCut(at_s=1, off_s=0.5)],
         weather=Weather(lost=0.25, repeated=0.1, reordered=0.2, late_s=0.2),
     )
-    told, reported, simulation = run(
-        server, folder, plan, "mikrotik", "pap", {"kind": NEW_ROUTER_OS, "says_restarts": True}
-    )
+    nases = Nases(count=2, changes={"kind": NEW_ROUTER_OS, "says_restarts": True}).make()
+    told, reported, simulation = run(server, folder, plan, nases, ("pap",))
     delays = Counter(found["Acct-Delay-Time"][0] for found in reported)
     assert delays["0"] > delays["1"] > 0
     assert simulation.report.accounting["interim"].resent > 5
