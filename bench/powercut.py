@@ -17,7 +17,7 @@ from pathlib import Path
 
 import sections
 
-sys.path.insert(0, str(sections.HERE.parent / "tests" / "e2e"))
+sys.path[:0] = [str(sections.HERE.parent / "tests" / "e2e"), str(sections.HERE.parent)]
 
 from nodes import Node
 from power_cut import Found, kill_postgres_until_all_are_back, power_cut
