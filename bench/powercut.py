@@ -17,7 +17,8 @@ from pathlib import Path
 
 import sections
 
-sys.path[:0] = [str(sections.HERE.parent / "tests" / "e2e"), str(sections.HERE.parent)]
+sys.path.insert(0, str(sections.HERE.parent))
+sys.path.insert(0, str(sections.HERE.parent / "tests" / "e2e"))
 
 from nodes import Node
 from power_cut import Found, kill_postgres_until_all_are_back, power_cut
@@ -74,6 +75,7 @@ def _measure(folder: Path, arguments: argparse.Namespace, *, is_postgres_dead: b
             rate=arguments.rate,
             within_s=arguments.within,
             interim_s=20,
+            settle_s=10,
             meanwhile=meanwhile,
         )
     finally:

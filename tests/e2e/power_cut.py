@@ -35,15 +35,17 @@ def power_cut(
     rate: float,
     within_s: float,
     interim_s: float,
+    settle_s: float = 1,
     nases: int = 10,
     first: int = 0,
     meanwhile: Callable[[Reporting], None] = lambda _: None,
 ) -> Found:
     """Let all dial at a rate, cut the power, let them dial again within so long; lost records fail an assertion.
 
+    `settle_s` is how long after the last dial the power fails: on a busy machine some take their time.
     `meanwhile` is called as soon as they dial.
     """
-    up_s = subscribers / rate + 1
+    up_s = subscribers / rate + settle_s
     plan = Plan(
         rate=rate,
         redial_first_s=1,

@@ -33,6 +33,6 @@ def test_r6_sixty_kills_while_postgresql_is_frozen_and_stopped_lose_no_record(
 @pytest.mark.parametrize("is_postgres_dead", [False, True])
 def test_r5_ten_thousand_are_back_after_a_power_cut(served: Node, is_postgres_dead: bool) -> None:
     meanwhile = partial(kill_postgres_until_all_are_back, served) if is_postgres_dead else lambda _: None
-    found = power_cut(served, 10_000, rate=400, within_s=20, interim_s=20, meanwhile=meanwhile)
+    found = power_cut(served, 10_000, rate=400, within_s=20, interim_s=20, settle_s=20, meanwhile=meanwhile)
     print(found)
     assert found.refused == 0

@@ -43,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 def test_r5_after_a_power_cut_all_get_in_at_once_and_no_record_is_lost(node: Node) -> None:
     """Field, 1: a stale session blocks a legitimate login; 4: sessions that never receive a Stop rot for ever."""
-    found = power_cut(node, 200, first=200, rate=400, within_s=1, interim_s=1)
+    found = power_cut(node, 200, first=200, rate=400, within_s=1, interim_s=1, settle_s=1.5)
     assert found.refused == 0
     rows = node.sql("SELECT DISTINCT end_evidence FROM net.every_session WHERE user_name >= 'user000200'")
     assert {row["end_evidence"] for row in rows} <= {"stop", "nas_restart", "replaced"}
