@@ -14,7 +14,7 @@ from aaad.simulator.request import KINDS, Nas, StopCounters
 from aaad.simulator.simulation import Plan, PowerCut
 from aaad.simulator.wire import Weather
 
-SUBSCRIBERS = 72
+SUBSCRIBERS = 120
 _LONGEST_S = 3600
 _POWER_CUT_EVERY_S = 5
 _PATIENT = replace(KINDS["mikrotik"], timeout_s=0.4, tries=5)  # so that a role that starts anew costs few records
@@ -39,7 +39,7 @@ def torture(node: Node, strike: Callable[[Blows], None], *, seed: int, longest_s
     """Let subscribers come and go while blows fall, and compare; return what happened."""
     cuts = range(3, _LONGEST_S, _POWER_CUT_EVERY_S)
     plan = Plan(
-        rate=40,
+        rate=60,
         cycles_for_s=_LONGEST_S,
         redial_first_s=0.5,
         redial_longest_s=2,

@@ -74,7 +74,7 @@ def test_r6_a_disk_that_fills_and_empties_again_loses_nothing_acknowledged(node:
         enough = reporting.acknowledged + 2 * SEGMENT_OCTETS // LEAST_OCTETS
         eventually(lambda: reporting.acknowledged > enough, within_s=15, what="records are acknowledged")
 
-    with Reporting(node, plan, routers, Subscribers(count=100, first=80, methods=("pap",))) as reporting:
+    with Reporting(node, plan, routers, Subscribers(count=80, first=120, methods=("pap",))) as reporting:
         goes_on(reporting)
         fill(filler)
         goes_on(reporting)  # PostgreSQL takes what the disk does not
