@@ -134,7 +134,7 @@ def test_freeradius_sees_delays_repeats_and_restarts(server: Server, folder: Pat
     acknowledged = {key_told(one) for one in told if one["acknowledged"] and "session" in one}
     received = {key(found) for found in reported if "User-Name" in found}
     assert acknowledged <= received <= {key_told(one) for one in told if "session" in one}
-    assert len(acknowledged) > 50
+    assert len(acknowledged) > 20
 
 
 @needs_freeradius
