@@ -20,7 +20,7 @@ from aaad.simulator.fleet import Nases, Subscribers
 from aaad.simulator.simulation import Plan
 
 DISK_OCTETS, SEGMENT_OCTETS = 8 << 20, 1 << 16
-LEAST_OCTETS = 200  # of one record
+RECORDS_OF_SEGMENT = 330  # of 200 octets each, which is little
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_r6_a_disk_that_fills_and_empties_again_loses_nothing_acknowledged(node:
     filler = spool / "filler"
 
     def goes_on(reporting: Reporting) -> None:
-        enough = reporting.acknowledged + 2 * SEGMENT_OCTETS // LEAST_OCTETS
+        enough = reporting.acknowledged + RECORDS_OF_SEGMENT
         eventually(lambda: reporting.acknowledged > enough, within_s=15, what="records are acknowledged")
 
     with Reporting(node, plan, routers, Subscribers(count=80, first=120, methods=("pap",))) as reporting:
