@@ -9,23 +9,47 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
+from typing import TypedDict
 
+import msgspec
+
+from aaad import clock
 from aaad.cli.terminal import Terminal
 from aaad.config import Config
 from aaad.errors import AaadError, MistypedError
+from aaad.simulator.accounting import Record
 from aaad.simulator.fleet import Nases, Subscribers, mac_octets, methods_of
+from aaad.simulator.nas import Concentrator, Exchange
 from aaad.simulator.network import Server, simulate
-from aaad.simulator.report import MethodReport, Report, latency_ms
-from aaad.simulator.simulation import Plan, Simulation
+from aaad.simulator.record_log import record_values
+from aaad.simulator.report import AccountingReport, Latencies, MethodReport, PowerCutReport, Report, latency_ms
+from aaad.simulator.request import StopCounters
+from aaad.simulator.simulation import Plan, PowerCut, Simulation
 from aaad.simulator.subscriber import MAC_FORMATS
+from aaad.simulator.wire import Weather
 
-__all__ = ["Plan", "Wish", "nases_of", "run", "servers_of", "subscribers_of"]
+__all__ = ["Plan", "Wish", "conditions_of", "nases_of", "run", "servers_of", "subscribers_of"]
 
 _AUTH_PORT = 1812
 _SHOWN_MAX = 10  # of the different values of one kind
+_POWER_CUT = (0.0, 5.0, 0.0)  # at, off for, back within, in seconds
+_CLOCK_AHEAD_S = 7200.0  # of the quirk
+_QUIRKS: Mapping[str, Mapping[str, object]] = {  # what each makes of a concentrator
+    "no-gigawords": {"has_gigawords": False},
+    "same-ids": {"counts_boots": False},
+    "clock-1970": {"starts_in_1970": True},
+    "clock-ahead": {"clock_ahead_s": _CLOCK_AHEAD_S},
+    "accounting-on": {"says_restarts": True},
+    "delay-time": {"counts_delay": True},
+    "no-delay-time": {"counts_delay": False},
+    "stop-zero": {"stop_counters": StopCounters.ZERO},
+    "stop-empty": {"stop_counters": StopCounters.NONE},
+}
 
 
 def _(english: str) -> str:
@@ -42,14 +66,32 @@ class Wish:
     subscribers: Subscribers
     nases: Nases
     plan: Plan
+    record_log: str = ""  # a file, or empty
+
+
+class Conditions(TypedDict):
+    """The part of a plan that says what it is like out there."""
+
+    octets_per_s: tuple[float, float]
+    power_cuts: Sequence[PowerCut]
+    weather: Weather | None
 
 
 def run(terminal: Terminal, wish: Wish) -> None:
     """Simulate, show what came of it, and end with 1 unless all of it is well."""
     servers = servers_of(wish.server, wish.acct_port, terminal.maybe_config)
     stopping = threading.Event()
-    with _Interrupt(stopping):
-        simulation = Simulation(wish.plan, wish.nases.make(), wish.subscribers.make(), len(servers), os.urandom)
+    epoch_s = clock.wall_s() - clock.monotonic_s()
+    with _Interrupt(stopping), ExitStack() as files:
+        simulation = Simulation(
+            wish.plan,
+            wish.nases.make(),
+            wish.subscribers.make(),
+            len(servers),
+            os.urandom,
+            epoch_s=epoch_s,
+            tell=_record_log(wish.record_log, epoch_s, files) if wish.record_log else None,
+        )
         report = simulate(simulation, servers, stopping)
     if terminal.options.is_json:
         terminal.json(report.as_json())
@@ -58,6 +100,18 @@ def run(terminal: Terminal, wish: Wish) -> None:
     total = report.all_methods
     if not total.dials or total.accepts - sum(total.flaws.values()) < total.dials:
         terminal.refuse()
+
+
+def _record_log(name: str, epoch_s: float, files: ExitStack) -> Callable[[Concentrator, Record, Exchange], None]:
+    try:
+        log = files.enter_context(Path(name).open("wb"))  # noqa: SIM115  the stack closes it
+    except OSError as error:
+        raise AaadError(f"{name}: {error.strerror or error}") from None
+
+    def write(concentrator: Concentrator, record: Record, exchange: Exchange) -> None:
+        log.write(msgspec.json.encode(record_values(concentrator, record, exchange, epoch_s)) + b"\n")
+
+    return write
 
 
 class _Interrupt:
@@ -78,14 +132,48 @@ class _Interrupt:
         signal.signal(signal.SIGINT, self._former)
 
 
-def nases_of(count: int, kind: str, secrets: str, source: str, *, must_encrypt: bool) -> Nases:
+def nases_of(
+    count: int, kind: str, secrets: str, source: str, quirks: Iterable[str] = (), *, must_encrypt: bool
+) -> Nases:
     """Return how to make the concentrators; the first one's address must be one."""
     if source:
         try:
             ipaddress.ip_address(source)
         except ValueError:
             raise MistypedError(_("--source: {word} is no IP address"), word=repr(source)) from None
-    return Nases(count=count, kind=kind, secrets=secrets, first_source=source or None, must_encrypt=must_encrypt)
+    changes: dict[str, object] = {"must_encrypt": must_encrypt}
+    for quirk in quirks:
+        changes |= _QUIRKS[quirk]
+    return Nases(count=count, kind=kind, secrets=secrets, first_source=source or None, changes=changes)
+
+
+def conditions_of(speed: str, power_cuts: Iterable[str], network: str) -> Conditions:
+    """Return what it is like out there, as it was typed."""
+    upload, download = _numbers("--speed", speed, 2, 2)
+    cuts = []
+    for text in power_cuts:
+        typed = _numbers("--power-cut", text, 1, 3)
+        at_s, off_s, back_within_s = *typed, *_POWER_CUT[len(typed) :]
+        cuts.append(PowerCut(at_s, off_s, back_within_s))
+    shares = [percent / 100 for percent in _numbers("--network", network, 1, 3)] if network else []
+    return {
+        "octets_per_s": (upload * 125_000, download * 125_000),
+        "power_cuts": cuts,
+        "weather": Weather(*shares) if shares else None,
+    }
+
+
+def _numbers(option: str, text: str, fewest: int, most: int) -> list[float]:
+    """Return numbers that stand behind each other with a slash between."""
+    found = re.findall(r"(?:^|/)(\d+(?:\.\d+)?)(?=/|$)", text)
+    if len(found) != text.count("/") + 1 or not fewest <= len(found) <= most:
+        raise MistypedError(
+            _("{option}: {word} is not {count} numbers with / between them"),
+            option=option,
+            word=repr(text),
+            count=f"{fewest}" if fewest == most else f"{fewest}–{most}",
+        )
+    return [float(number) for number in found]
 
 
 def subscribers_of(
@@ -93,12 +181,13 @@ def subscribers_of(
     first: int,
     patterns: tuple[str, str],
     method: str,
-    macs: tuple[str, str],
-    *,
-    is_mac_password: bool,
+    devices: tuple[str, str, bool],
 ) -> Subscribers:
-    """Return how to make the subscribers; `patterns` are names and passwords, `macs` the first one and the form."""
-    first_mac, mac_format = macs
+    """Return how to make the subscribers; `patterns` are names and passwords.
+
+    `devices` is the first one's MAC, the form in which MAC logins are written, and whether it is their password, too.
+    """
+    first_mac, mac_format, is_mac_password = devices
     try:
         mac_octets(first_mac)
     except ValueError:
@@ -172,15 +261,65 @@ def _show(terminal: Terminal, report: Report) -> None:
     if report.duration_s:
         rate = report.all_methods.dials / report.duration_s
         terminal.line(_("{seconds} s, {rate} dials/s", seconds=f"{report.duration_s:.2f}", rate=f"{rate:.0f}"))
+    if report.accounting:
+        _show_accounting(terminal, report.accounting)
+    for cut in report.power_cuts:
+        _show_power_cut(terminal, cut)
     _show_grants(terminal, report)
     _show_faults(terminal, report)
 
 
 def _cells(name: str, method: MethodReport) -> list[object]:
-    milliseconds = latency_ms(method.latencies)
-    shown = ["–" if milliseconds[key] is None else f"{milliseconds[key]:.1f}" for key in ("p50", "p99", "max")]
     counted = (method.dials, method.accepts, method.rejects, method.given_up, method.resends, method.bad_replies)
-    return [name, *counted, *shown]
+    return [name, *counted, *_milliseconds(method.latencies)]
+
+
+def _milliseconds(latencies: Latencies) -> list[str]:
+    found = latency_ms(latencies)
+    return ["–" if found[key] is None else f"{found[key]:.1f}" for key in ("p50", "p99", "max")]
+
+
+def _show_accounting(terminal: Terminal, sums: Mapping[str, AccountingReport]) -> None:
+    _ = terminal.speak
+    table = terminal.table(
+        _("record"),
+        _("sent"),
+        _("acknowledged"),
+        _("sent again"),
+        _("given up"),
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+    )
+    for status, one in sums.items():
+        counted = (one.sent, one.acknowledged, one.resent, one.given_up)
+        table.add(status, *counted, *_milliseconds(one.latencies))
+    table.print()
+
+
+def _show_power_cut(terminal: Terminal, cut: PowerCutReport) -> None:
+    _ = terminal.speak
+    if cut.missing or cut.restored_at_s is None or cut.last_back_at_s is None:
+        terminal.line(
+            _(
+                "power cut at {nas}: {count} cut off, {missing} of them not back",
+                nas=cut.nas,
+                count=cut.cut_off,
+                missing=len(cut.missing),
+            ),
+            "yellow" if cut.missing else "",
+        )
+        return
+    terminal.line(
+        _(
+            "power cut at {nas}: {count} cut off, all back {seconds} s after it, refused meanwhile: {refused}",
+            nas=cut.nas,
+            count=cut.cut_off,
+            seconds=f"{cut.last_back_at_s - cut.restored_at_s:.1f}",
+            refused=cut.refused,
+        ),
+        "yellow" if cut.refused else "",
+    )
 
 
 def _show_grants(terminal: Terminal, report: Report) -> None:
@@ -230,13 +369,3 @@ def _show_faults(terminal: Terminal, report: Report) -> None:
     ):
         if times:
             terminal.line(text, "yellow")
-    for status, sums in report.accounting.items():
-        terminal.line(
-            _(
-                "accounting {status}: {sent} sent, {unanswered} not answered",
-                status=status,
-                sent=sums.sent,
-                unanswered=sums.unanswered,
-            ),
-            "yellow" if sums.unanswered else "",
-        )

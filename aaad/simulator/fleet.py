@@ -5,8 +5,8 @@ Pure. A pattern holds at most one place for the number, `%d` or with leading zer
 
 import ipaddress
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from aaad.simulator.methods import METHODS, MIX, Method, Proof, Service
 from aaad.simulator.mschap import Secret
@@ -63,6 +63,7 @@ class Nases:
     secrets: str = "testing123"
     first_source: str | None = None  # of the first one; each next one has the next address
     must_encrypt: bool = False
+    changes: Mapping[str, object] = field(default_factory=dict)  # fields of Nas that are other than usual
 
     def make(self) -> list[Nas]:
         """Return them."""
@@ -70,16 +71,15 @@ class Nases:
         made = []
         for number in range(self.count):
             source = None if first is None else str(first + number)
-            made.append(
-                Nas(
-                    fill(self.names, number),
-                    KINDS[self.kind],
-                    fill(self.secrets, number).encode(),
-                    source,
-                    source or "127.0.0.1",
-                    must_encrypt=self.must_encrypt,
-                )
+            nas = Nas(
+                fill(self.names, number),
+                KINDS[self.kind],
+                fill(self.secrets, number).encode(),
+                source,
+                source or "127.0.0.1",
+                must_encrypt=self.must_encrypt,
             )
+            made.append(replace(nas, **self.changes))  # type: ignore[arg-type]
         return made
 
 

@@ -2,13 +2,16 @@
 
 Pure: datagrams and the time come in, datagrams to send are put into an outbox. RFC 2865, 3: a request sent again to
 the same server is the same, octet for octet; to another server it is another request, with an Identifier and an
-authenticator of its own. There are 256 Identifiers to a source port, so a busy concentrator opens more ports.
+authenticator of its own, and so is a report whose Acct-Delay-Time has grown (RFC 2866, 4.1). There are 256
+Identifiers to a source port, so a busy concentrator opens more ports.
 """
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
+from aaad.simulator.accounting import Cause, Record, Session, Status, record_attributes
 from aaad.simulator.methods import Asked, RandomOctets, answer, find_flaw
 from aaad.simulator.packet import (
     ACCESS_ACCEPT,
@@ -16,15 +19,14 @@ from aaad.simulator.packet import (
     ACCESS_REJECT,
     ACCOUNTING_RESPONSE,
     Bad,
+    Reply,
     access_request,
     accounting_request,
     decode_reply,
 )
 from aaad.simulator.request import (
     Nas,
-    Status,
     access_attributes,
-    accounting_attributes,
     authenticator_of,
     nas_port,
     session_id,
@@ -35,6 +37,7 @@ IDENTIFIERS = 256
 PORTS_MAX = 64  # source ports to one server: 16,384 requests in work
 _ACCESS_REPLIES = (ACCESS_ACCEPT, ACCESS_REJECT, ACCESS_CHALLENGE)
 _ACCOUNTING_REPLIES = (ACCOUNTING_RESPONSE,)
+_FIRST_CLOCK_S = 86_400  # what a RouterOS that knows no time starts with: 2 January 1970
 
 
 @dataclass(slots=True, eq=False)
@@ -53,22 +56,26 @@ Outbox = deque[tuple[Line, bytes]]
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """A request on its way, and the dial that it belongs to. `status` is None for an Access-Request."""
+    """A request on its way: of a dial, or with a report."""
 
-    dial: Dial
-    status: Status | None
-    began_at_s: float
-    age_s: float = 0.0  # of the session, for accounting
+    subject: Dial | Record
     server: int = 0
     tries: int = 0  # to this server
-    tries_in_all: int = 0
+    resends: int = 0  # datagrams more than one to each server
+    first_sent_at_s: float = 0.0
+    last_sent_at_s: float = 0.0
+    answered_at_s: float | None = None
     line: Line | None = None
     identifier: int = 0
     authenticator: bytes = b""
     datagram: bytes = b""
     secret: bytes = field(default=b"", repr=False)  # as it was when the request was made
     resend_at_s: float = 0.0
-    is_answered: bool = False
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the reply came."""
+        return self.answered_at_s is not None
 
 
 @dataclass(slots=True)
@@ -84,14 +91,22 @@ class Counters:
 class Concentrator:
     """One NAS and its servers, asked in their order."""
 
-    def __init__(self, nas: Nas, servers: int, random_octets: RandomOctets, outbox: Outbox) -> None:
-        """Begin with nothing on its way. Concentrators may share one outbox; `nas` may be changed at any time."""
+    def __init__(
+        self, nas: Nas, servers: int, random_octets: RandomOctets, outbox: Outbox, epoch_s: float = 0.0
+    ) -> None:
+        """Begin with nothing on its way. Concentrators may share one outbox; `nas` may be changed at any time.
+
+        `epoch_s` is the wall time of the instant that all others count from.
+        """
         self.nas = nas
         self.counters = Counters()
         self.in_work_count = 0
+        self.has_power = True
         self._outbox = outbox
         self._servers = servers
         self._random_octets = random_octets
+        self._epoch_s = epoch_s
+        self._started_at_s: float | None = None
         self._lines: dict[tuple[int, bool], list[Line]] = {}
         self._timers: deque[tuple[float, Exchange]] = deque()  # in order: all wait for the same time
         self._waiting: deque[Exchange] = deque()
@@ -110,14 +125,45 @@ class Concentrator:
         made = answer(proof, subscriber.name.encode(), subscriber.secret, self._random_octets)
         dial = Dial(subscriber, session, nas_port(service, session, self._sessions), made, now_s)
         self.in_work_count += 1
-        self._begin(Exchange(dial, None, now_s), now_s)
+        self._begin(Exchange(dial), now_s)
         return dial
 
-    def account(self, dial: Dial, status: Status, now_s: float) -> None:
-        """Report about a session: that it began, goes on or ended."""
-        age_s = 0.0 if dial.ended_at_s is None else now_s - dial.ended_at_s
+    def report(
+        self,
+        status: Status,
+        now_s: float,
+        session: Session | None = None,
+        octets: tuple[int, int] = (0, 0),
+        cause: Cause | None = None,
+    ) -> None:
+        """Report that a session began, goes on or ended, after so many octets in and out; or that itself did."""
+        age_s = 0.0 if session is None else now_s - session.began_at_s
+        record = Record(status, now_s, self._clock(now_s), session, age_s, *octets, cause)
         self.in_work_count += 1
-        self._begin(Exchange(dial, status, now_s, age_s), now_s)
+        self._begin(Exchange(record), now_s)
+
+    def in_work(self) -> list[Exchange]:
+        """Return all requests that have not come to their end."""
+        sent = [line.in_work.values() for lines in self._lines.values() for line in lines]
+        return [*chain.from_iterable(sent), *self._waiting]
+
+    def cut_power(self) -> list[Exchange]:
+        """Lose all that is in work, and return it; whoever replies to it replies to nobody."""
+        lost = self.in_work()
+        for lines in self._lines.values():
+            for line in lines:
+                line.free.extend(line.in_work)
+                line.in_work.clear()
+        self._waiting.clear()
+        self._timers.clear()
+        self.in_work_count, self.has_power = 0, False
+        return lost
+
+    def restore_power(self, now_s: float) -> None:
+        """Start anew: count sessions from the first, one start further where it counts these."""
+        self.has_power, self._started_at_s, self._sessions = True, now_s, 0
+        if self.nas.counts_boots:
+            self.nas = replace(self.nas, boot=self.nas.boot + 1)
 
     def receive(self, line: Line, datagram: bytes, now_s: float) -> Exchange | None:
         """Take a reply; return what it brought to its end, None if it is worth nothing."""
@@ -125,32 +171,35 @@ class Concentrator:
         if exchange is None:
             self.counters.unexpected += 1
             return None
-        nas = self.nas
-        codes = _ACCESS_REPLIES if exchange.status is None else _ACCOUNTING_REPLIES
+        subject = exchange.subject
+        is_access = isinstance(subject, Dial)
         reply = decode_reply(
             datagram,
             exchange.authenticator,
             exchange.secret,
-            codes,
-            must_be_signed=nas.kind.demands_signature and exchange.status is None,
+            _ACCESS_REPLIES if is_access else _ACCOUNTING_REPLIES,
+            must_be_signed=is_access and self.nas.kind.demands_signature,
         )
         if isinstance(reply, Bad):
             self.counters.bad_replies[reply] = self.counters.bad_replies.get(reply, 0) + 1
-            exchange.dial.bad_replies += 1
+            if isinstance(subject, Dial):
+                subject.bad_replies += 1
             return None
-        exchange.is_answered = True
+        exchange.answered_at_s = now_s
         self.in_work_count -= 1
         self._free(exchange)
-        if exchange.status is None:
-            dial = exchange.dial
-            dial.reply, dial.ended_at_s = reply, now_s
-            if reply.code == ACCESS_ACCEPT:
-                name, secret = dial.subscriber.name.encode(), dial.subscriber.secret
-                dial.flaw = find_flaw(
-                    reply, Asked(dial.answer, name, secret, exchange.authenticator, exchange.secret, nas.must_encrypt)
-                )
+        if isinstance(subject, Dial):
+            self._end(subject, reply, exchange, now_s)
         self._serve_waiting(now_s)
         return exchange
+
+    def _end(self, dial: Dial, reply: Reply, exchange: Exchange, now_s: float) -> None:
+        dial.reply, dial.ended_at_s = reply, now_s
+        if reply.code == ACCESS_ACCEPT:
+            name, secret = dial.subscriber.name.encode(), dial.subscriber.secret
+            authenticator, must_encrypt = exchange.authenticator, self.nas.must_encrypt
+            asked = Asked(dial.answer, name, secret, authenticator, exchange.secret, must_encrypt)
+            dial.flaw = find_flaw(reply, asked)
 
     def expire(self, now_s: float) -> Iterator[Exchange]:
         """Send again what waited long enough; yield what is given up."""
@@ -160,7 +209,12 @@ class Concentrator:
                 continue  # answered meanwhile
             if exchange.tries < self.nas.kind.tries:
                 self.counters.resends += 1
-                self._send(exchange, now_s)
+                exchange.resends += 1
+                if self._counts_delay and isinstance(exchange.subject, Record):
+                    self._free(exchange)
+                    self._begin(exchange, now_s)
+                else:
+                    self._send(exchange, now_s)
                 continue
             self._free(exchange)
             exchange.server += 1
@@ -169,10 +223,23 @@ class Concentrator:
                 self._begin(exchange, now_s)
                 continue
             self.in_work_count -= 1
-            if exchange.status is None:
-                exchange.dial.ended_at_s = now_s
+            if isinstance(exchange.subject, Dial):
+                exchange.subject.ended_at_s = now_s
             self._serve_waiting(now_s)
             yield exchange
+
+    @property
+    def _counts_delay(self) -> bool:
+        nas = self.nas
+        return nas.kind.says_delay and (nas.kind.counts_delay if nas.counts_delay is None else nas.counts_delay)
+
+    def _clock(self, now_s: float) -> int:
+        """Return the seconds since 1970 by its own clock."""
+        if self._started_at_s is None:
+            self._started_at_s = now_s
+        if self.nas.starts_in_1970:
+            return int(_FIRST_CLOCK_S + now_s - self._started_at_s)
+        return int(self._epoch_s + now_s + self.nas.clock_ahead_s)
 
     def _begin(self, exchange: Exchange, now_s: float) -> None:
         """Make the request for its server and send it, or let it wait for an Identifier."""
@@ -181,28 +248,30 @@ class Concentrator:
             self.counters.no_identifier += 1
             self._waiting.append(exchange)
             return
-        nas, dial = self.nas, exchange.dial
+        nas, subject = self.nas, exchange.subject
         exchange.line, exchange.identifier = line, line.free.popleft()
         line.in_work[exchange.identifier] = exchange
-        if exchange.status is None:
-            dial.server = exchange.server
-            authenticator = authenticator_of(nas, dial, self._random_octets(16))
-            attributes = access_attributes(nas, dial, authenticator)
+        if isinstance(subject, Dial):
+            subject.server = exchange.server
+            authenticator = authenticator_of(nas, subject, self._random_octets(16))
+            attributes = access_attributes(nas, subject, authenticator)
             exchange.datagram = access_request(
                 exchange.identifier, authenticator, attributes, nas.secret, nas.kind.place
             )
         else:
-            attributes = accounting_attributes(nas, dial, exchange.status, exchange.age_s)
+            delay_s = int(now_s - subject.at_s) if self._counts_delay else 0
+            attributes = record_attributes(nas, subject, delay_s)
             exchange.datagram = accounting_request(exchange.identifier, attributes, nas.secret)
         exchange.authenticator, exchange.secret = exchange.datagram[4:20], nas.secret
         self._send(exchange, now_s)
 
     def _send(self, exchange: Exchange, now_s: float) -> None:
         assert exchange.line is not None
+        exchange.first_sent_at_s = exchange.first_sent_at_s or now_s
+        exchange.last_sent_at_s = now_s
         exchange.tries += 1
-        exchange.tries_in_all += 1
-        if exchange.status is None:
-            exchange.dial.tries += 1
+        if isinstance(exchange.subject, Dial):
+            exchange.subject.tries += 1
         exchange.resend_at_s = now_s + self.nas.kind.timeout_s
         self._timers.append((exchange.resend_at_s, exchange))
         self._outbox.append((exchange.line, exchange.datagram))
@@ -216,13 +285,14 @@ class Concentrator:
 
     def _free_line(self, exchange: Exchange) -> Line | None:
         """Return a port with an Identifier to spare, a new one if all are busy; None if there are too many."""
-        lines = self._lines.setdefault((exchange.server, exchange.status is not None), [])
+        is_accounting = isinstance(exchange.subject, Record)
+        lines = self._lines.setdefault((exchange.server, is_accounting), [])
         for line in lines:
             if line.free:
                 return line
         if len(lines) == PORTS_MAX:
             return None
-        lines.append(Line(self, exchange.server, exchange.status is not None))
+        lines.append(Line(self, exchange.server, is_accounting))
         return lines[-1]
 
     def _serve_waiting(self, now_s: float) -> None:

@@ -79,11 +79,50 @@ class MethodReport:
 
 @dataclass
 class AccountingReport:
-    """Accounting-Requests of one status."""
+    """Reports of one Acct-Status-Type. What was in work when the power failed is given up, too."""
 
     sent: int = 0
-    answered: int = 0
-    unanswered: int = 0
+    acknowledged: int = 0
+    resent: int = 0  # datagrams more than one to each server
+    given_up: int = 0
+    latencies: Latencies = field(default_factory=Latencies)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the sums as JSON says them."""
+        return {
+            "sent": self.sent,
+            "acknowledged": self.acknowledged,
+            "resent": self.resent,
+            "given_up": self.given_up,
+            "latency_ms": latency_ms(self.latencies),
+        }
+
+
+@dataclass
+class PowerCutReport:
+    """What came of one concentrator's power cut: who was cut off, and when they were back."""
+
+    nas: str
+    cut_at_s: float
+    cut_off: int = 0  # subscribers who were up, or dialled
+    restored_at_s: float | None = None
+    refused: int = 0  # dials of those
+    last_back_at_s: float | None = None
+    missing: set[int] = field(default_factory=set)  # their numbers
+
+    def as_json(self, began_at_s: float) -> dict[str, object]:
+        """Return it as JSON says it; instants count from the beginning."""
+        restored_at_s, back_at_s = self.restored_at_s, self.last_back_at_s
+        is_over = restored_at_s is not None and back_at_s is not None and not self.missing
+        return {
+            "nas": self.nas,
+            "cut_at_s": round(self.cut_at_s - began_at_s, 3),
+            "cut_off": self.cut_off,
+            "refused": self.refused,
+            "missing": len(self.missing),
+            "restored_at_s": None if restored_at_s is None else round(restored_at_s - began_at_s, 3),
+            "all_back_after_s": round(back_at_s - restored_at_s, 3) if is_over else None,  # type: ignore[operator]
+        }
 
 
 class Report:
@@ -93,6 +132,8 @@ class Report:
         """Begin with nothing."""
         self.methods: dict[str, MethodReport] = {}
         self.accounting: dict[str, AccountingReport] = {}
+        self.power_cuts: list[PowerCutReport] = []
+        self.dials_cut_off = 0  # in work when their concentrator lost its power
         self.bad_replies: Counter[str] = Counter()
         self.unexpected_replies = 0
         self.no_identifier = 0
@@ -195,10 +236,9 @@ class Report:
                 "granted_to_two": dict(self.addresses_granted_twice.most_common()),
             },
             "refused": {name: dict(values.most_common()) for name, values in self.refused.items()},
-            "accounting": {
-                status: {"sent": one.sent, "answered": one.answered, "unanswered": one.unanswered}
-                for status, one in self.accounting.items()
-            },
+            "accounting": {status: one.as_json() for status, one in self.accounting.items()},
+            "power_cuts": [one.as_json(self.began_at_s or 0.0) for one in self.power_cuts],
+            "dials_cut_off": self.dials_cut_off,
         }
 
 

@@ -1,8 +1,9 @@
-"""The attributes that a concentrator puts into its requests, in the order in which it does.
+"""The attributes that a concentrator puts into its requests, in the order in which it does; those of accounting
+stand in `accounting.py`.
 
 Pure. RouterOS: the manual's lists and what its debug log and captures show; accel-ppp: its source (`req.c`,
-`auth.c`). Where Service-Type stands is part of a kind's look: a Hotspot says Login as a router's own login does, and
-is told from it by NAS-Port-Type and Called-Station-Id.
+`auth.c`, `acct.c`). Where Service-Type stands is part of a kind's look: a Hotspot says Login as a router's own login
+does, and is told from it by NAS-Port-Type and Called-Station-Id.
 """
 
 import ipaddress
@@ -17,10 +18,7 @@ from aaad.simulator.packet import Place, attribute, number, vendor_attribute
 from aaad.simulator.subscriber import Dial, format_mac
 
 USER_NAME, NAS_IP_ADDRESS, NAS_PORT, SERVICE_TYPE, FRAMED_PROTOCOL, FRAMED_IP_ADDRESS = 1, 4, 5, 6, 7, 8
-CLASS, CALLED_STATION_ID, CALLING_STATION_ID, NAS_IDENTIFIER = 25, 30, 31, 32
-ACCT_STATUS_TYPE, ACCT_DELAY_TIME, ACCT_INPUT_OCTETS, ACCT_OUTPUT_OCTETS, ACCT_SESSION_ID = 40, 41, 42, 43, 44
-ACCT_AUTHENTIC, ACCT_SESSION_TIME, ACCT_INPUT_PACKETS, ACCT_OUTPUT_PACKETS = 45, 46, 47, 48
-ACCT_TERMINATE_CAUSE, ACCT_INPUT_GIGAWORDS, ACCT_OUTPUT_GIGAWORDS = 49, 52, 53
+CALLED_STATION_ID, CALLING_STATION_ID, NAS_IDENTIFIER, ACCT_SESSION_ID = 30, 31, 32, 44
 NAS_PORT_TYPE, NAS_PORT_ID, NAS_IPV6_ADDRESS = 61, 87, 95
 MIKROTIK, MIKROTIK_REALM, MIKROTIK_HOST_IP = 14988, 9, 10
 MICROSOFT, MS_CHAP_DOMAIN = 311, 10
@@ -28,18 +26,9 @@ WISPR, WISPR_LOCATION_ID, WISPR_LOCATION_NAME, WISPR_LOGOFF_URL = 14122, 1, 2, 3
 REDBACK, AGENT_CIRCUIT_ID = 2352, 97
 LOGIN, FRAMED, PPP = 1, 2, 1
 VIRTUAL, ETHERNET, WIRELESS = 5, 15, 19
-AUTHENTIC_RADIUS, CAUSE_USER_REQUEST = 1, 1
 _IPV4_OCTETS = 4
+_LOCAL_NETWORKS = {Service.HOTSPOT: 0x0A050000, Service.DHCP: 0x0A060000}  # 10.5.0.0/16 and 10.6.0.0/16
 _DHCP_INTERFACE = 3  # NAS-Port of a DHCP server: the number of its interface
-_PACKET_OCTETS = 1000  # a round number for the mean size of a customer's packets
-
-
-class Status(Enum):
-    """Acct-Status-Type."""
-
-    START = 1
-    STOP = 2
-    INTERIM = 3
 
 
 class Look(Enum):
@@ -47,6 +36,14 @@ class Look(Enum):
 
     ROUTEROS = auto()
     ACCEL_PPP = auto()
+
+
+class StopCounters(Enum):
+    """What a Stop says of octets and packets."""
+
+    WHOLE = "whole"
+    ZERO = "zero"  # as some do where the carrier is lost before they read them
+    NONE = "none"  # the attributes are missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +57,20 @@ class NasKind:
     place: Place  # of Message-Authenticator in its requests
     demands_signature: bool  # drops replies without Message-Authenticator
     has_session_in_access: bool = True  # Acct-Session-Id already in the Access-Request
+    says_delay: bool = True  # Acct-Delay-Time stands in its reports
+    counts_delay: bool = False  # and grows when one is sent again, which makes it another packet (RFC 2866, 4.1)
+    tells_ipv6: bool = False  # a session's prefixes stand in its reports
+    drops_unheard: bool = False  # ends a session whose Start or Interim-Update no server answers
 
 
 # RouterOS: 300 ms of old, 1100 ms in the manual of now; require-message-auth since 7.15. The number of tries is what
-# its own counters suggest. accel-ppp: the defaults of its radius section.
+# its own counters suggest; whether it counts Acct-Delay-Time is untested: the kinds differ, so that both are met.
+# accel-ppp: the defaults of its radius section.
 KINDS: Mapping[str, NasKind] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            NasKind("mikrotik", Look.ROUTEROS, 1.1, 3, Place.LAST, demands_signature=True),
+            NasKind("mikrotik", Look.ROUTEROS, 1.1, 3, Place.LAST, demands_signature=True, counts_delay=True),
             NasKind("mikrotik-old", Look.ROUTEROS, 0.3, 3, Place.NOWHERE, demands_signature=False),
             NasKind(
                 "accel-ppp",
@@ -78,6 +80,9 @@ KINDS: Mapping[str, NasKind] = MappingProxyType(
                 Place.NOWHERE,
                 demands_signature=False,
                 has_session_in_access=False,
+                says_delay=False,
+                tells_ipv6=True,
+                drops_unheard=True,
             ),
         )
     }
@@ -98,6 +103,13 @@ class Nas:
     must_encrypt: bool = False  # require-encryption: an Accept without MPPE keys is of no use
     has_circuit_as_port: bool = False  # use-circuit-id-in-nas-port-id
     location: tuple[str, str] | None = None  # WISPr-Location-ID and -Name
+    counts_boots: bool = True  # else each start gives the same Acct-Session-Ids again
+    has_gigawords: bool = True  # else its counters begin anew after 4 GiB
+    counts_delay: bool | None = None  # None: as its kind does
+    says_restarts: bool = False  # Accounting-On, and -Off if there is time for it
+    clock_ahead_s: float = 0.0
+    starts_in_1970: bool = False  # has no clock that runs without power, and nobody who tells it the time
+    stop_counters: StopCounters = StopCounters.WHOLE
 
 
 def access_attributes(nas: Nas, dial: Dial, authenticator: bytes) -> bytes:
@@ -105,12 +117,9 @@ def access_attributes(nas: Nas, dial: Dial, authenticator: bytes) -> bytes:
     answer = dial.answer.encode(authenticator, nas.secret)
     if nas.kind.look is Look.ACCEL_PPP:
         session = attribute(ACCT_SESSION_ID, dial.session_id) if nas.kind.has_session_in_access else b""
-        return _accel_ppp(nas, dial, b"") + session + answer
+        return accel_ppp_attributes(nas, dial, b"") + session + answer
     return (
-        _HEADS[dial.subscriber.method.service](nas, dial)
-        + answer
-        + _hotspot_end(nas, dial)
-        + _routeros_end(nas, dial)
+        HEADS[dial.subscriber.method.service](nas, dial) + answer + _hotspot_end(nas, dial) + routeros_end(nas, dial)
     )
 
 
@@ -119,29 +128,6 @@ def authenticator_of(nas: Nas, dial: Dial, fresh: bytes) -> bytes:
     if nas.kind.look is Look.ACCEL_PPP and isinstance(dial.answer, ChapAnswer) and len(dial.answer.challenge) == 16:
         return dial.answer.challenge
     return fresh
-
-
-def accounting_attributes(nas: Nas, dial: Dial, status: Status, age_s: float) -> bytes:
-    """Return the attributes of an Accounting-Request about the session that a dial began."""
-    echoed = b"".join(attribute(CLASS, found.value) for found in dial.attributes if found[:2] == (0, CLASS))
-    kind = number(ACCT_STATUS_TYPE, status.value)
-    cause = number(ACCT_TERMINATE_CAUSE, CAUSE_USER_REQUEST) if status is Status.STOP else b""
-    if nas.kind.look is Look.ACCEL_PPP:
-        session = number(ACCT_AUTHENTIC, AUTHENTIC_RADIUS) + attribute(ACCT_SESSION_ID, dial.session_id)
-        return _accel_ppp(nas, dial, echoed) + kind + session + _counters(dial, age_s) + _granted(dial) + cause
-    counted = b"" if status is Status.START else _counters(dial, age_s)
-    end = counted + cause + number(ACCT_DELAY_TIME, 0) + _routeros_end(nas, dial)
-    service = dial.subscriber.method.service
-    if service is Service.HOTSPOT:
-        return kind + _hotspot(nas, dial) + echoed + end
-    if service in (Service.PPPOE, Service.TUNNEL):
-        kind += number(ACCT_AUTHENTIC, AUTHENTIC_RADIUS) + _granted(dial)
-    return _HEADS[service](nas, dial) + kind + echoed + end
-
-
-def _granted(dial: Dial) -> bytes:
-    address = next((found.value for found in dial.attributes if found[:2] == (0, FRAMED_IP_ADDRESS)), None)
-    return b"" if address is None else attribute(FRAMED_IP_ADDRESS, address)
 
 
 def session_id(nas: Nas, service: Service, count: int) -> bytes:
@@ -177,9 +163,10 @@ def _port_id(nas: Nas, dial: Dial) -> bytes:
     return attribute(NAS_PORT_ID, (subscriber.circuit_id if has_circuit else subscriber.port_id).encode())
 
 
-def _local_address(dial: Dial, network: int) -> bytes:
-    """Return an address of a Hotspot or DHCP client before it is let in."""
-    return struct.pack("!I", network + dial.subscriber.number % 0xFFFF + 1)
+def local_address(dial: Dial) -> bytes:
+    """Return the address that a client of a Hotspot or of DHCP has by itself; who logs in to the router has none."""
+    network = _LOCAL_NETWORKS.get(dial.subscriber.method.service)
+    return b"" if network is None else struct.pack("!I", network + dial.subscriber.number % 0xFFFF + 1)
 
 
 def _ppp_head(dial: Dial, port_type: int) -> bytes:
@@ -212,8 +199,9 @@ def _tunnel(nas: Nas, dial: Dial) -> bytes:
     )
 
 
-def _hotspot(nas: Nas, dial: Dial) -> bytes:
-    address = _local_address(dial, 0x0A050000)  # 10.5.0.0/16
+def hotspot_attributes(nas: Nas, dial: Dial) -> bytes:
+    """Return how a Hotspot's requests begin."""
+    address = local_address(dial)
     return (
         number(NAS_PORT_TYPE, WIRELESS)
         + attribute(CALLING_STATION_ID, _mac(dial))
@@ -248,7 +236,7 @@ def _dhcp(nas: Nas, dial: Dial) -> bytes:
         + attribute(CALLED_STATION_ID, b"dhcp1")
         + _port_id(nas, dial)
         + attribute(USER_NAME, dial.subscriber.name.encode())
-        + attribute(FRAMED_IP_ADDRESS, _local_address(dial, 0x0A060000))  # 10.6.0.0/16
+        + attribute(FRAMED_IP_ADDRESS, local_address(dial))
         + (vendor_attribute(REDBACK, AGENT_CIRCUIT_ID, circuit) if circuit else b"")
     )
 
@@ -262,35 +250,38 @@ def _login(nas: Nas, dial: Dial) -> bytes:
     )
 
 
-_HEADS: dict[Service, Callable[[Nas, Dial], bytes]] = {
+HEADS: dict[Service, Callable[[Nas, Dial], bytes]] = {
     Service.PPPOE: _pppoe,
     Service.TUNNEL: _tunnel,
-    Service.HOTSPOT: _hotspot,
+    Service.HOTSPOT: hotspot_attributes,
     Service.DHCP: _dhcp,
     Service.LOGIN: _login,
 }
 
 
-def _routeros_end(nas: Nas, dial: Dial) -> bytes:
+def routeros_end(nas: Nas, dial: Dial) -> bytes:
+    """Return how RouterOS's requests end."""
     domain, backslash, _ = dial.subscriber.name.partition("\\")
     is_ms_chap = dial.subscriber.method.proof in (Proof.MS_CHAP_1, Proof.MS_CHAP_2)
     told = vendor_attribute(MICROSOFT, MS_CHAP_DOMAIN, domain.encode()) if backslash and is_ms_chap else b""
     realm = nas.realm or (domain if told else "")  # where none is set, it is what MS-CHAP-Domain says
     if realm:
         told += vendor_attribute(MIKROTIK, MIKROTIK_REALM, realm.encode())
-    return told + attribute(NAS_IDENTIFIER, nas.name.encode()) + _nas_address(nas)
+    return told + attribute(NAS_IDENTIFIER, nas.name.encode()) + nas_address(nas)
 
 
-def _nas_address(nas: Nas) -> bytes:
+def nas_address(nas: Nas) -> bytes:
+    """Return NAS-IP-Address or NAS-IPv6-Address."""
     packed = ipaddress.ip_address(nas.address).packed
     return attribute(NAS_IP_ADDRESS if len(packed) == _IPV4_OCTETS else NAS_IPV6_ADDRESS, packed)
 
 
-def _accel_ppp(nas: Nas, dial: Dial, echoed: bytes) -> bytes:
+def accel_ppp_attributes(nas: Nas, dial: Dial, echoed: bytes) -> bytes:
+    """Return what accel-ppp's requests hold, but for the password or the report."""
     return (
         attribute(USER_NAME, dial.subscriber.name.encode())
         + attribute(NAS_IDENTIFIER, nas.name.encode())
-        + _nas_address(nas)
+        + nas_address(nas)
         + number(NAS_PORT, dial.nas_port & 0xFFFFF)
         + attribute(NAS_PORT_ID, b"ppp%d" % (dial.nas_port & 0xFFFFF))
         + number(NAS_PORT_TYPE, VIRTUAL)
@@ -299,17 +290,4 @@ def _accel_ppp(nas: Nas, dial: Dial, echoed: bytes) -> bytes:
         + attribute(CALLING_STATION_ID, format_mac(dial.subscriber.mac, "xx:xx:xx:xx:xx:xx").encode())
         + attribute(CALLED_STATION_ID, dial.subscriber.port_id.encode())
         + echoed
-    )
-
-
-def _counters(dial: Dial, age_s: float) -> bytes:
-    received, sent = dial.octets_in, dial.octets_out
-    return (
-        number(ACCT_SESSION_TIME, int(age_s))
-        + number(ACCT_INPUT_OCTETS, received & 0xFFFFFFFF)
-        + number(ACCT_INPUT_GIGAWORDS, received >> 32)
-        + number(ACCT_INPUT_PACKETS, received // _PACKET_OCTETS)
-        + number(ACCT_OUTPUT_OCTETS, sent & 0xFFFFFFFF)
-        + number(ACCT_OUTPUT_GIGAWORDS, sent >> 32)
-        + number(ACCT_OUTPUT_PACKETS, sent // _PACKET_OCTETS)
     )

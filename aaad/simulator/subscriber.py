@@ -61,8 +61,6 @@ class Dial:
     reply: Reply | None = None
     server: int = 0  # the one asked last, counted from 0
     flaw: Flaw | None = None
-    octets_in: int = 0  # of the session, for accounting
-    octets_out: int = 0
 
     @property
     def user(self) -> str:

@@ -25,8 +25,9 @@ _ANSWER_S = 30.0
 class Node:
     """One node below one folder, with its own PostgreSQL; each part can be started and killed alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, logins: int = LOGINS) -> None:
         self.folder = folder
+        self.logins = logins
         self.postgres = EmbeddedPostgres(folder / "postgresql", settings={"shared_buffers": "32MB"})
         self.config = folder / "aaad.toml"
         self.log = folder / "aaad.log"
@@ -42,7 +43,7 @@ class Node:
 
     def prepare(self) -> None:
         self.postgres.start()
-        _in_thread(prepare_database(self.postgres.dsn("postgres"), self.dsn, LOGINS, "testing123"))
+        _in_thread(prepare_database(self.postgres.dsn("postgres"), self.dsn, self.logins, "testing123"))
         self.run_dir.mkdir()
         self.config.write_text(
             f'[node]\nname = "tested"\nstate_dir = "{self.folder / "state"}"\nrun_dir = "{self.run_dir}"\n'

@@ -1,4 +1,7 @@
-"""A FreeRADIUS of our own on loopback: it judges what we make of PAP, CHAP and MS-CHAP. Its users stand in a file."""
+"""A FreeRADIUS of our own on loopback: it judges what we make of PAP, CHAP, MS-CHAP and accounting.
+
+Its users stand in a file; what is reported to the port behind its own stands in another, as it understood it.
+"""
 
 import hashlib
 import hmac
@@ -7,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nas_double import SECRET, attributes_of
@@ -61,12 +64,24 @@ modules {{
 		filename = {folder}/users
 		key = "%{{mschap:User-Name}}"
 	}}
+	detail {{
+		filename = {folder}/detail
+		header = "%t"
+	}}
 }}
 server default {{
 	listen {{
 		type = auth
 		ipaddr = 127.0.0.1
 		port = {port}
+	}}
+	listen {{
+		type = acct
+		ipaddr = 127.0.0.1
+		port = {acct_port}
+	}}
+	accounting {{
+		detail
 	}}
 	authorize {{
 		chap
@@ -90,9 +105,17 @@ server default {{
 
 
 def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free, as the next one is."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as behind,
+        ):
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            with suppress(OSError, OverflowError):
+                behind.bind(("127.0.0.1", port + 1))
+                return port
 
 
 def _quoted(text: str) -> str:
@@ -100,15 +123,21 @@ def _quoted(text: str) -> str:
 
 
 @contextmanager
-def freeradius(folder: Path, passwords: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    """Run one with these users, named without a domain, and give its address; it ends with the block."""
+def freeradius(folder: Path, passwords: Mapping[str, str], granted: str = "") -> Iterator[tuple[str, int]]:
+    """Run one with these users, named without a domain, and give its address; it ends with the block.
+
+    `granted` are attributes of each Accept, as its users file writes them.
+    """
     assert PROGRAM is not None
     address = ("127.0.0.1", _free_port())
     stock = Path("/usr/share/freeradius/dictionary")
     (folder / "dictionary").write_text(f"$INCLUDE {stock}\n")
-    users = (f"{_quoted(name)} Cleartext-Password := {_quoted(password)}\n" for name, password in passwords.items())
+    users = (
+        f"{_quoted(name)} Cleartext-Password := {_quoted(password)}\n{granted and chr(9)}{granted}\n"
+        for name, password in passwords.items()
+    )
     (folder / "users").write_text("".join(users))
-    settings = _CONFIGURATION.format(folder=folder, port=address[1], secret=SECRET.decode())
+    settings = _CONFIGURATION.format(folder=folder, port=address[1], acct_port=address[1] + 1, secret=SECRET.decode())
     (folder / "radiusd.conf").write_text(settings)
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
@@ -131,6 +160,18 @@ def _await(process: subprocess.Popen[bytes], folder: Path) -> None:
         assert process.poll() is None, log + (folder / "output").read_text()
         time.sleep(0.02)
     raise AssertionError("FreeRADIUS is not ready after 20 s")
+
+
+def reported(folder: Path) -> list[dict[str, list[str]]]:
+    """Return what was reported, each a name with its values, by FreeRADIUS's dictionaries."""
+    found = []
+    for block in (folder / "detail").read_text().split("\n\n"):
+        lines = [line.strip().partition(" = ") for line in block.splitlines() if line.startswith("\t")]
+        if lines:
+            found.append({})
+        for name, _, value in lines:
+            found[-1].setdefault(name, []).append(value.strip('"'))
+    return found
 
 
 def ask(address: tuple[str, int], requests: Sequence[bytes]) -> list[bytes]:

@@ -1,6 +1,8 @@
 """`aaad simulate` as people type it: what it shows, its exit code, and what it says to what makes no sense."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from misbehaving_server import MisbehavingServer, reply, serving
@@ -58,7 +60,48 @@ def test_accounting_that_is_not_answered_is_told(capsys: pytest.CaptureFixture[s
         port = str(good.server.auth_port)
         words = ["--subscribers", "2", "--accounting", "--acct-port", port, "--kind", "mikrotik-old"]
         assert simulate(good, *words) == 0
-    assert "accounting start: 2 sent, 2 not answered" in capsys.readouterr().out
+    assert re.search(r"start +2 +0 +4 +2 ", capsys.readouterr().out)
+
+
+def answering(_copies: int, request: bytes) -> list[tuple[float, bytes]]:
+    return [(0, reply(request, code=2 if request[0] == 1 else 5))]
+
+
+def test_power_cuts_bad_networks_and_a_log_of_every_record(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "records"
+    words = ["--subscribers", "6", "--accounting", "--interim", "0.3", "--stay", "1.5", "--power-cut", "0.5/0.3/0.2"]
+    words += ["--quirk", "accounting-on", "--quirk", "no-gigawords", "--network", "0/10/10", "--speed", "1/8000"]
+    with serving(answering) as good:
+        port = str(good.server.auth_port)
+        assert simulate(good, *words, "--acct-port", port, "--record-log", str(log)) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"start +12 +12 ", shown)
+    assert re.search(r"on +1 +1 ", shown)
+    assert re.search(r"power cut at simulated-00: 6 cut off, all back 0\.\d s after it, refused meanwhile: 0", shown)
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {one["status"] for one in told} == {"start", "interim", "stop", "on"}
+    assert {one["session"] for one in told if "session" in one} == set(range(1, 13))
+    assert max(one["octets_out"] for one in told if "session" in one) > 100_000_000, "of 8 Gbit/s"
+
+
+def test_a_power_cut_from_which_nobody_comes_back_is_told_in_portuguese(capsys: pytest.CaptureFixture[str]) -> None:
+    dialled: list[bytes] = []
+
+    def refusing_later(copies: int, request: bytes) -> list[tuple[float, bytes]]:
+        if request[0] == 1:
+            dialled.append(request)
+        return [(0, reply(request, code=5 if request[0] == 4 else 2 if len(dialled) <= 3 else 3))]
+
+    words = ["--subscribers", "3", "--accounting", "--stay", "1", "--power-cut", "0.3/0.2", "--acct-port"]
+    with serving(refusing_later) as server:
+        port = str(server.server.auth_port)
+        head = ["--language", "pt", "simulate", "--server", f"127.0.0.1:{port}"]
+        assert run([*head, *words, port]) == 1
+    shown = capsys.readouterr().out
+    assert "queda de energia em simulated-00: 3 caíram, 3 deles não voltaram" in shown
+    assert "confirmados" in shown
 
 
 @pytest.mark.parametrize(
@@ -69,6 +112,13 @@ def test_accounting_that_is_not_answered_is_told(capsys: pytest.CaptureFixture[s
         (["--source", "here"], "--source: 'here' is no IP address", 2),
         (["--macs", "00:11"], "--macs: '00:11' is no MAC address", 2),
         (["--mac-format", "XX"], "--mac-format: 'XX' is none of", 2),
+        (["--power-cut", "soon"], "--power-cut: 'soon' is not 1–3 numbers with / between them", 2),
+        (["--power-cut", "1/2/3/4"], "--power-cut: '1/2/3/4' is not", 2),
+        (["--power-cut", "1//2"], "is not 1–3 numbers", 2),
+        (["--speed", "8"], "--speed: '8' is not 2 numbers", 2),
+        (["--network", "-1"], "--network: '-1' is not", 2),
+        (["--quirk", "none"], "none", 2),
+        (["--record-log", "/nowhere/log", "--server", "127.0.0.1:9"], "/nowhere/log: No such file", 1),
         (["--server", "127.0.0.1:9", "--source", "192.0.2.1"], "from 192.0.2.1 to 127.0.0.1", 1),
     ],
 )

@@ -1,16 +1,15 @@
 """A concentrator: resends, Identifiers, second server, and which replies it believes."""
 
 import dataclasses
-import hashlib
 
 import pytest
-from simulator_world import SECRET, World, reply
+from simulator_world import World, reply
 
 from aaad.simulator.fleet import Subscribers
 from aaad.simulator.nas import IDENTIFIERS, PORTS_MAX
 from aaad.simulator.packet import Bad
 from aaad.simulator.report import Report
-from aaad.simulator.request import KINDS, Status
+from aaad.simulator.request import KINDS
 from aaad.simulator.subscriber import Subscriber
 
 ALICE = Subscribers(count=1, methods=("pap",)).make()[0]
@@ -24,7 +23,7 @@ def test_a_request_is_sent_again_octet_for_octet_and_then_given_up() -> None:
         assert list(world.concentrator.expire(at_s)) == []
         assert world.sent() == [(line, first)] * copies, at_s
     (given_up,) = world.concentrator.expire(100.9)
-    assert given_up.dial is dial
+    assert given_up.subject is dial
     assert (dial.tries, dial.code, dial.ended_at_s, dial.answered_at_s) == (3, None, 100.9, None)
     assert world.concentrator.in_work_count == 0
     assert world.concentrator.counters.resends == 2
@@ -61,7 +60,7 @@ def test_after_the_last_server_it_is_given_up() -> None:
     world = World(servers=2)
     dial = world.concentrator.dial(ALICE, 0.0)
     ended = [exchange for step in range(1, 30) for exchange in world.concentrator.expire(step * 0.1)]
-    assert [exchange.dial for exchange in ended] == [dial]
+    assert [exchange.subject for exchange in ended] == [dial]
     assert (dial.tries, dial.code) == (6, None)
     report = Report()
     report.add(dial)
@@ -155,24 +154,6 @@ def test_accel_ppp_uses_the_challenge_as_authenticator_and_keeps_its_session_to_
     assert request[4:20] == dial.answer.challenge
     assert dial.session_id not in request
     assert len(dial.session_id) == 16
-
-
-def test_accounting_is_proven_by_its_authenticator_and_its_response_likewise() -> None:
-    world = World()
-    dial = world.concentrator.dial(ALICE, 0.0)
-    ((line, request),) = world.sent()
-    world.concentrator.receive(line, reply(request, attributes=b"\x19\x05abc\x08\x06\1\2\3\4"), 1.0)
-    world.concentrator.account(dial, Status.STOP, 61.5)
-    ((acct_line, report),) = world.sent()
-    assert (acct_line.is_accounting, report[0]) == (True, 4)
-    assert hashlib.md5(report[:4] + bytes(16) + report[20:] + SECRET).digest() == report[4:20]
-    assert b"\x19\x05abc" in report, "Class comes back"
-    assert b"\x08\x06\1\2\3\4" in report
-    assert b"\x2e\x06\0\0\0\x3c" in report, "Acct-Session-Time"
-    assert world.concentrator.receive(acct_line, reply(report, 2), 62.0) is None, "an Accept answers no report"
-    exchange = world.concentrator.receive(acct_line, reply(report, 5), 62.0)
-    assert exchange is not None
-    assert exchange.is_answered
 
 
 def test_sessions_are_numbered_as_router_os_does() -> None:

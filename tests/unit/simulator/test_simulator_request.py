@@ -7,8 +7,7 @@ from simulator_world import octets
 
 from aaad.simulator.fleet import Nases, Subscribers
 from aaad.simulator.nas import Concentrator
-from aaad.simulator.request import Nas, Status, accounting_attributes
-from aaad.simulator.subscriber import MAC_FORMATS, Dial, Subscriber, format_mac, redial_after_s
+from aaad.simulator.subscriber import MAC_FORMATS, format_mac, redial_after_s
 
 MAC = bytes.fromhex("aabbccddee01")
 
@@ -128,25 +127,3 @@ def test_mac_formats(pattern: str, written: str) -> None:
 @pytest.mark.parametrize(("failures", "wait_s"), [(1, 1.0), (2, 2.0), (5, 16.0), (7, 60.0), (1000, 60.0)])
 def test_who_was_refused_dials_less_and_less_often(failures: int, wait_s: float) -> None:
     assert redial_after_s(failures, 1.0, 60.0) == wait_s
-
-
-def session(kind: str, method: str) -> tuple[Nas, Dial]:
-    nas = Nases(kind=kind).make()[0]
-    subscriber: Subscriber = Subscribers(count=1, methods=(method,)).make()[0]
-    dial = Concentrator(nas, 1, octets(), []).dial(subscriber, 0.0)
-    dial.octets_in, dial.octets_out = 5 << 32 | 7, 1
-    return nas, dial
-
-
-@pytest.mark.parametrize(("kind", "method"), [("mikrotik", "pap"), ("mikrotik", "hotspot"), ("accel-ppp", "pap")])
-def test_accounting_tells_of_the_session_and_never_the_password(kind: str, method: str) -> None:
-    nas, dial = session(kind, method)
-    for status in Status:
-        found = dict(read(accounting_attributes(nas, dial, status, 90.7)))
-        assert found[40] == status.value.to_bytes(4, "big")
-        assert found[44] == dial.session_id
-        assert found[1] == b"user000000"
-        assert not {2, 3, 60} & set(found)
-        assert (49 in found) == (status is Status.STOP)
-        if status is not Status.START:
-            assert (found[46], found[42], found[52]) == (b"\0\0\0\x5a", b"\0\0\0\7", b"\0\0\0\5")

@@ -136,7 +136,7 @@ def test_accounting_is_start_interims_as_granted_and_stop() -> None:
     assert [status for _, status in statuses(done)] == [1, 2, 1, 2, 1, 2, 1, 2]
     done = Clockwork(Plan(rate=0.2, cycles_for_s=5, has_accounting=True), granting, subscribers=1).run()
     assert [(round(at_s), status) for at_s, status in statuses(done)] == [(0, 1), (2, 3), (4, 3), (5, 2)]
-    assert {name: one.answered for name, one in done.report.accounting.items()} == {
+    assert {name: one.acknowledged for name, one in done.report.accounting.items()} == {
         "start": 1,
         "interim": 2,
         "stop": 1,
@@ -146,7 +146,7 @@ def test_accounting_is_start_interims_as_granted_and_stop() -> None:
 def test_accounting_that_nobody_answers_is_counted_and_ends() -> None:
     only_access: Behaviour = lambda _count, request, _now_s: [reply(request)] if request[0] == 1 else []  # noqa: E731
     done = Clockwork(Plan(has_accounting=True), only_access, subscribers=2).run()
-    assert {name: (one.sent, one.unanswered) for name, one in done.report.accounting.items()} == {
+    assert {name: (one.sent, one.given_up) for name, one in done.report.accounting.items()} == {
         "start": (2, 2),
         "stop": (2, 2),
     }

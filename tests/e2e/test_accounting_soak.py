@@ -1,0 +1,38 @@
+"""Long proofs of accounting under trouble: sixty kills at a time, and ten thousand customers after a power cut."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from accounting_torture import torture
+from nodes import LOGINS, Node
+from power_cut import kill_postgres_until_all_are_back, power_cut
+
+pytestmark = pytest.mark.soak
+
+
+@pytest.fixture
+def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Node]:
+    """A node of its own with as many logins as the test says."""
+    node = Node(tmp_path, getattr(request, "param", LOGINS))
+    node.prepare()
+    node.start()
+    yield node
+    node.end()
+
+
+@pytest.mark.parametrize(("seed", "longest_s"), [(11, 0.5), (12, 3.0), (13, 20.0)])
+def test_r6_sixty_kills_while_postgresql_is_frozen_and_stopped_lose_no_record(
+    served: Node, seed: int, longest_s: float
+) -> None:
+    print(torture(served, lambda blows: blows.at_random(60), seed=seed, longest_s=longest_s))
+
+
+@pytest.mark.parametrize("served", [10_000], indirect=True)
+@pytest.mark.parametrize("is_postgres_dead", [False, True])
+def test_r5_ten_thousand_are_back_after_a_power_cut(served: Node, is_postgres_dead: bool) -> None:
+    meanwhile = partial(kill_postgres_until_all_are_back, served) if is_postgres_dead else lambda _: None
+    found = power_cut(served, 10_000, rate=400, within_s=20, interim_s=20, settle_s=20, meanwhile=meanwhile)
+    print(found)
+    assert found.refused == 0
