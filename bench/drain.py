@@ -61,27 +61,35 @@ def _record(session: int, status: int, base_s: float) -> bytes:
     """A record as RouterOS sends it, of a session that began `session` milliseconds after the first."""
     login, router = session % _LOGINS + 1, session % _ROUTERS + 1
     time_s = {_START: 0, _INTERIM: 300, _STOP: 450}[status]
-    data = b"".join((
-        _attribute(40, pack("!I", status)),
-        _attribute(44, f"81{session:06x}".encode()),
-        _attribute(1, f"user{login}".encode()),
-        _attribute(6, pack("!I", 2)),
-        _attribute(7, pack("!I", 1)),
-        _attribute(5, pack("!I", 15_728_640 + session)),
-        _attribute(61, pack("!I", 15)),
-        _attribute(31, f"02:00:{login >> 16:02X}:{login >> 8 & 255:02X}:{login & 255:02X}:01".encode()),
-        _attribute(30, b"pppoe-in"),
-        _attribute(87, b"vlan101"),
-        _attribute(8, (0x64400000 + login).to_bytes(4, "big")),
-        _attribute(45, pack("!I", 1)),
-        _attribute(4, bytes((192, 0, 2, router))),
-        _attribute(32, b"bng"),
-        _attribute(55, pack("!I", int(base_s) + session // 1000 + time_s)),
-        _attribute(25, pack("!BBIQIIIIB", 1, 0, 1, session + 1, login, login, 1, 0xABCDEF, 0) + bytes(8)),
-    ))
+    data = b"".join(
+        (
+            _attribute(40, pack("!I", status)),
+            _attribute(44, f"81{session:06x}".encode()),
+            _attribute(1, f"user{login}".encode()),
+            _attribute(6, pack("!I", 2)),
+            _attribute(7, pack("!I", 1)),
+            _attribute(5, pack("!I", 15_728_640 + session)),
+            _attribute(61, pack("!I", 15)),
+            _attribute(31, f"02:00:{login >> 16:02X}:{login >> 8 & 255:02X}:{login & 255:02X}:01".encode()),
+            _attribute(30, b"pppoe-in"),
+            _attribute(87, b"vlan101"),
+            _attribute(8, (0x64400000 + login).to_bytes(4, "big")),
+            _attribute(45, pack("!I", 1)),
+            _attribute(4, bytes((192, 0, 2, router))),
+            _attribute(32, b"bng"),
+            _attribute(55, pack("!I", int(base_s) + session // 1000 + time_s)),
+            _attribute(25, pack("!BBIQIIIIB", 1, 0, 1, session + 1, login, login, 1, 0xABCDEF, 0) + bytes(8)),
+        )
+    )
     if status != _START:
         octets = (session * 7919 % 1_000_000 + time_s * 1000, session * 104_729 % 9_000_000 + time_s * 9000)
-        for kind, value in ((46, time_s), (42, octets[0]), (43, octets[1]), (47, octets[0] // 800), (48, octets[1] // 1200)):
+        for kind, value in (
+            (46, time_s),
+            (42, octets[0]),
+            (43, octets[1]),
+            (47, octets[0] // 800),
+            (48, octets[1] // 1200),
+        ):
             data += _attribute(kind, pack("!I", value))
         data += _attribute(52, pack("!I", 0)) + _attribute(53, pack("!I", 0))
     if status == _STOP:

@@ -26,14 +26,14 @@ import asyncpg
 import generator
 import history
 import sections
-from aaad.sessions.instants import Span
-from aaad.sessions.question import Question, Target
 from accounting_load import AccountingLoad, next_tag
 from node import Node, Ports
 from servers import end, end_in_order_when_told
 
 from aaad.db.connection import Database
 from aaad.sessions import whois
+from aaad.sessions.instants import Span
+from aaad.sessions.question import Question, Target
 
 _P99_MAX_MS = 50.0
 _PAUSE_S = 0.01
