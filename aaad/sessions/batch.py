@@ -60,7 +60,7 @@ class Batch:
             self.known.append(draft)
             row = rows[0] if len(rows) == 1 else _row(rows, life.life)
             draft.login_id, draft.kept = row.login_id, row.kept
-            if draft.is_moved:
+            if draft.is_redated:
                 self.undone.add(rounded(life.started_before))
             if not life.only_goes_on and not row.has_grant and draft.facts.grant_serial is not None:
                 self.unowned.append((draft, _spokesman(draft.facts, records)))

@@ -32,7 +32,18 @@ class Draft:
     """One session that begins or changes."""
 
     __slots__ = (
-        *("_facts", "address_space", "ended_at", "ending", "family", "granted", "heard_at", "is_moved", "kept"),
+        *(
+            "_facts",
+            "address_space",
+            "ended_at",
+            "ending",
+            "family",
+            "granted",
+            "heard_at",
+            "is_moved",
+            "is_redated",
+            "kept",
+        ),
         *("life", "login_id", "only_goes_on", "owner", "part", "summary", "version"),
     )
 
@@ -47,8 +58,10 @@ class Draft:
         self.owner: Owner | None = None  # to be written; None: as it is
         self.address_space = 1
         self.granted = NO_ADDRESSES
-        # It begins, or began at another instant than was thought: others are judged anew.
-        self.is_moved = self.version == 0 or started_at(self.part) != started_before
+        # It began at another instant than was thought: what was concluded from that is void.
+        self.is_redated = self.version > 0 and started_at(self.part) != started_before
+        # It begins, or is not what or where it was: it and others have to be judged.
+        self.is_moved = not self.only_goes_on or self.is_redated
         self.kept: Ending | None = None  # what was thought of its end
         self.ending: Ending | None = None  # what is thought of it now
 

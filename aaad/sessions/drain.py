@@ -21,8 +21,10 @@ from aaad.sessions.slot import Slot
 from aaad.sessions.store import DrainStore
 from aaad.spool.directory import find_spool_id
 from aaad.spool.retention import Removed
+from aaad.spool.segment import START
 
 POLL_S = 0.05
+GATHER_S = 0.2  # a batch costs what many more records in it would cost, too: so they are let come together
 LOOK_AFTER_S = 1.0  # new slots, cursors, watermark
 RETENTION_EVERY_S = 60.0
 ROUTERS_NOTED_EVERY_S = 3.0
@@ -119,7 +121,9 @@ class Drain:
         if self._is_away:
             self._is_away, self._retry_s = False, RETRY_INITIAL_S
             _log.info("drain.resumed")
-        return 0.0 if was_busy else POLL_S
+        if any(slot.is_behind for slot in self._slots.values()):
+            return 0.0
+        return GATHER_S if was_busy else POLL_S
 
     async def _advance_what_can(self) -> tuple[bool, StoreError | None]:
         try:
@@ -189,14 +193,17 @@ class Drain:
             await self._store.note_routers()
         if monotonic_s() >= self._retention_at_s:
             self._retention_at_s = monotonic_s() + RETENTION_EVERY_S
-            self._remove_drained()
+            await self._remove_drained()
             await self._store.forget_handoffs(HANDOFFS_KEPT_S)
 
-    def _remove_drained(self) -> None:
+    async def _remove_drained(self) -> None:
+        on_disk = await self._store.flush_cursors([slot.spool_id for slot in self._slots.values()])
         for name, slot in self._slots.items():
-            removed = Removed(0, 0)
+            removed, position = Removed(0, 0), on_disk.get(slot.spool_id, START)
             with _told(name):
-                removed = slot.remove_drained(now_s=wall_s(), keep_s=self._keep_s, bytes_max=self._bytes_max)
+                removed = slot.remove_drained(
+                    position, now_s=wall_s(), keep_s=self._keep_s, bytes_max=self._bytes_max
+                )
             self._counters.add("aaad_drain_segments_removed_total|when=due", removed.removed - removed.early)
             self._counters.add("aaad_drain_segments_removed_total|when=early", removed.early)
             if removed.early:

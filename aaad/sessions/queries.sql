@@ -18,6 +18,9 @@ SELECT spool_id, segment, position FROM net.spool_cursor WHERE spool_id = ANY($1
 UPDATE net.spool_cursor SET segment = $4, position = $5, updated_at = now()
 WHERE spool_id = $1 AND segment = $2 AND position = $3;
 
+-- name: touch_cursors
+UPDATE net.spool_cursor SET updated_at = now() WHERE spool_id = ANY($1::uuid[]) RETURNING spool_id, segment, position;
+
 -- name: load_cuts
 SELECT life, segment, position, last_segment FROM net.spool_handoff WHERE spool_id = $1 ORDER BY life;
 

@@ -66,6 +66,7 @@ class Slot:
         self._cuts: list[Cut] = []
         self._records_max = BATCH_RECORDS_MAX
         self._tail_seen: Tail | None = None
+        self.is_behind = False  # there were more records than the last batch took
 
     def recover(self) -> None:
         """If no process writes this spool, find its end on disk: after a power cut the published one may be old."""
@@ -115,6 +116,7 @@ class Slot:
             return False
         if find_spool_id(self._directory) != self.spool_id:
             return False  # somebody removed the folder: the tail may be of the spool that was begun in its place
+        self.is_behind = tail is not None and batch.next < tail.position
         await self._apply(self._cursor, batch)
         return True
 
@@ -198,11 +200,14 @@ class Slot:
         with suppress(OSError):  # only gauges live by it
             write_drained(self._directory, drained)
 
-    def remove_drained(self, *, now_s: float, keep_s: float, bytes_max: int) -> Removed:
-        """Remove what was drained long enough ago; nothing while it is not known what PostgreSQL has."""
+    def remove_drained(self, on_disk: Position, *, now_s: float, keep_s: float, bytes_max: int) -> Removed:
+        """Remove what was drained long enough ago; nothing while it is not known what PostgreSQL has.
+
+        `on_disk` is the cursor that PostgreSQL cannot lose any more by crashing.
+        """
         if self._cursor is None:
             return Removed(0, 0)
-        before = self._cursor.segment
+        before = min(self._cursor.segment, on_disk.segment)
         return remove_drained(self._directory, before=before, now_s=now_s, keep_s=keep_s, bytes_max=bytes_max)
 
     def close(self) -> None:

@@ -84,6 +84,14 @@ class DrainStore:
         rows = await self._database.fetch(_SQL.load_cursors, spool_ids)
         return {row[0]: Position(row[1], row[2]) for row in rows}
 
+    async def flush_cursors(self, spool_ids: Sequence[UUID]) -> dict[UUID, Position]:
+        """Return the cursors of these spools once they are on PostgreSQL's disk, with all that they stand for.
+
+        Batches are committed without waiting for that disk; this commit waits, for itself and all before it.
+        """
+        rows = await self._database.fetch(_SQL.touch_cursors, spool_ids)
+        return {row[0]: Position(row[1], row[2]) for row in rows}
+
     async def load_cuts(self, spool_id: UUID) -> list[Cut]:
         """Return behind what handed-over batches made a spool's own octets void."""
         return [_cut(row) for row in await self._database.fetch(_SQL.load_cuts, spool_id)]

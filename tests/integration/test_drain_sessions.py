@@ -352,8 +352,9 @@ async def test_many_sessions_of_one_restart_end_by_and_by(house, monkeypatch):
 
 
 async def test_r6_1_postgresql_killed_in_the_midst_loses_nothing_and_counts_nothing_twice(
-    postgres_of_its_own, tmp_path
+    postgres_of_its_own, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr("aaad.sessions.slot.BATCH_RECORDS_MAX", 150)
     server, dsn = postgres_of_its_own
     house = House(dsn, tmp_path / "spool")
     await house.database.execute("INSERT INTO net.node (name) VALUES ('node-1')")
@@ -366,9 +367,9 @@ async def test_r6_1_postgresql_killed_in_the_midst_loses_nothing_and_counts_noth
         ]
     )
     async with house.draining(statement_timeout_s=2.0):
-        for kill in range(3):
+        for kill in range(4):
             deadline = time.monotonic() + 20
-            while house.count("aaad_drain_batches_total") < kill + 1 and time.monotonic() < deadline:
+            while house.count("aaad_drain_batches_total") < 4 * kill + 1 and time.monotonic() < deadline:
                 await asyncio.sleep(0.002)
             os.kill(server.pid, signal.SIGKILL)
             await asyncio.sleep(0.1)

@@ -286,3 +286,59 @@ async def test_r5_a_late_interim_opens_again_what_was_ended_by_guess(house, evid
     )
     await write(house, ledger, [accounting(INTERIM, T + 3700, time_s=3700, **A)])
     assert await rows(house) == [("81a00001", 0, 3700, None, None, None, 3)]
+
+
+async def test_field_4_a_session_without_a_stop_does_not_stay_for_ever(house):
+    """What comes after it on its device tells that it is over, however long ago it was silent."""
+    await in_every_order(
+        house,
+        [accounting(START, T, **A), accounting(START, T + 864_000, **B)],
+        [("81a00001", 0, 0, 0, 864_000, "replaced", 1), ("82a00001", 864_000, 864_000, None, None, None, 1)],
+    )
+
+
+async def test_field_5_what_has_ended_is_not_ended_again(house):
+    await in_every_order(
+        house,
+        [
+            accounting(START, T, **A),
+            accounting(STOP, T + 30, time_s=30, cause=1, **A),
+            accounting(ON, T + 40, called=""),
+            accounting(OFF, T + 35, called=""),
+        ],
+        [("81a00001", 0, 30, 30, 30, "stop", 2)],
+    )
+
+
+async def test_field_9_an_interim_after_the_stop_opens_nothing(house):
+    await in_every_order(
+        house,
+        [
+            accounting(START, T, **A),
+            accounting(STOP, T + 30, time_s=30, cause=1, **A),
+            accounting(INTERIM, T + 31, time_s=30, **A),
+        ],
+        [("81a00001", 0, 31, 30, 30, "stop", 3)],
+    )
+
+
+async def test_field_11_records_by_another_way_are_of_the_same_session(house):
+    """The VPN is down, and the concentrator speaks from its public address; a restart there ends it as well."""
+    granted = class_of(login_id=7)
+    await in_every_order(
+        house,
+        [
+            accounting(START, T, own_class=granted, **A),
+            accounting(INTERIM, T + 300, time_s=300, source="198.51.100.9", nas_id=2, own_class=granted, **A),
+            accounting(ON, T + 400, called="", source="198.51.100.9", nas_id=2),
+        ],
+        [("81a00001", 0, 300, 300, 400, "nas_restart", 2)],
+    )
+
+
+async def test_field_17_a_session_whose_start_was_lost_is_there(house):
+    await in_every_order(
+        house,
+        [accounting(INTERIM, T + 300, time_s=300, **A), accounting(STOP, T + 400, time_s=400, cause=1, **A)],
+        [("81a00001", 0, 400, 400, 400, "stop", 2)],
+    )
