@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from nodes import Node
 
 ROLES = ("radius-0", "radius-0", "sync-0", "sync-0", "control-0")  # the first two twice as often
+KILLED_S = 2.0  # at most, until a PostgreSQL that was killed is started again
 
 
 class Blows:
     """Strikes a node; counts what was killed with -9, and what else was done."""
 
     def __init__(self, node: Node, seed: int, longest_s: float) -> None:
-        """PostgreSQL is away for so long at most each time."""
+        """PostgreSQL is frozen or stopped for so long at most each time."""
         self._node = node
         self._dice = random.Random(seed)
         self._longest_s = longest_s
@@ -60,13 +61,13 @@ class Blows:
     def kill_postgres(self) -> None:
         """Kill PostgreSQL, and start it after a while."""
         with self._killed_postgres():
-            time.sleep(self._dice.uniform(0, self._longest_s))
+            time.sleep(self._dice.uniform(0, min(self._longest_s, KILLED_S)))
 
     def kill_both(self) -> None:
         """Kill PostgreSQL and the daemon, which begins again while there is no PostgreSQL."""
         with self._killed_postgres():
             self.kill_daemon()
-            time.sleep(self._dice.uniform(0, self._longest_s))
+            time.sleep(self._dice.uniform(0, min(self._longest_s, KILLED_S)))
 
     @contextlib.contextmanager
     def _killed_postgres(self) -> Iterator[None]:
