@@ -81,31 +81,31 @@ class Blows:
         yield
         self._node.postgres.start()
 
-    def freeze_postgres(self) -> None:
-        """Let PostgreSQL neither answer nor end."""
+    def freeze_postgres(self, longest_s: float | None = None) -> None:
+        """Let PostgreSQL neither answer nor end for a while."""
         pids = self._node.postgres_pids()
         self.others["frozen"] += 1
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
-            self._amid()
+            self._amid(longest_s or self._longest_s)
         finally:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-    def stop_postgres(self) -> None:
+    def stop_postgres(self, longest_s: float | None = None) -> None:
         """Stop PostgreSQL in order, and start it after a while."""
         self._node.postgres.stop()
         self.others["stopped"] += 1
         try:
-            self._amid()
+            self._amid(longest_s or self._longest_s)
         finally:
             self._node.postgres.start()
 
-    def _amid(self) -> None:
+    def _amid(self, longest_s: float) -> None:
         """While PostgreSQL is away, roles die, too."""
-        time.sleep(self._dice.uniform(self._longest_s / 2, self._longest_s))
+        time.sleep(self._dice.uniform(longest_s / 2, longest_s))
         if self._dice.random() < 0.5:
             self.kill_role()
-            time.sleep(self._dice.uniform(0, self._longest_s / 2))
+            time.sleep(self._dice.uniform(0, longest_s / 2))
