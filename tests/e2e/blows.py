@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from nodes import Node
 
 ROLES = ("radius-0", "radius-0", "sync-0", "sync-0", "control-0")  # the first two twice as often
+KILLED_S = 2.0  # at most, until a PostgreSQL that was killed is started again
 
 
 class Blows:
     """Strikes a node; counts what was killed with -9, and what else was done."""
 
     def __init__(self, node: Node, seed: int, longest_s: float) -> None:
-        """PostgreSQL is away for so long at most each time."""
+        """PostgreSQL is frozen or stopped for so long at most each time."""
         self._node = node
         self._dice = random.Random(seed)
         self._longest_s = longest_s
@@ -60,13 +61,13 @@ class Blows:
     def kill_postgres(self) -> None:
         """Kill PostgreSQL, and start it after a while."""
         with self._killed_postgres():
-            time.sleep(self._dice.uniform(0, self._longest_s))
+            time.sleep(self._dice.uniform(0, min(self._longest_s, KILLED_S)))
 
     def kill_both(self) -> None:
         """Kill PostgreSQL and the daemon, which begins again while there is no PostgreSQL."""
         with self._killed_postgres():
             self.kill_daemon()
-            time.sleep(self._dice.uniform(0, self._longest_s))
+            time.sleep(self._dice.uniform(0, min(self._longest_s, KILLED_S)))
 
     @contextlib.contextmanager
     def _killed_postgres(self) -> Iterator[None]:
@@ -80,31 +81,31 @@ class Blows:
         yield
         self._node.postgres.start()
 
-    def freeze_postgres(self) -> None:
-        """Let PostgreSQL neither answer nor end."""
+    def freeze_postgres(self, longest_s: float | None = None) -> None:
+        """Let PostgreSQL neither answer nor end for a while."""
         pids = self._node.postgres_pids()
         self.others["frozen"] += 1
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
-            self._amid()
+            self._amid(longest_s or self._longest_s)
         finally:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-    def stop_postgres(self) -> None:
+    def stop_postgres(self, longest_s: float | None = None) -> None:
         """Stop PostgreSQL in order, and start it after a while."""
         self._node.postgres.stop()
         self.others["stopped"] += 1
         try:
-            self._amid()
+            self._amid(longest_s or self._longest_s)
         finally:
             self._node.postgres.start()
 
-    def _amid(self) -> None:
+    def _amid(self, longest_s: float) -> None:
         """While PostgreSQL is away, roles die, too."""
-        time.sleep(self._dice.uniform(self._longest_s / 2, self._longest_s))
+        time.sleep(self._dice.uniform(longest_s / 2, longest_s))
         if self._dice.random() < 0.5:
             self.kill_role()
-            time.sleep(self._dice.uniform(0, self._longest_s / 2))
+            time.sleep(self._dice.uniform(0, longest_s / 2))

@@ -54,4 +54,4 @@ def test_a_session_takes_little_and_does_not_grow() -> None:
 
 @pytest.mark.soak
 def test_fifty_thousand_sessions_at_once() -> None:
-    assert_small(50_000, 3)
+    assert_small(50_000, 1)
