@@ -3,8 +3,10 @@
 They wait as long as an old RouterOS does, and take only replies that are signed, as a new one does.
 """
 
+import hashlib
 import itertools
 import os
+import socket
 import threading
 from collections.abc import Sequence
 
@@ -95,3 +97,22 @@ def longest_pause_s(dialled: list[Dial]) -> float:
 
 def _server(port: int) -> Server:
     return Server("127.0.0.1", port, port + 1)
+
+
+def is_recorded(port: int, session: bytes, *, timeout_s: float = 2.0) -> bool:
+    """Report the Start of a session; tell whether a genuine answer says that it is recorded (RFC 2866, 3)."""
+    body = b"".join(
+        bytes((kind, len(value) + 2)) + value
+        for kind, value in ((40, b"\0\0\0\1"), (1, b"user000010"), (44, session), (32, b"bras-01"))
+    )
+    head = b"\x04\x09" + (20 + len(body)).to_bytes(2, "big")
+    authenticator = hashlib.md5(head + bytes(16) + body + SECRET).digest()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as router:
+        router.settimeout(timeout_s)
+        router.connect(("127.0.0.1", port))
+        router.send(head + authenticator + body)
+        try:
+            reply = router.recv(4096)
+        except OSError:
+            return False
+    return reply[:2] == b"\x05\x09" and reply[4:20] == hashlib.md5(reply[:4] + authenticator + SECRET).digest()

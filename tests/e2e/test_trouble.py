@@ -6,7 +6,7 @@ import time
 
 import pytest
 from nodes import Node, eventually
-from subscribers import ACCEPT, REJECT, Load, dial, longest_pause_s
+from subscribers import ACCEPT, REJECT, Load, dial, is_recorded, longest_pause_s
 
 
 def _block(node: Node, login: str, access_status: str) -> None:
@@ -37,6 +37,7 @@ def test_postgresql_killed_under_load_refuses_nobody_and_pauses_nothing(node: No
         time.sleep(1)
         for pid in node.postgres_pids()[:1]:
             os.kill(pid, signal.SIGKILL)
+        assert is_recorded(node.acct_port, b"while it is killed")
         time.sleep(3)
     assert len(load.done) > 800
     assert not [d for d in load.done if d.code != ACCEPT or d.bad_replies or not d.reply.is_signed_first]
@@ -50,6 +51,7 @@ def test_a_node_restarted_without_postgresql_answers(node: Node) -> None:
     node.postgres.stop()
     node.start(wait=False)
     assert node.wait_answering() < 5
+    assert is_recorded(node.acct_port, b"without it")
     assert _code(node, "user000011") == ACCEPT
     assert dial(node.auth_port, "user000011", "wrong").code == REJECT
     assert "granted" in node.aaad("--json", "why", "user000011").stdout
@@ -64,6 +66,7 @@ def test_a_frozen_postgresql_hangs_nothing(node: Node) -> None:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
+            assert is_recorded(node.acct_port, b"while it is frozen")
             time.sleep(6)  # longer than every limit on a statement
             status = node.aaad("--json", "status")
         finally:

@@ -4,7 +4,8 @@
 
 Its radius service answers Status-Server, and every other datagram with who it is and what it got, unless it is told
 otherwise: swallow (take it and say nothing), slow (answer late), stuck (never end), crash (our own bug), deaf (stop
-reading), silent (answer as a node without replica does), stop_others (end a service unasked).
+reading), silent (answer as a node without replica does), unrecorded (answer no question on the accounting port),
+ended (end a service unasked).
 """
 
 import asyncio
@@ -29,10 +30,11 @@ class Stub:
     def __init__(self, context: RoleContext) -> None:
         self.context = context
         self.work: set[asyncio.Task[None]] = set()
-        self.is_silent = False
+        self.is_silent = self.is_unrecorded = False
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def readable(self, socket) -> None:
+    def readable(self, found) -> None:
+        socket, is_accounting = found.socket, found.purpose is Purpose.ACCT
         data, source = socket.recvfrom(4096)
         self.context.counters.add(RECEIVED)
         key = self.context.watchdog
@@ -40,7 +42,9 @@ class Stub:
             if self.is_silent:
                 self.context.counters.add(NO_REPLICA)
                 return
-            head = b"\x02" + data[1:2] + b"\x00\x14"
+            if is_accounting and self.is_unrecorded:
+                return
+            head = bytes((5 if is_accounting else 2,)) + data[1:2] + b"\x00\x14"
             self.answer(socket, source, head + hashlib.md5(head + data[4:20] + key.secret).digest())
             return
         self.act(socket, source, data)
@@ -63,6 +67,8 @@ class Stub:
                     asyncio.get_running_loop().remove_reader(found.socket)
             case [b"silent"]:
                 self.is_silent = True
+            case [b"unrecorded"]:
+                self.is_unrecorded = True
         self.answer(socket, source, f"{self.context.slot} {os.getpid()} {data.decode()}".encode())
 
     def answer(self, socket, source, reply: bytes) -> None:
@@ -77,7 +83,7 @@ class Stub:
 async def radius(context: RoleContext) -> None:
     stub, loop = Stub(context), asyncio.get_running_loop()
     for found in context.sockets:
-        loop.add_reader(found.socket, stub.readable, found.socket)
+        loop.add_reader(found.socket, stub.readable, found)
     stopping = asyncio.ensure_future(context.stopping.wait())
     await asyncio.wait([stopping, stub.failure], return_when=asyncio.FIRST_COMPLETED)
     for found in context.sockets:

@@ -480,6 +480,22 @@ def test_a_node_without_replica_keeps_systemds_trust_and_says_why(running: Node)
         assert nas.ask() == first
 
 
+def test_r3_2_an_accounting_port_that_is_not_answered_is_told_and_restarts_nothing(running: Node):
+    with client(running.auth_port) as nas:
+        first = nas.ask()
+        wait_for(lambda: running.systemd.status() == "STATUS=answering", "all being well")
+        nas.ask("unrecorded")
+        since_s = time.monotonic()
+        where = f"127.0.0.1 port {running.acct_port}"
+        wait_for(
+            lambda: running.systemd.status() == f"STATUS=answering; accounting not answered at {where}", "being told"
+        )
+        wait_for(lambda: running.systemd.feedings_since(since_s) >= 6, "the watchdog being fed")
+        assert nas.ask() == first
+    (event,) = running.events("accounting.unanswered")
+    assert event["at"] == [where]
+
+
 def test_the_secret_of_the_watchdog_stands_in_no_argument_and_no_environment(shared: Node):
     with client(shared.auth_port) as nas:
         role = nas.ask()
