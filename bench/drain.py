@@ -2,9 +2,9 @@
 
     bench/drain.py [--sessions N] [--apart N] [--live N] [--profile FILE]
 
-It writes a spool of Starts, Interim-Updates and Stops, a third each and mixed, each session's `--apart` sessions after
-one another, lets the real drain carry it into a real PostgreSQL that flushes as in life, and tells microseconds of CPU
-for each record. `--live` sessions are there before and only stay. CPU, so others on the machine disturb it little.
+It writes a spool of Starts, Interim-Updates and Stops, a third each and mixed, those of a session `--apart` sessions
+after one another, lets the real drain carry it into a real PostgreSQL that flushes as in life, and tells microseconds
+of CPU for each record. `--live` sessions are there before and only stay. Others on the machine make the CPU slower.
 """
 
 import argparse
@@ -40,7 +40,8 @@ _LOGINS = 20_000
 _FILL = f"""
 INSERT INTO erp.branch (id, name) VALUES (1, 'Bench');
 INSERT INTO erp.plan (id, name, upload, download) VALUES (1, 'P', '50M', '50M');
-INSERT INTO erp.client (id, branch_id, kind, name) SELECT n, 1, 'E', 'C ' || n FROM generate_series(1, {_LOGINS}) AS n;
+INSERT INTO erp.client (id, branch_id, kind, name)
+    SELECT n, 1, 'E', 'C ' || n FROM generate_series(1, {_LOGINS}) AS n;
 INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status)
     SELECT n, n, 1, 1, 'A' FROM generate_series(1, {_LOGINS}) AS n;
 INSERT INTO erp.login (id, contract_id, name, password)
@@ -61,27 +62,35 @@ def _record(session: int, status: int, base_s: float) -> bytes:
     """A record as RouterOS sends it, of a session that began `session` milliseconds after the first."""
     login, router = session % _LOGINS + 1, session % _ROUTERS + 1
     time_s = {_START: 0, _INTERIM: 300, _STOP: 450}[status]
-    data = b"".join((
-        _attribute(40, pack("!I", status)),
-        _attribute(44, f"81{session:06x}".encode()),
-        _attribute(1, f"user{login}".encode()),
-        _attribute(6, pack("!I", 2)),
-        _attribute(7, pack("!I", 1)),
-        _attribute(5, pack("!I", 15_728_640 + session)),
-        _attribute(61, pack("!I", 15)),
-        _attribute(31, f"02:00:{login >> 16:02X}:{login >> 8 & 255:02X}:{login & 255:02X}:01".encode()),
-        _attribute(30, b"pppoe-in"),
-        _attribute(87, b"vlan101"),
-        _attribute(8, (0x64400000 + login).to_bytes(4, "big")),
-        _attribute(45, pack("!I", 1)),
-        _attribute(4, bytes((192, 0, 2, router))),
-        _attribute(32, b"bng"),
-        _attribute(55, pack("!I", int(base_s) + session // 1000 + time_s)),
-        _attribute(25, pack("!BBIQIIIIB", 1, 0, 1, session + 1, login, login, 1, 0xABCDEF, 0) + bytes(8)),
-    ))
+    data = b"".join(
+        (
+            _attribute(40, pack("!I", status)),
+            _attribute(44, f"81{session:06x}".encode()),
+            _attribute(1, f"user{login}".encode()),
+            _attribute(6, pack("!I", 2)),
+            _attribute(7, pack("!I", 1)),
+            _attribute(5, pack("!I", 15_728_640 + session)),
+            _attribute(61, pack("!I", 15)),
+            _attribute(31, f"02:00:{login >> 16:02X}:{login >> 8 & 255:02X}:{login & 255:02X}:01".encode()),
+            _attribute(30, b"pppoe-in"),
+            _attribute(87, b"vlan101"),
+            _attribute(8, (0x64400000 + login).to_bytes(4, "big")),
+            _attribute(45, pack("!I", 1)),
+            _attribute(4, bytes((192, 0, 2, router))),
+            _attribute(32, b"bng"),
+            _attribute(55, pack("!I", int(base_s) + session // 1000 + time_s)),
+            _attribute(25, pack("!BBIQIIIIB", 1, 0, 1, session + 1, login, login, 1, 0xABCDEF, 0) + bytes(8)),
+        )
+    )
     if status != _START:
         octets = (session * 7919 % 1_000_000 + time_s * 1000, session * 104_729 % 9_000_000 + time_s * 9000)
-        for kind, value in ((46, time_s), (42, octets[0]), (43, octets[1]), (47, octets[0] // 800), (48, octets[1] // 1200)):
+        for kind, value in (
+            (46, time_s),
+            (42, octets[0]),
+            (43, octets[1]),
+            (47, octets[0] // 800),
+            (48, octets[1] // 1200),
+        ):
             data += _attribute(kind, pack("!I", value))
         data += _attribute(52, pack("!I", 0)) + _attribute(53, pack("!I", 0))
     if status == _STOP:
@@ -126,7 +135,7 @@ async def _drain(dsn: str, root: Path, counters: CounterFile, count: int) -> flo
     began_s = time.monotonic()
     async with asyncio.TaskGroup() as group:
         group.create_task(drain.run(stopping))
-        while counters.cells[cell] < goal:
+        while counters.cells[cell] < goal:  # noqa: ASYNC110  counted in shared memory
             await asyncio.sleep(0.02)
         took_s = time.monotonic() - began_s
         stopping.set()
@@ -169,8 +178,9 @@ def main() -> None:
             found = asyncio.run(_found(dsn))
     share = 1e6 / count
     print(
-        f"{count} records in {batches} batches, {count / took_s:,.0f} a second; CPU each: drain {own_s * share:.1f} µs, "
-        f"PostgreSQL {pg_s * share:.1f} µs, together {(own_s + pg_s) * share:.1f} µs; {found}"
+        f"{count} records in {batches} batches, {count / took_s:,.0f} a second; "
+        f"CPU each: drain {own_s * share:.1f} µs, PostgreSQL {pg_s * share:.1f} µs, "
+        f"together {(own_s + pg_s) * share:.1f} µs; {found}"
     )
 
 
