@@ -36,6 +36,11 @@ class Batch:
         self.of_several: list[bytes] = []  # families that have several lives
         self.unowned: list[tuple[Draft, AccountingRecord]] = []  # whose owner is still to be found, by a record
 
+    @property
+    def begun(self) -> list[Draft]:
+        """Sessions that begin, or of which a Class of ours is known only now."""
+        return self.new + [draft for draft, _ in self.unowned if draft.version]
+
     def add(
         self,
         family: bytes,
@@ -45,7 +50,7 @@ class Batch:
         owner: Owner | None,
     ) -> None:
         """Take over what a family comes to; `owner` is that of a family which had no rows."""
-        lives, removed = folded
+        lives, removed, _ = folded
         count = len(rows)
         for life in lives:
             draft = Draft(family, life)
