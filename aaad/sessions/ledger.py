@@ -20,6 +20,7 @@ from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, Owner, seconds
 from aaad.sessions.fold import Folded, StoredLife, fold, origin
+from aaad.sessions.grant_class import class_facts
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
 from aaad.sessions.truth import Ending, Restart, Router
@@ -166,7 +167,7 @@ class Ledger:
         for family, records in families.items():
             for record in records:
                 began_s = record.at_s - record.session_time_s
-                if began_s < since_s and not _is_known(began_s, stored.get(family, ())):
+                if began_s < since_s and not _is_known(record, began_s, stored.get(family, ())):
                     past[family] = min(began_s, past.get(family, began_s))
         if past:
             since_s = min(past.values()) - RECALL_MARGIN_S
@@ -296,7 +297,7 @@ async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Row
     stored: Rows = {}
     for family, life, version, summary, started_at, ended_latest, evidence, login_id, serial in rows:
         kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None
-        row = Stored(StoredLife(life, version, summary), started_at, kept, login_id, serial is not None)
+        row = Stored(StoredLife(life, version, summary), started_at, kept, login_id, serial)
         if family in stored:
             stored[family].append(row)
         else:
@@ -304,9 +305,16 @@ async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Row
     return stored
 
 
-def _is_known(began_s: float, rows: Sequence[Stored]) -> bool:
-    """Whether one of these rows may be the session that began then."""
-    return any(abs(seconds(row.started_at) - began_s) <= RECALL_MARGIN_S for row in rows)
+def _is_known(record: AccountingRecord, began_s: float, rows: Sequence[Stored]) -> bool:
+    """Whether one of these rows is, or may be, the session of a record."""
+    serial = class_facts(record.class_body).serial if record.class_body else None
+    for row in rows:
+        if serial is not None and row.grant_serial is not None:
+            if row.grant_serial == serial:
+                return True
+        elif abs(seconds(row.started_at) - began_s) <= RECALL_MARGIN_S:
+            return True
+    return False
 
 
 async def _execute(transaction: Transaction, sql: str, columns: Iterable[object], count: int) -> None:
