@@ -2,9 +2,9 @@
 
     bench/drain.py [--sessions N] [--apart N] [--live N] [--profile FILE]
 
-It writes a spool of Starts, Interim-Updates and Stops, a third each and mixed, each session's `--apart` sessions after
-one another, lets the real drain carry it into a real PostgreSQL that flushes as in life, and tells microseconds of CPU
-for each record. `--live` sessions are there before and only stay. CPU, so others on the machine disturb it little.
+It writes a spool of Starts, Interim-Updates and Stops, a third each and mixed, those of a session `--apart` sessions
+after one another, lets the real drain carry it into a real PostgreSQL that flushes as in life, and tells microseconds
+of CPU for each record. `--live` sessions are there before and only stay. Others on the machine make the CPU slower.
 """
 
 import argparse
@@ -40,7 +40,8 @@ _LOGINS = 20_000
 _FILL = f"""
 INSERT INTO erp.branch (id, name) VALUES (1, 'Bench');
 INSERT INTO erp.plan (id, name, upload, download) VALUES (1, 'P', '50M', '50M');
-INSERT INTO erp.client (id, branch_id, kind, name) SELECT n, 1, 'E', 'C ' || n FROM generate_series(1, {_LOGINS}) AS n;
+INSERT INTO erp.client (id, branch_id, kind, name)
+    SELECT n, 1, 'E', 'C ' || n FROM generate_series(1, {_LOGINS}) AS n;
 INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status)
     SELECT n, n, 1, 1, 'A' FROM generate_series(1, {_LOGINS}) AS n;
 INSERT INTO erp.login (id, contract_id, name, password)
@@ -134,7 +135,7 @@ async def _drain(dsn: str, root: Path, counters: CounterFile, count: int) -> flo
     began_s = time.monotonic()
     async with asyncio.TaskGroup() as group:
         group.create_task(drain.run(stopping))
-        while counters.cells[cell] < goal:
+        while counters.cells[cell] < goal:  # noqa: ASYNC110  counted in shared memory
             await asyncio.sleep(0.02)
         took_s = time.monotonic() - began_s
         stopping.set()
@@ -177,8 +178,9 @@ def main() -> None:
             found = asyncio.run(_found(dsn))
     share = 1e6 / count
     print(
-        f"{count} records in {batches} batches, {count / took_s:,.0f} a second; CPU each: drain {own_s * share:.1f} µs, "
-        f"PostgreSQL {pg_s * share:.1f} µs, together {(own_s + pg_s) * share:.1f} µs; {found}"
+        f"{count} records in {batches} batches, {count / took_s:,.0f} a second; "
+        f"CPU each: drain {own_s * share:.1f} µs, PostgreSQL {pg_s * share:.1f} µs, "
+        f"together {(own_s + pg_s) * share:.1f} µs; {found}"
     )
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
 from struct import Struct
+from typing import Any
 
 from aaad.sessions.draft import Draft, Owner, microseconds
-from aaad.sessions.summary import progress
+from aaad.sessions.summary import Progress, SessionFacts, progress
 
 COLUMNS = (
     *("family", "life", "version", "nas_id", "address_space", "started_at", "start_seen", "heard_at"),
@@ -60,6 +61,17 @@ _groups = Struct(">8H").pack
 _dates_of_one = Struct(">iiiiiiii").pack
 _longs_of_one = Struct(">iiiiiiiq").pack
 
+
+def _slice(fields: tuple[str, ...], first: str, last: str) -> slice:
+    return slice(fields.index(first), fields.index(last) + 1)
+
+
+_PROGRESS = _slice(SessionFacts._fields, "started_at", "records")
+_NAMES = _slice(SessionFacts._fields, "nas_port", "circuit_id")
+_AMOUNTS = _slice(SessionFacts._fields, "session_time_s", "packets_out")
+_PROGRESS_AMOUNTS = _slice(Progress._fields, "session_time_s", "packets_out")
+_CLOCKS = _slice(Progress._fields, "terminate_cause", "nas_heard_at")
+_DAYS = _slice(Progress._fields, "days", "day_octets_out")
 _OPEN = _NULL * 3
 _NO_GRANT = _NULL * 4
 _NO_ADDRESS = _NULL * 2
@@ -80,71 +92,53 @@ def rows(drafts: Iterable[Draft]) -> bytes:
 
 
 def _add(pieces: list[bytes], draft: Draft) -> None:
-    (
-        session_id,
-        user_name,
-        _,
-        _,
-        _,
-        zone,
-        node,
-        slot,
-        serial,
-        fingerprint,
-        nas_id,
-        source_address,
-        nas_identifier,
-        nas_port,
-        nas_port_id,
-        called,
-        calling,
-        mac,
-        circuit,
-        ipv4,
-        ipv6_prefix,
-        delegated,
-        started_at,
-        start_seen,
-        heard_at,
-        _,
-        cause,
-        interim_s,
-        nas_started_at,
-        nas_heard_at,
-        session_time_s,
-        octets_in,
-        octets_out,
-        packets_in,
-        packets_out,
-        days,
-        day_octets_in,
-        day_octets_out,
-        records,
-    ) = draft.facts
+    facts = draft.facts
+    values: tuple[Any, ...] = facts
+    session_time_s, octets_in, octets_out, packets_in, packets_out = values[_AMOUNTS]
     summary = draft.summary
     pieces += (
         _count,
         _fixed(
-            *(16, draft.family, 4, draft.life, 4, draft.version or 1, 4, nas_id, 4, draft.address_space),
-            *(8, microseconds(started_at) - _EPOCH_US, 1, start_seen, 8, microseconds(heard_at) - _EPOCH_US),
-            *(8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, records),
+            *(16, draft.family, 4, draft.life, 4, draft.version or 1, 4, facts.nas_id, 4, draft.address_space),
+            *(8, microseconds(facts.started_at) - _EPOCH_US, 1, facts.start_seen),
+            *(8, microseconds(facts.heard_at) - _EPOCH_US),
+            *(8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, facts.records),
         ),
         _owner(draft.owner),
-        _NO_GRANT if serial is None else _grant(4, node, 4, slot, 8, serial, 8, fingerprint),
+        _NO_GRANT
+        if facts.grant_serial is None
+        else _grant(4, facts.grant_node, 4, facts.grant_slot, 8, facts.grant_serial, 8, facts.grant_fingerprint),
         _size(len(summary)),
         summary,
-        _text(session_id),
-        _text(user_name),
-        _known_text(zone),
-        _source(source_address),
-        _octets(nas_identifier),
+    )
+    _add_names(pieces, facts)
+    pieces.append(_addresses(draft, facts.ipv4, facts.ipv6_prefix, facts.delegated_ipv6_prefix))
+    _add_end(pieces, draft, values[_PROGRESS])
+
+
+def _add_names(pieces: list[bytes], facts: SessionFacts) -> None:
+    values: tuple[Any, ...] = facts
+    nas_port, nas_port_id, called, calling, mac, circuit = values[_NAMES]
+    pieces += (
+        _text(facts.acct_session_id),
+        _text(facts.user_name),
+        _known_text(facts.time_zone),
+        _source(facts.source_address),
+        _octets(facts.nas_identifier),
         _NULL if nas_port is None else _long(8, nas_port),
         _NULL if nas_port_id is None else _known_text(nas_port_id),
         _NULL if called is None else _known_text(called),
         _NULL if calling is None else _text(calling),
         _NULL if mac is None else b"\0\0\0\x06" + bytes.fromhex(mac.replace(":", "")),
         _NULL if circuit is None else _text(circuit),
-        _addresses(draft, ipv4, ipv6_prefix, delegated),
+    )
+
+
+def _add_end(pieces: list[bytes], draft: Draft, progress: tuple[Any, ...]) -> None:
+    """Add what stands last in both forms: the end, intervals, the concentrator's own clock, days."""
+    cause, interim_s, nas_started_at, nas_heard_at = progress[_CLOCKS]
+    days, day_octets_in, day_octets_out = progress[_DAYS]
+    pieces += (
         _end(draft),
         _NULL if cause is None else _integer(4, cause),
         _NULL if interim_s is None else _integer(4, interim_s),
@@ -166,44 +160,22 @@ def progress_rows(drafts: Iterable[Draft]) -> bytes:
 
 
 def _add_progress(pieces: list[bytes], draft: Draft) -> None:
-    (
-        started_at,
-        start_seen,
-        heard_at,
-        _,
-        cause,
-        interim_s,
-        nas_started_at,
-        nas_heard_at,
-        session_time_s,
-        octets_in,
-        octets_out,
-        packets_in,
-        packets_out,
-        days,
-        day_octets_in,
-        day_octets_out,
-        records,
-    ) = progress(draft.part)
+    said = progress(draft.part)
+    values: tuple[Any, ...] = said
+    session_time_s, octets_in, octets_out, packets_in, packets_out = values[_PROGRESS_AMOUNTS]
     summary = draft.summary
     pieces += (
         _progress_count,
         _progress_fixed(
             *(16, draft.family, 4, draft.life, 4, draft.version),
-            *(8, microseconds(started_at) - _EPOCH_US, 1, start_seen, 8, microseconds(heard_at) - _EPOCH_US),
-            *(8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, records),
+            *(8, microseconds(said.started_at) - _EPOCH_US, 1, said.start_seen),
+            *(8, microseconds(said.heard_at) - _EPOCH_US),
+            *(8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, said.records),
         ),
         _size(len(summary)),
         summary,
-        _end(draft),
-        _NULL if cause is None else _integer(4, cause),
-        _NULL if interim_s is None else _integer(4, interim_s),
-        _NULL if nas_started_at is None else _long(8, nas_started_at * _US - _EPOCH_US),
-        _NULL if nas_heard_at is None else _long(8, nas_heard_at * _US - _EPOCH_US),
-        _dates(days),
-        _longs(day_octets_in),
-        _longs(day_octets_out),
     )
+    _add_end(pieces, draft, values)
 
 
 def _owner(owner: Owner | None) -> bytes:

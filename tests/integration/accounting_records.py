@@ -1,5 +1,6 @@
 """Accounting records as a concentrator's packets put them into the spool, made by hand."""
 
+from collections.abc import Mapping
 from ipaddress import IPv6Network, ip_address
 from struct import pack
 
@@ -47,6 +48,7 @@ def accounting(
     source: str = "192.0.2.7",
     identifier: bytes = b"bng",
     swapped: bool = False,
+    rest: Mapping[int, bytes] | None = None,
 ) -> Accounting:
     """A record that was received at `at_s` and `delay_s` later than it speaks of."""
     data = number(40, status)
@@ -76,4 +78,6 @@ def accounting(
         data += number(41, delay_s)
     if stamp:
         data += number(55, stamp)
+    for kind, value in (rest or {}).items():
+        data += attribute(kind, value)
     return Accounting(nas_id, source, identifier, at_s + delay_s, data, bool(own_class), swapped)

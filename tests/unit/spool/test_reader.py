@@ -69,8 +69,8 @@ def test_a_reader_follows_a_living_writer(directory):
 
 
 def test_more_than_one_piece_is_read(directory):
-    spool = writer(directory, segment_bytes=1 << 20)
-    records = [b"%04d" % number * 3000 for number in range(60)]
+    spool = writer(directory, segment_bytes=1 << 22)
+    records = [b"%04d" % number * 3000 for number in range(240)]
     put(spool, records)
     spool.stop(5)
     assert segment_path(directory, 1).stat().st_size > 2 * directory_module.PIECE_OCTETS
