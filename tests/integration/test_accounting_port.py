@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -9,12 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "spool"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "radius"))
@@ -506,3 +508,69 @@ def test_a_disk_that_fills_and_empties_again_loses_nothing_that_was_answered(tmp
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("ok")
+
+
+# --- no reference cycles --------------------------------------------------------------------------------------------
+
+
+def kinds_of_datagrams() -> dict[str, Callable[[int], bytes]]:
+    """One maker of each kind of datagram, by a number."""
+    copy = accounting_request(identifier=255)
+    return {
+        "start": lambda number: accounting_request(identifier=number),
+        "interim": lambda number: accounting_request(INTERIM, identifier=number, attributes=own_class()),
+        "restart": lambda number: accounting_request(ON, session=None, identifier=number),
+        "copy": lambda _: copy,
+        "proxied": lambda number: accounting_request(identifier=number, attributes=tlv(33, b"s")),
+        "unrecordable": lambda number: accounting_request(9, identifier=number),
+        "malformed": lambda number: accounting_request(identifier=number)[:-1],
+        "bad authenticator": lambda number: accounting_request(identifier=number, secret=b"other"),
+        "Status-Server": lambda number: status_server(identifier=number),
+        "another code": lambda number: access_request(identifier=number),
+    }
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_the_accounting_port_makes_no_reference_cycles(tmp_path: Path, refuses: bool) -> None:
+    """Its process runs without the cycle collector."""
+    disk = Disk()
+    spool = SpoolWriter(
+        tmp_path / "spool", segment_bytes=1 << 20, bytes_max=1 << 30, write=disk.write, sync=disk.sync
+    )
+    spool.start()
+    service = Service(tmp_path, spool=spool)
+    port, listener = service.service._accounting, service.listeners[-1]
+    garbage: dict[str, int] = {}
+
+    async def life() -> None:
+        service.service._chore(0.0)  # the tables
+        port.open(listener)
+        with Client(service.acct) as client:
+            for turn in range(2):
+                for kind, make in kinds_of_datagrams().items():
+                    datagrams = [make(number) for number in range(100)]
+                    read = service.count(names.ACCOUNTING_RECEIVED) + len(datagrams)
+                    gc.collect()
+                    gc.freeze()
+                    client.send(*datagrams)
+                    while service.count(names.ACCOUNTING_RECEIVED) < read or port._path.in_work:
+                        await asyncio.sleep(0.002)
+                    if turn:
+                        garbage[kind] = gc.collect()
+        port.close()
+
+    try:
+        gc.disable()
+        if refuses:
+            disk.sync_error = errno.EIO
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(life())
+    finally:
+        gc.unfreeze()
+        gc.enable()
+        spool.stop(10)
+        service.close()
+    recorded = service.count(names.accounting_record("start"))
+    not_recorded = service.count(names.accounting_discarded(Discard.NOT_RECORDED))
+    assert (not_recorded > 300) if refuses else (recorded > 300)
+    assert garbage == dict.fromkeys(kinds_of_datagrams(), 0)
