@@ -34,6 +34,7 @@ from accounting_world import (
     check_response,
     own_class,
 )
+from drain_house import NODE, House
 from nas_double import SECRET, access_request, attributes_of, checked, status_server, tlv
 from radius_service import Client, Service, record_decoder, running, tables
 from spool_disk import SEGMENT_BYTES, Disk, drained
@@ -41,6 +42,7 @@ from spool_disk import SEGMENT_BYTES, Disk, drained
 from aaad.policy.codes import Discard
 from aaad.radius import accounting_port
 from aaad.radius import counters as names
+from aaad.sessions.handoff import HandoffServer
 from aaad.spool import writer as writer_module
 from aaad.spool.handoff import LENGTH_OCTETS, HandoffAnswer, decode_handoff, encode_message, message_length
 from aaad.spool.records import Accounting
@@ -409,6 +411,39 @@ async def test_r6_3_with_the_disk_gone_postgresql_is_asked_and_silence_comes_onl
             check_response(await client.ask(last), last)
     everywhere = [*sync.accounting(), *(record.attributes for record in stored(tmp_path))]
     assert sorted(everywhere) == sorted(request[20:] for request in (first, handed_over, refused, last))
+
+
+async def test_r6_3_with_the_disk_gone_a_session_stands_in_postgresql_before_its_start_is_answered(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "IDLE_S", 0.05)
+    house = House(dsn, tmp_path / "drained")
+    await house.database.execute("INSERT INTO net.node (name) VALUES ($1)", NODE)
+    await house.database.execute("INSERT INTO erp.branch (id, name) VALUES (1, 'B')")
+    await house.database.execute(
+        "INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '127.0.0.0/8', $1)", SECRET.decode()
+    )
+    path = tmp_path / "sync.sock"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(8)
+    disk, stopping = Disk(), asyncio.Event()
+    disk.sync_error = errno.EIO
+    async with asyncio.TaskGroup() as group:
+        server = HandoffServer(house.connect(), listener, node=NODE, counters=house.counters)
+        group.create_task(server.run(stopping))
+        async with with_disk(tmp_path, disk, handoff=path) as service:
+            await taking(service)  # sync was asked by a batch of nothing
+            with Client(service.acct) as client:
+                request = accounting_request()
+                check_response(await client.ask(request), request)
+                rows = await house.database.fetch("SELECT acct_session_id, nas_id FROM net.session")
+                assert [tuple(row) for row in rows] == [("81a00001", 1)]
+                status = status_server()
+                assert checked(await client.ask(status), status).code == 5
+        stopping.set()
+    listener.close()
+    await house.database.close()
 
 
 async def test_r3_2_a_spool_that_takes_nothing_shows_without_any_traffic(
