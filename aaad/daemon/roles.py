@@ -63,6 +63,7 @@ class Role:
     purposes: frozenset[Purpose]
     sections: frozenset[str]  # a reload that changes one of these starts the role anew
     silence_limit_s: float  # a loop that does not turn for so long hangs
+    niceness: int = 0  # below the supervisor's: who answers goes before who carries what was answered
 
 
 _ALL = frozenset({"node", "log"})
@@ -76,6 +77,7 @@ ROLES: dict[str, Role] = {
         purposes=frozenset({Purpose.AUTH, Purpose.ACCT}),
         sections=_ALL | {"radius", "spool", "journal", "cli"},
         silence_limit_s=5.0,
+        niceness=-5,
     ),
     "sync": Role(
         name="sync",
@@ -85,6 +87,7 @@ ROLES: dict[str, Role] = {
         purposes=frozenset({Purpose.SYNC}),
         sections=_ALL | {"database", "replica", "spool"},
         silence_limit_s=60.0,
+        niceness=3,
     ),
     "control": Role(
         name="control",
@@ -95,6 +98,7 @@ ROLES: dict[str, Role] = {
         # It tells the node's whole configuration, so every change is its own.
         sections=frozenset(Config.model_fields),
         silence_limit_s=60.0,
+        niceness=3,
     ),
 }
 
@@ -112,6 +116,8 @@ def run(role: Role, number: int, config_path: Path) -> int:
     """Run this role as the process that we are."""
     slot = f"{role.name}-{number}"
     _die_with_parent(slot)
+    with suppress(PermissionError):  # only a loss of time on a busy machine
+        os.nice(role.niceness)
     found = dict(inherited(os.environ, os.getpid()))
     try:
         config = _config(found.pop(CONFIG, None), config_path, needs_database="database" in role.sections)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import kind_of
-from aaad.radius.layout import Layouts
+from aaad.radius.layout import ACCOUNTING_LAYOUTS_MAX, Layouts
 from aaad.radius.router_statistics import RouterStatistics
 from aaad.replica.record import NasRow, RouterRow
 
@@ -82,7 +82,7 @@ class Nas:
         self.name = row.name
         self.kind = kind_of(row.kind)
         self.layouts = Layouts()
-        self.accounting_layouts = Layouts()
+        self.accounting_layouts = Layouts(ACCOUNTING_LAYOUTS_MAX)
         self.branch_id = row.branch_id
         self.enabled = row.enabled
         self.octets_swapped = row.octets_swapped
