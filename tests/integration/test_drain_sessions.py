@@ -405,7 +405,7 @@ COLUMNS = (
 
 
 async def test_every_column_says_what_the_records_said_whether_written_at_once_or_by_and_by(house):
-    """Every kind of value: IPv6, circuit, several days, 64 bits, a concentrator that speaks IPv6; and nothing of it."""
+    """Every kind of value: IPv6, circuit, several days, 64 bits, a NAS that speaks IPv6; and nothing of it."""
     day_s = 86_400
     rest = {
         87: b"vlan 10",
