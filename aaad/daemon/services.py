@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from aaad.clock import pause
 from aaad.daemon.context import RoleContext
 from aaad.daemon.sockets import Purpose
+from aaad.errors import StoreError
 from aaad.log import get_logger
 
 if TYPE_CHECKING:
     from aaad.db.connection import Database
+    from aaad.sessions.open_sessions import OpenSessions
 
+_CONNECTION_LOOKED_AT_S = 2.0
 _SPOOL_STOP_S = 3.0  # a sync of a healthy disk takes milliseconds; the supervisor's limit stands behind this one
 
 
@@ -60,8 +64,11 @@ async def radius(context: RoleContext) -> None:
     from aaad.journal import Journal
     from aaad.policy.codes import Reason
     from aaad.radius.datagrams import Listener
+    from aaad.radius.dynauth_client import DynauthClient
     from aaad.radius.server import RadiusService, Watchdog
+    from aaad.radius.simultaneous import ASK_LIMIT_S, SimultaneousUse, must_wait
     from aaad.replica.store import ReplicaReader
+    from aaad.sessions.open_sessions import OpenSessions
     from aaad.spool.writer import SpoolWriter
     from aaad.words import choose_language, customer_text
 
@@ -76,6 +83,9 @@ async def radius(context: RoleContext) -> None:
         counters=context.counters,
     )
     spool.start()
+    database = _database(context, "radius", ASK_LIMIT_S)
+    open_sessions = OpenSessions(database, config.node.name)
+    simultaneous = SimultaneousUse(open_sessions, DynauthClient(), context.counters, get_logger("radius"))
     service = RadiusService(
         listeners=[
             Listener(found.socket, found.address, is_accounting=found.purpose is Purpose.ACCT)
@@ -97,16 +107,41 @@ async def radius(context: RoleContext) -> None:
         watchdog=Watchdog(key.sources, key.secret) if key else None,
         statistics_path=statistics_path(state / "counters", context.slot),
         unknown_sources_path=unknown_sources_path(state / "counters", context.slot),
+        claim=simultaneous.settle,
+        must_wait=must_wait,
     )
     # The request path makes no reference cycles (a test holds that), so collecting would only make it pause.
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
-        await service.run(context.stopping)
+        async with asyncio.TaskGroup() as group:
+            if config.database.dsn.get_secret_value():
+                group.create_task(_keep_connected(open_sessions, context))
+            await service.run(context.stopping)
     finally:
+        simultaneous.close()
+        await database.close()
         if not await asyncio.to_thread(spool.stop, _SPOOL_STOP_S):
             context.log.error("spool.not_flushed", limit_s=_SPOOL_STOP_S)
+
+
+async def _keep_connected(open_sessions: "OpenSessions", context: RoleContext) -> None:
+    """Keep the connection by which requests that wait ask PostgreSQL, so that none waits for connecting.
+
+    What asyncpg leaves behind is in cycles, more so when it fails: the youngest objects are looked at for it.
+    """
+    is_away = False
+    while not context.stopping.is_set():
+        try:
+            await open_sessions.keep_connected()
+            is_away = False
+        except StoreError as error:
+            if not is_away:  # once: an hour without PostgreSQL must not fill the log
+                context.log.warning("database.away", purpose="simultaneous use", error=str(error))
+            is_away = True
+        await pause(context.stopping, _CONNECTION_LOOKED_AT_S)
+        gc.collect(0)
 
 
 # --- control --------------------------------------------------------------------------------------------------------

@@ -68,7 +68,9 @@ class SessionName(NamedTuple):
 def session_attributes(kind: NasKind, name: SessionName) -> bytes:
     """Return the attributes that name a session to a NAS of this kind; empty if it could not be told from others."""
     found = {
-        _USER_NAME: b"" if kind.misreads_mac_names and mac_number(_octets(name.user_name)) else _octets(name.user_name),
+        _USER_NAME: b""
+        if kind.misreads_mac_names and mac_number(_octets(name.user_name))
+        else _octets(name.user_name),
         _ACCT_SESSION_ID: _octets(name.session_id),
         _FRAMED_IP_ADDRESS: IPv4Address(name.ipv4).packed if name.ipv4 else b"",
     }

@@ -78,7 +78,13 @@ def dictionary(tmp_path_factory: pytest.TempPathFactory) -> Dictionary:
 
 
 def pyrad_answer(
-    dictionary: Dictionary, request: bytes, code: int, cause: int | None, *, secret: bytes = SECRET, signed: bool = False
+    dictionary: Dictionary,
+    request: bytes,
+    code: int,
+    cause: int | None,
+    *,
+    secret: bytes = SECRET,
+    signed: bool = False,
 ) -> bytes:
     """The answer of a NAS that is made of pyrad, which verifies the request first."""
     heard = CoAPacket(packet=request, secret=SECRET, dict=dictionary)
