@@ -287,10 +287,8 @@ REASONS: dict[str, Wording] = {
     "in_use_elsewhere": Wording(
         _("The login is connected from another device, which answers, or two devices were pushing each other out."),
         _(
-            "`aaad sessions` shows who is connected. If both devices are the customer's, raise simultaneous_max of the "
-            "login or contract; if not, change the password. The parameter simultaneous_refuse set to N lets the newer "
-            "device in; devices that push each other out are kept apart for ten minutes in any case, and the older one "
-            "gets in meanwhile."
+            "See `aaad sessions`: if both devices are the customer's, raise simultaneous_max; if not, change the password. "
+            "When devices push each other out, only the first one gets in for ten minutes."
         ),
     ),
     "plan_missing": Wording(

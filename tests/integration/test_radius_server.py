@@ -45,7 +45,6 @@ from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import counters as names
 from aaad.radius import datagrams, server
-from aaad.radius import server
 from aaad.radius.request import Pending
 from aaad.radius.server import Watchdog
 from aaad.replica.record import AdministratorRow, ParameterRow, encode, encode_damaged
