@@ -287,8 +287,8 @@ REASONS: dict[str, Wording] = {
     "in_use_elsewhere": Wording(
         _("The login is connected from another device, which answers, or two devices were pushing each other out."),
         _(
-            "See `aaad sessions`: if both devices are the customer's, raise simultaneous_max; if not, change the password. "
-            "When devices push each other out, only the first one gets in for ten minutes."
+            "See `aaad sessions`: if both devices are the customer's, raise simultaneous_max; if not, change the "
+            "password. When devices push each other out, only the first one gets in for ten minutes."
         ),
     ),
     "plan_missing": Wording(

@@ -201,7 +201,8 @@ PARAMETERS: dict[str, Parameter] = {
             "simultaneous_refuse",
             _SWITCH,
             _(
-                "Who is connected as often as he may be is refused, if his other device answers; N: the newer one connects."
+                "Who is connected as often as he may be is refused, if his other device answers; N: the newer one "
+                "connects."
             ),
             "N",
         ),

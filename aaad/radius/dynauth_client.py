@@ -1,13 +1,14 @@
 """Sends orders to NASes and waits for their answers: one UDP socket for each of our own addresses.
 
-What is sent again is the same octets with the same Identifier (RFC 5176, 2.3), which is free again when the answer has
-come or its time is over. A NAS answers only who it knows as its server, so the caller names the address to send from
-(rule R2.6). Everything is bounded: orders in work, Identifiers of one NAS, tries, time.
+What is sent again is the same octets with the same Identifier (RFC 5176, 2.3), which is free again when the answer
+has come or its time is over. A NAS answers only who it knows as its server, so the caller names the address to send
+from (rule R2.6). Everything is bounded: orders in work, Identifiers of one NAS, tries, time.
 """
 
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -73,10 +74,8 @@ class DynauthClient:
         self._in_work[key] = _InWork(request, keys, kind, answered)
         try:
             while (left_s := limit_s - clock.monotonic_s()) > 0:
-                try:
+                with suppress(OSError):  # no room, or no way to there for now: as if it were lost on its way
                     opened.sendto(request, nas)
-                except OSError:  # no room, or no way to there for now: as if it were lost on its way
-                    pass
                 await asyncio.wait((answered,), timeout=min(RESEND_S, left_s))
                 if answered.done():
                     return answered.result()

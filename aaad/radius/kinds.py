@@ -76,8 +76,8 @@ class NasKind(NamedTuple):
     group: AttributeId | None = None  # the profile of a subscriber
     administrator_group: AttributeId | None = None  # None: its administrators cannot be told what they may
     administrator_form: str = "{}"  # how the group stands in it
-    # What a CoA- or Disconnect-Request names its session by (RFC 5176, 3). NAS-Identifier and NAS-IP-Address are in none:
-    # behind an address of its own a router needs no other name, and RouterOS refuses what it does not know as its own.
+    # What a CoA- or Disconnect-Request names its session by (RFC 5176, 3). NAS-Identifier and NAS-IP-Address are in
+    # none: at an address of its own a router needs no other name, and refuses what it does not take for its own.
     session_names: tuple[int, ...] = (_USER_NAME, _ACCT_SESSION_ID)
     gone_causes: frozenset[int] = frozenset({_NO_SESSION})  # Error-Causes that say that there is no such session
     signs_orders: bool = True  # Message-Authenticator in these requests, which RFC 5176 leaves open

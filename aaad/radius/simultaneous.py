@@ -1,9 +1,9 @@
 """Simultaneous use of a login where its branch refuses it (rule R5.4): asks who is connected, and proves that he is.
 
-What is granted waits for one statement, that of its micro-batch, and only if as many sessions of other devices are open
-as the login may have, for a probe of each: a CoA-Request that names the session and changes nothing. Only so many ACKs
-within the request's time, or from the last minute, refuse. Whatever is not known lets in: PostgreSQL away, a NAS that is
-silent or does not take orders, one that says that the session is gone. There is always an answer.
+What is granted waits for one statement, that of its micro-batch, and only if as many sessions of other devices are
+open as the login may have, for a probe of each: a CoA-Request that names the session and changes nothing. Only so
+many ACKs within the request's time, or from the last minute, refuse. Whatever is not known lets in: PostgreSQL away,
+a NAS that is silent or does not take orders, one that says that the session is gone. There is always an answer.
 
 Bounded: the time of the statement and of a probe, sessions and probes at a time, what is remembered.
 """
@@ -24,8 +24,9 @@ from aaad.radius import counters as names
 from aaad.radius.dynauth import Order, Outcome, SessionName, Verdict, session_attributes
 from aaad.radius.dynauth_client import DynauthClient
 from aaad.radius.packet import value_at
-from aaad.radius.request import Pending, Request, readable
+from aaad.radius.request import Pending, Request
 from aaad.radius.routers import Router
+from aaad.sessions.attribute_text import readable
 from aaad.sessions.devices import Dialler, OpenSession, RouterName, of_other_devices
 from aaad.sessions.open_sessions import SESSIONS_MAX, LoginUse
 

@@ -1,9 +1,9 @@
 """Which sessions of a login are other devices' than the one that dials, and when devices push each other out.
 
-Pure. Rule R5.4. The same device is the same MAC on the same router and port, or a retry with the same Acct-Session-Id;
-NAS-Port is no port here: RouterOS counts it up with each session. Devices contest a login if they take each other's
-place more than 4 times within 10 minutes; the one that was connected first is kept. There a device is its MAC, wherever
-it dials: one that changes between two concentrators must not be kept out by itself.
+Pure. Rule R5.4. The same device is the same MAC on the same router and port, or a retry with the same
+Acct-Session-Id; NAS-Port is no port here: RouterOS counts it up with each session. Devices contest a login if they
+take each other's place more than 4 times within 10 minutes; the one that was connected first is kept. There a device
+is its MAC, wherever it dials: one that changes between two concentrators must not be kept out by itself.
 """
 
 from collections.abc import Iterable, Sequence

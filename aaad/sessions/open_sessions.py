@@ -1,7 +1,7 @@
 """Asks PostgreSQL which sessions of some logins are open, and where their NASes take orders, for a radius process.
 
-Simultaneous use (rule R5.4) is asked for on a connection of the process's own, many logins at a time. Suspended sessions
-are not open (rule R5.3).
+Simultaneous use (rule R5.4) is asked for on a connection of the process's own, many logins at a time. Suspended
+sessions are not open (rule R5.3).
 """
 
 from collections.abc import Collection

@@ -143,7 +143,9 @@ class Service:
         self.replica_directory = directory / "replica"
         small = small or tables()
         if must_wait is not None:  # nobody waits where no branch refuses simultaneous use
-            small = msgspec.structs.replace(small, parameters=[*small.parameters, ParameterRow("simultaneous_refuse", 0, "S")])
+            small = msgspec.structs.replace(
+                small, parameters=[*small.parameters, ParameterRow("simultaneous_refuse", 0, "S")]
+            )
         if logins is not None:
             write_replica(self.replica_directory, logins, small)
         self.listeners = [bound(address) for address in addresses] + [bound(addresses[0], is_accounting=True)]
