@@ -1,4 +1,4 @@
-"""R5.4, `refuse`: only proof that another device is connected keeps one out. Real PostgreSQL, real UDP, a simulated NAS."""
+"""R5.4, `refuse`: only proof that another device is connected keeps one out. PostgreSQL and UDP are real."""
 
 import asyncio
 import gc
@@ -32,7 +32,8 @@ INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz');
 INSERT INTO erp.client (id, branch_id, kind, name) VALUES (1, 1, 'E', 'Ana');
 INSERT INTO erp.plan (id, name, upload, download) VALUES (1, 'Fibra 50', '25M', '50M');
 INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status) VALUES (1, 1, 1, 1, 'A');
-INSERT INTO erp.login (id, contract_id, name, password) VALUES (1, 1, 'alice', 'wonderland'), (2, 1, 'bob', 'builder');
+INSERT INTO erp.login (id, contract_id, name, password)
+    VALUES (1, 1, 'alice', 'wonderland'), (2, 1, 'bob', 'builder');
 INSERT INTO net.node (id, name) VALUES (3, 'node-a');
 """
 ROUTER = "127.0.0.1", b"bras-01"
@@ -86,11 +87,13 @@ class House:
 async def prepare(db, nas: OrderNas, *, local_address: str | None = "127.0.0.1") -> None:
     """What net.nas, net.router and net.nas_server say of the NAS."""
     await db.execute(
-        "INSERT INTO net.nas (id, name, address, secret, coa_port) VALUES (1, 'one', '127.0.0.0/8', 'testing123', $1)",
+        "INSERT INTO net.nas (id, name, address, secret, coa_port) "
+        "VALUES (1, 'one', '127.0.0.0/8', 'testing123', $1)",
         nas.port,
     )
     await db.execute(
-        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier, accounting_at) VALUES (1, 1, $1, $2, $3)",
+        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier, accounting_at) "
+        "VALUES (1, 1, $1, $2, $3)",
         *ROUTER,
         NOW,
     )
