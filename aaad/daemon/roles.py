@@ -62,7 +62,7 @@ class Role:
     modules: tuple[str, ...]  # loaded before the slot is taken, while a predecessor still serves
     purposes: frozenset[Purpose]
     sections: frozenset[str]  # a reload that changes one of these starts the role anew
-    needs_database: bool  # where it is must be known; else it serves without, too
+    needs_database: bool = False  # where it is must be known; else it serves without, too
     silence_limit_s: float  # a loop that does not turn for so long hangs
     niceness: int = 0  # below the supervisor's: who answers goes before who carries what was answered
 
@@ -84,7 +84,6 @@ ROLES: dict[str, Role] = {
         ),
         purposes=frozenset({Purpose.AUTH, Purpose.ACCT}),
         sections=_ALL | {"database", "radius", "spool", "journal", "cli"},
-        needs_database=False,
         silence_limit_s=5.0,
         niceness=-5,
     ),
