@@ -188,7 +188,7 @@ FAMILIES: dict[str, Family] = {
     "aaad_keeping_purged_total": Family((SLOT, "table"), "Rows deleted because nothing asks for them any more."),
     "aaad_keeping_caps_total": Family((SLOT, "to"), "Logins whose cap was found to be used up, or free again."),
     "aaad_keeping_contests_total": Family((SLOT,), "Logins whose devices were found to push each other out."),
-    "aaad_login_contests": Family(
+    "aaad_contested_logins": Family(
         (SLOT,), "Logins of the cluster whose devices are kept apart now, since they push each other out."
     ),
     "aaad_keeping_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
