@@ -9,10 +9,10 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aaad.simulator.accounting import Session
+from aaad.simulator.nas import OrderCounters
 from aaad.simulator.packet import MESSAGE_AUTHENTICATOR, VENDOR_SPECIFIC, attribute, number
 from aaad.simulator.request import ACCT_SESSION_ID, FRAMED_IP_ADDRESS, NAS_IDENTIFIER, Look, Nas
 
@@ -32,17 +32,6 @@ class Obeyed(NamedTuple):
 
     answer: bytes
     ended: Session | None = None
-
-
-@dataclass(slots=True)
-class OrderCounters:
-    """What /radius incoming counts."""
-
-    requests: int = 0
-    bad_requests: int = 0
-    acks: int = 0
-    naks: int = 0
-    causes: list[int] = field(default_factory=list)  # of the NAKs
 
 
 def obey(nas: Nas, datagram: bytes, find: Find, counters: OrderCounters) -> Obeyed | None:

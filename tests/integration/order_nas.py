@@ -5,6 +5,7 @@ import socket
 from types import SimpleNamespace
 
 from aaad.simulator import orders
+from aaad.simulator.nas import OrderCounters
 from aaad.simulator.request import KINDS, Nas
 
 SECRET = b"testing123"
@@ -16,7 +17,7 @@ class OrderNas:
     def __init__(self, *, kind: str = "mikrotik", address: str = "127.0.0.1", secret: bytes = SECRET) -> None:
         self.nas = Nas("bras-01", KINDS[kind], secret)
         self.sessions: dict[bytes, SimpleNamespace] = {}
-        self.counters = orders.OrderCounters()
+        self.counters = OrderCounters()
         self.heard: list[bytes] = []
         self.sources: list[str] = []
         self.is_silent = False
