@@ -138,8 +138,7 @@ def nases_of(
     secrets: str,
     source: str,
     quirks: Iterable[str] = (),
-    *,
-    must_encrypt: bool,
+    must_encrypt: bool = False,
     order_port: int = 0,
 ) -> Nases:
     """Return how to make the concentrators; the first one's address must be one."""

@@ -41,6 +41,10 @@ class OpenSessions:
         """Connect, or look whether the connection lives; StoreError if there is none now."""
         await self.find(())
 
+    async def close(self) -> None:
+        """End the connection."""
+        await self._database.close()
+
     async def find(self, login_ids: Collection[int]) -> dict[int, LoginUse]:
         """Return what is open of these logins; StoreError if PostgreSQL does not tell."""
         rows = await self._database.fetch(_SQL.find_open_sessions, sorted(login_ids), self._node, SESSIONS_MAX)
