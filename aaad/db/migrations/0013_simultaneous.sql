@@ -34,7 +34,7 @@ CREATE INDEX session_started ON net.session (started_at) INCLUDE (login_id);
 -- Devices that push each other out -------------------------------------------------------------------------------
 
 CREATE TABLE net.login_contest (
-    login_id integer PRIMARY KEY REFERENCES erp.login ON DELETE CASCADE,
+    login_id integer PRIMARY KEY,
     mac macaddr NOT NULL,
     nas_id integer NOT NULL,
     other_mac macaddr NOT NULL,
@@ -46,7 +46,7 @@ CREATE TABLE net.login_contest (
     CONSTRAINT login_contest_replacements_range CHECK (replacements > 0)
 );
 COMMENT ON TABLE net.login_contest IS
-    'Logins whose devices were pushing each other out: until `until` only the device that was connected first gets in. Kept by the daemon.';
+    'Logins whose devices were pushing each other out: until `until` only the device that was connected first gets in. Kept by the daemon, without a foreign key, since it is deleted soon.';
 COMMENT ON COLUMN net.login_contest.mac IS 'The device that was connected first; nas_id: where.';
 COMMENT ON COLUMN net.login_contest.other_mac IS 'The device that came last of those that are kept out.';
 COMMENT ON COLUMN net.login_contest.replacements IS 'How often one took the place of another within ten minutes.';
