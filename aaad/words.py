@@ -284,6 +284,13 @@ REASONS: dict[str, Wording] = {
             "the login's field mac."
         ),
     ),
+    "in_use_elsewhere": Wording(
+        _("The login is connected from another device, which answers, or two devices were pushing each other out."),
+        _(
+            "See `aaad sessions`: if both devices are the customer's, raise simultaneous_max; if not, change the "
+            "password. When devices push each other out, only the first one gets in for ten minutes."
+        ),
+    ),
     "plan_missing": Wording(
         _("The login has no plan that exists."),
         _("Give the contract a plan with `aaad contract edit` (plan_id)."),
@@ -363,6 +370,7 @@ _UNSIGNED = _("Your contract is not signed yet. Please contact your provider.")
 _SUSPENDED = _("Your contract is suspended at your wish. Please contact your provider.")
 _OUTSIDE_HOURS = _("Your plan does not connect at this hour.")
 _ELSEWHERE = _("This login belongs to another device or place. Please contact your provider.")
+_IN_USE = _("This login is in use on another device. Disconnect it there, or contact your provider.")
 _NOT_IN_ORDER = _("Access not available. Please contact your provider.")
 
 # Refusals that are decided before or by the check of the password: one text for all of them (rule R3.5).
@@ -395,6 +403,7 @@ _TOLD = {
     "nas_not_allowed": _ELSEWHERE,
     "port_not_allowed": _ELSEWHERE,
     "circuit_not_allowed": _ELSEWHERE,
+    "in_use_elsewhere": _IN_USE,
 }
 
 

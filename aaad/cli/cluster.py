@@ -51,6 +51,7 @@ class Overview(NamedTuple):
     nodes: list[dict[str, Any]]
     routers: list[dict[str, Any]]
     hold: dict[str, Any] | None
+    contests: list[dict[str, Any]]  # logins whose devices push each other out
 
 
 @asynccontextmanager
@@ -88,7 +89,8 @@ async def overview(config: Config) -> Overview:
         nodes = await database.fetch(_SQL.nodes)
         routers = await database.fetch(_SQL.routers, _ROWS_MAX)
         hold = await database.fetchrow(_SQL.open_holds)
-        return Overview(_dicts(nodes), _dicts(routers), _dict(hold) if hold else None)
+        contests = await database.fetch(_SQL.contests, _ROWS_MAX)
+        return Overview(_dicts(nodes), _dicts(routers), _dict(hold) if hold else None, _dicts(contests))
 
 
 async def free_message_authenticator(config: Config, nas: str) -> list[dict[str, Any]] | None:

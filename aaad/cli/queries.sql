@@ -94,3 +94,17 @@ RETURNING host(router.source_address) AS source_address, router.nas_identifier, 
 
 -- name: nas_exists
 SELECT FROM net.nas WHERE name = $1;
+
+-- name: contests
+-- Logins whose devices push each other out (rule R5.4), the latest first.
+SELECT
+    login.name AS login,
+    contest.mac::text AS mac,
+    contest.other_mac::text AS other_mac,
+    contest.replacements,
+    extract(epoch FROM contest.until)::float8 AS until_s
+FROM net.login_contest AS contest
+JOIN erp.login ON login.id = contest.login_id
+WHERE contest.until > now()
+ORDER BY contest.began_at DESC, contest.login_id
+LIMIT $1;

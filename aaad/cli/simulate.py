@@ -133,7 +133,13 @@ class _Interrupt:
 
 
 def nases_of(
-    count: int, kind: str, secrets: str, source: str, quirks: Iterable[str] = (), *, must_encrypt: bool
+    count: int,
+    kind: str,
+    secrets: str,
+    source: str,
+    quirks: Iterable[str] = (),
+    must_encrypt: bool = False,
+    order_port: int = 0,
 ) -> Nases:
     """Return how to make the concentrators; the first one's address must be one."""
     if source:
@@ -141,7 +147,7 @@ def nases_of(
             ipaddress.ip_address(source)
         except ValueError:
             raise MistypedError(_("--source: {word} is no IP address"), word=repr(source)) from None
-    changes: dict[str, object] = {"must_encrypt": must_encrypt}
+    changes: dict[str, object] = {"must_encrypt": must_encrypt, "order_port": order_port}
     for quirk in quirks:
         changes |= _QUIRKS[quirk]
     return Nases(count=count, kind=kind, secrets=secrets, first_source=source or None, changes=changes)

@@ -83,10 +83,9 @@ def add_simulate(
         cuts: Annotated[Texts, Option("--power-cut", help=_("AT[/OFF[/BACK]] in seconds; may be repeated"))] = None,
         network: Annotated[str, Option(help=_("LOST/REPEATED/REORDERED datagrams in per cent"))] = "",
         quirks: Annotated[Quirks, Option("--quirk", help=_("what the NASes do else; may be repeated"))] = None,
+        order_port: Annotated[int, Option(min=0, max=65_535, help=_("of the NASes, for CoA; 0: none"))] = 0,
         record_log: Annotated[str, Option(help=_("a file for a line of JSON on each record"))] = "",
-        must_encrypt: Annotated[
-            bool, Option("--require-encryption", help=_("MS-CHAP without MPPE keys does not get through"))
-        ] = False,
+        must_encrypt: Annotated[bool, Option("--require-encryption", help=_("MS-CHAP needs MPPE keys"))] = False,
     ) -> None:
         from aaad.cli import simulate as room
 
@@ -95,7 +94,7 @@ def add_simulate(
             wish = room.Wish(
                 server=server,
                 acct_port=acct_port,
-                nases=room.nases_of(nases, kind, secret, source, quirks or (), must_encrypt=must_encrypt),
+                nases=room.nases_of(nases, kind, secret, source, quirks or (), must_encrypt, order_port),
                 subscribers=room.subscribers_of(subscribers, first, (names, passwords), method, devices),
                 plan=room.Plan(
                     rate=subscribers / window if window else rate or None,

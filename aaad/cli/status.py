@@ -17,6 +17,7 @@ from aaad.daemon.router_problems import find_router_problems
 from aaad.errors import ConfigError, StoreError
 
 _UNKNOWN_SOURCES_SHOWN = 5  # all: aaad nas problems
+_CONTESTS_SHOWN = 10
 _REPLICA_OLD_S = 10.0  # a change is live within 1 s; ten times that is no hiccup
 
 
@@ -92,6 +93,16 @@ def _cluster_problems(terminal: Terminal, cluster: Overview | None) -> list[str]
                 "The brake holds back a change that would cut off {count} of {total} logins: aaad replica status.",
                 count=cluster.hold["cut_off_count"],
                 total=cluster.hold["logins_count"],
+            )
+        )
+    for contest in cluster.contests[:_CONTESTS_SHOWN]:
+        found.append(
+            _(
+                "Devices push each other out on login {login}: only {mac} gets in until {when}, not {other}.",
+                login=contest["login"],
+                mac=contest["mac"],
+                other=contest["other_mac"],
+                when=terminal.clock(contest["until_s"]),
             )
         )
     for node in cluster.nodes:

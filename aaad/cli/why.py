@@ -408,6 +408,13 @@ def account_text(terminal: Terminal, account: Account) -> str:
         else "",
         _("paid until {when}", when=terminal.clock(account.access_ends_at_s)) if account.access_ends_at_s else "",
         _("on trust until {when}", when=terminal.clock(account.trust_until_s)) if account.trust_until_s else "",
+        _(
+            "only {mac} gets in until {when}",
+            mac=account.contest_mac,
+            when=terminal.clock(account.contest_until_s),
+        )
+        if account.contest_until_s
+        else "",
     ]
     extras = msgspec.to_builtins(account.extras) if account.extras else {}
     facts += [f"{name}={_joined(value)}" for name, value in extras.items()]

@@ -57,11 +57,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     suspended_until: str = ""
     access_ends_at_s: int | None = None
     trust_until_s: int | None = None
+    contest_until_s: int | None = None  # until then only contest_mac gets in (rule R5.4)
+    contest_mac: str = ""
     extras: AccountExtras | None = None
 
 
 def account_of(login: LoginFacts) -> Account:
     """Return what may be shown of a login's facts."""
+    extras = login.extras if login.extras is not None else LoginExtras()
     return Account(
         login_id=login.login_id,
         contract_id=login.contract_id,
@@ -81,7 +84,9 @@ def account_of(login: LoginFacts) -> Account:
         suspended_until=_day(login.suspended_until_day),
         access_ends_at_s=login.access_ends_at_s or None,
         trust_until_s=login.trust_until_s or None,
-        extras=_extras(login.extras) if login.extras is not None else None,
+        contest_until_s=extras.contest_until_s or None,
+        contest_mac=mac_text(extras.contest_mac),
+        extras=_extras(extras) if extras._replace(contest_until_s=0, contest_mac=0) != LoginExtras() else None,
     )
 
 
@@ -91,7 +96,8 @@ def mac_text(mac: int) -> str:
 
 
 def _extras(extras: LoginExtras) -> AccountExtras:
-    return AccountExtras(**(extras._asdict() | {"attributes": decode(extras.attributes)}))
+    shown = extras._asdict() | {"attributes": decode(extras.attributes)}
+    return AccountExtras(**{name: shown[name] for name in AccountExtras.__struct_fields__})
 
 
 def _day(day: int) -> str:

@@ -76,6 +76,11 @@ FAMILIES: dict[str, Family] = {
     "aaad_radius_accounting_answer_seconds": Family(
         (SLOT,), "Time from the kernel's receipt of an Accounting-Request to its answer, the disk's part included."
     ),
+    "aaad_radius_simultaneous_unasked_total": Family(
+        (SLOT,), "Requests let in without asking who else is connected: PostgreSQL did not answer in time."
+    ),
+    "aaad_radius_probes_total": Family((SLOT,), "Sessions whose NAS was asked by CoA whether they live."),
+    "aaad_radius_probe_answers_total": Family((SLOT, "outcome"), "What it said: alive, gone, refused or silent."),
     "aaad_bugs_total": Family((SLOT,), "Errors of this program that it survived; each is logged with its traceback."),
     "aaad_journal_dropped_total": Family((SLOT,), "Decisions not written to the journal: no room, or too long."),
     # routers, since the radius process began: those in trouble and the last heard. proven="false" is all that came
@@ -182,6 +187,10 @@ FAMILIES: dict[str, Family] = {
     ),
     "aaad_keeping_purged_total": Family((SLOT, "table"), "Rows deleted because nothing asks for them any more."),
     "aaad_keeping_caps_total": Family((SLOT, "to"), "Logins whose cap was found to be used up, or free again."),
+    "aaad_keeping_contests_total": Family((SLOT,), "Logins whose devices were found to push each other out."),
+    "aaad_contested_logins": Family(
+        (SLOT,), "Logins of the cluster whose devices are kept apart now, since they push each other out."
+    ),
     "aaad_keeping_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
     # the control role
     "aaad_heartbeat_at_seconds": Family(

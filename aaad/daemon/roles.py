@@ -62,7 +62,9 @@ class Role:
     modules: tuple[str, ...]  # loaded before the slot is taken, while a predecessor still serves
     purposes: frozenset[Purpose]
     sections: frozenset[str]  # a reload that changes one of these starts the role anew
+    needs_database: bool = False  # where it is must be known; else it serves without, too
     silence_limit_s: float  # a loop that does not turn for so long hangs
+    niceness: int = 0  # below the supervisor's: who answers goes before who carries what was answered
 
 
 _ALL = frozenset({"node", "log"})
@@ -72,10 +74,18 @@ ROLES: dict[str, Role] = {
         name="radius",
         services=(services.radius,),
         counter_names=services.radius_counters,
-        modules=("aaad.radius.server", "aaad.replica.store", "aaad.spool.writer", "aaad.journal", "aaad.words"),
+        modules=(
+            "aaad.radius.server",
+            "aaad.replica.store",
+            "aaad.spool.writer",
+            "aaad.journal",
+            "aaad.words",
+            "aaad.radius.simultaneous",
+        ),
         purposes=frozenset({Purpose.AUTH, Purpose.ACCT}),
-        sections=_ALL | {"radius", "spool", "journal", "cli"},
+        sections=_ALL | {"database", "radius", "spool", "journal", "cli"},
         silence_limit_s=5.0,
+        niceness=-5,
     ),
     "sync": Role(
         name="sync",
@@ -84,7 +94,9 @@ ROLES: dict[str, Role] = {
         modules=("aaad.replica.feed", "aaad.sessions.drain", "aaad.sessions.handoff"),
         purposes=frozenset({Purpose.SYNC}),
         sections=_ALL | {"database", "replica", "spool"},
+        needs_database=True,
         silence_limit_s=60.0,
+        niceness=3,
     ),
     "control": Role(
         name="control",
@@ -94,7 +106,9 @@ ROLES: dict[str, Role] = {
         purposes=frozenset({Purpose.CONTROL, Purpose.METRICS}),
         # It tells the node's whole configuration, so every change is its own.
         sections=frozenset(Config.model_fields),
+        needs_database=True,
         silence_limit_s=60.0,
+        niceness=3,
     ),
 }
 
@@ -112,9 +126,11 @@ def run(role: Role, number: int, config_path: Path) -> int:
     """Run this role as the process that we are."""
     slot = f"{role.name}-{number}"
     _die_with_parent(slot)
+    with suppress(PermissionError):  # only a loss of time on a busy machine
+        os.nice(role.niceness)
     found = dict(inherited(os.environ, os.getpid()))
     try:
-        config = _config(found.pop(CONFIG, None), config_path, needs_database="database" in role.sections)
+        config = _config(found.pop(CONFIG, None), config_path, needs_database=role.needs_database)
         configure_log(config.log.level, config.log.format, slot=slot, pid=os.getpid())
         adopt_standard_logging()
         for module in role.modules:

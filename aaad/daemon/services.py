@@ -11,13 +11,18 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from aaad.clock import pause
 from aaad.daemon.context import RoleContext
 from aaad.daemon.sockets import Purpose
+from aaad.errors import StoreError
 from aaad.log import get_logger
 
 if TYPE_CHECKING:
     from aaad.db.connection import Database
+    from aaad.radius.simultaneous import SimultaneousUse
+    from aaad.sessions.open_sessions import OpenSessions
 
+_CONNECTION_LOOKED_AT_S = 2.0
 _SPOOL_STOP_S = 3.0  # a sync of a healthy disk takes milliseconds; the supervisor's limit stands behind this one
 
 
@@ -61,6 +66,7 @@ async def radius(context: RoleContext) -> None:
     from aaad.policy.codes import Reason
     from aaad.radius.datagrams import Listener
     from aaad.radius.server import RadiusService, Watchdog
+    from aaad.radius.simultaneous import must_wait
     from aaad.replica.store import ReplicaReader
     from aaad.spool.writer import SpoolWriter
     from aaad.words import choose_language, customer_text
@@ -76,6 +82,7 @@ async def radius(context: RoleContext) -> None:
         counters=context.counters,
     )
     spool.start()
+    use, open_sessions = _simultaneous_use(context)
     service = RadiusService(
         listeners=[
             Listener(found.socket, found.address, is_accounting=found.purpose is Purpose.ACCT)
@@ -97,16 +104,50 @@ async def radius(context: RoleContext) -> None:
         watchdog=Watchdog(key.sources, key.secret) if key else None,
         statistics_path=statistics_path(state / "counters", context.slot),
         unknown_sources_path=unknown_sources_path(state / "counters", context.slot),
+        claim=use.settle,
+        must_wait=must_wait,
     )
     # The request path makes no reference cycles (a test holds that), so collecting would only make it pause.
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
-        await service.run(context.stopping)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_keep_connected(open_sessions, context))
+            await service.run(context.stopping)
     finally:
+        use.close()
         if not await asyncio.to_thread(spool.stop, _SPOOL_STOP_S):
             context.log.error("spool.not_flushed", limit_s=_SPOOL_STOP_S)
+
+
+def _simultaneous_use(context: RoleContext) -> "tuple[SimultaneousUse, OpenSessions]":
+    """Return who settles what waits, and by what he asks PostgreSQL."""
+    from aaad.radius.dynauth_client import DynauthClient
+    from aaad.radius.simultaneous import ASK_LIMIT_S, SimultaneousUse
+    from aaad.sessions.open_sessions import OpenSessions
+
+    open_sessions = OpenSessions(_database(context, "radius", ASK_LIMIT_S), context.config.node.name)
+    return SimultaneousUse(open_sessions, DynauthClient(), context.counters, get_logger("radius")), open_sessions
+
+
+async def _keep_connected(open_sessions: "OpenSessions", context: RoleContext) -> None:
+    """Keep the connection by which requests that wait ask PostgreSQL, so that none waits for connecting.
+
+    What asyncpg leaves behind is in cycles, more so when it fails: the youngest objects are looked at for it.
+    """
+    is_away = False
+    while context.config.database.dsn.get_secret_value() and not context.stopping.is_set():
+        try:
+            await open_sessions.keep_connected()
+            is_away = False
+        except StoreError as error:
+            if not is_away:  # once: an hour without PostgreSQL must not fill the log
+                context.log.warning("database.away", purpose="simultaneous use", error=str(error))
+            is_away = True
+        await pause(context.stopping, _CONNECTION_LOOKED_AT_S)
+        gc.collect(0)
+    await open_sessions.close()
 
 
 # --- control --------------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class Reason(IntEnum):
     PORT_NOT_ALLOWED = 34
     CIRCUIT_NOT_ALLOWED = 35
     MAC_LOGIN_FROM_OTHER_DEVICE = 36  # a MAC typed as a user name (rule R3.4)
+    IN_USE_ELSEWHERE = 37  # rule R5.4
 
     PLAN_MISSING = 40
     RECORD_DAMAGED = 41

@@ -1,8 +1,9 @@
 """The one decision: what a login gets, and why. RADIUS answers with it, `aaad why` explains with it.
 
-Pure: no I/O, no clock, no RADIUS. Carries out rules R4.1 to R4.4. The first of these that refuses is the reason:
-password, login, client, contract, voluntary suspension, access status, end of a trust unlock, end of prepaid time,
-hours, bindings to NAS, port, circuit and device, plan.
+Pure: no I/O, no clock, no RADIUS. Carries out rules R4.1 to R4.4 and, of R5.4, what holds between devices that fight.
+The first of these that refuses is the reason: password, login, client, contract, voluntary suspension, access status,
+end of a trust unlock, end of prepaid time, hours, bindings to NAS, port, circuit and device, another device that was
+first, plan.
 
 Two choices that no rule fixes: a trust unlock also lifts the plan for who is late, as long as it runs, since it is a
 promise of the whole service; and "never reduced" and "not reduced until" go before an operator's reduction.
@@ -254,6 +255,10 @@ def _decide_whole(
     refusal = _bound_elsewhere(login, policy, asked)
     if refusal is not None:
         return Decision(refusal, None, until_s)
+    if login.extras is not None and now_s < login.extras.contest_until_s and not is_blocked:
+        until_s = min(until_s, float(login.extras.contest_until_s))
+        if asked.mac != login.extras.contest_mac:
+            return Decision(Reason.IN_USE_ELSEWHERE, None, until_s)
     plan = plans.get(login.plan_id)
     if plan is None:
         return Decision(Reason.PLAN_MISSING, None, until_s)

@@ -30,6 +30,8 @@ class LoginExtras(NamedTuple):
     address_list_ipv6: str = ""
     attributes: bytes = b""  # encoded and checked when they were written (net.encode_attribute)
     dns: tuple[str, ...] = ()  # IPv4 and IPv6 addresses instead of the plan's and the branch's
+    contest_until_s: int = 0  # two devices were pushing each other out: until then only this one gets in (rule R5.4)
+    contest_mac: int = 0
 
     def __repr__(self) -> str:
         """Show everything but the attributes' octets, of which only their number."""

@@ -103,6 +103,7 @@ class BranchPolicy(NamedTuple):
     session_timeout_max_s: int = 86_400  # a session that must end is told so at most so long before (rule R4.4)
     strip_realms: tuple[str, ...] = ()  # `*`: any. Tried when the name as typed is unknown (rule R3.4)
     default_realm: str = ""  # appended to a name without realm when the name as typed is unknown
+    simultaneous_refuse: bool = False  # a login in use elsewhere is refused, if that is proven (rule R5.4)
 
 
 _DAY_NAMES = frozenset(
@@ -195,6 +196,15 @@ PARAMETERS: dict[str, Parameter] = {
             "default_realm",
             ParameterKind.REALM,
             _("Realm added to a user name that has none and is unknown as typed."),
+        ),
+        Parameter(
+            "simultaneous_refuse",
+            _SWITCH,
+            _(
+                "Who is connected as often as he may be is refused, if his other device answers; N: the newer one "
+                "connects."
+            ),
+            "N",
         ),
         # What may be written, and what the runs of the ERP do.
         Parameter("block_accents_in_logins", _SWITCH, _("Names of logins have no accents."), "N"),

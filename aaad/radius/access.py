@@ -142,7 +142,7 @@ class AccessPath:
             first_serial: where grants are counted from; never reused by this slot of this node.
             reject_messages: what the customer's device is told, by reason (rule R3.5).
             utc_offset_s: tells the offset of a zone at an instant.
-            must_wait: tells which grants need something that is not in the replica.
+            must_wait: tells which grants of a branch that refuses simultaneous use need what is not in the replica.
         """
         self._logins = logins
         self._hood = neighbourhood
@@ -156,7 +156,7 @@ class AccessPath:
         self._rejects = {reason: reject_attributes(reject_messages.get(reason, "")) for reason in Reason}
         self._refusals = Refusals(reject_messages)
         self._rules = Rulebook(utc_offset_s)
-        self._must_wait = must_wait
+        self._must_wait = must_wait or _nothing_waits
         self.starts = StartWatch(neighbourhood)
         self._signer = ClassSigner(b"", node=0, slot=slot, serial=first_serial)  # nothing is granted before load()
         self._loaded = False
@@ -258,7 +258,8 @@ class AccessPath:
         rules = self._rules
         policy = rules.policies.get(login.branch_id) or rules.general
         decision = decide(login, rules.plans, policy, proven.credential, request, now_s)
-        if self._must_wait is not None and decision.grant and self._must_wait(login, decision.grant):
+        grant = decision.grant
+        if policy.simultaneous_refuse and grant is not None and self._must_wait(login, grant):
             self._remember(request, None)
             return Pending(request, proven, login, record, decision)
         return self._finish(request, proven, login, record, decision, now_s)
@@ -556,6 +557,10 @@ def _joined(attributes: bytes, states: bytes) -> bytes:
     They always fit alone, because the request that had them was as long. Their sender needs them (RFC 2865, 5.33).
     """
     return attributes + states if len(attributes) + len(states) <= _ATTRIBUTES_MAX else states
+
+
+def _nothing_waits(_: LoginFacts, __: Grant) -> bool:
+    return False
 
 
 def _is_readable(record: bytes) -> bool:

@@ -3,6 +3,7 @@
 from aaad.metrics import histogram
 from aaad.policy.codes import Discard, Reason
 from aaad.radius.accounting import STATUSES, UNRECORDABLE
+from aaad.radius.dynauth import Outcome
 
 RECEIVED = "aaad_radius_received_total"
 ANSWERED = "aaad_radius_answered_total"
@@ -20,6 +21,8 @@ LEARNED = "aaad_radius_learned_total"
 LEARNED_SAFE = "aaad_radius_learned_safe_total"
 LEARNED_LOST = "aaad_radius_learned_lost_total"
 BUGS = "aaad_bugs_total"
+SIMULTANEOUS_UNASKED = "aaad_radius_simultaneous_unasked_total"
+PROBES = "aaad_radius_probes_total"
 ANSWER_SECONDS = "aaad_radius_answer_seconds"
 ACCOUNTING_RECEIVED = "aaad_radius_accounting_received_total"
 ACCOUNTING_ANSWERED = "aaad_radius_accounting_answered_total"
@@ -53,6 +56,14 @@ def accounting_discarded(cause: Discard) -> str:
     return f"aaad_radius_accounting_discarded_total|cause={cause.label}"
 
 
+PROBE_OUTCOMES = {Outcome.DONE: "alive", Outcome.GONE: "gone", Outcome.REFUSED: "refused", None: "silent"}
+
+
+def probed(outcome: Outcome | None) -> str:
+    """Return the counter of probes that came to this; None: nobody answered."""
+    return f"aaad_radius_probe_answers_total|outcome={PROBE_OUTCOMES[outcome]}"
+
+
 RADIUS_COUNTERS: tuple[str, ...] = (
     RECEIVED,
     ANSWERED,
@@ -68,6 +79,9 @@ RADIUS_COUNTERS: tuple[str, ...] = (
     LEARNED_SAFE,
     LEARNED_LOST,
     BUGS,
+    SIMULTANEOUS_UNASKED,
+    PROBES,
+    *(probed(outcome) for outcome in PROBE_OUTCOMES),
     *(decided(reason) for reason in Reason),
     *(discarded(cause) for cause in Discard),
     *histogram(ANSWER_SECONDS),

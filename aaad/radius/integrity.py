@@ -77,6 +77,18 @@ class SecretKeys:
         outer.update(inner.digest())
         return compare_digest(outer.digest(), data[at + 2 : at + 18])
 
+    def digest(self, data: bytes) -> bytes:
+        """Return MD5 of some octets with the secret behind them."""
+        return md5(data + self._secret).digest()
+
+    def signature(self, data: bytes) -> bytes:
+        """Return HMAC-MD5 of some octets by the secret: what a Message-Authenticator holds."""
+        inner = self._inner.copy()
+        inner.update(data)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
+
     def accounting_authenticator_fits(self, data: bytes, length: int) -> bool:
         """Verify the Request Authenticator of an Accounting-Request (RFC 2866, 3)."""
         expected = md5(data[:4] + _ZEROS + data[20:length] + self._secret).digest()

@@ -15,7 +15,9 @@ from typing import NamedTuple
 from aaad.policy.facts import Speed
 
 _SERVICE_TYPE, _FRAMED_PROTOCOL, _FRAMED_IP_ADDRESS, _CALLED_STATION_ID, _NAS_PORT_TYPE = 6, 7, 8, 30, 61
+_USER_NAME, _ACCT_SESSION_ID = 1, 44
 _LOGIN, _ADMINISTRATIVE, _NAS_PROMPT = 1, 6, 7
+_NO_SESSION, _NO_SESSION_ON_ROUTEROS = 503, 406  # Error-Cause: Session Context Not Found; measured on RouterOS
 _PORT_VIRTUAL, _PORT_ASYNC = 5, 0
 
 
@@ -74,6 +76,13 @@ class NasKind(NamedTuple):
     group: AttributeId | None = None  # the profile of a subscriber
     administrator_group: AttributeId | None = None  # None: its administrators cannot be told what they may
     administrator_form: str = "{}"  # how the group stands in it
+    # What a CoA- or Disconnect-Request names its session by (RFC 5176, 3). NAS-Identifier and NAS-IP-Address are in
+    # none: at an address of its own a router needs no other name, and refuses what it does not take for its own.
+    session_names: tuple[int, ...] = (_USER_NAME, _ACCT_SESSION_ID)
+    gone_causes: frozenset[int] = frozenset({_NO_SESSION})  # Error-Causes that say that there is no such session
+    signs_orders: bool = True  # Message-Authenticator in these requests, which RFC 5176 leaves open
+    # A User-Name that is a device's address is taken for another kind of session.
+    misreads_mac_names: bool = False
     unlimited: Speed | None = None  # what is said of no limit, where leaving it out means the profile's (rule R4.3)
 
     @property
@@ -106,6 +115,10 @@ KINDS: dict[str, NasKind] = {
             address_list=AttributeId(14988, 19),
             group=_MIKROTIK_GROUP,
             administrator_group=_MIKROTIK_GROUP,
+            session_names=(_USER_NAME, _ACCT_SESSION_ID, _FRAMED_IP_ADDRESS),  # Hotspot finds by address only
+            gone_causes=frozenset({_NO_SESSION, _NO_SESSION_ON_ROUTEROS}),
+            signs_orders=False,
+            misreads_mac_names=True,
             unlimited=Speed("0", "0"),
         ),
         NasKind(
@@ -114,6 +127,7 @@ KINDS: dict[str, NasKind] = {
             RateStyle.FILTER_ID_KBIT,
             _BY_SERVICE_OR_LINE,  # it asks for none; whoever does in its name is refused
             ipv6_pool=AttributeId(0, 172),  # Stateful-IPv6-Address-Pool
+            signs_orders=False,
         ),
         NasKind(
             "huawei",

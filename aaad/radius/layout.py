@@ -15,6 +15,7 @@ from aaad.radius.packet import HEADER_SIZE, walk
 # User-Password, CHAP-Password, CHAP-Challenge, Tunnel-Password, ARAP-Password, EAP-Message, Message-Authenticator
 SECRET_KINDS = frozenset({2, 3, 60, 69, 70, 79, 80})
 LAYOUTS_MAX = 64  # of one NAS entry: at 2 kB each
+ACCOUNTING_LAYOUTS_MAX = 160  # names of each length, in three kinds of records, before and after there is an address
 OF_ONE_SIZE_MAX = 8  # each takes a comparison
 # Plain integers: looking up a member of an enum costs more than the comparison.
 _USER_NAME, _USER_PASSWORD, _CHAP_PASSWORD, _SERVICE_TYPE, _FRAMED_PROTOCOL = 1, 2, 3, 6, 7
@@ -103,10 +104,11 @@ class Layout:
 class Layouts:
     """The layouts of one NAS entry's requests on one port. Who keeps one must know that its request is genuine."""
 
-    __slots__ = ("_by_size", "_count")
+    __slots__ = ("_by_size", "_count", "_count_max")
 
-    def __init__(self) -> None:
+    def __init__(self, count_max: int = LAYOUTS_MAX) -> None:
         """Know none."""
+        self._count_max = count_max
         self._by_size: dict[int, list[tuple[int, int, Layout]]] = {}  # which octets decide, and what they are
         self._count = 0
 
@@ -122,7 +124,7 @@ class Layouts:
 
     def keep(self, layout: Layout, data: bytes) -> None:
         """Keep the layout of a datagram; where there are too many, of its size or at all, those are forgotten."""
-        if self._count >= LAYOUTS_MAX:
+        if self._count >= self._count_max:
             self._by_size.clear()
             self._count = 0
         known = self._by_size.setdefault(len(data), [])

@@ -64,6 +64,7 @@ _BLOCKED, _NOTICE = int(GrantState.BLOCKED), int(GrantState.NOTICE)
 
 _CLASS_HEADER = bytes((Attribute.CLASS, CLASS_SIZE + 2))
 _pack_class = CLASS_BODY.pack
+_CLASS_BODY_SIZE = CLASS_BODY.size
 
 
 class ReplyTemplate(NamedTuple):
@@ -371,13 +372,15 @@ class ClassSigner:
 
     def verify(self, value: bytes) -> ClassFacts | None:
         """Return what a Class value says, or None if this cluster did not make it."""
+        return class_facts(value[:_CLASS_BODY_SIZE]) if self.is_own(value) else None
+
+    def is_own(self, value: bytes) -> bool:
+        """Tell whether this cluster made a Class value."""
         if len(value) != CLASS_SIZE or value[0] != CLASS_VERSION:
-            return None
+            return False
         signature = self._keyed.copy()
-        signature.update(value[: CLASS_BODY.size])
-        if not compare_digest(signature.digest(), value[CLASS_BODY.size :]):
-            return None
-        return class_facts(value[: CLASS_BODY.size])
+        signature.update(value[:_CLASS_BODY_SIZE])
+        return compare_digest(signature.digest(), value[_CLASS_BODY_SIZE:])
 
 
 def administrator_attributes(kind: NasKind, group: str) -> bytes:

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import kind_of
-from aaad.radius.layout import Layouts
+from aaad.radius.layout import ACCOUNTING_LAYOUTS_MAX, Layouts
 from aaad.radius.router_statistics import RouterStatistics
 from aaad.replica.record import NasRow, RouterRow
 
+RouterName = tuple[int, str, bytes]  # NAS entry, source address, NAS-Identifier (rule R2.1)
 Source = tuple[Any, ...]  # as the kernel gives it: (address, port) and for IPv6 flow and scope
 
 SECRETS_MAX = 4  # rule R2.2: at most 4 candidates a packet
@@ -82,7 +83,7 @@ class Nas:
         self.name = row.name
         self.kind = kind_of(row.kind)
         self.layouts = Layouts()
-        self.accounting_layouts = Layouts()
+        self.accounting_layouts = Layouts(ACCOUNTING_LAYOUTS_MAX)
         self.branch_id = row.branch_id
         self.enabled = row.enabled
         self.octets_swapped = row.octets_swapped
@@ -444,6 +445,15 @@ class Neighbourhood:
             if row is not None:  # it proved its secret to some node
                 router.apply(row)
                 self.keep(router, requests=0)
+        return router
+
+    def router_named(self, name: RouterName) -> Router | None:
+        """Return a router that proved its secret, here or to another node; None if there is none of this name."""
+        router = self.routers.get(name)
+        if router is None and name in self._rows:
+            nas = self._registry.find(name[1])
+            if nas is not None and nas.nas_id == name[0]:
+                router = self.router_at(nas, name[1], name[2], 0.0)
         return router
 
     def nas_at(self, source: Source) -> Nas | None:

@@ -31,7 +31,7 @@ from aaad.radius.accounting_port import AccountingPort, Spool
 from aaad.radius.datagrams import Allowance, Datagram, Listener, receive
 from aaad.radius.learned import Learned
 from aaad.radius.request import Pending
-from aaad.radius.routers import Nas, Neighbourhood, Source, plain_address
+from aaad.radius.routers import Nas, Neighbourhood, Router, RouterName, Source, plain_address
 from aaad.radius.unknown_sources import UnknownSources
 from aaad.replica.record import NasRow
 from aaad.replica.store import ReplicaReader
@@ -44,7 +44,8 @@ _STATISTICS_EVERY_S = 5.0
 _CLAIMS_WAITING_MAX = 10_000
 _CLAIM_LIMIT_S = 0.8  # below the 900 ms after which a NAS gives up
 
-Claim = Callable[[Sequence[tuple[LoginFacts, Grant]]], Awaitable[Sequence[Decision | None]]]
+Settled = Decision | Awaitable[Decision] | None  # decided, decided in a while, or impossible now
+Claim = Callable[[Sequence[Pending], Callable[[RouterName], Router | None]], Awaitable[Sequence[Settled]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class RadiusService:
             watchdog: the supervisor's own probe.
             statistics_path: where counts per router are written every few seconds.
             unknown_sources_path: where so are the addresses that no NAS entry has.
-            claim: settles what `must_wait` holds back, a batch at a time; None in the result: no answer.
+            claim: settles what `must_wait` holds back, a batch at a time. For what is decided in a while nobody else
+                waits; None in the result: no answer.
             must_wait: which grants need something that is not in the replica.
         """
         self._listeners = listeners
@@ -165,7 +167,7 @@ class RadiusService:
         try:
             async with asyncio.TaskGroup() as group:
                 chores = group.create_task(self._chores())
-                group.create_task(self._claims(stopping))
+                group.create_task(self._claims(stopping, group))
                 await stopping.wait()
                 self._close(loop)
                 chores.cancel()
@@ -272,25 +274,40 @@ class RadiusService:
 
     # --- what waits ---------------------------------------------------------------------------------------------
 
-    async def _claims(self, stopping: asyncio.Event) -> None:
+    async def _claims(self, stopping: asyncio.Event, group: asyncio.TaskGroup) -> None:
         """Settle what waits, a batch at a time: all that gathered while the batch before was under way."""
         while True:
             await self._claim_wanted.wait()
             self._claim_wanted.clear()
             batch, self._waiting = self._waiting, []
-            await self._settle([entry for entry in batch if not self._is_late(entry[0], clock.wall_s())])
+            await self._settle([entry for entry in batch if not self._is_late(entry[0], clock.wall_s())], group)
             if stopping.is_set() and not self._waiting:
                 return
 
-    async def _settle(self, batch: list[tuple[Pending, Listener]]) -> None:
-        decisions = await self._claimed([pending for pending, _ in batch])
-        for (pending, listener), decision in zip(batch, decisions, strict=True):
-            try:
-                self._settle_one(pending, listener, decision, clock.wall_s())
-            except Exception:  # noqa: BLE001  our own bug costs this request only
-                self._bug(pending.request.source)
+    async def _settle(self, batch: list[tuple[Pending, Listener]], group: asyncio.TaskGroup) -> None:
+        settled = await self._claimed([pending for pending, _ in batch])
+        for (pending, listener), decision in zip(batch, settled, strict=True):
+            if isinstance(decision, Awaitable):
+                group.create_task(self._settle_later(pending, listener, decision))
+            else:
+                self._settle_one(pending, listener, decision)
 
-    def _settle_one(self, pending: Pending, listener: Listener, decision: Decision | None, now_s: float) -> None:
+    async def _settle_later(self, pending: Pending, listener: Listener, decided: Awaitable[Decision]) -> None:
+        try:
+            decision: Decision | None = await decided
+        except Exception:  # noqa: BLE001  our own bug costs this request only
+            self._counters.add(names.BUGS)
+            self._log.exception("bug", while_="claiming")
+            decision = None
+        self._settle_one(pending, listener, decision)
+
+    def _settle_one(self, pending: Pending, listener: Listener, decision: Decision | None) -> None:
+        try:
+            self._finish(pending, listener, decision, clock.wall_s())
+        except Exception:  # noqa: BLE001  our own bug costs this request only
+            self._bug(pending.request.source)
+
+    def _finish(self, pending: Pending, listener: Listener, decision: Decision | None, now_s: float) -> None:
         request = pending.request
         if decision is None:
             self._path.give_up(request)
@@ -307,18 +324,17 @@ class RadiusService:
             self._cells[self._discarded_at[Discard.LATE]] += 1
         return late
 
-    async def _claimed(self, batch: list[Pending]) -> Sequence[Decision | None]:
+    async def _claimed(self, batch: list[Pending]) -> Sequence[Settled]:
         """Ask for what the batch needs, within a bound: what cannot be had now gets no answer (rule R3.1).
 
         A bug in the claim costs its batch, whose copies try again.
         """
-        wanted = [(pending.login, pending.decision.grant) for pending in batch if pending.decision.grant]
-        if self._claim is None or not wanted:
+        if self._claim is None or not batch:
             return [None] * len(batch)
         try:
             async with asyncio.timeout(_CLAIM_LIMIT_S):
-                decisions = await self._claim(wanted)
-            return [decision for _, decision in zip(batch, decisions, strict=True)]
+                settled = await self._claim(batch, self._hood.router_named)
+            return [decision for _, decision in zip(batch, settled, strict=True)]
         except (TimeoutError, StoreError) as error:
             self._log.warning("claims.impossible", waiting=len(batch), error=str(error))
         except Exception:  # noqa: BLE001  see above

@@ -200,14 +200,23 @@ def _flags_of(switches: tuple[Any, ...], is_empty: tuple[bool, ...]) -> int:
 def _extras(row: Columns) -> LoginExtras | None:
     """Return what only some logins have; None for all others: most have nothing of it."""
     texts, routes, attributes, dns = _of_texts(row), row["routes"], row["attributes"], row["dns"]
-    if not (any(texts) or routes or attributes or dns):
+    contest_until = row["contest_until"]
+    if not (any(texts) or routes or attributes or dns or contest_until):
         return None
     octets = bytes(attributes or b"")
     if without_secrets(octets) != octets:  # the journal stores what is compiled here
         raise RowUnusable("attributes: one of them is a key or password")
     found = {column: text or "" for column, text in zip(_TEXTS, texts, strict=True)}
     servers = tuple([server.partition("/")[0] for server in dns])  # a cast of inet tells the prefix length, too
-    extras = LoginExtras(routes=tuple(routes), attributes=octets, dns=servers, **found)
+    contest_until_s, contest_mac = _instant(contest_until, "contest_until"), _mac(row["contest_mac"])
+    extras = LoginExtras(
+        routes=tuple(routes),
+        attributes=octets,
+        dns=servers,
+        contest_until_s=contest_until_s,
+        contest_mac=contest_mac,
+        **found,
+    )
     if not all(type(text) is str for text in (*found.values(), *extras.routes)):
         raise RowUnusable("an extra column: not a text")
     return extras

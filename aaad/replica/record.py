@@ -14,7 +14,7 @@ from aaad.errors import ReplicaError, TablesUnreadable
 from aaad.policy.codes import LoginFlag
 from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts
 
-VERSION = 4
+VERSION = 5
 # Behind the version stand the first fields of LoginFacts in their order, then the size of the extras.
 _FACTS = Struct("<IIIIIIBBIQIIHHHHII")
 _EXTRAS_SIZE = Struct("<H")

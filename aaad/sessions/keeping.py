@@ -3,7 +3,8 @@ closed, what is not needed deleted, caps looked after.
 
 Each job is a bounded statement or a bit of a round, repeated with pauses as long as its work, so that drain and
 requests go first; a failure waits for its next time and disturbs no other job. Never waits for a row that somebody
-else holds. Carries out rules R5.3 (lost sessions), R5.5 (caps) and R9.2 (retention, legal hold).
+else holds. Carries out rules R5.3 (lost sessions), R5.4 (devices that fight), R5.5 (caps) and R9.2 (retention, legal
+hold).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.policy.parameters import PARAMETERS
 from aaad.sessions.caps import look_at_caps
+from aaad.sessions.contests import look_at_contests
 
 MOVE_AFTER_S = (
     5_400.0  # the drain looks into history for what is older than an hour; the rest is for clocks that differ
@@ -43,10 +45,12 @@ MADE = "aaad_keeping_months_made_total"
 EXPIRED = "aaad_keeping_months_expired_total"
 PURGED = "aaad_keeping_purged_total"
 CAPS = "aaad_keeping_caps_total"
+CONTESTS = "aaad_keeping_contests_total"
+CONTESTS_HELD = "aaad_contested_logins"
 FAILED = "aaad_keeping_failures_total"
 BUGS = "aaad_bugs_total"
 OUTCOMES = ("dropped", "reduced", "held")  # of a month whose time is over
-JOBS = ("months", "move", "expire", "purge", "lost", "caps")
+JOBS = ("months", "move", "expire", "purge", "lost", "caps", "contests")
 KEEPING_COUNTERS: tuple[str, ...] = (
     MOVED,
     LOST,
@@ -54,6 +58,8 @@ KEEPING_COUNTERS: tuple[str, ...] = (
     *(f"{EXPIRED}|outcome={outcome}" for outcome in OUTCOMES),
     *(f"{PURGED}|table={table}" for table in ("granted", "nas_restart")),
     *(f"{CAPS}|to={state}" for state in ("reached", "free")),
+    CONTESTS,
+    CONTESTS_HELD,
     *(f"{FAILED}|job={job}" for job in JOBS),
     BUGS,
 )
@@ -90,6 +96,7 @@ class Keeping:
                 ("purge", PURGE_EVERY_S, self.purge),
                 ("lost", CHORE_POLL_S, self.close_lost),
                 ("caps", CHORE_POLL_S, self.look_at_caps),
+                ("contests", CHORE_POLL_S, self.look_at_contests),
             ):
                 group.create_task(self._every(job, interval_s, act, stopping))
 
@@ -172,6 +179,15 @@ class Keeping:
         self._counters.add(f"{CAPS}|to=reached", looked.reached)
         self._counters.add(f"{CAPS}|to=free", looked.freed)
         return looked.is_more
+
+    async def look_at_contests(self) -> bool:
+        """Look for devices that push each other out (rule R5.4)."""
+        looked = await look_at_contests(self._database)
+        self._counters.set(CONTESTS_HELD, looked.held_count)
+        self._counters.add(CONTESTS, len(looked.begun))
+        for login_id in looked.begun:
+            _log.warning("login.contested", login_id=login_id, what="its devices push each other out")
+        return False
 
 
 def _count(tag: str) -> int:

@@ -21,6 +21,7 @@ from aaad.sessions.record import AccountingRecord
 DEFAULT_TIME_ZONE = "America/Sao_Paulo"
 DEFAULT_ADDRESS_SPACE = 1
 _TABLES_KEPT_S = 5.0  # NASes, branches and their realm rules
+_UNKNOWN_READ_EVERY_S = 0.5
 _ANY_REALM = "*"
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
@@ -42,6 +43,7 @@ class Owners:
         """Nothing is read before the first session."""
         self._nases: dict[int, _Nas] = {}
         self._realms: dict[int | None, tuple[tuple[str, ...], str]] = {}
+        self._read_at_s = 0.0
         self._read_again_at_s = 0.0
 
     def address_space(self, nas_id: int) -> int:
@@ -50,7 +52,9 @@ class Owners:
 
     async def find(self, transaction: Transaction, records: Sequence[AccountingRecord]) -> list[Owner]:
         """Return whose the session of each of these records is."""
-        if monotonic_s() >= self._read_again_at_s:
+        now_s = monotonic_s()
+        is_unknown = any(record.nas_id not in self._nases for record in records)  # made just now, perhaps
+        if now_s >= self._read_again_at_s or (is_unknown and now_s >= self._read_at_s + _UNKNOWN_READ_EVERY_S):
             await self._read_tables(transaction)
         contracts = await self._find_contracts(transaction, records)
         named = await self._find_named(transaction, [record for record in records if not record.class_body])
@@ -88,7 +92,8 @@ class Owners:
             )
             for row in rows
         }
-        self._read_again_at_s = monotonic_s() + _TABLES_KEPT_S
+        self._read_at_s = monotonic_s()
+        self._read_again_at_s = self._read_at_s + _TABLES_KEPT_S
 
     async def _find_contracts(self, transaction: Transaction, records: Iterable[AccountingRecord]) -> dict[int, Row]:
         wanted = {grant.contract_id for record in records if (grant := record.grant) is not None}

@@ -163,11 +163,17 @@ class DrainStore:
         return [Deferred(row[0], row[1]) for row in rows]
 
     async def settle(self, ids: Sequence[int], entries: Sequence[Entry]) -> Skipped:
-        """Apply deferred records and delete them, or neither. CursorLost if somebody was here meanwhile."""
+        """Apply deferred records and delete them, or neither. CursorLost if somebody was here meanwhile.
+
+        Those of sessions that somebody still holds stay, and nobody waits for him.
+        """
         async with self._database.transaction("read_committed") as transaction:
             await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
             await transaction.execute(_SQL.limit_statements, str(SETTLE_STATEMENT_MS))
-            if affected(await transaction.execute(_SQL.delete_deferred, ids)) != len(ids):
+            held = await self._find_held(transaction, entries)
+            free = [(id_, entry) for id_, entry in zip(ids, entries, strict=True) if _family(entry) not in held]
+            entries = [entry for _, entry in free]
+            if affected(await transaction.execute(_SQL.delete_deferred, [id_ for id_, _ in free])) != len(free):
                 raise CursorLost("deferred records were settled by somebody else")
             now, of_erp, of_sessions = _sort(entries)
             skipped = await self._write(transaction, now + of_erp)
@@ -260,7 +266,7 @@ class DrainStore:
                 await transaction.execute("ROLLBACK TO SAVEPOINT sessions")
                 is_locked = error.sqlstate == _LOCKED and not was_locked
                 was_locked = True
-                held = await self._ledger.find_held(transaction, _families(entries)) if is_locked else set()
+                held = await self._find_held(transaction, entries) if is_locked else set()
                 if not held:
                     return later + entries
                 later += [entry for entry in entries if _family(entry) in held]
@@ -268,6 +274,10 @@ class DrainStore:
             else:
                 break
         return later
+
+    async def _find_held(self, transaction: Transaction, entries: Sequence[Entry]) -> set[bytes]:
+        families = sorted({family for entry in entries if (family := _family(entry))})
+        return await self._ledger.find_held(transaction, families) if families else set()
 
     async def _write_sessions(self, transaction: Transaction, entries: Sequence[Entry]) -> None:
         records = [entry.content for entry in entries if isinstance(entry.content, AccountingRecord)]
@@ -327,10 +337,6 @@ def _is_deferred(error: StoreError, defers_refused: bool) -> bool:
 
 def _family(entry: Entry) -> bytes:
     return entry.content.family if isinstance(entry.content, AccountingRecord) else b""
-
-
-def _families(entries: Sequence[Entry]) -> list[bytes]:
-    return sorted({family for entry in entries if (family := _family(entry))})
 
 
 def _router_columns(routers: Mapping[RouterKey, float]) -> tuple[list[object], ...]:

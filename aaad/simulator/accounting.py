@@ -56,6 +56,7 @@ class Cause(Enum):
     USER_REQUEST = 1
     LOST_CARRIER = 2
     SESSION_TIMEOUT = 5
+    ADMIN_RESET = 6
     NAS_ERROR = 9
 
 

@@ -88,6 +88,17 @@ class Counters:
     no_identifier: int = 0  # requests that waited, all Identifiers of all ports being in use
 
 
+@dataclass(slots=True)
+class OrderCounters:
+    """What /radius incoming counts."""
+
+    requests: int = 0
+    bad_requests: int = 0
+    acks: int = 0
+    naks: int = 0
+    causes: list[int] = field(default_factory=list)  # of the NAKs
+
+
 class Concentrator:
     """One NAS and its servers, asked in their order."""
 
@@ -100,6 +111,7 @@ class Concentrator:
         """
         self.nas = nas
         self.counters = Counters()
+        self.orders = OrderCounters()
         self.in_work_count = 0
         self.has_power = True
         self._outbox = outbox

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from aaad import clock
 from aaad.errors import AaadError
-from aaad.simulator.nas import Line
+from aaad.simulator.nas import Concentrator, Line
 from aaad.simulator.report import Report
 from aaad.simulator.simulation import Simulation
 
@@ -24,6 +24,7 @@ _DATAGRAM_OCTETS = 4096
 _DATAGRAMS_MAX = 64  # of one socket before the others have their turn
 _EVENTS_MAX = 256
 _BUFFER_OCTETS = 1 << 20
+_LOOPBACK = "127.0.0.1"
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT, errno.EMFILE, errno.ENETUNREACH}
 
 
@@ -67,6 +68,10 @@ class _Sockets:
         self._poll = select.epoll()
         self._by_line: dict[Line, socket.socket] = {}
         self._by_number: dict[int, tuple[socket.socket, Line]] = {}
+        self._for_orders: dict[int, tuple[socket.socket, Concentrator]] = {}
+        for concentrator in simulation.concentrators:
+            if concentrator.nas.order_port:
+                self._open_for_orders(concentrator)
 
     def send(self) -> None:
         """Send all that waits to be sent."""
@@ -82,6 +87,9 @@ class _Sockets:
     def receive(self, wait_s: float) -> None:
         """Wait for replies so long at most, and take what is there."""
         for number, _ in self._poll.poll(wait_s, _EVENTS_MAX):
+            if number in self._for_orders:
+                self._obey(*self._for_orders[number])
+                continue
             opened, line = self._by_number[number]
             for _ in range(_DATAGRAMS_MAX):
                 try:
@@ -91,6 +99,32 @@ class _Sockets:
                 except OSError:
                     continue  # an earlier datagram found nobody there; the next is read in its turn
                 self._simulation.receive(line, datagram, clock.monotonic_s())
+
+    def _obey(self, opened: socket.socket, concentrator: Concentrator) -> None:
+        for _ in range(_DATAGRAMS_MAX):
+            try:
+                datagram, sender = opened.recvfrom(_DATAGRAM_OCTETS + 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+            answer = self._simulation.order(concentrator, datagram, clock.monotonic_s())
+            if answer is not None:
+                with contextlib.suppress(OSError):  # lost, as on a wire
+                    opened.sendto(answer, sender)
+
+    def _open_for_orders(self, concentrator: Concentrator) -> None:
+        nas = concentrator.nas
+        address = nas.source or _LOOPBACK
+        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+        opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            opened.bind((address, nas.order_port))
+        except OSError as error:
+            opened.close()
+            raise SimulatorError(f"orders at {address} port {nas.order_port}: {error.strerror or error}") from None
+        self._for_orders[opened.fileno()] = opened, concentrator
+        self._poll.register(opened.fileno(), select.EPOLLIN)
 
     def _open(self, line: Line) -> socket.socket:
         server, source = self._servers[line.server], line.owner.nas.source
@@ -116,6 +150,8 @@ class _Sockets:
     def close(self) -> None:
         """Close all of them."""
         for opened in self._by_line.values():
+            opened.close()
+        for opened, _ in self._for_orders.values():
             opened.close()
         self._poll.close()
 

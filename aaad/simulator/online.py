@@ -64,6 +64,7 @@ class Online:
         self._ended = ended
         self._tell = tell
         self._up: dict[int, tuple[Session, Concentrator]] = {}
+        self._numbers: dict[tuple[Concentrator, bytes], int] = {}  # by Acct-Session-Id
         self._count = 0
 
     def __len__(self) -> int:
@@ -78,11 +79,17 @@ class Online:
         """Return the numbers of all subscribers who are up."""
         return list(self._up)
 
+    def find(self, concentrator: Concentrator, session_id: bytes) -> Session | None:
+        """Return the session that a concentrator knows by this Acct-Session-Id."""
+        found = self._up.get(self._numbers.get((concentrator, session_id), -1))
+        return found[0] if found is not None and found[0].session_id == session_id else None
+
     def begin(self, dial: Dial, concentrator: Concentrator, now_s: float) -> None:
         """Begin the session of a dial that was accepted; one that is of no use ends just after its Start."""
         session = session_of(concentrator.nas, dial, self._count, now_s, self._interim_s)
         self._count += 1
         self._up[dial.subscriber.number] = session, concentrator
+        self._numbers[concentrator, session.session_id] = dial.subscriber.number
         self._say(Status.START, session, concentrator, now_s)
         if not dial.is_up:
             self.end(dial.subscriber.number, Cause.NAS_ERROR, now_s)
@@ -94,13 +101,13 @@ class Online:
 
     def end(self, number: int, cause: Cause, now_s: float) -> None:
         """End a subscriber's session, if he has one, by a Stop."""
-        if (found := self._up.pop(number, None)) is not None:
+        if (found := self._remove(number)) is not None:
             session, concentrator = found
             self._say(Status.STOP, session, concentrator, now_s, cause)
 
     def lose(self, number: int) -> bool:
         """End a subscriber's session without a word; tell whether he had one."""
-        return self._up.pop(number, None) is not None
+        return self._remove(number) is not None
 
     def restarted(self, status: Status, concentrator: Concentrator, now_s: float) -> None:
         """Let a concentrator say that it starts, or that it is about to stop."""
@@ -124,6 +131,13 @@ class Online:
         if concentrator.has_power and self._is_up(session):
             self.end(session.subscriber.number, Cause.NAS_ERROR, now_s)
             self._ended(session, now_s)
+
+    def _remove(self, number: int) -> tuple[Session, Concentrator] | None:
+        found = self._up.pop(number, None)
+        if found is not None:
+            session, concentrator = found
+            self._numbers.pop((concentrator, session.session_id), None)
+        return found
 
     def _is_up(self, session: Session) -> bool:
         found = self._up.get(session.subscriber.number)

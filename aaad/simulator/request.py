@@ -110,6 +110,7 @@ class Nas:
     clock_ahead_s: float = 0.0
     starts_in_1970: bool = False  # has no clock that runs without power, and nobody who tells it the time
     stop_counters: StopCounters = StopCounters.WHOLE
+    order_port: int = 0  # where it obeys CoA- and Disconnect-Requests, 0: nowhere (`/radius incoming accept=no`)
 
 
 def access_attributes(nas: Nas, dial: Dial, authenticator: bytes) -> bytes:

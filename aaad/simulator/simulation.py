@@ -14,6 +14,7 @@ from aaad.simulator.accounting import Cause, Record, Session, Status
 from aaad.simulator.methods import RandomOctets
 from aaad.simulator.nas import Concentrator, Exchange, Line, Outbox
 from aaad.simulator.online import Agenda, Online, Tell
+from aaad.simulator.orders import obey
 from aaad.simulator.packet import ACCESS_ACCEPT
 from aaad.simulator.report import PowerCutReport, Report
 from aaad.simulator.request import Nas
@@ -134,6 +135,21 @@ class Simulation:
             return
         self._back.put(line, datagram, now_s)
         self._carry(now_s)
+
+    def order(self, concentrator: Concentrator, datagram: bytes, now_s: float) -> bytes | None:
+        """Let a concentrator obey an order about a session; return its answer, None if it gives none.
+
+        Whose session is ended by one dials again, as routers at home do.
+        """
+        if not concentrator.has_power:
+            return None
+        obeyed = obey(concentrator.nas, datagram, partial(self.online.find, concentrator), concentrator.orders)
+        if obeyed is None:
+            return None
+        if obeyed.ended is not None:
+            self.online.end(obeyed.ended.subscriber.number, Cause.ADMIN_RESET, now_s)
+            self._ended_by_itself(obeyed.ended, now_s)
+        return obeyed.answer
 
     def stop(self) -> None:
         """Let nobody begin to dial any more; what is in work is brought to its end."""

@@ -113,6 +113,11 @@ async def execute(dsn: str, sql: str, *arguments: object) -> None:
         await connection.close()
 
 
+def test_who_answers_goes_before_who_carries(shared: dict):
+    niceness = {name: os.getpriority(os.PRIO_PROCESS, pid) for name, pid in shared["pids"].items()}
+    assert niceness["radius-0"] <= niceness["supervisor"] < niceness["sync-0"] == niceness["control-0"]
+
+
 def test_says_what_is_ready(shared: dict):
     assert shared["ready"] is True
     assert set(shared) == {"ready", "auth_port", "acct_port", "metrics_port", "dsn", "config", "pids"}

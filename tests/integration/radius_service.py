@@ -21,7 +21,7 @@ from aaad.radius import counters as names
 from aaad.radius.datagrams import Listener
 from aaad.radius.server import RadiusService, Watchdog
 from aaad.replica.layout import ReplicaMeta
-from aaad.replica.record import NasRow, Tables, encode
+from aaad.replica.record import NasRow, ParameterRow, Tables, encode
 from aaad.replica.store import ReplicaReader, ReplicaWriter
 from aaad.spool.records import Accounting, Granted, Record
 from aaad.words import Language, customer_text
@@ -141,8 +141,13 @@ class Service:
         spool: Any = None,
     ) -> None:
         self.replica_directory = directory / "replica"
+        small = small or tables()
+        if must_wait is not None:  # nobody waits where no branch refuses simultaneous use
+            small = msgspec.structs.replace(
+                small, parameters=[*small.parameters, ParameterRow("simultaneous_refuse", 0, "S")]
+            )
         if logins is not None:
-            write_replica(self.replica_directory, logins, small or tables())
+            write_replica(self.replica_directory, logins, small)
         self.listeners = [bound(address) for address in addresses] + [bound(addresses[0], is_accounting=True)]
         self.journal, self.spool, self.log = Recorder(), Spool() if spool is None else spool, Lines()
         self.counters = CounterFile(directory / "radius-0.cnt", names.RADIUS_COUNTERS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -9,12 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "spool"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "radius"))
@@ -32,6 +34,7 @@ from accounting_world import (
     check_response,
     own_class,
 )
+from drain_house import NODE, House
 from nas_double import SECRET, access_request, attributes_of, checked, status_server, tlv
 from radius_service import Client, Service, record_decoder, running, tables
 from spool_disk import SEGMENT_BYTES, Disk, drained
@@ -39,6 +42,7 @@ from spool_disk import SEGMENT_BYTES, Disk, drained
 from aaad.policy.codes import Discard
 from aaad.radius import accounting_port
 from aaad.radius import counters as names
+from aaad.sessions.handoff import HandoffServer
 from aaad.spool import writer as writer_module
 from aaad.spool.handoff import LENGTH_OCTETS, HandoffAnswer, decode_handoff, encode_message, message_length
 from aaad.spool.records import Accounting
@@ -409,6 +413,39 @@ async def test_r6_3_with_the_disk_gone_postgresql_is_asked_and_silence_comes_onl
     assert sorted(everywhere) == sorted(request[20:] for request in (first, handed_over, refused, last))
 
 
+async def test_r6_3_with_the_disk_gone_a_session_stands_in_postgresql_before_its_start_is_answered(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "IDLE_S", 0.05)
+    house = House(dsn, tmp_path / "drained")
+    await house.database.execute("INSERT INTO net.node (name) VALUES ($1)", NODE)
+    await house.database.execute("INSERT INTO erp.branch (id, name) VALUES (1, 'B')")
+    await house.database.execute(
+        "INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '127.0.0.0/8', $1)", SECRET.decode()
+    )
+    path = tmp_path / "sync.sock"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(8)
+    disk, stopping = Disk(), asyncio.Event()
+    disk.sync_error = errno.EIO
+    async with asyncio.TaskGroup() as group:
+        server = HandoffServer(house.connect(), listener, node=NODE, counters=house.counters)
+        group.create_task(server.run(stopping))
+        async with with_disk(tmp_path, disk, handoff=path) as service:
+            await taking(service)  # sync was asked by a batch of nothing
+            with Client(service.acct) as client:
+                request = accounting_request()
+                check_response(await client.ask(request), request)
+                rows = await house.database.fetch("SELECT acct_session_id, nas_id FROM net.session")
+                assert [tuple(row) for row in rows] == [("81a00001", 1)]
+                status = status_server()
+                assert checked(await client.ask(status), status).code == 5
+        stopping.set()
+    listener.close()
+    await house.database.close()
+
+
 async def test_r3_2_a_spool_that_takes_nothing_shows_without_any_traffic(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,3 +543,69 @@ def test_a_disk_that_fills_and_empties_again_loses_nothing_that_was_answered(tmp
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("ok")
+
+
+# --- no reference cycles --------------------------------------------------------------------------------------------
+
+
+def kinds_of_datagrams() -> dict[str, Callable[[int], bytes]]:
+    """One maker of each kind of datagram, by a number."""
+    copy = accounting_request(identifier=255)
+    return {
+        "start": lambda number: accounting_request(identifier=number),
+        "interim": lambda number: accounting_request(INTERIM, identifier=number, attributes=own_class()),
+        "restart": lambda number: accounting_request(ON, session=None, identifier=number),
+        "copy": lambda _: copy,
+        "proxied": lambda number: accounting_request(identifier=number, attributes=tlv(33, b"s")),
+        "unrecordable": lambda number: accounting_request(9, identifier=number),
+        "malformed": lambda number: accounting_request(identifier=number)[:-1],
+        "bad authenticator": lambda number: accounting_request(identifier=number, secret=b"other"),
+        "Status-Server": lambda number: status_server(identifier=number),
+        "another code": lambda number: access_request(identifier=number),
+    }
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_the_accounting_port_makes_no_reference_cycles(tmp_path: Path, refuses: bool) -> None:
+    """Its process runs without the cycle collector."""
+    disk = Disk()
+    spool = SpoolWriter(
+        tmp_path / "spool", segment_bytes=1 << 20, bytes_max=1 << 30, write=disk.write, sync=disk.sync
+    )
+    spool.start()
+    service = Service(tmp_path, spool=spool)
+    port, listener = service.service._accounting, service.listeners[-1]
+    garbage: dict[str, int] = {}
+
+    async def life() -> None:
+        service.service._chore(0.0)  # the tables
+        port.open(listener)
+        with Client(service.acct) as client:
+            for turn in range(2):
+                for kind, make in kinds_of_datagrams().items():
+                    datagrams = [make(number) for number in range(100)]
+                    read = service.count(names.ACCOUNTING_RECEIVED) + len(datagrams)
+                    gc.collect()
+                    gc.freeze()
+                    client.send(*datagrams)
+                    while service.count(names.ACCOUNTING_RECEIVED) < read or port._path.in_work:
+                        await asyncio.sleep(0.002)
+                    if turn:
+                        garbage[kind] = gc.collect()
+        port.close()
+
+    try:
+        gc.disable()
+        if refuses:
+            disk.sync_error = errno.EIO
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(life())
+    finally:
+        gc.unfreeze()
+        gc.enable()
+        spool.stop(10)
+        service.close()
+    recorded = service.count(names.accounting_record("start"))
+    not_recorded = service.count(names.accounting_discarded(Discard.NOT_RECORDED))
+    assert (not_recorded > 300) if refuses else (recorded > 300)
+    assert garbage == dict.fromkeys(kinds_of_datagrams(), 0)

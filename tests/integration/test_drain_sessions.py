@@ -10,6 +10,7 @@ from itertools import permutations
 import pytest
 from accounting_records import INTERIM, MAC, OFF, ON, START, STOP, T, accounting, attribute, class_of
 from drain_house import House, make_login
+from test_drain import BrokenDisk, begin, put_one, serving
 
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.db.migrate import migrate
@@ -405,7 +406,7 @@ COLUMNS = (
 
 
 async def test_every_column_says_what_the_records_said_whether_written_at_once_or_by_and_by(house):
-    """Every kind of value: IPv6, circuit, several days, 64 bits, a concentrator that speaks IPv6; and nothing of it."""
+    """Every kind of value: IPv6, circuit, several days, 64 bits, a NAS that speaks IPv6; and nothing of it."""
     day_s = 86_400
     rest = {
         87: b"vlan 10",
@@ -507,3 +508,52 @@ async def test_every_column_says_what_the_records_said_whether_written_at_once_o
         assert whole[:-1] == expected
         assert empty[:-1] == nothing
         await house.database.execute("TRUNCATE net.session")
+
+
+async def test_r6_3_what_the_disk_does_not_take_becomes_the_same_rows(house, tmp_path):
+    path, disk = tmp_path / "sync.sock", BrokenDisk()
+    common = {"user": "joao", "session": "1"}
+    async with serving(house, path), house.draining():
+        spool = begin(house, path, disk)
+        assert await put_one(spool, accounting(START, T, **common))
+        await house.until("SELECT count(*) FROM net.session", 1)
+        disk.is_broken = True
+        assert await put_one(spool, accounting(INTERIM, T + 300, time_s=300, octets=(3, 4), **common))
+        assert await put_one(spool, accounting(START, T + 400, user="joao", session="2"))
+        assert await put_one(spool, accounting(ON, T + 500, called=""))
+        assert spool.stop(5)
+    rows = await sessions(house, "acct_session_id, octets_out, records, end_evidence")
+    assert [tuple(row.values()) for row in rows] == [("1", 4, 2, "replaced"), ("2", 0, 1, "nas_restart")]
+
+
+async def test_a_concentrator_made_just_now_gives_its_sessions_its_address_space(house):
+    house.put([accounting(START, T, session="1")])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.session", 1)
+        await asyncio.sleep(0.6)
+        await house.database.execute(
+            "INSERT INTO net.nas (id, name, address, secret, address_space) VALUES (2, 'b', '198.51.100.7', 's', 9)"
+        )
+        house.put([accounting(START, T + 1, session="2", nas_id=2, source="198.51.100.7")])
+        await house.until("SELECT count(*) FROM net.session WHERE address_space = 9", 1)
+
+
+async def test_a_session_that_somebody_holds_does_not_slow_the_settling_of_others(house, monkeypatch):
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.1)
+    house.put([accounting(START, T + place, user=f"u{place}", session="1") for place in range(20)])
+    await house.drain_all()
+    strangers = [house.connect(), house.connect()]
+    async with house.draining():
+        async with strangers[0].transaction("read_committed") as held:
+            await held.execute("SELECT FROM net.session WHERE user_name = 'u7' FOR UPDATE")
+            async with strangers[1].transaction("read_committed") as briefly:
+                await briefly.execute("SELECT FROM net.session WHERE user_name <> 'u7' FOR UPDATE")
+                house.put(
+                    [accounting(INTERIM, T + 300, user=f"u{place}", session="1", time_s=300) for place in range(20)]
+                )
+                await house.until("SELECT count(*) FROM net.spool_deferred", 20)
+            await house.until("SELECT count(*) FROM net.session WHERE records = 2", 19, limit_s=3)
+            await house.until("SELECT count(*) FROM net.spool_deferred", 1)
+        await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+    for stranger in strangers:
+        await stranger.close()

@@ -97,7 +97,7 @@ ATTACKS = {  # what a program with the rights above could try, to do more than t
         """
         for function in (
             "erp.follow_billing_type", "erp.follow_time_zone", "erp.follow_receivables", "erp.follow_contract",
-            "erp.follow_single_receivables", "net.log_login_attribute",
+            "erp.follow_single_receivables", "net.log_login_attribute", "net.log_login_contest",
         )
     },
 }  # fmt: skip

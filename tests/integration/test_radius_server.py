@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import counters as names
 from aaad.radius import datagrams, server
+from aaad.radius.request import Pending
 from aaad.radius.server import Watchdog
 from aaad.replica.record import AdministratorRow, ParameterRow, encode, encode_damaged
 from aaad.spool.records import LoginRefused, NameRefused, RouterSeen
@@ -287,13 +288,13 @@ class Claims:
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def __call__(self, wanted: Any) -> list[Decision | None]:
-        self.batches.append([facts.login_id for facts, _ in wanted])
+    async def __call__(self, batch: Sequence[Pending], _: object) -> list[Decision | None]:
+        self.batches.append([pending.login.login_id for pending in batch])
         await self.go_on.wait()
         if isinstance(self.settle, Exception):
             raise self.settle
         settle = self.settle or (lambda _, grant: Decision(Reason.GRANTED, grant._replace(ipv4=0xC00002FE), 0.0))
-        return [settle(facts, grant) for facts, grant in wanted]
+        return [settle(pending.login, pending.decision.grant) for pending in batch]
 
 
 async def test_what_waits_is_answered_when_it_is_claimed_and_nobody_waits_for_it(tmp_path: Path) -> None:
@@ -367,7 +368,7 @@ async def test_r3_1_a_claim_that_fails_is_silence_and_a_copy_tries_again(
 
 
 async def test_a_claim_that_answers_for_too_few_is_a_bug_that_costs_its_batch(tmp_path: Path) -> None:
-    async def claim(_: object) -> list[Decision | None]:
+    async def claim(*_: object) -> list[Decision | None]:
         return []
 
     async with running(tmp_path, claim=claim, must_wait=alice_waits) as service:

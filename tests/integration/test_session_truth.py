@@ -11,7 +11,7 @@ from aaad.sessions.ledger import Ledger
 from aaad.sessions.record import read
 from aaad.spool.records import Accounting
 
-ORDERS_MAX = 40
+ORDERS_MAX = 20
 OTHER_MAC = "02:00:5E:00:53:99"
 
 Row = tuple[str, float, float, float | None, float | None, str | None, int]
@@ -95,8 +95,9 @@ async def test_r5_2_a_session_that_is_heard_later_was_not_ended(house):
             accounting(OFF, T + 100, called=""),
             accounting(ON, T + 150, called=""),
             accounting(INTERIM, T + 300, time_s=300, octets=(1, 2), **A),
+            accounting(START, T + 1, user="login8", session="1", mac=OTHER_MAC, port=2),
         ],
-        [("81a00001", 0, 300, None, None, None, 2)],
+        [("81a00001", 0, 300, None, None, None, 2), ("1", 1, 1, 1, 100, "nas_restart", 1)],
     )
 
 
@@ -238,6 +239,30 @@ async def test_the_beginning_of_the_newer_one_is_known_better_later(house):
             accounting(START, T + 600.25, **B),
         ],
         [("81a00001", 0, 0, 0, 600.25, "replaced", 1), ("82a00001", 600.25, 900.9, None, None, None, 2)],
+    )
+    await in_every_order(
+        house,
+        [
+            accounting(START, T, **A),
+            accounting(INTERIM, T + 900.25, time_s=300, **B),
+            accounting(START, T + 600.75, **B),
+            accounting(ON, T + 600.5, called=""),
+        ],
+        [("81a00001", 0, 0, 0, 600.5, "nas_restart", 1), ("82a00001", 600.75, 900.25, None, None, None, 2)],
+    )
+    await in_every_order(
+        house,
+        [
+            accounting(START, T, **A),
+            accounting(INTERIM, T + 900.25, time_s=300, **B),
+            accounting(START, T + 600.75, **B),
+            accounting(START, T + 700, **C),
+        ],
+        [
+            ("81a00001", 0, 0, 0, 600.75, "replaced", 1),
+            ("82a00001", 600.75, 900.25, None, None, None, 2),
+            ("82a00002", 700, 700, None, None, None, 1),
+        ],
     )
 
 

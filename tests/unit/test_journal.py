@@ -5,7 +5,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -200,17 +199,3 @@ def test_a_body_that_is_too_long_is_dropped_and_counted(tmp_path: Path) -> None:
 def test_a_segment_must_hold_the_longest_body(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least"):
         Journal(tmp_path, segment_bytes=1024, bytes_max=4096)
-
-
-def test_an_append_costs_less_than_the_budget(tmp_path: Path) -> None:
-    """The budget is 0.6 µs on an idle machine; the bound leaves room for a busy one, the best of five counts."""
-    journal = Journal(tmp_path / "radius-0", segment_bytes=16 << 20, bytes_max=64 << 20)
-    append, body = journal.append, b"x" * 130
-    best_us = 9.0
-    for _ in range(5):
-        begin = time.perf_counter()
-        for number in range(20_000):
-            append(number, 1.5, body)
-        best_us = min(best_us, (time.perf_counter() - begin) / 20_000 * 1e6)
-    print(f"append: {best_us:.3f} us")
-    assert best_us < 1.2

@@ -10,7 +10,8 @@ ALTER TABLE net.router
     ADD COLUMN accounting_at timestamptz,
     ADD COLUMN clock_offset_s double precision;
 COMMENT ON COLUMN net.router.accounting_at IS 'Event time of the latest accounting record drained of it: ages of its sessions count up to here.';
-COMMENT ON COLUMN net.router.clock_offset_s IS 'Its Event-Timestamp less the time of receipt, of its latest record that has one.';
+COMMENT ON COLUMN net.router.clock_offset_s IS
+    'Its Event-Timestamp less when the record was sent by our clock, of its latest record that has one.';
 
 -- How a session's address is known (rule R9.1).
 CREATE DOMAIN net.address_evidence AS text

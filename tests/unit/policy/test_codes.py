@@ -56,6 +56,7 @@ STORED_NUMBERS = {
         "port_not_allowed": 34,
         "circuit_not_allowed": 35,
         "mac_login_from_other_device": 36,
+        "in_use_elsewhere": 37,
         "plan_missing": 40,
         "record_damaged": 41,
         "reply_too_long": 42,

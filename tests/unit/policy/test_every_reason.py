@@ -73,6 +73,7 @@ CASES: dict[Reason, dict[str, Any]] = {
     Reason.NAS_NOT_ALLOWED: bound(LoginFlag.NAS_BIND, nas_id=3),
     Reason.PORT_NOT_ALLOWED: bound(LoginFlag.PORT_BIND, extras=with_extras(port_id="ether1")),
     Reason.CIRCUIT_NOT_ALLOWED: bound(LoginFlag.CIRCUIT_BIND, extras=with_extras(circuit_id="olt")),
+    Reason.IN_USE_ELSEWHERE: contract(extras=with_extras(contest_until_s=int(NOON_S) + 1, contest_mac=9)),
     Reason.PLAN_MISSING: contract(plan_id=0) | {"plan": None},
     Reason.RECORD_DAMAGED: contract(access_status=0),
 }

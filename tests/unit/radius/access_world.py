@@ -106,6 +106,7 @@ class World:
         **tables: Any,
     ) -> None:
         self.replica = Replica({b"alice": login()} if logins is None else logins, complete=complete)
+        self._always = {"simultaneous_refuse": "S"} if must_wait is not None else {}
         self.journal = Journal()
         self.learned = Learned()
         index = {name: position for position, name in enumerate(RADIUS_COUNTERS)}
@@ -147,7 +148,7 @@ class World:
             list(nases),
             list(routers),
             list(plans),
-            [ParameterRow(name, 0, value) for name, value in (parameters or {}).items()],
+            [ParameterRow(name, 0, value) for name, value in (self._always | dict(parameters or {})).items()],
             class_key,
             node_number,
             [BranchRow(1, "America/Sao_Paulo")],

@@ -37,10 +37,10 @@ from aaad.replica.record import (
     encode_damaged,
 )
 from aaad.replica.store import ReplicaMeta, ReplicaReader, ReplicaWriter
+from aaad.simulator.accounting import Status, session_of
 from aaad.simulator.fleet import Nases, Subscribers
 from aaad.simulator.methods import METHODS
 from aaad.simulator.nas import Concentrator, Outbox
-from aaad.simulator.request import Status
 from aaad.spool.records import Accounting, Granted, Record
 from aaad.words import Language, customer_text
 
@@ -292,8 +292,9 @@ def good_requests(dice: random.Random) -> list[bytes]:
             for subscriber in made.make():
                 dial = concentrator.dial(subscriber, 0.0)
                 if subscriber.method is next(iter(METHODS.values())):
+                    session = session_of(nas, dial, 0, 0.0, None)
                     for status in Status:
-                        concentrator.account(dial, status, 0.0)
+                        concentrator.report(status, 0.0, session)
     datagrams = [datagram for _, datagram in outbox]
     return [*datagrams, _status(dice), datagrams[0][:1] + b"\0\0\x14" + bytes(16)]
 

@@ -41,6 +41,8 @@ ROW: dict[str, object] = {
     "auto_fill_port": "N",
     "bind_port": "P",
     "circuit_id": None,
+    "contest_until": None,
+    "contest_mac": None,
     "auto_fill_circuit": "N",
     "bind_circuit": "P",
     "mac_login": False,

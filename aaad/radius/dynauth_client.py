@@ -1,0 +1,140 @@
+"""Sends orders to NASes and waits for their answers: one UDP socket for each of our own addresses.
+
+What is sent again is the same octets with the same Identifier (RFC 5176, 2.3), which is free again when the answer
+has come or its time is over. A NAS answers only who it knows as its server, so the caller names the address to send
+from (rule R2.6). Everything is bounded: orders in work, Identifiers of one NAS, tries, time.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from aaad import clock
+from aaad.radius.dynauth import Order, Verdict, encode, read
+from aaad.radius.integrity import SecretKeys
+from aaad.radius.kinds import NasKind
+from aaad.radius.packet import PACKET_SIZE_MAX
+
+RESEND_S = 0.2
+IN_WORK_MAX = 256
+_IDENTIFIERS = 256
+_DATAGRAMS_MAX = 32  # of one wake-up
+_BUFFER_OCTETS = 1 << 20
+
+Endpoint = tuple[str, int]  # address and port
+
+
+@dataclass(slots=True, eq=False)
+class _InWork:
+    request: bytes
+    keys: SecretKeys
+    kind: NasKind
+    answered: "asyncio.Future[Verdict]"
+
+
+class DynauthClient:
+    """Orders of one process on their way."""
+
+    def __init__(self, *, in_work_max: int = IN_WORK_MAX) -> None:
+        """Nothing is opened yet."""
+        self._in_work_max = in_work_max
+        self._sockets: dict[str, socket.socket] = {}
+        self._in_work: dict[tuple[str, Endpoint, int], _InWork] = {}
+        self._last_identifier: dict[tuple[str, Endpoint], int] = {}
+
+    @property
+    def in_work_count(self) -> int:
+        """How many orders wait for an answer."""
+        return len(self._in_work)
+
+    async def ask(
+        self,
+        order: Order,
+        attributes: bytes,
+        *,
+        local_address: str,
+        nas: Endpoint,
+        keys: SecretKeys,
+        kind: NasKind,
+        wait_s: float,
+    ) -> Verdict | None:
+        """Send an order until it is answered, for so long at most; None: no answer, or it could not be sent."""
+        limit_s = clock.monotonic_s() + wait_s
+        opened = self._socket(local_address)
+        identifier = self._free_identifier(local_address, nas)
+        if opened is None or identifier is None or wait_s <= 0:
+            return None
+        request = encode(order, identifier, attributes, keys, is_signed=kind.signs_orders)
+        answered: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        key = (local_address, nas, identifier)
+        self._in_work[key] = _InWork(request, keys, kind, answered)
+        try:
+            while (left_s := limit_s - clock.monotonic_s()) > 0:
+                with suppress(OSError):  # no room, or no way to there for now: as if it were lost on its way
+                    opened.sendto(request, nas)
+                await asyncio.wait((answered,), timeout=min(RESEND_S, left_s))
+                if answered.done():
+                    return answered.result()
+            return None
+        finally:
+            del self._in_work[key]
+
+    def close(self) -> None:
+        """Close the sockets; who waits gets no answer."""
+        loop = asyncio.get_running_loop()
+        for opened in self._sockets.values():
+            loop.remove_reader(opened.fileno())
+            opened.close()
+        self._sockets.clear()
+
+    def _free_identifier(self, local_address: str, nas: Endpoint) -> int | None:
+        """Return the Identifier that this NAS has not seen for the longest time, None if all wait for answers."""
+        if len(self._in_work) >= self._in_work_max:
+            return None
+        if len(self._last_identifier) > self._in_work_max * 16:  # only a memory of who was asked last
+            self._last_identifier.clear()
+        last = self._last_identifier.get((local_address, nas), clock.wall_ns() >> 10 & 0xFF)
+        for step in range(1, _IDENTIFIERS + 1):
+            identifier = (last + step) % _IDENTIFIERS
+            if (local_address, nas, identifier) not in self._in_work:
+                self._last_identifier[local_address, nas] = identifier
+                return identifier
+        return None
+
+    def _socket(self, local_address: str) -> socket.socket | None:
+        opened = self._sockets.get(local_address)
+        if opened is None:
+            is_ipv6 = ip_address(local_address).version == 6
+            opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                opened.setblocking(False)
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_OCTETS)
+                opened.bind((local_address, 0))
+            except OSError:  # not an address of this machine any more
+                opened.close()
+                return None
+            self._sockets[local_address] = opened
+            asyncio.get_running_loop().add_reader(opened.fileno(), self._reader(local_address, opened))
+        return opened
+
+    def _reader(self, local_address: str, opened: socket.socket) -> Callable[[], None]:
+        def on_readable() -> None:
+            for _ in range(_DATAGRAMS_MAX):
+                try:
+                    data, source = opened.recvfrom(PACKET_SIZE_MAX + 1)
+                except OSError:
+                    return
+                self._take(local_address, data, source)
+
+        return on_readable
+
+    def _take(self, local_address: str, data: bytes, source: tuple[Any, ...]) -> None:
+        found = self._in_work.get((local_address, (source[0], source[1]), data[1])) if len(data) > 1 else None
+        if found is not None and not found.answered.done():
+            verdict = read(data, found.request, found.keys, found.kind)
+            if verdict is not None:
+                found.answered.set_result(verdict)
