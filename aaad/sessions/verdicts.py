@@ -79,9 +79,7 @@ class Judge:
         if doubtful:
             await self._find([rival.lifetime for rival in doubtful.values()], ())
         restarts = _by_router(
-            await self._find_restarts(
-                [*self._lifetimes.values(), *(rival.lifetime for rival in doubtful.values())]
-            )
+            await self._find_restarts([*self._lifetimes.values(), *(rival.lifetime for rival in doubtful.values())])
         )
         by_user = _by_user([*self._lifetimes.values(), *(rival.lifetime for rival in self._rivals.values())])
         for draft in subjects if self._drafts is None else [self._drafts[key] for key in self._lifetimes]:
