@@ -35,21 +35,21 @@ from aaad.spool.writer import SpoolWriter
 _SETTINGS = {"shared_buffers": "1GB", "fsync": "on", "synchronous_commit": "on", "max_wal_size": "4GB"}
 _START, _STOP, _INTERIM = 1, 2, 3
 _ROUTERS = 8
-_LOGINS = 20_000
+_LOGINS_MIN = 20_000
 
-_FILL = f"""
+_FILL = """
 INSERT INTO erp.branch (id, name) VALUES (1, 'Bench');
 INSERT INTO erp.plan (id, name, upload, download) VALUES (1, 'P', '50M', '50M');
 INSERT INTO erp.client (id, branch_id, kind, name)
-    SELECT n, 1, 'E', 'C ' || n FROM generate_series(1, {_LOGINS}) AS n;
+    SELECT n, 1, 'E', 'C ' || n FROM generate_series(1, {logins}) AS n;
 INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status)
-    SELECT n, n, 1, 1, 'A' FROM generate_series(1, {_LOGINS}) AS n;
+    SELECT n, n, 1, 1, 'A' FROM generate_series(1, {logins}) AS n;
 INSERT INTO erp.login (id, contract_id, name, password)
-    SELECT n, n, 'user' || n, 'secret' FROM generate_series(1, {_LOGINS}) AS n;
+    SELECT n, n, 'user' || n, 'secret' FROM generate_series(1, {logins}) AS n;
 INSERT INTO net.nas (id, name, address, secret) SELECT n, 'nas' || n, ('192.0.2.' || n)::cidr, 'secret'
-    FROM generate_series(1, {_ROUTERS}) AS n;
+    FROM generate_series(1, {routers}) AS n;
 INSERT INTO net.router (nas_id, source_address, nas_identifier)
-    SELECT n, ('192.0.2.' || n)::inet, 'bng' FROM generate_series(1, {_ROUTERS}) AS n;
+    SELECT n, ('192.0.2.' || n)::inet, 'bng' FROM generate_series(1, {routers}) AS n;
 INSERT INTO net.node (name) VALUES ('bench');
 """
 
@@ -58,9 +58,9 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return bytes((kind, len(value) + 2)) + value
 
 
-def _record(session: int, status: int, base_s: float) -> bytes:
+def _record(session: int, status: int, base_s: float, logins: int) -> bytes:
     """A record as RouterOS sends it, of a session that began `session` milliseconds after the first."""
-    login, router = session % _LOGINS + 1, session % _ROUTERS + 1
+    login, router = session % logins + 1, session % _ROUTERS + 1
     time_s = {_START: 0, _INTERIM: 300, _STOP: 450}[status]
     data = b"".join(
         (
@@ -99,11 +99,11 @@ def _record(session: int, status: int, base_s: float) -> bytes:
     return encode(Accounting(router, f"192.0.2.{router}", b"bng", at_s, data, True, False))
 
 
-def _records(sessions: int, apart: int, first: int, base_s: float) -> Iterator[bytes]:
+def _records(sessions: int, apart: int, first: int, base_s: float, logins: int = _LOGINS_MIN) -> Iterator[bytes]:
     for step in range(sessions + 2 * apart):
         for status, late in ((_START, 0), (_INTERIM, apart), (_STOP, 2 * apart)):
             if 0 <= step - late < sessions:
-                yield _record(first + step - late, status, base_s)
+                yield _record(first + step - late, status, base_s, logins)
 
 
 def _write(directory: Path, records: Iterator[bytes]) -> int:
@@ -118,10 +118,10 @@ def _write(directory: Path, records: Iterator[bytes]) -> int:
     return count
 
 
-async def _prepare(dsn: str) -> None:
+async def _prepare(dsn: str, logins: int) -> None:
     await migrate(dsn)
     connection = await asyncpg.connect(dsn)
-    await connection.execute(_FILL)
+    await connection.execute(_FILL.format(logins=logins, routers=_ROUTERS))
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
 
@@ -156,13 +156,14 @@ def main() -> None:
         root = Path(folder) / "spool"
         with EmbeddedPostgres(Path(folder) / "pg", settings=_SETTINGS) as server:
             dsn = server.dsn("postgres")
-            asyncio.run(_prepare(dsn))
+            logins = max(_LOGINS_MIN, options.sessions + options.live)  # each dials once
+            asyncio.run(_prepare(dsn, logins))
             counters = CounterFile(Path(folder) / "sync-0.cnt", DRAIN_COUNTERS)
             base_s = time.time() - 1000
             if options.live:
-                starts = (_record(number, _START, base_s) for number in range(options.live))
+                starts = (_record(number, _START, base_s, logins) for number in range(options.live))
                 uvloop.run(_drain(dsn, root, counters, _write(root / "radius-0", starts)))
-            count = _write(root / "radius-0", _records(options.sessions, options.apart, options.live, base_s))
+            count = _write(root / "radius-0", _records(options.sessions, options.apart, options.live, base_s, logins))
             batches = counters.cells[counters.index["aaad_drain_batches_total"]]
             profiler = cProfile.Profile() if options.profile else None
             if profiler is not None:

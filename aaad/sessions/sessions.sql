@@ -229,15 +229,15 @@ FROM net.nas_restart WHERE nas_id = ANY($1::integer[]) AND at >= to_timestamp($2
 
 -- name: find_rivals
 -- Sessions of the same login, or the same name if that is no login's, on the same device or port, that may have ended
--- when one of these began, or tell that one of these has ended.
+-- when one of these began, or tell that one of these has ended. What had ended before `since` did so without them.
 SELECT DISTINCT ON (rival.family, rival.life) uuid_send(rival.family), rival.life, rival.version, rival.login_id,
     rival.user_name, rival.nas_id, host(rival.source_address), rival.nas_identifier, rival.nas_port,
     rival.called_station_id, rival.calling_station_id, rival.mac::text, rival.started_at, rival.heard_at,
     rival.ended_latest, rival.end_evidence
 FROM unnest(
     $1::text::integer[], $2::text::text[], $3::text::macaddr[], $4::text::text[], $5::text::integer[],
-    $6::text::bigint[], $7::text::double precision[]
-) AS new (login_id, user_name, mac, calling_station_id, nas_id, nas_port, heard_at)
+    $6::text::bigint[], $7::text::double precision[], $8::text::double precision[]
+) AS new (login_id, user_name, mac, calling_station_id, nas_id, nas_port, heard_at, since)
 CROSS JOIN LATERAL (
     SELECT * FROM net.session
     WHERE session.login_id = new.login_id AND session.mac = new.mac
@@ -251,7 +251,8 @@ CROSS JOIN LATERAL (
         AND (session.login_id = new.login_id
             OR (session.login_id IS NULL AND new.login_id IS NULL AND session.user_name = new.user_name))
 ) AS rival
-WHERE rival.end_evidence IS DISTINCT FROM 'stop' OR rival.started_at >= to_timestamp(new.heard_at);
+WHERE rival.ended_at IS NULL OR rival.started_at >= to_timestamp(new.heard_at)
+    OR (rival.end_evidence <> 'stop' AND rival.ended_latest >= to_timestamp(new.since));
 
 -- name: find_lives
 -- The same of whole families: an id that is used again.

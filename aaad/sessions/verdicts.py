@@ -5,6 +5,7 @@ heard would have been found then, and what comes later finds it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,6 +130,7 @@ class Judge:
         return kept is not None and kept.latest_s in self._undone
 
     async def _find(self, lifetimes: Sequence[Lifetime], families: Sequence[bytes]) -> None:
+        undone_s = min(self._undone, default=inf)
         # Only who has neither login nor device is looked for by what he calls himself.
         rows = await self._transaction.fetch(
             _SQL.find_rivals,
@@ -139,6 +141,7 @@ class Judge:
             array([each.router.nas_id for each in lifetimes]),
             array([each.nas_port or None for each in lifetimes]),
             array([each.heard_at_s for each in lifetimes]),
+            array([min(each.started_at_s, undone_s) for each in lifetimes]),
         )
         if families:
             rows += await self._transaction.fetch(_SQL.find_lives, keys(families))
