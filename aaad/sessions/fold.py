@@ -74,7 +74,8 @@ class Folded(NamedTuple):
 
     lives: list[FoldedLife]  # those that are new or have changed
     removed: list[int]  # those that have become part of another
-    began: tuple[AccountingRecord, ...] = ()  # with which parts began whose zone was not among `zones`
+    began: tuple[AccountingRecord, ...] = ()  # that belong to nothing known of the family before
+    without_zone: tuple[AccountingRecord, ...] = ()  # those of them whose zone is not known, one of each origin
 
 
 @dataclass(slots=True)
@@ -93,7 +94,7 @@ def fold(
 ) -> Folded:
     """Put records into the rows of their family; parts that begin now count their days in `zones`, else in `zone`.
 
-    They do so for good: who does not know the zone of each beforehand looks at `began`, and folds again.
+    They do so for good: who does not know the zone of each beforehand looks at `without_zone`, and folds again.
     """
     if len(stored) > 1:
         return _of_many(stored, records, zone, zones)
@@ -141,7 +142,8 @@ def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], 
     granted = {grant_key(piece.part): piece.part for piece in pieces if piece.part.grant}
     # Parts that become one must have counted their days in one zone.
     known: dict[Origin, str] = {_router(piece.part): piece.part.zone for piece in pieces if not piece.part.grant}
-    began: dict[Origin, AccountingRecord] = {}
+    began: list[AccountingRecord] = []
+    without_zone: dict[Origin, AccountingRecord] = {}
     timed = [piece.part for piece in pieces if _rank(piece.part) == _TIMED]
     for record in records:
         key = record.class_body[GRANT_KEY]
@@ -151,7 +153,8 @@ def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], 
             continue
         place = origin(record)
         if place not in zones and place not in known:
-            began.setdefault(place, record)
+            without_zone.setdefault(place, record)
+        began.append(record)
         part = part_of(record, known.get(place) or zones.get(place, zone))
         pieces.append(_Piece(part))
         if key:
@@ -168,7 +171,7 @@ def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], 
             part = parts[0] if len(parts) == 1 else merge(parts)
             version, before = (row.version, begun_at(row)) if row is not None else (0, started_at(part))
             lives.append(FoldedLife(life, version, summary, part, before, False))
-    return Folded(lives, [life for life in rows if life not in taken], tuple(began.values()))
+    return Folded(lives, [life for life in rows if life not in taken], tuple(began), tuple(without_zone.values()))
 
 
 def begun_at(row: StoredLife) -> float:

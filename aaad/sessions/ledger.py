@@ -7,7 +7,7 @@ PostgreSQL's lock_timeout. Restarts of routers and addresses granted by Accepts 
 before the sessions that they speak of.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from aaad.clock import wall_s
@@ -20,7 +20,6 @@ from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, Owner, seconds
 from aaad.sessions.fold import Folded, StoredLife, fold, origin
-from aaad.sessions.grant_class import class_facts
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
 from aaad.sessions.truth import Ending, Restart, Router
@@ -39,7 +38,7 @@ _STOP = "stop"
 _EXISTS = "23505"
 _NO_TABLE = ("42P01", "3F000")  # nor a schema for temporary ones
 
-Families = dict[bytes, list[AccountingRecord]]
+Families = Mapping[bytes, Sequence[AccountingRecord]]
 Rows = dict[bytes, list[Stored]]
 
 
@@ -76,7 +75,7 @@ class Ledger:
             await transaction.execute(_SQL.add_granted, *_grant_columns(grants))
         if restarts:
             await transaction.execute(_SQL.add_restarts, *_restart_columns(restarts))
-        families: Families = {}
+        families: dict[bytes, list[AccountingRecord]] = {}
         for record in records:
             if record.family:
                 families.setdefault(record.family, []).append(record)
@@ -162,19 +161,22 @@ class Ledger:
 
     async def _read(self, transaction: Transaction, families: Families) -> Rows:
         stored = await _read_rows(transaction, families)
+        unknown = {family: records for family, records in families.items() if family not in stored}
+        return stored | await self._recall(transaction, unknown)
+
+    async def _recall(self, transaction: Transaction, families: Families) -> Rows:
+        """Bring back from history what these records may be of, and return what is known then of their families."""
         since_s = wall_s() - LIVE_KEPT_S
         past: dict[bytes, float] = {}
         for family, records in families.items():
-            for record in records:
-                began_s = record.at_s - record.session_time_s
-                if began_s < since_s and not _is_known(record, began_s, stored.get(family, ())):
-                    past[family] = min(began_s, past.get(family, began_s))
-        if past:
-            since_s = min(past.values()) - RECALL_MARGIN_S
-            await transaction.execute(_SQL.recall_sessions, keys(past), since_s)
-            # Read again in any case: another drain may have been faster to bring them back.
-            stored |= await _read_rows(transaction, past)
-        return stored
+            began_s = min(record.at_s - max(record.session_time_s, 0) for record in records)
+            if began_s < since_s:
+                past[family] = began_s
+        if not past:
+            return {}
+        await transaction.execute(_SQL.recall_sessions, keys(past), min(past.values()) - RECALL_MARGIN_S)
+        # Read also if nothing was brought back: another drain may have been faster.
+        return await _read_rows(transaction, past)
 
     async def _draft(self, transaction: Transaction, families: Families, stored: Rows) -> Batch:
         strangers = [family for family in families if family not in stored]
@@ -182,23 +184,18 @@ class Ledger:
         if strangers:
             spokesmen = [families[family][0] for family in strangers]
             owners = dict(zip(strangers, await self._owners.find(transaction, spokesmen), strict=True))
+        folds = await self._fold_all(transaction, families, stored, owners)
+        # What belongs to nothing that lives may be of a session in history that had the same id.
+        began = {family: folded.began for family, folded in folds.items() if family in stored and folded.began}
+        recalled = await self._recall(transaction, began)
+        if recalled:
+            stored |= recalled
+            folds |= await self._fold_all(
+                transaction, {family: families[family] for family in recalled}, stored, owners
+            )
         batch = Batch()
-        unreadable, why = [], SpoolError()
-        for family, records in families.items():
-            rows, owner = stored.get(family, ()), owners.get(family)
-            lives = [row.life for row in rows]
-            try:
-                folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
-                if folded.began and (rows or len(folded.began) > 1):
-                    # A part begins beside others, which is rare: its days are days where its owner is.
-                    folded = await self._fold_with_zones(transaction, lives, records, folded.began)
-            except SpoolError as error:
-                unreadable.append(family)
-                why = error
-                continue
-            batch.add(family, folded, rows, records, owner)
-        if unreadable:
-            raise UnreadableSessions(unreadable, why)
+        for family, folded in folds.items():
+            batch.add(family, folded, stored.get(family, ()), families[family], owners.get(family))
         if batch.unowned:
             found = await self._owners.find(transaction, [record for _, record in batch.unowned])
             for (draft, _), owner in zip(batch.unowned, found, strict=True):
@@ -209,16 +206,30 @@ class Ledger:
             draft.address_space = self._owners.address_space(draft.part.nas_id)
         return batch
 
-    async def _fold_with_zones(
-        self,
-        transaction: Transaction,
-        lives: Sequence[StoredLife],
-        records: Sequence[AccountingRecord],
-        began: Sequence[AccountingRecord],
-    ) -> Folded:
-        owners = await self._owners.find(transaction, began)
-        zones = {origin(record): owner.time_zone for record, owner in zip(began, owners, strict=True)}
-        return fold(lives, records, DEFAULT_TIME_ZONE, zones)
+    async def _fold_all(
+        self, transaction: Transaction, families: Families, stored: Rows, owners: dict[bytes, Owner]
+    ) -> dict[bytes, Folded]:
+        """Fold each family. UnreadableSessions names all that cannot be."""
+        folds: dict[bytes, Folded] = {}
+        unreadable, why = [], SpoolError()
+        for family, records in families.items():
+            owner = owners.get(family)
+            lives = [row.life for row in stored.get(family, ())]
+            try:
+                folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
+                strangers = folded.without_zone
+                if strangers and (lives or len(strangers) > 1):
+                    # A part begins beside others, which is rare: its days are days where its owner is.
+                    found = await self._owners.find(transaction, strangers)
+                    zones = {origin(each): whose.time_zone for each, whose in zip(strangers, found, strict=True)}
+                    folded = fold(lives, records, DEFAULT_TIME_ZONE, zones)
+                folds[family] = folded
+            except SpoolError as error:
+                unreadable.append(family)
+                why = error
+        if unreadable:
+            raise UnreadableSessions(unreadable, why)
+        return folds
 
     async def _find_granted(self, transaction: Transaction, batch: Batch) -> None:
         """Addresses of the Accepts of sessions that begin: accounting may leave them out (rule R9.1)."""
@@ -297,24 +308,12 @@ async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Row
     stored: Rows = {}
     for family, life, version, summary, started_at, ended_latest, evidence, login_id, serial in rows:
         kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None
-        row = Stored(StoredLife(life, version, summary), started_at, kept, login_id, serial)
+        row = Stored(StoredLife(life, version, summary), started_at, kept, login_id, serial is not None)
         if family in stored:
             stored[family].append(row)
         else:
             stored[family] = [row]
     return stored
-
-
-def _is_known(record: AccountingRecord, began_s: float, rows: Sequence[Stored]) -> bool:
-    """Whether one of these rows is, or may be, the session of a record."""
-    serial = class_facts(record.class_body).serial if record.class_body else None
-    for row in rows:
-        if serial is not None and row.grant_serial is not None:
-            if row.grant_serial == serial:
-                return True
-        elif abs(seconds(row.started_at) - began_s) <= RECALL_MARGIN_S:
-            return True
-    return False
 
 
 async def _execute(transaction: Transaction, sql: str, columns: Iterable[object], count: int) -> None:
