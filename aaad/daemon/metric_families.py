@@ -186,7 +186,8 @@ FAMILIES: dict[str, Family] = {
     "aaad_keeping_months_made_total": Family((SLOT,), "Months of history made."),
     "aaad_keeping_months_expired_total": Family(
         (SLOT, "outcome"),
-        "Months of history whose time is over: dropped, reduced to sessions under a legal hold, or held whole.",
+        "Months of history whose time is over: dropped, reduced to sessions under a legal hold, held whole, or kept "
+        "because the clock is doubted.",
     ),
     "aaad_keeping_purged_total": Family((SLOT, "table"), "Rows deleted because nothing asks for them any more."),
     "aaad_keeping_caps_total": Family((SLOT, "to"), "Logins whose cap was found to be used up, or free again."),
