@@ -22,7 +22,7 @@ from aaad.errors import StoreError
 
 BACKOFF_INITIAL_S = 0.05
 BACKOFF_MAX_S = 1.0  # changes must flow again soon after PostgreSQL is back
-# A machine that loses power within a transaction says no goodbye, and its locks would stay for the kernel's two hours.
+# A machine that loses power within a transaction says no goodbye; its locks would stay for the kernel's two hours.
 IDLE_IN_TRANSACTION_S = 60.0
 # The server gives up first, so that the answer tells for certain that nothing was committed.
 SERVER_SHARE_OF_TIMEOUT = 0.9

@@ -609,8 +609,10 @@ async def test_r6_3_what_is_handed_over_is_on_postgresqls_disk_before_the_answer
     """There is no copy of it in the spool, so it is not committed lazily, whatever the server's default is."""
     for sql in (
         "CREATE TABLE net.waited AS SELECT '' AS for_disk",
-        "CREATE FUNCTION net.tell_wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " UPDATE net.waited SET for_disk = current_setting('synchronous_commit'); RETURN NULL; END $$",
+        (
+            "CREATE FUNCTION net.tell_wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " UPDATE net.waited SET for_disk = current_setting('synchronous_commit'); RETURN NULL; END $$"
+        ),
         "CREATE TRIGGER tell_wait AFTER INSERT OR UPDATE ON net.spool_handoff EXECUTE FUNCTION net.tell_wait()",
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$",
     ):
