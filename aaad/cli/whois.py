@@ -70,6 +70,10 @@ _CSV = (
     "matched_address",
     "matched_as",
     "address_evidence",
+    "address_certain_from_utc",
+    "address_certain_until_utc",
+    "address_possible_from_utc",
+    "address_possible_until_utc",
     "cgnat_map",
     "cgnat_port_first",
     "cgnat_port_last",
@@ -382,6 +386,11 @@ def _csv_rows(answer: Document) -> Iterator[dict[str, Any]]:
             "cgnat_port_first": nat.get("port_first"),
             "cgnat_port_last": nat.get("port_last"),
         }
+        held = found["address"]["held"] or {
+            **{f"{name}_from": session["started_at"] for name in ("certain", "possible")},
+            **{name: session[name] for name in ("certain_until", "possible_until")},
+        }
+        row |= {f"address_{name}_utc": (instant or {}).get("utc") for name, instant in held.items()}
         for name in ("started_at", "certain_until", "possible_until"):
             for kind in ("utc", "local"):
                 row[f"{name}_{kind}"] = (session[name] or {}).get(kind)

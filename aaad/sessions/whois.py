@@ -5,7 +5,7 @@ that is moved between them is neither missed nor seen twice. What was asked is r
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,14 +14,17 @@ import msgspec
 
 from aaad.db.connection import Queries, Row
 from aaad.db.statements import load_statements
-from aaad.errors import MistypedError, StoreError
-from aaad.sessions.answer import Carrier, Document, answer, candidate, carriers_of
+from aaad.errors import MistypedError, SpoolError, StoreError
+from aaad.sessions.answer import Carrier, Document, NodeBehind, Records, answer, candidate, carriers_of
 from aaad.sessions.cgnat import Block, Map
 from aaad.sessions.question import Question
+from aaad.spool.records import Accounting, Granted, decode
 
 SQL = load_statements(Path(__file__).with_name("whois.sql"))
 CANDIDATES_MAX = 10_000
 DOCUMENTS_PERMISSION = "Ver CPF e CNPJ nos Registros de Conexão"
+_IN_STEP = timedelta(minutes=1)  # nodes that are less behind are not named
+_EVER = datetime.fromtimestamp(0, UTC)
 _ROWS_AT_ONCE = 1_000  # of an imported map: a statement has its time limit
 _MAP_FIELDS = Map._fields
 
@@ -35,7 +38,7 @@ class Standing(NamedTuple):
     """What holds for all questions of one command."""
 
     now: datetime
-    complete_until: datetime  # all records up to here are in PostgreSQL
+    records: Records
     database_role: str
     sees_documents: bool
 
@@ -45,7 +48,26 @@ async def standing(queries: Queries, operator: str) -> Standing:
     row = await queries.fetchrow(SQL.standing, operator, DOCUMENTS_PERMISSION)
     if row is None:
         raise StoreError("PostgreSQL does not say what time it is")
-    return Standing(row["now"], row["complete_until"], row["database_role"], row["sees_documents"])
+    deferred = [_received_at(found["record"]) for found in await queries.fetch(SQL.deferred_sessions)]
+    nodes = await queries.fetch(SQL.nodes_behind, row["now"] - _IN_STEP)
+    records = Records(
+        begin_at=row["begin_at"],
+        deleted_before=row["deleted_before"],
+        complete_until=min([row["complete_until"], *deferred]),
+        nodes_behind=[NodeBehind(node["name"], node["drain_watermark"], node["heartbeat_at"]) for node in nodes],
+    )
+    return Standing(row["now"], records, row["database_role"], row["sees_documents"])
+
+
+def _received_at(octets: bytes) -> datetime:
+    """Return when what a deferred record speaks of was received; of one that nobody can read: ever."""
+    try:
+        record = decode(octets)
+    except SpoolError:
+        return _EVER
+    if isinstance(record, Accounting):
+        return datetime.fromtimestamp(record.received_at_s, UTC)
+    return datetime.fromtimestamp(record.at_s, UTC) if isinstance(record, Granted) else _EVER
 
 
 async def ask(queries: Queries, question: Question, here: Standing) -> Document:
@@ -76,15 +98,18 @@ async def ask(queries: Queries, question: Question, here: Standing) -> Document:
             count=CANDIDATES_MAX,
         )
     candidates = [
-        candidate(
-            dict(row.items()),
-            question,
-            carriers[row["place"]] if carriers else None,
-            sees_documents=here.sees_documents,
-        )
+        made
         for row in found
+        if (
+            made := candidate(
+                dict(row.items()),
+                question,
+                carriers[row["place"]] if carriers else None,
+                sees_documents=here.sees_documents,
+            )
+        )
     ]
-    return answer(question, maps, candidates, complete_until=here.complete_until, now=here.now)
+    return answer(question, maps, candidates, here.records)
 
 
 def _columns(carriers: Sequence[Carrier]) -> tuple[list[Any], ...]:

@@ -1,49 +1,81 @@
 -- Who had an address at a time, the maps of carrier NAT, and the record of who asked.
 
 -- name: standing
--- What holds for all questions of one command: the database's time, up to when all records are in, what may be seen.
-SELECT now() AS now, net.drained_until() AS complete_until, session_user::text AS database_role,
-    erp.has_permission($1, $2) AS sees_documents;
+-- What holds for all questions of one command: the database's time, since when and up to when records are here, what may
+-- be seen. A node that has never said how far it is drained may hold records of any time.
+SELECT now() AS now,
+    least(net.drained_until(), (SELECT begun.at FROM net.node WHERE drain_watermark IS NULL LIMIT 1)) AS complete_until,
+    (SELECT max(until) FROM net.history_expired) AS deleted_before, begun.at AS begin_at,
+    session_user::text AS database_role, erp.has_permission($1, $2) AS sees_documents
+FROM (SELECT applied_at AS at FROM net.migration WHERE number = 9) AS begun;
+
+-- name: nodes_behind
+-- Nodes that have not delivered all records up to a time, the one farthest behind first.
+SELECT name, drain_watermark, heartbeat_at FROM net.node
+WHERE drain_watermark IS NULL OR drain_watermark < $1 ORDER BY drain_watermark NULLS FIRST, name LIMIT 1000;
+
+-- name: deferred_sessions
+-- What waits in PostgreSQL for rows that other programs hold and speaks of sessions: the second octet is the record's tag.
+SELECT record FROM net.spool_deferred WHERE get_byte(record, 1) IN (6, 7);
 
 -- name: sessions_with_ipv4
 -- Sessions that had one of several addresses, each in a space (null: any) and a time of its own. The indexes of
--- net.session_history hold address and time in one, so that other holders of an address cost nothing.
+-- net.session_history hold address and time in one, so that other holders of an address cost nothing. Sessions whose
+-- address changed are few, and found by time.
 SELECT asked.place::integer - 1 AS place, session.*, 'ipv4' AS matched,
     login.name AS login_name, login.deleted_at AS login_deleted_at, client.name AS client_name,
-    client.document AS client_document, nas.name AS nas_name, branch.name AS branch_name,
+    client.document AS client_document, contract.client_id AS contract_client_id, nas.name AS nas_name,
+    branch.name AS branch_name,
     CASE WHEN session.ended_at IS NULL THEN (
         SELECT every_session.state FROM net.every_session
         WHERE every_session.family = session.family AND every_session.life = session.life AND every_session.ended_at IS NULL)
     ELSE 'closed' END AS state
 FROM unnest($1::inet[], $2::integer[], $3::timestamptz[], $4::timestamptz[])
     WITH ORDINALITY AS asked (address, space, first, last, place)
-JOIN net.session_anywhere AS session ON session.ipv4 = asked.address
-    AND tstzrange(session.started_at, session.ended_latest, '[]') && tstzrange(asked.first, asked.last, '[]')
-    AND session.address_space = coalesce(asked.space, session.address_space)
+CROSS JOIN LATERAL (
+    SELECT found.*, found.ipv4 AS matched_value FROM net.session_anywhere AS found
+    WHERE found.ipv4 = asked.address
+        AND tstzrange(found.started_at, found.ended_latest, '[]') && tstzrange(asked.first, asked.last, '[]')
+    UNION ALL
+    SELECT found.*, asked.address FROM net.session_anywhere AS found
+    WHERE found.address_changes IS NOT NULL AND found.ipv4 <> asked.address
+        AND tstzrange(found.started_at, found.ended_latest, '[]') && tstzrange(asked.first, asked.last, '[]')
+        AND net.held_address(found.address_changes, asked.address)
+) AS session
 LEFT JOIN erp.login ON login.id = session.login_id
 LEFT JOIN erp.client ON client.id = session.client_id
+LEFT JOIN erp.contract ON contract.id = session.contract_id
 LEFT JOIN erp.branch ON branch.id = session.branch_id
 LEFT JOIN net.nas ON nas.id = session.nas_id
+WHERE session.address_space = coalesce(asked.space, session.address_space)
 LIMIT $5;
 
 -- name: sessions_with_ipv6
 -- Sessions whose prefix of the link, or whose delegated prefix, holds what is asked for or lies in it.
 SELECT 0 AS place, session.*,
     login.name AS login_name, login.deleted_at AS login_deleted_at, client.name AS client_name,
-    client.document AS client_document, nas.name AS nas_name, branch.name AS branch_name,
+    client.document AS client_document, contract.client_id AS contract_client_id, nas.name AS nas_name,
+    branch.name AS branch_name,
     CASE WHEN session.ended_at IS NULL THEN (
         SELECT every_session.state FROM net.every_session
         WHERE every_session.family = session.family AND every_session.life = session.life AND every_session.ended_at IS NULL)
     ELSE 'closed' END AS state
 FROM (
-    SELECT *, 'ipv6_prefix' AS matched FROM net.session_anywhere
+    SELECT found.*, 'ipv6_prefix' AS matched, found.ipv6_prefix AS matched_value FROM net.session_anywhere AS found
     WHERE ipv6_prefix && $1::inet AND tstzrange(started_at, ended_latest, '[]') && tstzrange($3, $4, '[]')
     UNION ALL
-    SELECT *, 'delegated_ipv6_prefix' AS matched FROM net.session_anywhere
+    SELECT found.*, 'delegated_ipv6_prefix', found.delegated_ipv6_prefix FROM net.session_anywhere AS found
     WHERE delegated_ipv6_prefix && $1::inet AND tstzrange(started_at, ended_latest, '[]') && tstzrange($3, $4, '[]')
+    UNION ALL
+    SELECT found.*, change.kind, change.value::cidr
+    FROM net.session_anywhere AS found
+    CROSS JOIN LATERAL jsonb_to_recordset(found.address_changes) AS change (kind text, value inet, until_us bigint)
+    WHERE found.address_changes IS NOT NULL AND change.until_us IS NOT NULL AND change.value && $1::inet
+        AND tstzrange(found.started_at, found.ended_latest, '[]') && tstzrange($3, $4, '[]')
 ) AS session
 LEFT JOIN erp.login ON login.id = session.login_id
 LEFT JOIN erp.client ON client.id = session.client_id
+LEFT JOIN erp.contract ON contract.id = session.contract_id
 LEFT JOIN erp.branch ON branch.id = session.branch_id
 LEFT JOIN net.nas ON nas.id = session.nas_id
 WHERE $2::integer IS NULL OR session.address_space = $2
