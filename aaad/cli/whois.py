@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aaad.cli.cluster import opened
+from aaad.cli.sheets import refuse_both_forms
 from aaad.cli.terminal import Terminal, WrongInputError
 from aaad.cli.whois_words import (
     MADE_OF_NOW,
@@ -41,6 +42,7 @@ from aaad.words import printable
 _SHOWN_IN_FULL_MAX = 4  # more candidates become a table
 _PROGRESS_FROM = 20
 _OPERATOR_WRITES = 0o600
+_WORDS_LENGTH_MAX = 1_000
 _CSV = (
     "reference",
     "address",
@@ -86,6 +88,9 @@ def _(english: str) -> str:
     return english
 
 
+_WORDS_ALLOWED = _("{option}: {word} is not valid. Allowed: one line of 1 to {length} characters")
+
+
 class Wish(NamedTuple):
     """What the command line asks for besides the question."""
 
@@ -95,6 +100,7 @@ class Wish(NamedTuple):
     evidence: Path | None = None
     order: str = ""
     reason: str = ""
+    ignores_columns: bool = False
 
 
 class Issued(NamedTuple):
@@ -107,6 +113,7 @@ class Issued(NamedTuple):
 
 def run(terminal: Terminal, wish: Wish) -> None:
     """Answer; end with 1 if a question has no candidate."""
+    refuse_both_forms(terminal, is_csv=wish.is_csv)
     _check(terminal, wish)
     answers, issued = asyncio.run(_answer(terminal, wish, _questions(terminal, wish)))
     if terminal.options.is_json:
@@ -166,6 +173,9 @@ def verify(terminal: Terminal, path: Path) -> None:
 def _check(terminal: Terminal, wish: Wish) -> None:
     if bool(wish.words.address) == (wish.file is not None):
         raise MistypedError(_("say either an address or --file"))
+    for option, word in (("--order", wish.order), ("--reason", wish.reason), ("--operator", terminal.operator)):
+        if word.strip() and not (len(word) <= _WORDS_LENGTH_MAX and word.strip().isprintable()):
+            raise MistypedError(_WORDS_ALLOWED, option=option, word=repr(word[:80]), length=_WORDS_LENGTH_MAX)
     if wish.evidence is None:
         return
     if not (wish.order.strip() and wish.reason.strip() and (terminal.options.operator or "").strip()):
@@ -182,7 +192,8 @@ def _questions(terminal: Terminal, wish: Wish) -> list[Question]:
     if wish.file is None:
         return [read_question(wish.words, now)]
     try:
-        return read_requests(_read(terminal, wish.file), wish.words, now)
+        content = _read(terminal, wish.file)
+        return read_requests(content, wish.words, now, ignores_columns=wish.ignores_columns)
     except WrongLinesError as wrong:
         tell_wrong_lines(terminal, wish.file, wrong)
 
@@ -237,7 +248,14 @@ async def _answer_and_record(
 ) -> tuple[list[Document], Issued | None]:
     async with database.transaction() as transaction:
         here = await whois.standing(transaction, asker.operator)
-        answers = [await whois.ask(transaction, question, here) for question in _with_progress(terminal, questions)]
+        answers = []
+        for question in _with_progress(terminal, questions):
+            try:
+                answers.append(await whois.ask(transaction, question, here))
+            except MistypedError as problem:
+                if wish.file is None or not question.line:
+                    raise
+                tell_wrong_lines(terminal, wish.file, WrongLinesError([(question.line, problem)]))
         issued = None
         if wish.evidence is not None:
             issued = await _issue(terminal, transaction, wish.evidence, asker, here, answers, written)

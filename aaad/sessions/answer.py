@@ -7,6 +7,7 @@ each one is certain while it was reported, and possible between. Which client an
 belongs to stands in the session, as of its beginning; names and documents are looked up now, and say so.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,13 +16,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from aaad.erp.validate import hidden_document
+from aaad.erp.validate import cpf, hidden_document
+from aaad.errors import InvalidValue
 from aaad.sessions.cgnat import Block, Map
 from aaad.sessions.instants import TICK, Span, in_utc, in_zone
 from aaad.sessions.question import Question
 
 Document = dict[str, Any]
 _DOCUMENT_LENGTHS = (11, 14)
+_MAYBE_CPF = re.compile(r"(?<!\d)\d{3}\.?\d{3}\.?\d{3}-?\d{2}(?!\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -196,7 +199,7 @@ def candidate(
         },
         "client": {
             "id": session["client_id"],
-            "name_now": session["client_name"],
+            "name_now": shown_name(session["client_name"], sees_documents=sees_documents),
             "document_now": shown_document(session["client_document"], sees_documents=sees_documents),
         },
         "contract": {"id": session["contract_id"], "client_id_now": session["contract_client_id"]},
@@ -263,6 +266,20 @@ def shown_document(document: str | None, *, sees_documents: bool) -> str | None:
     if document is None or sees_documents or len(document) not in _DOCUMENT_LENGTHS:
         return document
     return hidden_document(document)
+
+
+def shown_name(name: str | None, *, sees_documents: bool) -> str | None:
+    """Return a client's name; that of a one-person company (MEI) ends in its owner's CPF, which is hidden."""
+    if name is None or sees_documents:
+        return name
+    return _MAYBE_CPF.sub(_hidden_cpf, name)
+
+
+def _hidden_cpf(found: re.Match[str]) -> str:
+    try:
+        return hidden_document(cpf(found[0]))
+    except InvalidValue:
+        return found[0]
 
 
 def _privates(one: Map, public: IPv4Address, port: int | None) -> list[IPv4Address]:

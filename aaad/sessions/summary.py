@@ -149,7 +149,9 @@ class SessionFacts(NamedTuple):
     day_octets_in: tuple[int, ...]
     day_octets_out: tuple[int, ...]
     records: int
-    address_changes: bytes | None  # JSON: of kinds that changed each address with when it was reported; None: none did
+    address_changes: (
+        bytes | None
+    )  # JSON: of kinds that changed each address with when it was reported; None: none did
 
 
 _encode = msgspec.msgpack.Encoder().encode

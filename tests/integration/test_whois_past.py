@@ -124,7 +124,9 @@ async def test_what_a_concentrator_reports_of_it_is_answered_in_any_order(dsn: s
     house = House(dsn, tmp_path / "spool")
     try:
         await house.database.execute("INSERT INTO net.node (name) VALUES ('node-1')")
-        await house.database.execute("INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '192.0.2.0/24', 's')")
+        await house.database.execute(
+            "INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '192.0.2.0/24', 's')"
+        )
         await make_login(house, 7)
         records = [
             accounting(START, T, user="login7", ipv4="100.64.0.7"),
@@ -147,7 +149,7 @@ async def test_what_a_concentrator_reports_of_it_is_answered_in_any_order(dsn: s
     def all_of_them() -> None:
         assert ask("100.64.0.7", 300) == [("login7", "certain")]
         assert ask("100.64.0.7", 450) == ask("100.64.0.8", 450) == [("login7", "possible")]
-        assert ask("100.64.0.8", 300) == ask("100.64.0.7", 601) == []
+        assert ask("100.64.0.8", 299) == ask("100.64.0.7", 601) == []
         assert ask("100.64.0.8", 900) == [("login7", "certain")]
 
     await asyncio.to_thread(all_of_them)
@@ -172,7 +174,9 @@ async def test_r9_2_a_hold_of_an_address_keeps_who_had_it_before(dsn: str) -> No
             "SELECT net.expire_history_month('net.session_history_2020_03'::regclass, '365 days')"
         )
         assert outcome == "reduced"
-        assert [row["user_name"] for row in await connection.fetch("SELECT user_name FROM net.session_history")] == ["u1"]
+        assert [row["user_name"] for row in await connection.fetch("SELECT user_name FROM net.session_history")] == [
+            "u1"
+        ]
         until = await connection.fetchval("SELECT max(until) FROM net.history_expired")
         assert until == datetime(2020, 4, 1, tzinfo=UTC)
     finally:
@@ -197,7 +201,7 @@ def test_r9_2_that_others_were_deleted_is_said_beside_who_is_left(aaad: Desk) ->
 
 def test_what_waits_behind_a_lock_is_not_in(aaad: Desk) -> None:
     waiting = accounting(START, T, ipv4="198.18.9.2")
-    binding = BindingLearned(1, "mac", "00:00:5E:00:53:01")
+    binding = BindingLearned(1, "mac", "00:00:5E:00:53:01", T - 9)
     for record in (binding, waiting):
         aaad.sql("INSERT INTO net.spool_deferred (node, record) VALUES ('n1', $1)", encode(record))
     at = datetime.fromtimestamp(T, UTC).isoformat()
