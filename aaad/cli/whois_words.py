@@ -47,6 +47,7 @@ _CERTAINTIES = {
     ("certain", "margin"): _("in the margin only"),
     ("possible", "margin"): _("in the margin only, later than it was last heard"),
 }
+_BETWEEN = _("possible: the session had it before or after that time, and its address changed")
 _SHORT = {"certain": _("certain"), "possible": _("possible"), "margin": _("margin only")}
 _EVIDENCE = {
     "granted": _("granted by this server, not repeated by the concentrator"),
@@ -68,6 +69,8 @@ Document = dict[str, Any]
 
 def certainty_text(found: Document, speak: Speaker) -> str:
     """Return how sure a candidate is."""
+    if found["address"]["held"] and (found["certainty"], found["within"]) == ("possible", "asked"):
+        return speak(_BETWEEN)
     return speak(_CERTAINTIES[found["certainty"], found["within"]])
 
 

@@ -175,11 +175,10 @@ def candidate(
     weight = weigh(tenure, question, carrier)
     if weight is None:
         return None
-    zone, matched = session["time_zone"], session["matched"]
-    certain_until = session["heard_at"] if session["ended_at"] is None else session["ended_at"]
+    matched = session["matched"]
     value = _address_text(session["matched_value"])
     is_current = value == _address_text(session[matched])
-    held = {name: _both(instant, zone) for name, instant in tenure._asdict().items()}
+    held = {name: _both(instant, session["time_zone"]) for name, instant in tenure._asdict().items()}
     return {
         "certainty": weight.certainty.value,
         "within": weight.within.value,
@@ -204,18 +203,7 @@ def candidate(
         },
         "contract": {"id": session["contract_id"], "client_id_now": session["contract_client_id"]},
         "branch": {"id": session["branch_id"], "name_now": session["branch_name"]},
-        "session": {
-            "acct_session_id": session["acct_session_id"],
-            "state": session["state"],
-            "time_zone": zone,
-            "started_at": _both(session["started_at"], zone),
-            "start_seen": session["start_seen"],
-            "certain_until": _both(certain_until, zone),
-            "possible_until": _both(session["ended_latest"], zone),
-            "certain_duration_s": int((certain_until - session["started_at"]).total_seconds()),
-            "end_evidence": session["end_evidence"],
-            "terminate_cause": session["terminate_cause"],
-        },
+        "session": _session(session),
         "nas": {
             "id": session["nas_id"],
             "name_now": session["nas_name"],
@@ -231,6 +219,24 @@ def candidate(
             for name in ("ipv4", "ipv6_prefix", "delegated_ipv6_prefix")
             if session[name] is not None
         },
+    }
+
+
+def _session(session: Mapping[str, Any]) -> Document:
+    """Return a session's own time: certain, possible, and how its end is known."""
+    zone = session["time_zone"]
+    certain_until = session["heard_at"] if session["ended_at"] is None else session["ended_at"]
+    return {
+        "acct_session_id": session["acct_session_id"],
+        "state": session["state"],
+        "time_zone": zone,
+        "started_at": _both(session["started_at"], zone),
+        "start_seen": session["start_seen"],
+        "certain_until": _both(certain_until, zone),
+        "possible_until": _both(session["ended_latest"], zone),
+        "certain_duration_s": int((certain_until - session["started_at"]).total_seconds()),
+        "end_evidence": session["end_evidence"],
+        "terminate_cause": session["terminate_cause"],
     }
 
 
@@ -290,10 +296,7 @@ def _privates(one: Map, public: IPv4Address, port: int | None) -> list[IPv4Addre
 
 
 def _notes(
-    question: Question,
-    maps: Sequence[Map],
-    candidates: Sequence[Document],
-    records: Records,
+    question: Question, maps: Sequence[Map], candidates: Sequence[Document], records: Records
 ) -> Iterable[Note]:
     asked = [found for found in candidates if found["within"] == Within.ASKED]
     if not candidates:
@@ -302,19 +305,7 @@ def _notes(
         yield Note.ONLY_MARGIN
     elif all(found["certainty"] == Certainty.POSSIBLE for found in asked):
         yield Note.ONLY_POSSIBLE
-    port = question.target.port
-    if maps:
-        assert isinstance(question.target.address, IPv4Address)
-        if port is None:
-            yield Note.NO_PORT
-        elif not any(_privates(one, question.target.address, port) for one in maps):
-            yield Note.PORT_UNMAPPED
-        if len({one.valid_from for one in maps if one.valid_from > question.searched.first}) or any(
-            one.valid_until is not None and one.valid_until <= question.searched.last for one in maps
-        ):
-            yield Note.MAP_CHANGED
-    elif port is not None and candidates:
-        yield Note.PORT_NOT_NEEDED
+    yield from _notes_of_maps(question, maps, has_candidates=bool(candidates))
     if len({found["address_space"] for found in candidates}) > 1:
         yield Note.SEVERAL_SPACES
     if _overlap(question, candidates):
@@ -323,12 +314,35 @@ def _notes(
         yield Note.ADDRESS_CHANGED
     if any(found["contract"]["client_id_now"] not in (None, found["client"]["id"]) for found in candidates):
         yield Note.OWNER_CHANGED
+    yield from _notes_of_records(question, records, is_answered=bool(asked))
+
+
+def _notes_of_maps(question: Question, maps: Sequence[Map], *, has_candidates: bool) -> Iterable[Note]:
+    port = question.target.port
+    if not maps:
+        if port is not None and has_candidates:
+            yield Note.PORT_NOT_NEEDED
+        return
+    assert isinstance(question.target.address, IPv4Address)
+    if port is None:
+        yield Note.NO_PORT
+    elif not any(_privates(one, question.target.address, port) for one in maps):
+        yield Note.PORT_UNMAPPED
+    if any(
+        one.valid_from > question.searched.first
+        or (one.valid_until is not None and one.valid_until <= question.searched.last)
+        for one in maps
+    ):
+        yield Note.MAP_CHANGED
+
+
+def _notes_of_records(question: Question, records: Records, *, is_answered: bool) -> Iterable[Note]:
     if records.complete_until < question.searched.last:
         yield Note.INCOMPLETE
     # Also beside candidates: held sessions stay where the others of their time were deleted.
     if records.deleted_before is not None and question.searched.first < records.deleted_before:
         yield Note.OLD
-    if question.searched.first < records.begin_at and not asked:
+    if question.searched.first < records.begin_at and not is_answered:
         yield Note.BEFORE_RECORDS
 
 

@@ -140,7 +140,8 @@ def read_target(word: str, port_word: str = "") -> Target:
 def read_requests(content: bytes, common: Words, now: datetime, *, ignores_columns: bool = False) -> list[Question]:
     """Return the questions of a table; what a line does not say, `common` says. WrongLinesError tells all problems.
 
-    The first line names the columns; one that nobody knows might be the zone or the port, so it is refused. Comma, semicolon and tab separate them, whatever the spreadsheet wrote.
+    The first line names the columns; one that nobody knows might be the zone or the port, so it is refused. Comma,
+    semicolon and tab separate them, whatever the spreadsheet wrote.
     """
     questions: list[Question] = []
     problems: list[tuple[int, MistypedError]] = []
@@ -148,7 +149,8 @@ def read_requests(content: bytes, common: Words, now: datetime, *, ignores_colum
     if table.unknown and not ignores_columns:
         raise MistypedError(
             _(
-                "columns that nobody knows: {columns}. Name them as is known, or say --ignore-columns. Known are: {known}"
+                "columns that nobody knows: {columns}. Name them as is known, or say --ignore-columns. "
+                "Known are: {known}"
             ),
             columns=", ".join(map(repr, table.unknown)),
             known=", ".join(_COLUMN_OF),
@@ -176,7 +178,7 @@ class Table(NamedTuple):
 
 
 def read_table(content: bytes, names: Mapping[str, str], required: tuple[str, ...]) -> Table:
-    """Return what stands in a CSV file; MistypedError if it is not such a table, WrongLinesError for lines that are none."""
+    """Return what stands in a CSV file; MistypedError or WrongLinesError if it is no such table."""
     text = _text_of(content)
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)

@@ -6,8 +6,7 @@ to `facts`. Counters never go down; a Stop without octets or with zeros takes no
 the newest only, to be bounded: repetitions are known among the newest RECENT_MAX records, and counters of 32 bits are
 put in the order of Acct-Session-Time among the newest SAMPLES_MAX (rule R5.5, `counters.py`).
 
-A session's address may change: each one is kept with the first and the last instant at which it was reported, the
-newest EARLIER_MAX and the one that was reported last, so that who had it when is not guessed (rule R9.1).
+A session's address may change: each one is kept with when it was reported first and last (`held.py`).
 """
 
 from collections.abc import Iterable
@@ -22,10 +21,10 @@ from aaad.errors import SpoolError
 from aaad.sessions.attribute_text import mac_of
 from aaad.sessions.counters import Samples, day_of, highest_of_days, raise_day, raise_days
 from aaad.sessions.grant_class import GRANT_KEY, class_facts
+from aaad.sessions.held import Held, combined, encode_changes
 from aaad.sessions.record import UNKNOWN, AccountingRecord, Status
 
 VERSION = 1
-EARLIER_MAX = 16  # addresses of each kind that a session had before
 RECENT_MAX = 64
 _RECENT_OCTETS = 4
 _RECENT_SIZE_MAX = RECENT_MAX * _RECENT_OCTETS
@@ -38,16 +37,6 @@ _TIMELESS = 4  # added to the kind of a record without Acct-Session-Time
 _TIME_MASK = (1 << 29) - 1
 _pack_identity = Struct("!I").pack
 _SPREAD = 0x9E3779B1
-_US = 1_000_000
-
-
-class Held(NamedTuple):
-    """An address that a session had, and when it was reported first and last."""
-
-    kind: int  # place in ADDRESSES
-    value: str
-    first_at: float
-    last_at: float
 
 
 class Part(msgspec.Struct, array_like=True, gc=False):
@@ -281,8 +270,8 @@ def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
     return is_renamed
 
 
-# Of each kind of address: its value, when that was reported last and first.
-ADDRESSES = (
+# Of each kind: its value, when that was reported last and first.
+_ADDRESSES = (
     ("ipv4", "ipv4_at", "ipv4_since"),
     ("ipv6_prefix", "ipv6_prefix_at", "ipv6_prefix_since"),
     ("delegated_ipv6_prefix", "delegated_at", "delegated_since"),
@@ -290,45 +279,26 @@ ADDRESSES = (
 
 
 def _held(part: Part, kind: int) -> list[Held]:
-    """Return all addresses of a kind that a session had, the one that it had last at the end."""
-    value, last_at, first_at = (getattr(part, name) for name in ADDRESSES[kind])
+    """Return all addresses of a kind that a session had."""
+    value, last_at, first_at = (getattr(part, name) for name in _ADDRESSES[kind])
     earlier = [held for held in part.earlier if held.kind == kind]
     return [*earlier, Held(kind, value, first_at, last_at)] if value else earlier
 
 
 def _hold(part: Part, *more: Held) -> bool:
-    """Take addresses of one kind to those that a session had: what was reported last stands above, the rest beside."""
+    """Take addresses of one kind to those that it had: what was reported last stands above, the rest beside."""
     kind = more[0].kind
-    known: dict[str, Held] = {}
-    for held in (*_held(part, kind), *more):
-        other = known.get(held.value, held)
-        known[held.value] = Held(
-            kind, held.value, min(held.first_at, other.first_at), max(held.last_at, other.last_at)
-        )
-    *earlier, now = sorted(known.values(), key=lambda held: (held.last_at, held.value))
-    for name, value in zip(ADDRESSES[kind], (now.value, now.last_at, now.first_at), strict=True):
+    *earlier, now = combined((*_held(part, kind), *more))
+    for name, value in zip(_ADDRESSES[kind], (now.value, now.last_at, now.first_at), strict=True):
         setattr(part, name, value)
-    part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier[-EARLIER_MAX:])
+    part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
     return True
 
 
 def _address_changes(part: Part) -> bytes | None:
-    """Return the addresses of kinds that changed, as the column has them: microseconds, open where nothing is known."""
     if not part.earlier:
         return None
-    told = []
-    for kind in sorted({held.kind for held in part.earlier}):
-        *earlier, now = _held(part, kind)
-        told += [
-            {
-                "kind": ADDRESSES[kind][0],
-                "value": held.value,
-                "since_us": None if held.first_at == inf else round(held.first_at * _US),
-                "until_us": None if held is now else round(held.last_at * _US),
-            }
-            for held in (*sorted(earlier, key=lambda held: (held.last_at, held.value)), now)
-        ]
-    return msgspec.json.encode(told)
+    return encode_changes(combined(_held(part, kind)) for kind in range(len(_ADDRESSES)))
 
 
 def _add_counters(part: Part, record: AccountingRecord, at: float) -> None:
@@ -410,7 +380,7 @@ def _merge_into(part: Part, other: Part) -> None:
         part.nas_id, part.source_address, part.nas_identifier = place[1:]
     if (other.heard_at, other.heard_stamp) > (part.heard_at, part.heard_stamp):
         part.heard_at, part.heard_stamp = other.heard_at, other.heard_stamp
-    for kind in range(len(ADDRESSES)):
+    for kind in range(len(_ADDRESSES)):
         if held := _held(other, kind):
             _hold(part, *held)
     for name in _HIGHEST:

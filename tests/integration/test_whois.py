@@ -695,7 +695,7 @@ async def test_no_question_reads_history_from_end_to_end(dsn: str, mode: str) ->
             ]
             by_time = [node for node in places if "tstzrange" in node.get("Index Cond", "")]
             assert all("Seq Scan" not in node["Node Type"] for node in places), name
-            # Address and time in one condition, for each month and kind of address, and once for addresses that changed.
+            # Address and time in one condition, by month and kind of address; and once for those that changed.
             assert len(by_time) == 4 * (2 if name == "ipv4" else 3), name
     finally:
         await connection.close()
