@@ -16,7 +16,7 @@ WHERE drain_watermark IS NULL OR drain_watermark < $1 ORDER BY drain_watermark N
 
 -- name: deferred_sessions
 -- What waits in PostgreSQL for rows that other programs hold and speaks of sessions: the second octet is the record's tag.
-SELECT record FROM net.spool_deferred WHERE get_byte(record, 1) IN (6, 7);
+SELECT record FROM net.spool_deferred WHERE substring(record FROM 2 FOR 1) IN ('\x06', '\x07');
 
 -- name: sessions_with_ipv4
 -- Sessions that had one of several addresses, each in a space (null: any) and a time of its own. The indexes of

@@ -163,7 +163,8 @@ async def test_r9_2_a_hold_of_an_address_keeps_who_had_it_before(dsn: str) -> No
             await connection.execute(
                 "INSERT INTO net.session_history (family, life, summary, acct_session_id, user_name, time_zone, "
                 "nas_id, source_address, nas_identifier, ipv4, started_at, start_seen, heard_at, ended_at, "
-                "ended_latest, end_evidence, records, address_changes) VALUES (gen_random_uuid(), 0, '', 's', $1, 'UTC', 1, "
+                "ended_latest, end_evidence, records, address_changes) "
+                "VALUES (gen_random_uuid(), 0, '', 's', $1, 'UTC', 1, "
                 "'192.0.2.1', '', '198.18.3.2', '2020-03-10 11:00Z', true, '2020-03-10 12:00Z', "
                 "'2020-03-10 12:00Z', '2020-03-10 12:00Z', 'stop', 2, $2)",
                 f"u{number}",
