@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Any, NamedTuple
 
 import msgspec
@@ -88,9 +88,9 @@ class Tenure(NamedTuple):
 
 
 class Carrier(NamedTuple):
-    """An IPv4 address to look for among sessions: the one asked for, or a private one that a map leads to."""
+    """An address to look for among sessions: the one asked for, or a private one that a map leads to."""
 
-    address: IPv4Address
+    address: IPv4Address | IPv6Network
     space: int | None  # None: any
     span: Span
     map: Map | None = None
@@ -154,10 +154,10 @@ def _changes_of(session: Mapping[str, Any]) -> list[_Change]:
     ]
 
 
-def weigh(tenure: Tenure, question: Question, carrier: Carrier | None) -> Weight | None:
+def weigh(tenure: Tenure, question: Question, carrier: Carrier) -> Weight | None:
     """Return how well a session answers; None if it had the address at another time only."""
     for within, span in ((Within.ASKED, question.asked), (Within.MARGIN, question.searched)):
-        part = span.within(carrier.span.first, carrier.span.last) if carrier else span
+        part = span.within(carrier.span.first, carrier.span.last)
         if part is None:
             continue
         if tenure.certain_from <= tenure.certain_until and part.meets(tenure.certain_from, tenure.certain_until):
@@ -168,7 +168,7 @@ def weigh(tenure: Tenure, question: Question, carrier: Carrier | None) -> Weight
 
 
 def candidate(
-    session: Mapping[str, Any], question: Question, carrier: Carrier | None, *, sees_documents: bool
+    session: Mapping[str, Any], question: Question, carrier: Carrier, *, sees_documents: bool
 ) -> Document | None:
     """Return one session as an answer has it; None if it did not have the address at that time."""
     tenure = tenure_of(session)
@@ -384,8 +384,8 @@ def _rank(found: Document) -> tuple[bool, bool, datetime, str]:
     )
 
 
-def _cgnat(carrier: Carrier | None) -> Document | None:
-    if carrier is None or carrier.map is None or carrier.block is None:
+def _cgnat(carrier: Carrier) -> Document | None:
+    if carrier.map is None or carrier.block is None:
         return None
     return {
         "map": carrier.map.id,
@@ -412,6 +412,6 @@ def _utc(instant: datetime | None) -> str | None:
 
 
 def _address_text(address: object) -> str:
-    if isinstance(address, IPv6Network) and address.prefixlen == address.max_prefixlen:
-        return str(IPv6Address(address.network_address))
+    if isinstance(address, IPv4Network | IPv6Network) and address.prefixlen == address.max_prefixlen:
+        return str(address.network_address)
     return str(address)

@@ -39,24 +39,25 @@ class Standing(NamedTuple):
 
     now: datetime
     records: Records
+    has_changes: bool  # of addresses within a session, anywhere
     database_role: str
     sees_documents: bool
 
 
 async def standing(queries: Queries, operator: str) -> Standing:
     """Return what holds for this operator's questions."""
-    row = await queries.fetchrow(SQL.standing, operator, DOCUMENTS_PERMISSION)
+    row = await queries.fetchrow(SQL.standing, operator, DOCUMENTS_PERMISSION, _IN_STEP)
     if row is None:
         raise StoreError("PostgreSQL does not say what time it is")
-    deferred = [_received_at(found["record"]) for found in await queries.fetch(SQL.deferred_sessions)]
-    nodes = await queries.fetch(SQL.nodes_behind, row["now"] - _IN_STEP)
     records = Records(
         begin_at=row["begin_at"],
         deleted_before=row["deleted_before"],
-        complete_until=min([row["complete_until"], *deferred]),
-        nodes_behind=[NodeBehind(node["name"], node["drain_watermark"], node["heartbeat_at"]) for node in nodes],
+        complete_until=min([row["complete_until"], *map(_received_at, row["deferred"])]),
+        nodes_behind=[
+            NodeBehind(*node) for node in zip(row["nodes"], row["nodes_until"], row["nodes_heard"], strict=True)
+        ],
     )
-    return Standing(row["now"], records, row["database_role"], row["sees_documents"])
+    return Standing(row["now"], records, row["has_changes"], row["database_role"], row["sees_documents"])
 
 
 def _received_at(octets: bytes) -> datetime:
@@ -72,25 +73,23 @@ def _received_at(octets: bytes) -> datetime:
 
 async def ask(queries: Queries, question: Question, here: Standing) -> Document:
     """Return the answer to one question; MistypedError if too many sessions answer it."""
+    address, searched = question.target.address, question.searched
     maps: list[Map] = []
-    carriers: list[Carrier] = []
-    if isinstance(question.target.address, IPv4Address):
-        searched = question.searched
-        rows = await queries.fetch(
-            SQL.maps_of_public, question.target.address, searched.first, searched.last, question.space
-        )
+    if isinstance(address, IPv4Address):
+        rows = await queries.fetch(SQL.maps_of_public, address, searched.first, searched.last, question.space)
         maps = [map_of(row) for row in rows]
         carriers = carriers_of(question, maps)
         found = await queries.fetch(SQL.sessions_with_ipv4, *_columns(carriers), CANDIDATES_MAX + 1)
     else:
+        carriers = [Carrier(address, question.space, searched)]
         found = await queries.fetch(
-            SQL.sessions_with_ipv6,
-            question.target.address,
-            question.space,
-            question.searched.first,
-            question.searched.last,
-            CANDIDATES_MAX + 1,
+            SQL.sessions_with_ipv6, address, question.space, searched.first, searched.last, CANDIDATES_MAX + 1
         )
+    if here.has_changes:
+        found = [
+            *found,
+            *await queries.fetch(SQL.sessions_with_earlier_address, *_columns(carriers), CANDIDATES_MAX + 1),
+        ]
     if len(found) > CANDIDATES_MAX:
         raise MistypedError(
             _("{address}: more than {count} sessions; ask for a shorter time"),
@@ -104,7 +103,7 @@ async def ask(queries: Queries, question: Question, here: Standing) -> Document:
             made := candidate(
                 dict(row.items()),
                 question,
-                carriers[row["place"]] if carriers else None,
+                carriers[row["place"]],
                 sees_documents=here.sees_documents,
             )
         )

@@ -2,27 +2,28 @@
 
 -- name: standing
 -- What holds for all questions of one command: the database's time, since when and up to when records are here, what may
--- be seen. A node that has never said how far it is drained may hold records of any time.
+-- be seen. A node that has never said how far it is drained may hold records of any time; those that are behind by more
+-- than $3 are named. What is deferred waits for rows that other programs hold: of it the second octet is the record's
+-- tag, and what speaks of sessions counts.
 SELECT now() AS now,
-    least(net.drained_until(), (SELECT begun.at FROM net.node WHERE drain_watermark IS NULL LIMIT 1)) AS complete_until,
+    least(net.drained_until(), CASE WHEN behind.has_silent THEN begun.at END) AS complete_until,
     (SELECT max(until) FROM net.history_expired) AS deleted_before, begun.at AS begin_at,
-    session_user::text AS database_role, erp.has_permission($1, $2) AS sees_documents
-FROM (SELECT applied_at AS at FROM net.migration WHERE number = 9) AS begun;
-
--- name: nodes_behind
--- Nodes that have not delivered all records up to a time, the one farthest behind first.
-SELECT name, drain_watermark, heartbeat_at FROM net.node
-WHERE drain_watermark IS NULL OR drain_watermark < $1 ORDER BY drain_watermark NULLS FIRST, name LIMIT 1000;
-
--- name: deferred_sessions
--- What waits in PostgreSQL for rows that other programs hold and speaks of sessions: the second octet is the record's tag.
-SELECT record FROM net.spool_deferred WHERE substring(record FROM 2 FOR 1) IN ('\x06', '\x07');
+    session_user::text AS database_role, erp.has_permission($1, $2) AS sees_documents, behind.*,
+    ARRAY(SELECT record FROM net.spool_deferred WHERE substring(record FROM 2 FOR 1) IN ('\x06', '\x07')) AS deferred,
+    EXISTS (SELECT FROM net.session_anywhere WHERE address_changes IS NOT NULL) AS has_changes
+FROM (SELECT applied_at AS at FROM net.migration WHERE number = 9) AS begun
+CROSS JOIN (
+    SELECT coalesce(bool_or(drain_watermark IS NULL), false) AS has_silent,
+        coalesce(array_agg(name ORDER BY drain_watermark NULLS FIRST, name), '{}') AS nodes,
+        coalesce(array_agg(drain_watermark ORDER BY drain_watermark NULLS FIRST, name), '{}') AS nodes_until,
+        coalesce(array_agg(heartbeat_at ORDER BY drain_watermark NULLS FIRST, name), '{}') AS nodes_heard
+    FROM net.node WHERE drain_watermark IS NULL OR drain_watermark < now() - $3::interval
+) AS behind;
 
 -- name: sessions_with_ipv4
 -- Sessions that had one of several addresses, each in a space (null: any) and a time of its own. The indexes of
--- net.session_history hold address and time in one, so that other holders of an address cost nothing. Sessions whose
--- address changed are few, and found by time.
-SELECT asked.place::integer - 1 AS place, session.*, 'ipv4' AS matched,
+-- net.session_history hold address and time in one, so that other holders of an address cost nothing.
+SELECT asked.place::integer - 1 AS place, session.*, 'ipv4' AS matched, session.ipv4 AS matched_value,
     login.name AS login_name, login.deleted_at AS login_deleted_at, client.name AS client_name,
     client.document AS client_document, contract.client_id AS contract_client_id, nas.name AS nas_name,
     branch.name AS branch_name,
@@ -32,22 +33,14 @@ SELECT asked.place::integer - 1 AS place, session.*, 'ipv4' AS matched,
     ELSE 'closed' END AS state
 FROM unnest($1::inet[], $2::integer[], $3::timestamptz[], $4::timestamptz[])
     WITH ORDINALITY AS asked (address, space, first, last, place)
-CROSS JOIN LATERAL (
-    SELECT found.*, found.ipv4 AS matched_value FROM net.session_anywhere AS found
-    WHERE found.ipv4 = asked.address
-        AND tstzrange(found.started_at, found.ended_latest, '[]') && tstzrange(asked.first, asked.last, '[]')
-    UNION ALL
-    SELECT found.*, asked.address FROM net.session_anywhere AS found
-    WHERE found.address_changes IS NOT NULL AND found.ipv4 <> asked.address
-        AND tstzrange(found.started_at, found.ended_latest, '[]') && tstzrange(asked.first, asked.last, '[]')
-        AND net.held_address(found.address_changes, asked.address)
-) AS session
+JOIN net.session_anywhere AS session ON session.ipv4 = asked.address
+    AND tstzrange(session.started_at, session.ended_latest, '[]') && tstzrange(asked.first, asked.last, '[]')
+    AND session.address_space = coalesce(asked.space, session.address_space)
 LEFT JOIN erp.login ON login.id = session.login_id
 LEFT JOIN erp.client ON client.id = session.client_id
 LEFT JOIN erp.contract ON contract.id = session.contract_id
 LEFT JOIN erp.branch ON branch.id = session.branch_id
 LEFT JOIN net.nas ON nas.id = session.nas_id
-WHERE session.address_space = coalesce(asked.space, session.address_space)
 LIMIT $5;
 
 -- name: sessions_with_ipv6
@@ -66,12 +59,6 @@ FROM (
     UNION ALL
     SELECT found.*, 'delegated_ipv6_prefix', found.delegated_ipv6_prefix FROM net.session_anywhere AS found
     WHERE delegated_ipv6_prefix && $1::inet AND tstzrange(started_at, ended_latest, '[]') && tstzrange($3, $4, '[]')
-    UNION ALL
-    SELECT found.*, change.kind, change.value::cidr
-    FROM net.session_anywhere AS found
-    CROSS JOIN LATERAL jsonb_to_recordset(found.address_changes) AS change (kind text, value inet, until_us bigint)
-    WHERE found.address_changes IS NOT NULL AND change.until_us IS NOT NULL AND change.value && $1::inet
-        AND tstzrange(found.started_at, found.ended_latest, '[]') && tstzrange($3, $4, '[]')
 ) AS session
 LEFT JOIN erp.login ON login.id = session.login_id
 LEFT JOIN erp.client ON client.id = session.client_id
@@ -79,6 +66,30 @@ LEFT JOIN erp.contract ON contract.id = session.contract_id
 LEFT JOIN erp.branch ON branch.id = session.branch_id
 LEFT JOIN net.nas ON nas.id = session.nas_id
 WHERE $2::integer IS NULL OR session.address_space = $2
+LIMIT $5;
+
+-- name: sessions_with_earlier_address
+-- Sessions that had one of several addresses or prefixes before another: few, and found by time.
+SELECT asked.place::integer - 1 AS place, session.*, change.kind AS matched, change.value::cidr AS matched_value,
+    login.name AS login_name, login.deleted_at AS login_deleted_at, client.name AS client_name,
+    client.document AS client_document, contract.client_id AS contract_client_id, nas.name AS nas_name,
+    branch.name AS branch_name,
+    CASE WHEN session.ended_at IS NULL THEN (
+        SELECT every_session.state FROM net.every_session
+        WHERE every_session.family = session.family AND every_session.life = session.life AND every_session.ended_at IS NULL)
+    ELSE 'closed' END AS state
+FROM unnest($1::inet[], $2::integer[], $3::timestamptz[], $4::timestamptz[])
+    WITH ORDINALITY AS asked (address, space, first, last, place)
+JOIN net.session_anywhere AS session ON session.address_changes IS NOT NULL
+    AND tstzrange(session.started_at, session.ended_latest, '[]') && tstzrange(asked.first, asked.last, '[]')
+    AND session.address_space = coalesce(asked.space, session.address_space)
+CROSS JOIN LATERAL jsonb_to_recordset(session.address_changes) AS change (kind text, value inet, until_us bigint)
+LEFT JOIN erp.login ON login.id = session.login_id
+LEFT JOIN erp.client ON client.id = session.client_id
+LEFT JOIN erp.contract ON contract.id = session.contract_id
+LEFT JOIN erp.branch ON branch.id = session.branch_id
+LEFT JOIN net.nas ON nas.id = session.nas_id
+WHERE change.until_us IS NOT NULL AND change.value && asked.address
 LIMIT $5;
 
 -- name: maps_of_public
