@@ -46,7 +46,7 @@ class StoreError(AaadError):
     """PostgreSQL is away, refuses, or did not answer in time.
 
     `may_have_committed`: the answer was lost, not the work. `sqlstate`, `constraint`, `table` and `column` say what
-    PostgreSQL refused, if it did.
+    PostgreSQL refused, if it did; `within`, in which function or trigger it was met, empty: in the statement itself.
     """
 
     def __init__(
@@ -58,9 +58,11 @@ class StoreError(AaadError):
         constraint: str | None = None,
         table: str | None = None,
         column: str | None = None,
+        within: str = "",
     ) -> None:
         super().__init__(message)
         self.may_have_committed = may_have_committed
+        self.within = within
         self.sqlstate = sqlstate
         self.constraint = constraint
         self.table = table

@@ -19,7 +19,8 @@ from aaad.erp.values import one_line
 from aaad.errors import MistypedError
 from aaad.sessions.reports import SHORT_DIGITS, Reports, short_name
 
-_NAME = re.compile(rf"([0-9a-f]{{{SHORT_DIGITS},32}})-([0-9]{{1,9}})")
+_NAME = re.compile(rf"([0-9a-f]{{{SHORT_DIGITS},32}})-([0-9]{{1,10}})")
+_LIFE_MAX = 2**31 - 1
 _SEVERAL = 20
 _REASON_LENGTH_MAX = 500
 
@@ -65,7 +66,7 @@ def _printable_line(text: str) -> str:
 async def _find(desk: Desk, reports: Reports, word: str) -> dict[str, Any]:
     """Return the one session that a word means; end with 1 otherwise."""
     _, terminal = desk.terminal.speak, desk.terminal
-    if named := _NAME.fullmatch(word.lower()):
+    if (named := _NAME.fullmatch(word.lower())) and int(named[2]) <= _LIFE_MAX:
         found = await reports.named(named[1], int(named[2]), _SEVERAL)
     else:
         found = await reports.live(await whose(desk, word), _SEVERAL)

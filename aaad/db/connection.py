@@ -236,6 +236,7 @@ class Database:
             constraint=error.constraint_name,
             table=error.table_name,
             column=error.column_name,
+            within=error.context or "",
         )
 
     async def _roll_back(self, connection: Any) -> None:

@@ -21,7 +21,7 @@ class Stored(NamedTuple):
     started_at: datetime
     kept: Ending | None  # what was thought of its end, if there was no Stop
     login_id: int | None
-    has_grant: bool
+    grant_serial: int | None
 
 
 class Batch:
@@ -36,6 +36,11 @@ class Batch:
         self.of_several: list[bytes] = []  # families that have several lives
         self.unowned: list[tuple[Draft, AccountingRecord]] = []  # whose owner is still to be found, by a record
 
+    @property
+    def begun(self) -> list[Draft]:
+        """Sessions that begin, or of which a Class of ours is known only now."""
+        return self.new + [draft for draft, _ in self.unowned if draft.version]
+
     def add(
         self,
         family: bytes,
@@ -45,7 +50,7 @@ class Batch:
         owner: Owner | None,
     ) -> None:
         """Take over what a family comes to; `owner` is that of a family which had no rows."""
-        lives, removed = folded
+        lives, removed, _ = folded
         count = len(rows)
         for life in lives:
             draft = Draft(family, life)
@@ -62,7 +67,7 @@ class Batch:
             draft.login_id, draft.kept = row.login_id, row.kept
             if draft.is_redated:
                 self.undone.add(rounded(life.started_before))
-            if not life.only_goes_on and not row.has_grant and draft.facts.grant_serial is not None:
+            if not life.only_goes_on and row.grant_serial is None and draft.facts.grant_serial is not None:
                 self.unowned.append((draft, _spokesman(draft.facts, records)))
         for gone in removed:
             row = _row(rows, gone)

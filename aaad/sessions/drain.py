@@ -47,6 +47,7 @@ DRAIN_COUNTERS = [
     *(f"aaad_drain_segments_removed_total|when={when}" for when in ("due", "early")),
     "aaad_drain_undrained_records",
     "aaad_drain_watermark_at_seconds",
+    "aaad_bugs_total",
 ]
 
 _COLLECTED_AFTER = 100_000  # values that are not freed yet

@@ -13,7 +13,7 @@ LINK_S of it on its router, one without time to the life that began last before 
 so a record that comes late changes the grouping as if it had come in time: the outcome is one of the set of records.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
@@ -40,6 +40,9 @@ _LIFE_MASK = 0x7FFFFFFF
 _GRANTED, _TIMED, _TIMELESS = range(3)
 
 _Router = tuple[int, bytes]
+Origin = bytes | _Router  # see `origin`
+Zones = Mapping[Origin, str]
+_NO_ZONES: Zones = {}
 
 
 class StoredLife(NamedTuple):
@@ -71,6 +74,7 @@ class Folded(NamedTuple):
 
     lives: list[FoldedLife]  # those that are new or have changed
     removed: list[int]  # those that have become part of another
+    began: tuple[AccountingRecord, ...] = ()  # with which parts began whose zone was not among `zones`
 
 
 @dataclass(slots=True)
@@ -84,22 +88,27 @@ class _Group:
     pieces: list[_Piece]
 
 
-def fold(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone: str) -> Folded:
-    """Put records into the rows of their family; `zone` is the time zone of lives that begin now."""
+def fold(
+    stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone: str, zones: Zones = _NO_ZONES
+) -> Folded:
+    """Put records into the rows of their family; parts that begin now count their days in `zones`, else in `zone`.
+
+    They do so for good: who does not know the zone of each beforehand looks at `began`, and folds again.
+    """
     if len(stored) > 1:
-        return _of_many(stored, records, zone)
+        return _of_many(stored, records, zone, zones)
     if stored:
         life, version, summary = stored[0]
         parts = decode(summary)
         if len(parts) > 1:
-            return _of_many(stored, records, zone)
+            return _of_many(stored, records, zone, zones)
         part = parts[0]
     else:
         part = part_of(records[0], zone)
         life, version, summary = _new_name(part), 0, b""
     # What nearly all records are: of one session, and no other in the family.
     if not all(_is_of(part, record) for record in records):
-        return _of_many(stored, records, zone)
+        return _of_many(stored, records, zone, zones)
     before, only_goes_on = started_at(part), version > 0
     for record in records if stored else records[1:]:
         if add(part, record):
@@ -122,11 +131,17 @@ def _is_of(part: Part, record: AccountingRecord) -> bool:
     )
 
 
-def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone: str) -> Folded:
+def origin(record: AccountingRecord) -> Origin:
+    """Return what a record's zone hangs on: its grant, without one its router."""
+    return record.class_body[GRANT_KEY] or (record.nas_id, record.nas_identifier or record.source_address.encode())
+
+
+def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], zone: str, zones: Zones) -> Folded:
     pieces = [_Piece(part, {row.life}) for row in stored for part in decode(row.summary)]
     granted = {grant_key(piece.part): piece.part for piece in pieces if piece.part.grant}
     # Parts that become one must have counted their days in one zone.
-    other_zone = next((piece.part.zone for piece in pieces if not piece.part.grant), zone)
+    known: dict[Origin, str] = {_router(piece.part): piece.part.zone for piece in pieces if not piece.part.grant}
+    began: dict[Origin, AccountingRecord] = {}
     timed = [piece.part for piece in pieces if _rank(piece.part) == _TIMED]
     for record in records:
         key = record.class_body[GRANT_KEY]
@@ -134,7 +149,10 @@ def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], 
         if part is not None:
             add(part, record)
             continue
-        part = part_of(record, zone if key else other_zone)
+        place = origin(record)
+        if place not in zones and place not in known:
+            began.setdefault(place, record)
+        part = part_of(record, known.get(place) or zones.get(place, zone))
         pieces.append(_Piece(part))
         if key:
             granted[key] = part
@@ -150,7 +168,7 @@ def _of_many(stored: Sequence[StoredLife], records: Sequence[AccountingRecord], 
             part = parts[0] if len(parts) == 1 else merge(parts)
             version, before = (row.version, begun_at(row)) if row is not None else (0, started_at(part))
             lives.append(FoldedLife(life, version, summary, part, before, False))
-    return Folded(lives, [life for life in rows if life not in taken])
+    return Folded(lives, [life for life in rows if life not in taken], tuple(began.values()))
 
 
 def begun_at(row: StoredLife) -> float:

@@ -7,19 +7,20 @@ PostgreSQL's lock_timeout. Restarts of routers and addresses granted by Accepts 
 before the sessions that they speak of.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from aaad.clock import wall_s
 from aaad.db.connection import Transaction, affected
 from aaad.db.statements import load_statements
-from aaad.errors import StoreError
-from aaad.sessions.again import Again
+from aaad.errors import SpoolError, StoreError
+from aaad.sessions.again import Again, Grant
 from aaad.sessions.arrays import array, keys
 from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, Owner, seconds
-from aaad.sessions.fold import StoredLife, fold
+from aaad.sessions.fold import Folded, StoredLife, fold, origin
+from aaad.sessions.grant_class import class_facts
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
 from aaad.sessions.truth import Ending, Restart, Router
@@ -46,6 +47,14 @@ class _ReadAgain(StoreError):  # noqa: N818  says what is to be done
     """A row is not what was read: another drain was faster."""
 
 
+class UnreadableSessions(SpoolError):  # noqa: N818  reads as what it is
+    """Rows of these families are damaged, or written by a newer program: nothing can be added to them here."""
+
+    def __init__(self, families: Sequence[bytes], why: SpoolError) -> None:
+        super().__init__(f"sessions that cannot be read: {why}")
+        self.families = frozenset(families)
+
+
 class Ledger:
     """Writes batches of accounting. Keeps nothing between them but what is dear to read again."""
 
@@ -58,7 +67,10 @@ class Ledger:
     async def write(
         self, transaction: Transaction, records: Sequence[AccountingRecord], grants: Sequence[Granted]
     ) -> None:
-        """Write a batch. StoreError: nothing of it counts, and the transaction has to be rolled back."""
+        """Write a batch.
+
+        StoreError, UnreadableSessions: nothing of it counts, and the transaction has to be rolled back.
+        """
         restarts = [record for record in records if record.status in _RESTART_KINDS]
         if grants:
             await transaction.execute(_SQL.add_granted, *_grant_columns(grants))
@@ -71,29 +83,35 @@ class Ledger:
         if families:
             await self._fold(transaction, {family: families[family] for family in sorted(families)})
         if grants:
-            accepts = sorted({(grant.node, grant.slot, grant.serial) for grant in grants})
-            await transaction.execute(_SQL.join_granted, *zip(*accepts, strict=True))
+            accepts = {(grant.node, grant.slot, grant.serial) for grant in grants}
+            left = await _join_granted(transaction, accepts)
+            self._again.add_grants(left if self.is_alone else accepts)
         if restarts:
-            await transaction.execute(_SQL.close_restarted, *_restart_columns(restarts)[:5], RESTART_CLOSES_MAX)
+            await _end_restarted(transaction, _restarts(restarts))
             self._again.add_restarts(_restarts(restarts))
 
-    async def load_restarts(self, transaction: Transaction, since_s: float) -> None:
-        """Look again at what restarted lately: who noted it may have died before he had ended all sessions."""
+    async def take_up(self, transaction: Transaction, since_s: float) -> None:
+        """Look again at what restarted or was granted lately: who noted it may have died before all was done."""
         rows = await transaction.fetch(_SQL.load_restarts, since_s)
         self._again.add_restarts(Restart(Router(row[0], row[1], row[2]), row[3], seconds(row[4])) for row in rows)
+        rows = await transaction.fetch(_SQL.load_granted, since_s)
+        self._again.add_grants((row[0], row[1], row[2]) for row in rows)
 
     async def look_again(self, transaction: Transaction) -> None:
         """Judge what may not have been seen a while ago. To be called every second or so."""
-        families, restarts = self._again.take()
+        families, restarts, grants = self._again.take()
         try:
             for start in range(0, len(families), _LOOKED_AT_ONCE):
                 judge = Judge(transaction, families=families[start : start + _LOOKED_AT_ONCE])
                 await self._save_verdicts(transaction, await judge.judge_again())
             if restarts and not await _end_restarted(transaction, restarts):
                 self._again.add_restarts(restarts)
+            for start in range(0, len(grants), _LOOKED_AT_ONCE):
+                self._again.add_grants(await _join_granted(transaction, grants[start : start + _LOOKED_AT_ONCE]))
         except StoreError:
             self._again.add_families(families)
             self._again.add_restarts(restarts)
+            self._again.add_grants(grants)
             raise
 
     @property
@@ -140,6 +158,7 @@ class Ledger:
         await self._save_verdicts(transaction, verdicts)
         if not self.is_alone:
             self._again.add_families(draft.family for draft in batch.new)
+            self._again.add_grants(grant for draft in batch.begun if (grant := _grant(draft)) is not None)
 
     async def _read(self, transaction: Transaction, families: Families) -> Rows:
         stored = await _read_rows(transaction, families)
@@ -148,13 +167,13 @@ class Ledger:
         for family, records in families.items():
             for record in records:
                 began_s = record.at_s - record.session_time_s
-                if began_s < since_s and not _is_known(began_s, stored.get(family, ())):
+                if began_s < since_s and not _is_known(record, began_s, stored.get(family, ())):
                     past[family] = min(began_s, past.get(family, began_s))
         if past:
             since_s = min(past.values()) - RECALL_MARGIN_S
-            row = await transaction.fetchrow(_SQL.recall_sessions, keys(past), since_s)
-            if row is not None and row[0]:
-                stored |= await _read_rows(transaction, past)
+            await transaction.execute(_SQL.recall_sessions, keys(past), since_s)
+            # Read again in any case: another drain may have been faster to bring them back.
+            stored |= await _read_rows(transaction, past)
         return stored
 
     async def _draft(self, transaction: Transaction, families: Families, stored: Rows) -> Batch:
@@ -164,19 +183,22 @@ class Ledger:
             spokesmen = [families[family][0] for family in strangers]
             owners = dict(zip(strangers, await self._owners.find(transaction, spokesmen), strict=True))
         batch = Batch()
+        unreadable, why = [], SpoolError()
         for family, records in families.items():
-            rows = stored.get(family)
-            if rows is None:
-                owner = owners[family]
-                batch.add(family, fold((), records, owner.time_zone), (), records, owner)
-                continue
+            rows, owner = stored.get(family, ()), owners.get(family)
             lives = [row.life for row in rows]
-            folded = fold(lives, records, DEFAULT_TIME_ZONE)
-            if any(not life.version for life in folded.lives):
-                # An id that is used again, which is rare: its days are days where its owner is.
-                (stranger,) = await self._owners.find(transaction, records[-1:])
-                folded = fold(lives, records, stranger.time_zone)
-            batch.add(family, folded, rows, records, None)
+            try:
+                folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
+                if folded.began and (rows or len(folded.began) > 1):
+                    # A part begins beside others, which is rare: its days are days where its owner is.
+                    folded = await self._fold_with_zones(transaction, lives, records, folded.began)
+            except SpoolError as error:
+                unreadable.append(family)
+                why = error
+                continue
+            batch.add(family, folded, rows, records, owner)
+        if unreadable:
+            raise UnreadableSessions(unreadable, why)
         if batch.unowned:
             found = await self._owners.find(transaction, [record for _, record in batch.unowned])
             for (draft, _), owner in zip(batch.unowned, found, strict=True):
@@ -187,16 +209,28 @@ class Ledger:
             draft.address_space = self._owners.address_space(draft.part.nas_id)
         return batch
 
+    async def _fold_with_zones(
+        self,
+        transaction: Transaction,
+        lives: Sequence[StoredLife],
+        records: Sequence[AccountingRecord],
+        began: Sequence[AccountingRecord],
+    ) -> Folded:
+        owners = await self._owners.find(transaction, began)
+        zones = {origin(record): owner.time_zone for record, owner in zip(began, owners, strict=True)}
+        return fold(lives, records, DEFAULT_TIME_ZONE, zones)
+
     async def _find_granted(self, transaction: Transaction, batch: Batch) -> None:
         """Addresses of the Accepts of sessions that begin: accounting may leave them out (rule R9.1)."""
-        wanted = {}
-        for draft in batch.new + [draft for draft, _ in batch.unowned]:
-            facts = draft.facts
-            if facts.grant_serial is not None:
-                wanted[facts.grant_node, facts.grant_slot, facts.grant_serial] = draft
+        wanted: dict[Grant, list[Draft]] = {}
+        for draft in batch.begun:
+            grant = _grant(draft)
+            if grant is not None:
+                wanted.setdefault(grant, []).append(draft)
         if wanted:
             for row in await transaction.fetch(_SQL.find_granted, *map(array, zip(*wanted, strict=True))):
-                wanted[row[0], row[1], row[2]].granted = (row[3], row[4], row[5])
+                for draft in wanted[row[0], row[1], row[2]]:
+                    draft.granted = (row[3], row[4], row[5])
 
     async def _save(self, transaction: Transaction, batch: Batch) -> None:
         if batch.removed:
@@ -235,9 +269,27 @@ class Ledger:
 
 async def _end_restarted(transaction: Transaction, restarts: Sequence[Restart]) -> bool:
     """End what these restarts have ended; whether nothing is left to be done."""
-    columns = list(zip(*[(*restart.router, *restart[1:]) for restart in restarts], strict=True))
-    await transaction.execute(_SQL.close_restarted, *columns, RESTART_CLOSES_MAX)
-    return not await transaction.fetch(_SQL.find_restarted, *columns)
+    columns = list(zip(*[(*restart.router, *restart[1:]) for restart in set(restarts)], strict=True))
+    await transaction.execute(_SQL.prefer_hashes)
+    rows = await transaction.fetch(_SQL.find_restarted, *columns, RESTART_CLOSES_MAX)
+    await transaction.execute(_SQL.prefer_keys)
+    if not rows:
+        return True
+    done = affected(await transaction.execute(_SQL.close_restarted, *zip(*rows, strict=True)))
+    return done == len(rows) < RESTART_CLOSES_MAX
+
+
+async def _join_granted(transaction: Transaction, grants: Collection[Grant]) -> list[Grant]:
+    """Give sessions the addresses that their Accepts granted; returns the grants of those that somebody holds."""
+    rows = await transaction.fetch(_SQL.join_granted, *map(array, zip(*sorted(grants), strict=True)))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def _grant(draft: Draft) -> Grant | None:
+    facts = draft.facts
+    if facts.grant_node is None or facts.grant_slot is None or facts.grant_serial is None:
+        return None
+    return facts.grant_node, facts.grant_slot, facts.grant_serial
 
 
 async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Rows:
@@ -245,7 +297,7 @@ async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Row
     stored: Rows = {}
     for family, life, version, summary, started_at, ended_latest, evidence, login_id, serial in rows:
         kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None
-        row = Stored(StoredLife(life, version, summary), started_at, kept, login_id, serial is not None)
+        row = Stored(StoredLife(life, version, summary), started_at, kept, login_id, serial)
         if family in stored:
             stored[family].append(row)
         else:
@@ -253,9 +305,16 @@ async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Row
     return stored
 
 
-def _is_known(began_s: float, rows: Sequence[Stored]) -> bool:
-    """Whether one of these rows may be the session that began then."""
-    return any(abs(seconds(row.started_at) - began_s) <= RECALL_MARGIN_S for row in rows)
+def _is_known(record: AccountingRecord, began_s: float, rows: Sequence[Stored]) -> bool:
+    """Whether one of these rows is, or may be, the session of a record."""
+    serial = class_facts(record.class_body).serial if record.class_body else None
+    for row in rows:
+        if serial is not None and row.grant_serial is not None:
+            if row.grant_serial == serial:
+                return True
+        elif abs(seconds(row.started_at) - began_s) <= RECALL_MARGIN_S:
+            return True
+    return False
 
 
 async def _execute(transaction: Transaction, sql: str, columns: Iterable[object], count: int) -> None:

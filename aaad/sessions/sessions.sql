@@ -136,32 +136,40 @@ FROM unnest($1::text::integer[], $2::text::integer[], $3::text::bigint[]) AS wan
 JOIN net.granted USING (node, slot, serial);
 
 -- name: join_granted
--- Sessions that were known before what their Accept granted. Rows that somebody holds are joined when they are next
--- written.
-UPDATE net.session SET
-    version = session.version + 1,
-    ipv4 = coalesce(session.ipv4, held.granted_ipv4),
-    ipv4_evidence = coalesce(session.ipv4_evidence, CASE WHEN held.granted_ipv4 IS NOT NULL THEN 'granted' END),
-    ipv6_prefix = coalesce(session.ipv6_prefix, held.granted_ipv6_prefix),
-    ipv6_prefix_evidence = coalesce(session.ipv6_prefix_evidence,
-        CASE WHEN held.granted_ipv6_prefix IS NOT NULL THEN 'granted' END),
-    delegated_ipv6_prefix = coalesce(session.delegated_ipv6_prefix, held.granted_delegated_ipv6_prefix),
-    delegated_ipv6_prefix_evidence = coalesce(session.delegated_ipv6_prefix_evidence,
-        CASE WHEN held.granted_delegated_ipv6_prefix IS NOT NULL THEN 'granted' END)
-FROM (
-    SELECT known.family, known.life, granted.ipv4 AS granted_ipv4, granted.ipv6_prefix AS granted_ipv6_prefix,
-        granted.delegated_ipv6_prefix AS granted_delegated_ipv6_prefix
-    FROM unnest($1::integer[], $2::integer[], $3::bigint[]) AS wanted (node, slot, serial)
+-- Gives sessions that were known before what their Accept granted. Returns the grants of those that somebody holds.
+WITH lacking AS MATERIALIZED (
+    SELECT known.family, known.life, granted.node, granted.slot, granted.serial, granted.ipv4, granted.ipv6_prefix,
+        granted.delegated_ipv6_prefix
+    FROM unnest($1::text::integer[], $2::text::integer[], $3::text::bigint[]) AS wanted (node, slot, serial)
     JOIN net.granted USING (node, slot, serial)
     JOIN net.session AS known ON known.login_id = granted.login_id AND known.grant_node = granted.node
         AND known.grant_slot = granted.slot AND known.grant_serial = granted.serial
     WHERE (known.ipv4 IS NULL AND granted.ipv4 IS NOT NULL)
         OR (known.ipv6_prefix IS NULL AND granted.ipv6_prefix IS NOT NULL)
         OR (known.delegated_ipv6_prefix IS NULL AND granted.delegated_ipv6_prefix IS NOT NULL)
-    ORDER BY known.family, known.life
-    FOR UPDATE OF known SKIP LOCKED
-) AS held
-WHERE session.family = held.family AND session.life = held.life;
+), held AS (
+    SELECT lacking.* FROM lacking JOIN net.session USING (family, life)
+    ORDER BY family, life FOR UPDATE OF session SKIP LOCKED
+), joined AS (
+    UPDATE net.session SET
+        version = session.version + 1,
+        ipv4 = coalesce(session.ipv4, held.ipv4),
+        ipv4_evidence = coalesce(session.ipv4_evidence, CASE WHEN held.ipv4 IS NOT NULL THEN 'granted' END),
+        ipv6_prefix = coalesce(session.ipv6_prefix, held.ipv6_prefix),
+        ipv6_prefix_evidence = coalesce(session.ipv6_prefix_evidence,
+            CASE WHEN held.ipv6_prefix IS NOT NULL THEN 'granted' END),
+        delegated_ipv6_prefix = coalesce(session.delegated_ipv6_prefix, held.delegated_ipv6_prefix),
+        delegated_ipv6_prefix_evidence = coalesce(session.delegated_ipv6_prefix_evidence,
+            CASE WHEN held.delegated_ipv6_prefix IS NOT NULL THEN 'granted' END)
+    FROM held
+    WHERE session.family = held.family AND session.life = held.life
+    RETURNING session.family, session.life
+)
+SELECT DISTINCT node, slot, serial FROM lacking
+WHERE (family, life) NOT IN (SELECT family, life FROM joined);
+
+-- name: load_granted
+SELECT node, slot, serial FROM net.granted WHERE at >= to_timestamp($1) ORDER BY at DESC LIMIT 50000;
 
 -- name: add_restarts
 -- Those that are new, so that a copy closes nothing again.
@@ -171,48 +179,46 @@ FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::text[], $5::double preci
     AS new (nas_id, source_address, nas_identifier, called_station_id, at, kind)
 ON CONFLICT DO NOTHING;
 
+-- name: prefer_hashes
+-- For what holds thousands of sessions against hundreds of restarts: not each against each.
+SELECT set_config('enable_hashjoin', 'on', true), set_config('enable_nestloop', 'off', true);
+
+-- name: prefer_keys
+SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_nestloop', 'on', true);
+
+-- name: find_restarted
+-- Sessions of these routers that began before a restart and were not heard after it (rule R5.2), at most $6 of them.
+SELECT known.family::text, known.life, extract(epoch FROM min(told.at))::double precision
+FROM net.session AS known
+JOIN (
+    SELECT nas_id, source_address::inet, nas_identifier, called_station_id, to_timestamp(at) AS at
+    FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::text[], $5::double precision[])
+        AS told (nas_id, source_address, nas_identifier, called_station_id, at)
+) AS told USING (nas_id, source_address, nas_identifier)
+WHERE known.nas_id = ANY ($1::integer[]) AND told.called_station_id IN ('', known.called_station_id)
+    AND told.at > known.started_at AND told.at >= known.heard_at
+    AND (known.ended_at IS NULL OR (known.end_evidence <> 'stop' AND known.ended_latest > told.at))
+GROUP BY known.family, known.life
+ORDER BY known.family, known.life
+LIMIT $6;
+
 -- name: close_restarted
--- Sessions of these routers that began before a restart and were not heard after it (rule R5.2), at most $6 of them,
--- and none that somebody holds: who asked asks again until there is none.
+-- Those of them that are still so, and that nobody holds.
 UPDATE net.session SET
     version = session.version + 1,
     ended_at = session.heard_at,
     ended_latest = ended.at,
     end_evidence = 'nas_restart'
 FROM (
-    SELECT known.family, known.life, restart.at
-    FROM (
-        SELECT DISTINCT nas_id, source_address::inet, nas_identifier
-        FROM unnest($1::integer[], $2::text[], $3::bytea[]) AS told (nas_id, source_address, nas_identifier)
-    ) AS router
-    JOIN net.session AS known USING (nas_id, source_address, nas_identifier)
-    CROSS JOIN LATERAL (
-        SELECT min(to_timestamp(told.at)) AS at
-        FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::text[], $5::double precision[])
-            AS told (nas_id, source_address, nas_identifier, called_station_id, at)
-        WHERE told.nas_id = known.nas_id AND told.source_address::inet = known.source_address
-            AND told.nas_identifier = known.nas_identifier
-            AND told.called_station_id IN ('', known.called_station_id)
-            AND to_timestamp(told.at) > known.started_at AND to_timestamp(told.at) >= known.heard_at
-    ) AS restart
-    WHERE restart.at IS NOT NULL
-        AND (known.ended_at IS NULL OR (known.end_evidence <> 'stop' AND known.ended_latest > restart.at))
+    SELECT known.family, known.life, to_timestamp(told.at) AS at
+    FROM unnest($1::text[]::uuid[], $2::integer[], $3::double precision[]) AS told (family, life, at)
+    JOIN net.session AS known USING (family, life)
+    WHERE to_timestamp(told.at) > known.started_at AND to_timestamp(told.at) >= known.heard_at
+        AND (known.ended_at IS NULL OR (known.end_evidence <> 'stop' AND known.ended_latest > to_timestamp(told.at)))
     ORDER BY known.family, known.life
-    LIMIT $6
     FOR UPDATE OF known SKIP LOCKED
 ) AS ended
 WHERE session.family = ended.family AND session.life = ended.life;
-
--- name: find_restarted
--- Whether `close_restarted` has left something, since somebody holds it or it was too much at once.
-SELECT FROM unnest($1::integer[], $2::text[], $3::bytea[], $4::text[], $5::double precision[])
-    AS told (nas_id, source_address, nas_identifier, called_station_id, at)
-JOIN net.session ON session.nas_id = told.nas_id AND session.source_address = told.source_address::inet
-    AND session.nas_identifier = told.nas_identifier
-WHERE told.called_station_id IN ('', session.called_station_id)
-    AND to_timestamp(told.at) > session.started_at AND to_timestamp(told.at) >= session.heard_at
-    AND (session.ended_at IS NULL OR (session.end_evidence <> 'stop' AND session.ended_latest > to_timestamp(told.at)))
-LIMIT 1;
 
 -- name: load_restarts
 SELECT nas_id, host(source_address), nas_identifier, called_station_id, at

@@ -1,7 +1,8 @@
 """Applies the records that the drain deferred, in small transactions of their own that wait for nobody long.
 
-A record whose rows another program holds is passed over and tried again in the next round; one that PostgreSQL
-refuses is dropped, counted and told with its octets. The spool's cursor has nothing to do with it: it is far ahead.
+A record whose rows another program holds, or whose session this program cannot read, is passed over and tried again
+in the next round; so is one over which this program stumbles. One that PostgreSQL refuses is dropped, counted and
+told with its octets. The spool's cursor has nothing to do with it: it is far ahead.
 """
 
 from aaad.clock import monotonic_s
@@ -9,10 +10,12 @@ from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.sessions.entries import read_entry
+from aaad.sessions.ledger import UnreadableSessions
 from aaad.sessions.store import CursorLost, Deferred, DrainStore, is_refused
 
 BATCH_RECORDS_MAX = 500
 ROUND_S = 0.5  # the drain waits meanwhile
+_TOLD_MAX = 1_000
 _SHRINK = 10  # a batch that fails is tried again in tenths, until the one record that fails stands alone
 
 _log = get_logger("drain")
@@ -26,6 +29,7 @@ class Settler:
         self._counters = counters
         self._after = 0
         self._records_max = BATCH_RECORDS_MAX
+        self._told: set[int] = set()  # records over which this program stumbled
 
     async def settle(self) -> None:
         """Go on for a short while, or until each record has had its turn; StoreError if PostgreSQL is away."""
@@ -49,8 +53,17 @@ class Settler:
             if len(batch) > 1:
                 self._records_max = max(1, len(batch) // _SHRINK)
                 return True
-            if isinstance(error, SpoolError) or is_refused(error):
+            is_unreadable = isinstance(error, SpoolError) and not isinstance(error, UnreadableSessions)
+            if is_unreadable or (isinstance(error, StoreError) and is_refused(error)):
                 await self._drop(batch[0], error)
+        except Exception:  # noqa: BLE001  our bug in one record must not stop all others
+            if len(batch) > 1:
+                self._records_max = max(1, len(batch) // _SHRINK)
+                return True
+            if batch[0].id not in self._told:
+                self._told = {*self._told, batch[0].id} if len(self._told) < _TOLD_MAX else {batch[0].id}
+                self._counters.add("aaad_bugs_total")
+                _log.exception("drain.bug", records=1)
         else:
             self._records_max = min(BATCH_RECORDS_MAX, 2 * self._records_max)
         self._after = batch[-1].id

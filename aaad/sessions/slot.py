@@ -122,10 +122,9 @@ class Slot:
 
     async def _apply(self, cursor: Position, batch: Batch) -> None:
         parsed = _parse(batch.frames)
+        is_broken = False
         try:
-            skipped = await self._store.apply(
-                self.spool_id, cursor, batch.next, cuts=self._cuts, entries=parsed.entries
-            )
+            skipped = await self._take(cursor, batch, parsed)
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
             self._records_max = max(1, len(batch.frames) // _SHRINK)
@@ -134,8 +133,23 @@ class Slot:
             if len(batch.frames) > 1:
                 return
             parsed = _Parsed([], [_SetAside(frame, "refused", str(error)) for frame in batch.frames])
-            skipped = await self._store.apply(self.spool_id, cursor, batch.next, cuts=self._cuts, entries=[])
+            skipped = await self._take(cursor, batch, parsed)
+        except Exception:  # noqa: BLE001  our bug in one record must not stop all others
+            _log.exception("drain.bug", slot=self._directory.name, records=len(batch.frames))
+            self._counters.add("aaad_bugs_total")
+            self._records_max = max(1, len(batch.frames) // _SHRINK)
+            if len(batch.frames) > 1:
+                return
+            is_broken = True
+        if is_broken:
+            # Kept in PostgreSQL, for a program that can.
+            skipped = await self._take(cursor, batch, parsed, defers_all=True)
         self._committed(cursor, batch, parsed, skipped)
+
+    async def _take(self, cursor: Position, batch: Batch, parsed: _Parsed, *, defers_all: bool = False) -> Skipped:
+        return await self._store.apply(
+            self.spool_id, cursor, batch.next, cuts=self._cuts, entries=parsed.entries, defers_all=defers_all
+        )
 
     def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
         self._cursor = self._place = batch.next

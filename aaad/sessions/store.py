@@ -14,10 +14,11 @@ from aaad.clock import wall_s
 from aaad.db.connection import Database, Row, Transaction, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
+from aaad.log import get_logger
 from aaad.sessions.changes import BINDING_KINDS, SAMPLE_MAX, Changes, RouterKey, fold
 from aaad.sessions.entries import Entry
 from aaad.sessions.heard import HeardRouters
-from aaad.sessions.ledger import Ledger
+from aaad.sessions.ledger import Ledger, UnreadableSessions
 from aaad.sessions.record import AccountingRecord
 from aaad.spool.handoff import Handoff
 from aaad.spool.records import BindingLearned, Granted
@@ -30,12 +31,18 @@ _SAMPLE_SEPARATOR = "\x1f"
 
 LOCK_WAIT_MS = 200  # a writer that hands over waits a second in all
 SETTLE_STATEMENT_MS = 1000  # what a trigger of the ERP may take: meanwhile nothing is drained
-RESTARTS_LOOKED_BACK_S = 3600.0
+LOOKED_BACK_S = 172_800.0  # as long as drained segments are kept: what was read late is noted with its own time
 DEFERRED_MAX = 100_000  # of one node; beyond it batches wait in the spool
 _LOCKED = "55P03"
-# Classes of SQLSTATE that speak of PostgreSQL's own state and pass: connection, transaction, rollback, resources,
-# locks and other preconditions, operators, the system, internal. Everything else speaks of the record.
+_TOLD_MAX = 5  # families in the log
+# Classes of SQLSTATE that speak of the record: its data, integrity, a program's limits, what a trigger raises.
+_REFUSING_CLASSES = ("22", "23", "44", "54", "P0")
+# Those that speak of PostgreSQL's own state and pass: connection, transaction, rollback, resources, locks and other
+# preconditions, operators, the system, internal. All others, as a missing column or right, speak of the schema: it is
+# waited for somebody to mend it, unless a trigger says so of one record.
 _PASSING_CLASSES = ("08", "25", "40", "53", "55", "57", "58", "XX")
+
+_log = get_logger("drain")
 
 
 class Skipped(NamedTuple):
@@ -59,7 +66,10 @@ class CursorLost(StoreError):  # noqa: N818  says what happened
 
 def is_refused(error: StoreError) -> bool:
     """Return whether PostgreSQL refused what it was given, and would refuse it again."""
-    return bool(error.sqlstate) and not str(error.sqlstate).startswith(_PASSING_CLASSES)
+    sqlstate = str(error.sqlstate or "")
+    if sqlstate.startswith(_REFUSING_CLASSES):
+        return True
+    return bool(sqlstate and error.within) and not sqlstate.startswith(_PASSING_CLASSES)
 
 
 class DrainStore:
@@ -97,7 +107,14 @@ class DrainStore:
         return [_cut(row) for row in await self._database.fetch(_SQL.load_cuts, spool_id)]
 
     async def apply(
-        self, spool_id: UUID, before: Position, after: Position, *, cuts: Sequence[Cut], entries: Sequence[Entry]
+        self,
+        spool_id: UUID,
+        before: Position,
+        after: Position,
+        *,
+        cuts: Sequence[Cut],
+        entries: Sequence[Entry],
+        defers_all: bool = False,
     ) -> Skipped:
         """Apply or defer the records and move the cursor, or neither. CursorLost if somebody was here meanwhile."""
         async with self._database.transaction("read_committed") as transaction:
@@ -108,6 +125,9 @@ class DrainStore:
             # Asked for under the cursor's lock: a batch may have been handed over since this one was read.
             if [_cut(row) for row in await transaction.fetch(_SQL.load_cuts, spool_id)] != list(cuts):
                 raise CursorLost("a batch was handed over meanwhile")
+            if defers_all:
+                await self._defer(transaction, entries)
+                return Skipped(deferred=len(entries))
             skipped = await self._take(transaction, entries, defers_refused=False)
         self._heard.note(entry.content for entry in entries if isinstance(entry.content, AccountingRecord))
         return skipped
@@ -177,7 +197,7 @@ class DrainStore:
     async def begin_looking(self) -> None:
         """Take up what this node, or another, may have left undone when it died."""
         async with self._database.transaction("read_committed") as transaction:
-            await self._ledger.load_restarts(transaction, wall_s() - RESTARTS_LOOKED_BACK_S)
+            await self._ledger.take_up(transaction, wall_s() - LOOKED_BACK_S)
 
     async def look_again(self) -> None:
         """Judge sessions once more that may not have been seen together, or that somebody held."""
@@ -215,32 +235,42 @@ class DrainStore:
         if of_sessions:
             later = later + await self._take_sessions(transaction, of_sessions, defers_refused=defers_refused)
         skipped = skipped._replace(deferred=len(later))
-        later = later + of_erp
-        if later:
-            payloads = [entry.payload for entry in later]
-            done = await transaction.execute(_SQL.defer, self._node, payloads, DEFERRED_MAX)
-            if affected(done) != len(later):
-                raise StoreError(f"{DEFERRED_MAX} deferred records wait already")
+        await self._defer(transaction, later + of_erp)
         return skipped
+
+    async def _defer(self, transaction: Transaction, entries: Sequence[Entry]) -> None:
+        if entries:
+            payloads = [entry.payload for entry in entries]
+            done = await transaction.execute(_SQL.defer, self._node, payloads, DEFERRED_MAX)
+            if affected(done) != len(entries):
+                raise StoreError(f"{DEFERRED_MAX} deferred records wait already")
 
     async def _take_sessions(
         self, transaction: Transaction, entries: list[Entry], *, defers_refused: bool
     ) -> list[Entry]:
-        """Write sessions, and return what has to wait: what concerns rows that somebody holds, and no more."""
+        """Write sessions, and return what has to wait: what concerns rows that somebody holds, or cannot be read."""
         later: list[Entry] = []
+        was_locked = False
         await transaction.execute("SAVEPOINT sessions")
         while entries:
             try:
                 await self._write_sessions(transaction, entries)
+            except UnreadableSessions as error:
+                await transaction.execute("ROLLBACK TO SAVEPOINT sessions")
+                families = [str(UUID(bytes=family)) for family in sorted(error.families)]
+                _log.error("drain.sessions_unreadable", families=families[:_TOLD_MAX], error=str(error))
+                later += [entry for entry in entries if _family(entry) in error.families]
+                entries = [entry for entry in entries if _family(entry) not in error.families]
             except StoreError as error:
                 if not _is_deferred(error, defers_refused):
                     raise
                 await transaction.execute("ROLLBACK TO SAVEPOINT sessions")
-                is_locked = error.sqlstate == _LOCKED and not later
+                is_locked = error.sqlstate == _LOCKED and not was_locked
+                was_locked = True
                 held = await self._find_held(transaction, entries) if is_locked else set()
                 if not held:
                     return later + entries
-                later = [entry for entry in entries if _family(entry) in held]
+                later += [entry for entry in entries if _family(entry) in held]
                 entries = [entry for entry in entries if _family(entry) not in held]
             else:
                 break

@@ -29,6 +29,8 @@ RECENT_MAX = 64
 _RECENT_OCTETS = 4
 _RECENT_SIZE_MAX = RECENT_MAX * _RECENT_OCTETS
 _INTERIMS_SEEN = 4  # so many of the newest records tell the interval
+_STEPS_TELL = 3  # so many steps between them tell it whatever it is
+_INTERVAL_MIN_S = 60  # RFC 2869, 5.16
 _START, _STOP = Status.START, Status.STOP
 _KIND = {Status.START: 0, Status.INTERIM: 1, Status.STOP: 2}
 _KIND_BITS, _KIND_MASK = 3, 7
@@ -544,6 +546,8 @@ def _interim_s(recent: bytes) -> int | None:
     identities = _unpack_identities[count](recent, len(recent) - count * _RECENT_OCTETS)
     times = [number >> _KIND_BITS for number in identities if number & _KIND_MASK <= _INTERIM_KIND]
     steps = sorted([later - earlier for earlier, later in pairwise(times)])
+    if len(steps) < _STEPS_TELL:  # a first update right after the Start tells of an address and not of an interval
+        steps = [step for step in steps if step >= _INTERVAL_MIN_S]
     return (steps[len(steps) // 2] or None) if steps else None
 
 

@@ -79,8 +79,8 @@ class Judge:
         doubtful = {key: rival for key, rival in self._rivals.items() if self._is_void(rival.kept)}
         if doubtful:
             await self._find([rival.lifetime for rival in doubtful.values()], ())
-        restarts = await self._find_restarts(
-            [*self._lifetimes.values(), *(rival.lifetime for rival in doubtful.values())]
+        restarts = _by_router(
+            await self._find_restarts([*self._lifetimes.values(), *(rival.lifetime for rival in doubtful.values())])
         )
         by_user = _by_user([*self._lifetimes.values(), *(rival.lifetime for rival in self._rivals.values())])
         for draft in subjects if self._drafts is None else [self._drafts[key] for key in self._lifetimes]:
@@ -88,11 +88,11 @@ class Judge:
             others = by_user[_user(lifetime)]
             if not lifetime.has_stop and (restarts or len(others) > 1 or draft.kept is not None):
                 kept = None if self._is_void(draft.kept) else draft.kept
-                draft.ending = find_ending(lifetime, others, restarts, kept)
+                draft.ending = find_ending(lifetime, others, restarts.get(lifetime.router, ()), kept)
         return [
             verdict
             for key, rival in self._rivals.items()
-            if (verdict := self._verdict(rival, by_user, restarts if key in doubtful else ())) is not None
+            if (verdict := self._verdict(rival, by_user, restarts if key in doubtful else {})) is not None
         ]
 
     async def judge_again(self) -> list[Verdict]:
@@ -103,12 +103,12 @@ class Judge:
             return []
         self._rivals |= own
         await self._find([rival.lifetime for rival in own.values()], ())
-        restarts = await self._find_restarts([rival.lifetime for rival in own.values()])
+        restarts = _by_router(await self._find_restarts([rival.lifetime for rival in own.values()]))
         by_user = _by_user([rival.lifetime for rival in self._rivals.values()])
         return [
             verdict
             for key, rival in self._rivals.items()
-            if (verdict := self._verdict(rival, by_user, restarts if key in own else ())) is not None
+            if (verdict := self._verdict(rival, by_user, restarts if key in own else {})) is not None
         ]
 
     def _draft(self, key: Key) -> Draft | None:
@@ -117,13 +117,13 @@ class Judge:
         return self._drafts.get(key)
 
     def _verdict(
-        self, rival: Rival, by_user: dict[object, list[Lifetime]], restarts: Sequence[Restart]
+        self, rival: Rival, by_user: dict[object, list[Lifetime]], restarts: dict[Router, list[Restart]]
     ) -> Verdict | None:
         lifetime = rival.lifetime
         if lifetime.has_stop:
             return None
         kept = None if self._is_void(rival.kept) else rival.kept
-        ending = find_ending(lifetime, by_user[_user(lifetime)], restarts, kept)
+        ending = find_ending(lifetime, by_user[_user(lifetime)], restarts.get(lifetime.router, ()), kept)
         return Verdict(lifetime.family, lifetime.life, rival.version, ending) if ending != rival.kept else None
 
     def _is_void(self, kept: Ending | None) -> bool:
@@ -166,6 +166,13 @@ class Judge:
 
 def _user(lifetime: Lifetime) -> object:
     return lifetime.user_name if lifetime.login_id is None else lifetime.login_id
+
+
+def _by_router(restarts: Iterable[Restart]) -> dict[Router, list[Restart]]:
+    routers: dict[Router, list[Restart]] = {}
+    for restart in restarts:
+        routers.setdefault(restart.router, []).append(restart)
+    return routers
 
 
 def _by_user(lifetimes: Iterable[Lifetime]) -> dict[object, list[Lifetime]]:

@@ -513,6 +513,13 @@ def test_a_short_name_that_two_sessions_share_is_told_with_the_whole_names(aaad:
     ) == [(0,)]
 
 
+def test_a_session_is_called_by_its_number_however_long_that_is(aaad: Cli) -> None:
+    family = add(aaad, "c40", life=2**31 - 1)
+    ran = aaad("session", "close", short_name(family, 2**31 - 1), "--reason", "x", as_json=True)
+    assert ran.json["session"] == short_name(family, 2**31 - 1)
+    assert aaad("session", "close", f"{short_name(family, 2**31)}", "--reason", "x").exit_code == 1
+
+
 @pytest.mark.parametrize("reason", ["", "   ", "two\nlines", "x" * 501])
 def test_a_reason_is_one_line(aaad: Cli, reason: str) -> None:
     ran = aaad("session", "close", "ana@fibra", "--reason", reason)

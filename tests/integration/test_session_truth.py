@@ -124,7 +124,7 @@ async def test_r5_2_what_begins_at_the_very_instant_or_later_goes_on(house):
     )
 
 
-async def test_the_same_device_dials_again_and_again_without_stops(house):
+async def test_field_2_the_same_device_dials_again_and_again_without_stops_and_waits_for_no_cleaner(house):
     await in_every_order(
         house,
         [
@@ -141,7 +141,7 @@ async def test_the_same_device_dials_again_and_again_without_stops(house):
     )
 
 
-async def test_after_a_power_cut_every_old_session_has_ended(house):
+async def test_field_1_after_a_power_cut_every_old_session_has_ended(house):
     """No Stop, the On is late, one dials before it is known."""
     await in_every_order(
         house,

@@ -2,14 +2,15 @@
 
 What people complain of in other systems (field.md 4, items 1 to 17), and where it is shown here or elsewhere:
 
-1. a stale session blocks a login: endings by other evidence, `truth`; simultaneous use
-2. cleaned up after days: `truth`, by rule R5.3
-3. a NAS that cannot be asked: simultaneous use
+1. a stale session blocks a login: `test_field_1_*` and `test_field_8_*` of endings by other evidence,
+   `test_r5_4_after_a_power_cut_all_get_in_at_once` of simultaneous use
+2. cleaned up after days: `test_field_2_*` of endings by other evidence; rule R5.3
+3. a NAS that cannot be asked: `test_r5_4_a_silent_nas_keeps_nobody_out_*` of simultaneous use
 4. no Stop ever: `test_item_4_without_a_stop_the_row_says_until_when_it_is_certain`; ended by `truth`
-5. a cleaner that closes all: `truth`
+5. a cleaner that closes all: `test_field_5_*` of endings, `test_complaint_5_*` of lost sessions
 6. lost accounting: `test_item_6_any_one_record_is_enough_to_know_the_session`
 7. ids used again: `test_item_7_*`
-8. a newer session of the same port: `truth`, which has NAS-Port and MAC from here
+8. a newer session of the same port: `test_field_8_*` of endings, which have NAS-Port and MAC from here
 9. `test_item_9_an_interim_after_the_stop_opens_no_second_row`
 10. `test_item_10_*`
 11. `test_item_11_*`
@@ -346,6 +347,15 @@ def test_item_15_an_interim_storm_costs_no_space() -> None:
         table.take(interim(5 * number, 5 * number, octets=(number, number), grant=1))
     assert (table.row.interim_s, table.row.records, table.row.octets_in) == (5, 1999, 1999)
     assert all(len(life.summary) < 600 for life in table.stored.values())
+
+
+def test_item_15_the_interval_is_the_sessions_own() -> None:
+    """An update right after the Start, as for an IPv6 address, tells of none: nobody is silent after five seconds."""
+    assert row_of(start(0)).interim_s is None
+    assert row_of(start(0), interim(2, 2)).interim_s is None
+    assert row_of(start(0), interim(300, 300)).interim_s == 300
+    assert row_of(start(0), interim(2, 2), interim(302, 302)).interim_s == 300
+    assert row_of(start(0), *(interim(5 * n, 5 * n) for n in range(1, 9))).interim_s == 5, "a storm has its own"
 
 
 def test_item_16_a_lost_stop_touches_no_later_session() -> None:
