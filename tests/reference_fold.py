@@ -4,6 +4,7 @@ It shares no code with `aaad.sessions`: it reads the octets itself and looks at 
 what `aaad.sessions.fold` must end in after any permutation, repetition and batching of them.
 """
 
+import json
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -249,7 +250,26 @@ def row(life: list[Said], zone: str) -> Row:
         "packets_out": max(said.packets[1] for said in life),
         "days": days,
         "records": len({said.identity for said in life}),
+        "address_changes": changes(life),
     }
+
+
+def changes(life: list[Said]) -> list[tuple[object, ...]]:
+    """Of kinds of address of which there were several: each with when it was reported first and last."""
+    kinds = {
+        "ipv4": [said.ipv4 for said in life],
+        "ipv6_prefix": [said.ipv6_prefix for said in life],
+        "delegated_ipv6_prefix": [said.prefix(123) for said in life],
+    }
+    found: list[tuple[object, ...]] = []
+    for kind, values in kinds.items():
+        times = {value: [said.at for said, its in zip(life, values, strict=True) if its == value] for value in values}
+        times.pop("", None)
+        if len(times) > 1:
+            *earlier, now = sorted(times, key=lambda value: (max(times[value]), value))
+            found += [(kind, value, min(times[value]), max(times[value])) for value in earlier]
+            found.append((kind, now, min(times[now]), None))
+    return found
 
 
 def octets(life: list[Said], zone: str) -> tuple[int, int, dict[date, tuple[int, int]]]:
@@ -306,6 +326,15 @@ def of_facts(facts: Any) -> Row:
         "ipv6_prefix": facts.ipv6_prefix and str(ip_network(facts.ipv6_prefix)),
         "delegated_ipv6_prefix": facts.delegated_ipv6_prefix and str(ip_network(facts.delegated_ipv6_prefix)),
         "days": dict(zip(days, octets_by_day, strict=True)),
+        "address_changes": [
+            (
+                each["kind"],
+                str(ip_network(each["value"])) if ":" in each["value"] else each["value"],
+                each["since_us"] / 1e6,
+                None if each["until_us"] is None else each["until_us"] / 1e6,
+            )
+            for each in json.loads(facts.address_changes or b"[]")
+        ],
     }
 
 

@@ -121,7 +121,11 @@ def _read_blocks(terminal: Terminal, path: Path) -> list[Block]:
         raise MistypedError(_("{path}: {why}"), path=path, why=why) from None
     found: dict[Block, int] = {}
     problems: list[tuple[int, MistypedError]] = []
-    for line, row in read_table(content, _COLUMN_OF, ("private", "public", "first", "last")):
+    try:
+        table = read_table(content, _COLUMN_OF, ("private", "public", "first", "last"))
+    except WrongLinesError as wrong:
+        tell_wrong_lines(terminal, path, wrong)
+    for line, row in table.rows:
         try:
             block = read_block(*(row.get(column, "") for column in ("private", "public", "first", "last")))
         except MistypedError as problem:

@@ -53,13 +53,19 @@ def _add_list(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
                 )
             ),
         ] = None,
+        cause: Annotated[
+            str | None,
+            typer.Option(
+                help=_("closed ones that ended so: nas-reboot, lost-carrier, 2, … or replaced, lost, operator, …")
+            ),
+        ] = None,
         is_count: Annotated[bool, typer.Option("--count", help=_("only how many, by concentrator and plan"))] = False,
         is_csv: Annotated[bool, _csv_option(_)] = False,
         limit: Annotated[int, limit_option(_)] = LIMIT_DEFAULT,
     ) -> None:
         from aaad.cli import sessions as room
 
-        typed = room.Filter(login, client, contract, nas, plan, address, mac, state, since)
+        typed = room.Filter(login, client, contract, nas, plan, address, mac, state, since, cause)
         if is_count:
             end(terminal, lambda: room.count_sessions(terminal, typed, is_csv=is_csv))
         else:

@@ -61,6 +61,11 @@ CAUSES = {
 }
 
 
+# What NASes call a cause, and in whose terms the end is known where no Stop came.
+CAUSE_NAMES = {text.rsplit("(", 1)[1].rstrip(")").lower(): cause for cause, text in CAUSES.items()}
+ENDS_OF_CAUSES = {11: "nas_restart"}
+
+
 def state_text(speak: Speaker, state: str) -> str:
     """Return a session's state as people say it."""
     return speak(STATES.get(state, state))

@@ -11,6 +11,9 @@ from aaad.cli.cluster import opened
 from aaad.cli.moments import read_beginning
 from aaad.cli.records import Desk
 from aaad.cli.session_words import (
+    CAUSE_NAMES,
+    ENDS_OF_CAUSES,
+    EVIDENCE,
     cause_text,
     duration_text,
     end_text,
@@ -43,6 +46,9 @@ _ADDRESS_ALLOWED = _(
     "{option}: {word} is not valid. Allowed: an IPv4 or IPv6 address, or a network or prefix with its length"
 )
 
+_CAUSE_ALLOWED = _("{option}: {word} is not valid. Allowed: a number of Acct-Terminate-Cause, or one of {allowed}")
+_CAUSE_DIGITS = 9
+
 # Of a session in JSON and CSV, in this order.
 NAMES = (
     "session", "state", "user_name", "login_id", "login", "client_id", "client", "contract_id", "plan_id", "plan",
@@ -69,6 +75,12 @@ class Filter(NamedTuple):
     mac: str | None = None
     state: str | None = None  # None: not closed
     since: str | None = None
+    cause: str | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it asks for what has ended."""
+        return self.state == "closed" or (self.state is None and self.cause is not None)
 
 
 class Room(NamedTuple):
@@ -111,7 +123,7 @@ def list_sessions(terminal: Terminal, typed: Filter, limit: int, *, is_csv: bool
     elif is_csv:
         write_csv(NAMES, shown)
     else:
-        show_table(terminal, _columns(terminal, is_closed=typed.state == "closed"), shown, _style)
+        show_table(terminal, _columns(terminal, is_closed=typed.is_closed), shown, _style)
     _ = terminal.speak
     if is_more:
         terminal.complain(_("There are more than {limit}: see --limit.", limit=limit))
@@ -139,8 +151,11 @@ async def _wanted(desk: Desk, typed: Filter, now: datetime) -> Wanted:
     wanted = Wanted(
         address=_address(typed.address),
         mac=_mac(typed.mac),
-        states=("closed",) if typed.state == "closed" else (typed.state,) if typed.state else LIVE_STATES,
+        states=("closed",) if typed.is_closed else (typed.state,) if typed.state else LIVE_STATES,
     )
+    if typed.cause is not None:
+        ends, causes = _cause(typed.cause)
+        wanted = wanted._replace(ends=ends, causes=causes)
     since = read_beginning("--since", typed.since, now) if typed.since is not None else None
     resolve = desk.resolve
     wanted = wanted._replace(
@@ -151,7 +166,7 @@ async def _wanted(desk: Desk, typed: Filter, now: datetime) -> Wanted:
     )
     if typed.login is not None:
         wanted = wanted._replace(whose=await whose(desk, typed.login))
-    if typed.state != "closed":
+    if not typed.is_closed:
         return wanted._replace(started_since=since)
     if since is None and not wanted.is_of_few:
         since = read_beginning("--since", _CLOSED_SINCE_DEFAULT, now)
@@ -174,6 +189,19 @@ def _mac(word: str | None) -> str | None:
         return read_mac(word)
     except InvalidValue:
         raise MistypedError(MAC_FORM) from None
+
+
+def _cause(word: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return how an end is known and which cause of a Stop a word means: a restart of the NAS is both."""
+    folded = word.strip().lower()
+    if folded in EVIDENCE:
+        return (folded,), ()
+    is_number = folded.isascii() and folded.isdecimal() and len(folded) <= _CAUSE_DIGITS
+    cause = int(folded) if is_number else CAUSE_NAMES.get(folded)
+    if cause is None:
+        allowed = ", ".join([*EVIDENCE, *CAUSE_NAMES])
+        raise MistypedError(_CAUSE_ALLOWED, option="--cause", word=repr(word), allowed=allowed)
+    return (ENDS_OF_CAUSES[cause],) if cause in ENDS_OF_CAUSES else (), (cause,)
 
 
 def document(terminal: Terminal, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:

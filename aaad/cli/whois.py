@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aaad.cli.cluster import opened
+from aaad.cli.sheets import refuse_both_forms
 from aaad.cli.terminal import Terminal, WrongInputError
 from aaad.cli.whois_words import (
     MADE_OF_NOW,
@@ -41,6 +42,7 @@ from aaad.words import printable
 _SHOWN_IN_FULL_MAX = 4  # more candidates become a table
 _PROGRESS_FROM = 20
 _OPERATOR_WRITES = 0o600
+_WORDS_LENGTH_MAX = 1_000
 _CSV = (
     "reference",
     "address",
@@ -70,6 +72,10 @@ _CSV = (
     "matched_address",
     "matched_as",
     "address_evidence",
+    "address_certain_from_utc",
+    "address_certain_until_utc",
+    "address_possible_from_utc",
+    "address_possible_until_utc",
     "cgnat_map",
     "cgnat_port_first",
     "cgnat_port_last",
@@ -82,6 +88,9 @@ def _(english: str) -> str:
     return english
 
 
+_WORDS_ALLOWED = _("{option}: {word} is not valid. Allowed: one line of 1 to {length} characters")
+
+
 class Wish(NamedTuple):
     """What the command line asks for besides the question."""
 
@@ -91,6 +100,7 @@ class Wish(NamedTuple):
     evidence: Path | None = None
     order: str = ""
     reason: str = ""
+    ignores_columns: bool = False
 
 
 class Issued(NamedTuple):
@@ -103,6 +113,7 @@ class Issued(NamedTuple):
 
 def run(terminal: Terminal, wish: Wish) -> None:
     """Answer; end with 1 if a question has no candidate."""
+    refuse_both_forms(terminal, is_csv=wish.is_csv)
     _check(terminal, wish)
     answers, issued = asyncio.run(_answer(terminal, wish, _questions(terminal, wish)))
     if terminal.options.is_json:
@@ -162,6 +173,9 @@ def verify(terminal: Terminal, path: Path) -> None:
 def _check(terminal: Terminal, wish: Wish) -> None:
     if bool(wish.words.address) == (wish.file is not None):
         raise MistypedError(_("say either an address or --file"))
+    for option, word in (("--order", wish.order), ("--reason", wish.reason), ("--operator", terminal.operator)):
+        if word.strip() and not (len(word) <= _WORDS_LENGTH_MAX and word.strip().isprintable()):
+            raise MistypedError(_WORDS_ALLOWED, option=option, word=repr(word[:80]), length=_WORDS_LENGTH_MAX)
     if wish.evidence is None:
         return
     if not (wish.order.strip() and wish.reason.strip() and (terminal.options.operator or "").strip()):
@@ -178,7 +192,8 @@ def _questions(terminal: Terminal, wish: Wish) -> list[Question]:
     if wish.file is None:
         return [read_question(wish.words, now)]
     try:
-        return read_requests(_read(terminal, wish.file), wish.words, now)
+        content = _read(terminal, wish.file)
+        return read_requests(content, wish.words, now, ignores_columns=wish.ignores_columns)
     except WrongLinesError as wrong:
         tell_wrong_lines(terminal, wish.file, wrong)
 
@@ -233,7 +248,14 @@ async def _answer_and_record(
 ) -> tuple[list[Document], Issued | None]:
     async with database.transaction() as transaction:
         here = await whois.standing(transaction, asker.operator)
-        answers = [await whois.ask(transaction, question, here) for question in _with_progress(terminal, questions)]
+        answers = []
+        for question in _with_progress(terminal, questions):
+            try:
+                answers.append(await whois.ask(transaction, question, here))
+            except MistypedError as problem:
+                if wish.file is None or not question.line:
+                    raise
+                tell_wrong_lines(terminal, wish.file, WrongLinesError([(question.line, problem)]))
         issued = None
         if wish.evidence is not None:
             issued = await _issue(terminal, transaction, wish.evidence, asker, here, answers, written)
@@ -382,6 +404,11 @@ def _csv_rows(answer: Document) -> Iterator[dict[str, Any]]:
             "cgnat_port_first": nat.get("port_first"),
             "cgnat_port_last": nat.get("port_last"),
         }
+        held = found["address"]["held"] or {
+            **{f"{name}_from": session["started_at"] for name in ("certain", "possible")},
+            **{name: session[name] for name in ("certain_until", "possible_until")},
+        }
+        row |= {f"address_{name}_utc": (instant or {}).get("utc") for name, instant in held.items()}
         for name in ("started_at", "certain_until", "possible_until"):
             for kind in ("utc", "local"):
                 row[f"{name}_{kind}"] = (session[name] or {}).get(kind)

@@ -45,6 +45,9 @@ def _add_question(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         file: Annotated[
             Path | None, typer.Option(help=_("a CSV of many questions; its first line names the columns"))
         ] = None,
+        ignores_columns: Annotated[
+            bool, typer.Option("--ignore-columns", help=_("columns of the table that nobody knows do not matter"))
+        ] = False,
         is_csv: Annotated[bool, typer.Option("--csv", help=_("answer as CSV"))] = False,
         evidence: Annotated[
             Path | None, typer.Option(help=_("write a signed file NAME.json and a PDF beside it, and record it"))
@@ -56,7 +59,8 @@ def _add_question(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         from aaad.sessions.question import Words
 
         words = Words(address, port, at, first, last, zone, margin, space)
-        end(terminal, lambda: room.run(terminal, room.Wish(words, file, is_csv, evidence, order, reason)))
+        wish = room.Wish(words, file, is_csv, evidence, order, reason, ignores_columns)
+        end(terminal, lambda: room.run(terminal, wish))
 
     @app.command(
         "whois-verify",

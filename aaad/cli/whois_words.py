@@ -28,7 +28,17 @@ NOTES = {
     "overlapping": _("Two sessions certainly had the same address at the same time: look at both."),
     "several_spaces": _("The address is used in several address spaces: tell them apart by the concentrator."),
     "map_changed": _("The map of carrier NAT changed in that time: each session is shown by the map of its moment."),
-    "old": _("That time is more than a year ago: its records may have been deleted, as the law wants."),
+    "address_changed": _(
+        "The address changed within a session: beside it stands when the session had it, certainly and perhaps."
+    ),
+    "owner_changed": _(
+        "A contract belongs to another client now. Named is the one of the session's beginning: look when it changed."
+    ),
+    "old": _(
+        "Sessions of that time were deleted when their time was over, but for those under a legal hold: there may "
+        "have been others."
+    ),
+    "before_records": _("That is before the first records here."),
     "incomplete": _("Not all records of that time are in yet: ask again when the nodes have delivered them."),
 }
 _CERTAINTIES = {
@@ -37,6 +47,7 @@ _CERTAINTIES = {
     ("certain", "margin"): _("in the margin only"),
     ("possible", "margin"): _("in the margin only, later than it was last heard"),
 }
+_BETWEEN = _("possible: the session had it before or after that time, and its address changed")
 _SHORT = {"certain": _("certain"), "possible": _("possible"), "margin": _("margin only")}
 _EVIDENCE = {
     "granted": _("granted by this server, not repeated by the concentrator"),
@@ -58,6 +69,8 @@ Document = dict[str, Any]
 
 def certainty_text(found: Document, speak: Speaker) -> str:
     """Return how sure a candidate is."""
+    if found["address"]["held"] and (found["certainty"], found["within"]) == ("possible", "asked"):
+        return speak(_BETWEEN)
     return speak(_CERTAINTIES[found["certainty"], found["within"]])
 
 
@@ -90,6 +103,15 @@ def head_lines(answer: Document, speak: Speaker) -> Iterator[str]:
     if asked["address_space"]:
         yield "  " + _("in address space {space} only", space=asked["address_space"])
     yield "  " + _("all records are in up to {until}", until=answer["complete_until"])
+    for node in answer["nodes_behind"]:
+        yield "  ! " + _(
+            "node {node} has delivered its records up to {until} only; it was last heard {heard}",
+            node=printable(node["node"]),
+            until=node["complete_until"] or "-",
+            heard=node["heard_at"] or "-",
+        )
+    if answer["deleted_before"]:
+        yield "  " + _("sessions that ended before {instant} were deleted", instant=answer["deleted_before"])
     yield "  " + _("candidates: {count}", count=len(answer["candidates"]))
     for note in answer["notes"]:
         yield "  ! " + _(NOTES[note])
@@ -113,6 +135,7 @@ def candidate_lines(number: int, found: Document, speak: Speaker) -> Iterator[st
     yield "  " + _(
         "possible until: {instant}", instant=_instant(session["possible_until"]) or _("it is not known to have ended")
     )
+    yield from ("  " + line for line in _held(found, _))
     state = state_text(_, session["state"])
     if session["end_evidence"]:
         how = evidence_text(_, session["end_evidence"])
@@ -134,6 +157,26 @@ def candidate_lines(number: int, found: Document, speak: Speaker) -> Iterator[st
         yield "  " + _("the login was deleted at {instant}", instant=login["deleted_at"])
 
 
+def _held(found: Document, speak: Speaker) -> Iterator[str]:
+    """When the session had the address, if that changed."""
+    _ = speak
+    if not (held := found["address"]["held"]):
+        return
+    address = found["address"]["value"]
+    yield _(
+        "had {address} certainly from {first} to {last}",
+        address=address,
+        first=_instant(held["certain_from"]),
+        last=_instant(held["certain_until"]),
+    )
+    yield _(
+        "had {address} perhaps from {first} to {last}",
+        address=address,
+        first=_instant(held["possible_from"]),
+        last=_instant(held["possible_until"]) or _("until further notice"),
+    )
+
+
 def _customer(found: Document, speak: Speaker) -> Iterator[str]:
     _ = speak
     login, client = found["login"], found["client"]
@@ -150,6 +193,8 @@ def _customer(found: Document, speak: Speaker) -> Iterator[str]:
         )
     if found["contract"]["id"] is not None:
         yield _("contract: {number}", number=found["contract"]["id"])
+        if found["contract"]["client_id_now"] not in (None, client["id"]):
+            yield "  " + _("it belongs to client {number} now", number=found["contract"]["client_id_now"])
     if found["branch"]["id"] is not None:
         yield _(
             "branch: {number} {name}",

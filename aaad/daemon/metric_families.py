@@ -150,6 +150,9 @@ FAMILIES: dict[str, Family] = {
     "aaad_spool_records_refused_total": Family((SLOT, "reason"), "Records that were not taken: full or failed."),
     "aaad_spool_syncs_total": Family((SLOT,), "Times that the disk confirmed a batch."),
     "aaad_spool_segments_condemned_total": Family((SLOT,), "Segments given up after a failed write or sync."),
+    "aaad_spool_segments_removed_total": Family(
+        (SLOT,), "Drained segments that the writer removed before their time, for want of room."
+    ),
     "aaad_spool_handoffs_total": Family((SLOT, "outcome"), "Batches given to the role sync since the disk failed."),
     "aaad_spool_bytes": Family((SLOT,), "Disk taken by the spool's segments, drained ones included."),
     "aaad_spool_disk_failures_total": Family((SLOT,), "Writes or syncs of the spool that failed."),
@@ -183,7 +186,8 @@ FAMILIES: dict[str, Family] = {
     "aaad_keeping_months_made_total": Family((SLOT,), "Months of history made."),
     "aaad_keeping_months_expired_total": Family(
         (SLOT, "outcome"),
-        "Months of history whose time is over: dropped, reduced to sessions under a legal hold, or held whole.",
+        "Months of history whose time is over: dropped, reduced to sessions under a legal hold, held whole, or kept "
+        "because the clock is doubted.",
     ),
     "aaad_keeping_purged_total": Family((SLOT, "table"), "Rows deleted because nothing asks for them any more."),
     "aaad_keeping_caps_total": Family((SLOT, "to"), "Logins whose cap was found to be used up, or free again."),

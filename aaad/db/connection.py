@@ -22,11 +22,13 @@ from aaad.errors import StoreError
 
 BACKOFF_INITIAL_S = 0.05
 BACKOFF_MAX_S = 1.0  # changes must flow again soon after PostgreSQL is back
+# A machine that loses power within a transaction says no goodbye; its locks would stay for the kernel's two hours.
+IDLE_IN_TRANSACTION_S = 60.0
 # The server gives up first, so that the answer tells for certain that nothing was committed.
 SERVER_SHARE_OF_TIMEOUT = 0.9
 
 _READ_ONLY = "25006"  # after a failover: this server is a standby now
-_CONNECTION_ENDED = ("57P01", "57P02", "57P03", "57P05")  # shut down, crashed, starting, idle too long
+_CONNECTION_ENDED = ("57P01", "57P02", "57P03", "57P05", "25P03")  # shut down, crashed, starting, idle too long
 
 _FAILURES = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -276,6 +278,7 @@ class Database:
         return {
             "application_name": self._application_name,
             "statement_timeout": str(int(self._statement_timeout_s * 1000 * SERVER_SHARE_OF_TIMEOUT)),
+            "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
             "timezone": "UTC",
         }
 

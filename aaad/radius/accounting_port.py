@@ -28,7 +28,7 @@ from aaad.radius.starts import StartWatch
 from aaad.radius.unknown_sources import UnknownSources
 
 LOOK_MAX = 16  # who asks to be let in goes first
-LOOK_AGAIN_S = 0.002
+LOOK_AGAIN_S = 0.001
 _ANSWERS_AT_ONCE = 64  # of what one sync made safe
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
@@ -101,7 +101,11 @@ class AccountingPort:
     def _look(self, listener: Listener) -> None:
         if self._is_closed:
             return
-        count = self._read(listener)
+        try:
+            count = self._read(listener)
+        except Exception:  # noqa: BLE001  whatever our own bug was: a socket that nobody reads would cost all
+            self._bug(("", 0))
+            count = 1
         if count == LOOK_MAX:
             self._loop.call_soon(self._look, listener)
         elif count:

@@ -413,12 +413,15 @@ class RadiusService:
             self._cells[self._safe_at] += amount
 
     async def _write_statistics(self, now_s: float) -> None:
-        """Write what the other programs of this node read of it."""
-        if self._statistics_path:
-            await asyncio.to_thread(_write_json, self._statistics_path, self._statistics())
-        if self._unknown_sources_path:
-            self._unknown_sources.forget(now_s, lambda address: self._hood.nas_at((address,)) is not None)
-            await asyncio.to_thread(_write_json, self._unknown_sources_path, self._unknown_sources.rows())
+        """Write what the other programs of this node read of it; on a full disk they read what was."""
+        try:
+            if self._statistics_path:
+                await asyncio.to_thread(_write_json, self._statistics_path, self._statistics())
+            if self._unknown_sources_path:
+                self._unknown_sources.forget(now_s, lambda address: self._hood.nas_at((address,)) is not None)
+                await asyncio.to_thread(_write_json, self._unknown_sources_path, self._unknown_sources.rows())
+        except OSError as error:
+            self._log.warning("statistics.not_written", error=str(error))
 
     def _statistics(self) -> list[dict[str, Any]]:
         """Return the counts of every router, and of every address from which nothing was proven."""

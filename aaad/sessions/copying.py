@@ -24,7 +24,7 @@ COLUMNS = (
     *("delegated_ipv6_prefix", "delegated_ipv6_prefix_evidence"),
     *("ended_at", "ended_latest", "end_evidence"),
     *("terminate_cause", "interim_s", "nas_started_at", "nas_heard_at"),
-    *("days", "day_octets_in", "day_octets_out"),
+    *("days", "day_octets_in", "day_octets_out", "address_changes"),
 )
 
 # Of sessions that only go on.
@@ -45,6 +45,7 @@ _US = 1_000_000
 _DATE, _BIGINT = 1082, 20  # their object ids in every PostgreSQL
 _INET, _INET6 = 2, 3
 _IPV6_GROUPS = 8
+_JSONB = b"\x01"  # the version of its binary form: text follows
 
 # Each value behind its size.
 _count = Struct(">h").pack(len(COLUMNS))
@@ -114,6 +115,8 @@ def _add(pieces: list[bytes], draft: Draft) -> None:
     _add_names(pieces, facts)
     pieces.append(_addresses(draft, facts.ipv4, facts.ipv6_prefix, facts.delegated_ipv6_prefix))
     _add_end(pieces, draft, values[_PROGRESS])
+    changes = facts.address_changes
+    pieces.append(_NULL if changes is None else _octets(_JSONB + changes))
 
 
 def _add_names(pieces: list[bytes], facts: SessionFacts) -> None:

@@ -22,12 +22,14 @@ _INSTANT = re.compile(
     r"(?:(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"
     r"|(?P<day_first>\d{1,2})(?P<between>[/.-])(?P<month_second>\d{1,2})(?P=between)(?P<year_last>\d{4}))"
     r"(?:t|[\s,]+(?:as\s+|at\s+)?)"
-    r"(?P<hour>\d{1,2})[:h](?P<minute>\d{2})(?:[:m](?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?s?)?"
+    r"(?P<hour>\d{1,2})[:h](?P<minute>\d{2})"
+    r"(?:(?::|min|m)(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?s?|(?:min|m)(?![a-z]))?"
     r"\s*(?P<zone>.*)",
     re.DOTALL | re.IGNORECASE,
 )
 _OFFSET = re.compile(r"(?:utc|gmt|z)?\s*([+-])\s*(\d{1,2})(?::?(\d{2}))?")
 _PLACE = re.compile(r"(?:(?:horario|hora)\b)?(?:\s*(?:oficial|legal|local)\b)?(?:\s*d[eoa]\b)?\s*(.+)")
+_BRACKETS = re.compile(r"[()\[\]]+")
 _PLACES = {
     "brasilia": "America/Sao_Paulo",
     "sao paulo": "America/Sao_Paulo",
@@ -89,8 +91,17 @@ def read_instant(word: str, zone: str = "", now: datetime | None = None) -> Span
             word=repr(word),
         )
     local, precision = _local(word, found)
-    first = _in_utc(local, read_zone(said), word)
+    instants = {_in_utc(local, zone, word) for zone in _zones(said)}
+    if len(instants) > 1:
+        raise MistypedError(_("{word}: the two time zones do not agree"), word=repr(word))
+    (first,) = instants
     return Span(first, first + precision - TICK)
+
+
+def _zones(said: str) -> list[tzinfo]:
+    """Return the zone that words name, or both if one stands in brackets: GMT-3 (horário de Brasília)."""
+    parts = [part for part in _BRACKETS.split(said) if part.strip()]
+    return [read_zone(part) for part in parts] if len(parts) == 2 else [read_zone(said)]
 
 
 def read_zone(word: str) -> tzinfo:

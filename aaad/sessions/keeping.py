@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from aaad.clock import monotonic_s, pause
+from aaad.clock import monotonic_s, pause, wall_s
 from aaad.db.connection import Database
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
@@ -29,6 +29,8 @@ MOVE_EVERY_S = 10.0
 MONTHS_EVERY_S = 3_600.0
 MONTHS_AT_ONCE = 12
 EXPIRE_EVERY_S = 6 * 3_600.0
+# Of the last twelve; a clock that jumped ahead leaves a hole behind it, and what it takes for old is not.
+MONTHS_WITH_ENDS_MIN = 10
 GRANTED_KEPT_S = 172_800.0  # as long as drained segments are kept, which may be drained again (rule R6.1)
 PURGE_ROWS = 5_000
 PURGE_EVERY_S = 60.0
@@ -49,7 +51,7 @@ CONTESTS = "aaad_keeping_contests_total"
 CONTESTS_HELD = "aaad_contested_logins"
 FAILED = "aaad_keeping_failures_total"
 BUGS = "aaad_bugs_total"
-OUTCOMES = ("dropped", "reduced", "held")  # of a month whose time is over
+OUTCOMES = ("dropped", "reduced", "held", "doubted")  # of a month whose time is over
 JOBS = ("months", "move", "expire", "purge", "lost", "caps", "contests")
 KEEPING_COUNTERS: tuple[str, ...] = (
     MOVED,
@@ -140,13 +142,26 @@ class Keeping:
 
     async def expire_months(self) -> bool:
         """Drop the months whose time is over, but for what is under a legal hold (rule R9.2)."""
-        for month in await self._maintenance.fetch(_SQL.expired_months, _HISTORY_DAYS):
+        months = await self._maintenance.fetch(_SQL.expired_months, _HISTORY_DAYS, wall_s())
+        if months and not await self._is_time_credible():
+            self._counters.add(f"{EXPIRED}|outcome=doubted", len(months))
+            return False
+        for month in months:
             row = await self._maintenance.fetchrow(_SQL.expire_history_month, month["partition"], month["keep_days"])
             assert row is not None
             if row["outcome"] in OUTCOMES:
                 self._counters.add(f"{EXPIRED}|outcome={row['outcome']}")
                 _log.info("keeping.month_expired", month=month["partition"], outcome=row["outcome"])
         return False
+
+    async def _is_time_credible(self) -> bool:
+        """Tell whether history goes on up to now: what is dropped does not come back when a clock is put right."""
+        row = await self._maintenance.fetchrow(_SQL.months_with_ends)
+        assert row is not None
+        is_credible = bool(row["months"] >= MONTHS_WITH_ENDS_MIN)
+        if not is_credible:
+            _log.warning("keeping.time_doubted", months_with_ends=row["months"], of=12, kept="all months")
+        return is_credible
 
     async def purge(self) -> bool:
         """Delete grants and restarts that nothing asks for any more."""

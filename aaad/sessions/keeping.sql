@@ -15,13 +15,28 @@ WITH due AS (
 INSERT INTO net.session_history SELECT * FROM gone;
 
 -- name: expired_months
--- Named anew from the catalogue, oldest first. Without the parameter the program's own default holds.
+-- Named anew from the catalogue, oldest first, by the earlier one of PostgreSQL's clock and ours. Without the parameter
+-- the program's own default holds.
 SELECT expired.partition::text AS partition, expired.keep_days FROM (
     SELECT month.partition, month.until, coalesce(erp.parameter_value('history_days', NULL)::integer, $1) AS keep_days
     FROM net.history_month AS month
 ) AS expired
-WHERE expired.until <= now() - expired.keep_days * interval '1 day'
+WHERE expired.until <= least(now(), to_timestamp($2)) - expired.keep_days * interval '1 day'
 ORDER BY expired.until;
+
+-- name: months_with_ends
+-- In how many of the twelve months before this one sessions have ended.
+SELECT count(*) AS months
+FROM (
+    SELECT date_trunc('month', now() AT TIME ZONE 'UTC') - ago * interval '1 month' AS begins FROM generate_series(1, 12) AS ago
+) AS month
+WHERE EXISTS (
+    SELECT FROM net.session_history
+    WHERE ended_at >= begins AT TIME ZONE 'UTC' AND ended_at < (begins + interval '1 month') AT TIME ZONE 'UTC'
+) OR EXISTS (
+    SELECT FROM net.session
+    WHERE ended_at >= begins AT TIME ZONE 'UTC' AND ended_at < (begins + interval '1 month') AT TIME ZONE 'UTC'
+);
 
 -- name: expire_history_month
 -- Null: another node has dropped it meanwhile.

@@ -55,6 +55,10 @@ SELECT set_config('lock_timeout', $1, true), set_config('plan_cache_mode', 'forc
 -- again from the spool (rule R6.1): nobody waits for that disk.
 SELECT set_config('synchronous_commit', 'off', true);
 
+-- name: commit_for_good
+-- Of a batch that was handed over there is no copy in a spool: whatever the server's default is, its disk is waited for.
+SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+
 -- name: limit_statements
 SELECT set_config('statement_timeout', $1, true);
 

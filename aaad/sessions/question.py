@@ -6,6 +6,7 @@ table is told at once, by its lines.
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -66,6 +67,7 @@ class Question(NamedTuple):
     space: int | None = None  # None: all of them
     reference: str = ""  # how the order numbers it
     said: str = ""  # the time as it was written
+    line: int = 0  # of the table; 0: it stands in none
 
     @property
     def searched(self) -> Span:
@@ -135,19 +137,30 @@ def read_target(word: str, port_word: str = "") -> Target:
     return Target(_address(text, word), _number(port, PORT_MAX, _("{word}: a port is a number from 1 to 65535")))
 
 
-def read_requests(content: bytes, common: Words, now: datetime) -> list[Question]:
+def read_requests(content: bytes, common: Words, now: datetime, *, ignores_columns: bool = False) -> list[Question]:
     """Return the questions of a table; what a line does not say, `common` says. WrongLinesError tells all problems.
 
-    The first line names the columns. Comma, semicolon and tab separate them, whatever the spreadsheet wrote.
+    The first line names the columns; one that nobody knows might be the zone or the port, so it is refused. Comma,
+    semicolon and tab separate them, whatever the spreadsheet wrote.
     """
     questions: list[Question] = []
     problems: list[tuple[int, MistypedError]] = []
-    for line, row in read_table(content, _COLUMN_OF, ("address",)):
+    table = read_table(content, _COLUMN_OF, ("address",))
+    if table.unknown and not ignores_columns:
+        raise MistypedError(
+            _(
+                "columns that nobody knows: {columns}. Name them as is known, or say --ignore-columns. "
+                "Known are: {known}"
+            ),
+            columns=", ".join(map(repr, table.unknown)),
+            known=", ".join(_COLUMN_OF),
+        )
+    for line, row in table.rows:
         if len(questions) + len(problems) >= REQUESTS_MAX:
             problems.append((line, MistypedError(_("more than {count} lines: split the table"), count=REQUESTS_MAX)))
             break
         try:
-            questions.append(read_question(_words_of(row, common), now))
+            questions.append(read_question(_words_of(row, common), now)._replace(line=line))
         except MistypedError as problem:
             problems.append((line, problem))
     if problems:
@@ -157,21 +170,22 @@ def read_requests(content: bytes, common: Words, now: datetime) -> list[Question
     return questions
 
 
-def read_table(
-    content: bytes, names: Mapping[str, str], required: tuple[str, ...]
-) -> list[tuple[int, dict[str, str]]]:
-    """Return the rows of a CSV file with their line numbers, by column; MistypedError if it is not such a table."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")  # what spreadsheets of Windows write
-    if "\0" in text:
-        raise MistypedError(_("this is no CSV file"))
+class Table(NamedTuple):
+    """A CSV file: its rows by column, each with its line number, and the titles that nobody knows."""
+
+    rows: list[tuple[int, dict[str, str]]]
+    unknown: list[str]
+
+
+def read_table(content: bytes, names: Mapping[str, str], required: tuple[str, ...]) -> Table:
+    """Return what stands in a CSV file; MistypedError or WrongLinesError if it is no such table."""
+    text = _text_of(content)
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        titles = [names.get(_folded(title), "") for title in next(reader, [])]
+        typed = next(reader, [])
+        titles = [names.get(_folded(title), "") for title in typed]
         for column in required:
             if column not in titles:
                 raise MistypedError(
@@ -182,13 +196,35 @@ def read_table(
         for title in titles:
             if title and titles.count(title) > 1:
                 raise MistypedError(_("the column {column} is there twice"), column=title)
-        return [
-            (reader.line_num, dict(zip(titles, (cell.strip() for cell in row), strict=False)))
-            for row in reader
-            if any(cell.strip() for cell in row)
-        ]
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise MistypedError(_("this is no CSV file: {problem}"), problem=error) from None
+    spare = [
+        (line, MistypedError(_("there are more cells than columns")))
+        for line, row in rows
+        if any(cell.strip() for cell in row[len(typed) :])
+    ]
+    if spare:
+        raise WrongLinesError(spare)
+    return Table(
+        [(line, dict(zip(titles, (cell.strip() for cell in row), strict=False))) for line, row in rows],
+        [title.strip() for title, known in zip(typed, titles, strict=True) if title.strip() and not known],
+    )
+
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATOR_LINE = re.compile(r"sep=.\r?\n", re.IGNORECASE)
+
+
+def _text_of(content: bytes) -> str:
+    """Return a file's text in the encodings that spreadsheets write."""
+    try:
+        text = content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")  # what spreadsheets of Windows write
+    if "\0" in text:
+        raise MistypedError(_("this is no CSV file"))
+    return _SEPARATOR_LINE.sub("", text, count=1) if _SEPARATOR_LINE.match(text) else text
 
 
 def _words_of(row: Mapping[str, str], common: Words) -> Words:
@@ -221,8 +257,11 @@ def _address(text: str, word: str) -> IPv4Address | IPv6Network:
                 return address
         elif ":" in text:
             prefix = IPv6Network(text, strict=False)
-            if prefix.prefixlen >= IPV6_PREFIX_MIN:
+            mapped = prefix.network_address.ipv4_mapped
+            if mapped is None and prefix.prefixlen >= IPV6_PREFIX_MIN:
                 return prefix
+            if mapped is not None and prefix.prefixlen == prefix.max_prefixlen:
+                return mapped
         elif text.endswith("/32"):
             return IPv4Address(text.removesuffix("/32"))
     except ValueError:

@@ -49,6 +49,8 @@ class Wanted(NamedTuple):
     states: tuple[str, ...] = LIVE_STATES
     ended_since: Moment | None = None
     started_since: Moment | None = None
+    ends: tuple[str, ...] | None = None  # how the end is known
+    causes: tuple[int, ...] | None = None  # Acct-Terminate-Cause of the Stop
 
     @property
     def is_of_few(self) -> bool:
@@ -130,7 +132,7 @@ def short_name(family: UUID, life: int) -> str:
 
 
 def conditions(wanted: Wanted) -> tuple[object, ...]:
-    """Return the first thirteen arguments of `find_sessions` and `count_sessions`."""
+    """Return the first fifteen arguments of `find_sessions` and `count_sessions`."""
     ended, started = wanted.ended_since, wanted.started_since
     return (
         *wanted.whose,
@@ -145,6 +147,8 @@ def conditions(wanted: Wanted) -> tuple[object, ...]:
         ended.local if ended else None,
         started.at if started else None,
         started.local if started else None,
+        list(wanted.ends) if wanted.ends is not None else None,
+        list(wanted.causes) if wanted.causes is not None else None,
     )
 
 

@@ -3,7 +3,8 @@
 
 -- name: find_sessions
 -- $1 logins; $2 user name of nobody's login; $3 concentrator; $4 plan; $5 client; $6 contract; $7 address or prefix; $8 device;
--- $9 states; $10, $11 ended not before; $12, $13 begun not before, each as an instant and as local time; $14 how many.
+-- $9 states; $10, $11 ended not before; $12, $13 begun not before, each as an instant and as local time;
+-- $14 how the end is known or $15 the cause of a Stop; $16 how many.
 -- Null: any. An instant beside a local time lies before it in every zone: it is there for the index.
 SELECT found.*, login.name AS login, client.name AS client, plan.name AS plan, nas.name AS nas
 FROM (
@@ -31,8 +32,10 @@ FROM (
         AND ($11::timestamp IS NULL OR session.ended_at AT TIME ZONE session.time_zone >= $11)
         AND ($12::timestamptz IS NULL OR session.started_at >= $12)
         AND ($13::timestamp IS NULL OR session.started_at AT TIME ZONE session.time_zone >= $13)
+        AND (($14::text[] IS NULL AND $15::integer[] IS NULL) OR session.end_evidence = ANY($14)
+            OR (session.end_evidence = 'stop' AND session.terminate_cause = ANY($15)))
     ORDER BY session.ended_at DESC NULLS FIRST, session.started_at DESC, session.family, session.life
-    LIMIT $14
+    LIMIT $16
 ) AS found
 LEFT JOIN erp.login ON login.id = found.login_id
 LEFT JOIN erp.client ON client.id = found.client_id
@@ -77,13 +80,15 @@ FROM (
         AND ($11::timestamp IS NULL OR session.ended_at AT TIME ZONE session.time_zone >= $11)
         AND ($12::timestamptz IS NULL OR session.started_at >= $12)
         AND ($13::timestamp IS NULL OR session.started_at AT TIME ZONE session.time_zone >= $13)
+        AND (($14::text[] IS NULL AND $15::integer[] IS NULL) OR session.end_evidence = ANY($14)
+            OR (session.end_evidence = 'stop' AND session.terminate_cause = ANY($15)))
     GROUP BY GROUPING SETS ((session.nas_id), (session.plan_id), (session.end_evidence, session.terminate_cause), ())
 ) AS grouped
 LEFT JOIN net.nas ON grouped.kind = 0 AND nas.id = grouped.nas_id
 LEFT JOIN erp.plan ON grouped.kind = 1 AND plan.id = grouped.plan_id
 WHERE grouped.kind = 3 OR grouped.end_evidence IS NOT NULL OR grouped.kind < 2
 ORDER BY grouped.kind, grouped.open + grouped.suspended + grouped.closed DESC, name, grouped.end_evidence, grouped.terminate_cause
-LIMIT $14;
+LIMIT $16;
 
 -- name: statement_by_session
 -- A login's sessions that were, or may have been, connected in a period. $1, $2 whose, as above; $3 to $6 not over before

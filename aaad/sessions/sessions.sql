@@ -95,6 +95,7 @@ UPDATE net.session SET
     day_octets_in = new.day_octets_in,
     day_octets_out = new.day_octets_out,
     records = new.records,
+    address_changes = new.address_changes,
     ipv4 = CASE WHEN new.ipv4 IS NULL AND session.ipv4_evidence = 'granted'
         THEN session.ipv4 ELSE new.ipv4 END,
     ipv4_evidence = CASE WHEN new.ipv4 IS NULL AND session.ipv4_evidence = 'granted'

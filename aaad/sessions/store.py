@@ -135,6 +135,7 @@ class DrainStore:
     async def apply_handoff(self, handoff: Handoff, entries: Sequence[Entry]) -> Skipped | None:
         """Apply or defer a batch that its writer could not put on disk; None if that was done before."""
         async with self._database.transaction("read_committed") as transaction:
+            await transaction.execute(_SQL.commit_for_good)
             if handoff.spool_id != handoff.life:  # else its spool could not even be opened: there is no cursor
                 await transaction.execute(_SQL.make_cursor, handoff.spool_id, self._node, handoff.slot)
                 row = await transaction.fetchrow(_SQL.lock_cursor, handoff.spool_id)

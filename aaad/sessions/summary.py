@@ -5,6 +5,8 @@ event time, then by value. So the order of records, their repetition and how the
 to `facts`. Counters never go down; a Stop without octets or with zeros takes nothing away. Two things are exact for
 the newest only, to be bounded: repetitions are known among the newest RECENT_MAX records, and counters of 32 bits are
 put in the order of Acct-Session-Time among the newest SAMPLES_MAX (rule R5.5, `counters.py`).
+
+A session's address may change: each one is kept with when it was reported first and last (`held.py`).
 """
 
 from collections.abc import Iterable
@@ -19,6 +21,7 @@ from aaad.errors import SpoolError
 from aaad.sessions.attribute_text import mac_of
 from aaad.sessions.counters import Samples, day_of, highest_of_days, raise_day, raise_days
 from aaad.sessions.grant_class import GRANT_KEY, class_facts
+from aaad.sessions.held import Held, combined, encode_changes
 from aaad.sessions.record import UNKNOWN, AccountingRecord, Status
 
 VERSION = 1
@@ -81,6 +84,11 @@ class Part(msgspec.Struct, array_like=True, gc=False):
     samples: Samples | None = None  # as long as there are no gigawords
     recent: bytes = b""  # identities of the newest records, ascending
     older: int = 0  # how many came before those
+    # Since when the addresses above were reported; inf: not known
+    ipv4_since: float = inf
+    ipv6_prefix_since: float = inf
+    delegated_since: float = inf
+    earlier: list[Held] = []  # what it had besides, ascending
 
 
 class Summary(msgspec.Struct, array_like=True, gc=False):
@@ -132,6 +140,9 @@ class SessionFacts(NamedTuple):
     day_octets_in: tuple[int, ...]
     day_octets_out: tuple[int, ...]
     records: int
+    address_changes: (
+        bytes | None
+    )  # JSON: of kinds that changed each address with when it was reported; None: none did
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -234,16 +245,62 @@ def _add_names(part: Part, record: AccountingRecord) -> bool:
 def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
     is_renamed = False
     ipv4, prefix, delegated = record.ipv4, record.ipv6_prefix, record.delegated_ipv6_prefix
-    if ipv4 and (at, ipv4) > (part.ipv4_at, part.ipv4):
-        is_renamed = ipv4 != part.ipv4
-        part.ipv4_at, part.ipv4 = at, ipv4
-    if prefix and (at, prefix) > (part.ipv6_prefix_at, part.ipv6_prefix):
-        is_renamed |= prefix != part.ipv6_prefix
-        part.ipv6_prefix_at, part.ipv6_prefix = at, prefix
-    if delegated and (at, delegated) > (part.delegated_at, part.delegated_ipv6_prefix):
-        is_renamed |= delegated != part.delegated_ipv6_prefix
-        part.delegated_at, part.delegated_ipv6_prefix = at, delegated
+    if ipv4:
+        if ipv4 != part.ipv4:
+            is_renamed = _hold(part, Held(0, ipv4, at, at))
+        else:
+            if at > part.ipv4_at:
+                part.ipv4_at = at
+            if at < part.ipv4_since:
+                part.ipv4_since, is_renamed = at, bool(part.earlier)
+    if prefix:
+        if prefix != part.ipv6_prefix:
+            is_renamed |= _hold(part, Held(1, prefix, at, at))
+        else:
+            if at > part.ipv6_prefix_at:
+                part.ipv6_prefix_at = at
+            if at < part.ipv6_prefix_since:
+                part.ipv6_prefix_since, is_renamed = at, is_renamed or bool(part.earlier)
+    if delegated:
+        if delegated != part.delegated_ipv6_prefix:
+            is_renamed |= _hold(part, Held(2, delegated, at, at))
+        else:
+            if at > part.delegated_at:
+                part.delegated_at = at
+            if at < part.delegated_since:
+                part.delegated_since, is_renamed = at, is_renamed or bool(part.earlier)
     return is_renamed
+
+
+# Of each kind: its value, when that was reported last and first.
+_ADDRESSES = (
+    ("ipv4", "ipv4_at", "ipv4_since"),
+    ("ipv6_prefix", "ipv6_prefix_at", "ipv6_prefix_since"),
+    ("delegated_ipv6_prefix", "delegated_at", "delegated_since"),
+)
+
+
+def _held(part: Part, kind: int) -> list[Held]:
+    """Return all addresses of a kind that a session had."""
+    value, last_at, first_at = (getattr(part, name) for name in _ADDRESSES[kind])
+    earlier = [held for held in part.earlier if held.kind == kind]
+    return [*earlier, Held(kind, value, first_at, last_at)] if value else earlier
+
+
+def _hold(part: Part, *more: Held) -> bool:
+    """Take addresses of one kind to those that it had: what was reported last stands above, the rest beside."""
+    kind = more[0].kind
+    *earlier, now = combined((*_held(part, kind), *more))
+    for name, value in zip(_ADDRESSES[kind], (now.value, now.last_at, now.first_at), strict=True):
+        setattr(part, name, value)
+    part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
+    return True
+
+
+def _address_changes(part: Part) -> bytes | None:
+    if not part.earlier:
+        return None
+    return encode_changes(combined(_held(part, kind)) for kind in range(len(_ADDRESSES)))
 
 
 def _add_counters(part: Part, record: AccountingRecord, at: float) -> None:
@@ -323,11 +380,11 @@ def _merge_into(part: Part, other: Part) -> None:
     place = other.heard_at, other.nas_id, other.source_address, other.nas_identifier
     if place > (part.heard_at, part.nas_id, part.source_address, part.nas_identifier):
         part.nas_id, part.source_address, part.nas_identifier = place[1:]
-    for names in _LATEST:
-        ours, theirs = ([getattr(each, name) for name in names] for each in (part, other))
-        if theirs > ours:
-            for name, value in zip(names, theirs, strict=True):
-                setattr(part, name, value)
+    if (other.heard_at, other.heard_stamp) > (part.heard_at, part.heard_stamp):
+        part.heard_at, part.heard_stamp = other.heard_at, other.heard_stamp
+    for kind in range(len(_ADDRESSES)):
+        if held := _held(other, kind):
+            _hold(part, *held)
     for name in _HIGHEST:
         setattr(part, name, max(getattr(part, name), getattr(other, name)))
     for name in _LEAST:
@@ -349,12 +406,6 @@ def _merge_into(part: Part, other: Part) -> None:
         _note(part, other.recent[at : at + _RECENT_OCTETS])
 
 
-_LATEST = (
-    ("ipv4_at", "ipv4"),
-    ("ipv6_prefix_at", "ipv6_prefix"),
-    ("delegated_at", "delegated_ipv6_prefix"),
-    ("heard_at", "heard_stamp"),
-)
 _HIGHEST = (
     *(
         "user_name",
@@ -460,6 +511,7 @@ def facts(part: Part) -> SessionFacts:
             part.ipv6_prefix or None,
             part.delegated_ipv6_prefix or None,
             *progress(part),
+            _address_changes(part),
         ),
     )
 

@@ -5,7 +5,7 @@ that is moved between them is neither missed nor seen twice. What was asked is r
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,14 +14,17 @@ import msgspec
 
 from aaad.db.connection import Queries, Row
 from aaad.db.statements import load_statements
-from aaad.errors import MistypedError, StoreError
-from aaad.sessions.answer import Carrier, Document, answer, candidate, carriers_of
+from aaad.errors import MistypedError, SpoolError, StoreError
+from aaad.sessions.answer import Carrier, Document, NodeBehind, Records, answer, candidate, carriers_of
 from aaad.sessions.cgnat import Block, Map
 from aaad.sessions.question import Question
+from aaad.spool.records import Accounting, Granted, decode
 
 SQL = load_statements(Path(__file__).with_name("whois.sql"))
 CANDIDATES_MAX = 10_000
 DOCUMENTS_PERMISSION = "Ver CPF e CNPJ nos Registros de Conexão"
+_IN_STEP = timedelta(minutes=1)  # nodes that are less behind are not named
+_EVER = datetime.fromtimestamp(0, UTC)
 _ROWS_AT_ONCE = 1_000  # of an imported map: a statement has its time limit
 _MAP_FIELDS = Map._fields
 
@@ -35,40 +38,58 @@ class Standing(NamedTuple):
     """What holds for all questions of one command."""
 
     now: datetime
-    complete_until: datetime  # all records up to here are in PostgreSQL
+    records: Records
+    has_changes: bool  # of addresses within a session, anywhere
     database_role: str
     sees_documents: bool
 
 
 async def standing(queries: Queries, operator: str) -> Standing:
     """Return what holds for this operator's questions."""
-    row = await queries.fetchrow(SQL.standing, operator, DOCUMENTS_PERMISSION)
+    row = await queries.fetchrow(SQL.standing, operator, DOCUMENTS_PERMISSION, _IN_STEP)
     if row is None:
         raise StoreError("PostgreSQL does not say what time it is")
-    return Standing(row["now"], row["complete_until"], row["database_role"], row["sees_documents"])
+    records = Records(
+        begin_at=row["begin_at"],
+        deleted_before=row["deleted_before"],
+        complete_until=min([row["complete_until"], *map(_received_at, row["deferred"])]),
+        nodes_behind=[
+            NodeBehind(*node) for node in zip(row["nodes"], row["nodes_until"], row["nodes_heard"], strict=True)
+        ],
+    )
+    return Standing(row["now"], records, row["has_changes"], row["database_role"], row["sees_documents"])
+
+
+def _received_at(octets: bytes) -> datetime:
+    """Return when what a deferred record speaks of was received; of one that nobody can read: ever."""
+    try:
+        record = decode(octets)
+    except SpoolError:
+        return _EVER
+    if isinstance(record, Accounting):
+        return datetime.fromtimestamp(record.received_at_s, UTC)
+    return datetime.fromtimestamp(record.at_s, UTC) if isinstance(record, Granted) else _EVER
 
 
 async def ask(queries: Queries, question: Question, here: Standing) -> Document:
     """Return the answer to one question; MistypedError if too many sessions answer it."""
+    address, searched = question.target.address, question.searched
     maps: list[Map] = []
-    carriers: list[Carrier] = []
-    if isinstance(question.target.address, IPv4Address):
-        searched = question.searched
-        rows = await queries.fetch(
-            SQL.maps_of_public, question.target.address, searched.first, searched.last, question.space
-        )
+    if isinstance(address, IPv4Address):
+        rows = await queries.fetch(SQL.maps_of_public, address, searched.first, searched.last, question.space)
         maps = [map_of(row) for row in rows]
         carriers = carriers_of(question, maps)
         found = await queries.fetch(SQL.sessions_with_ipv4, *_columns(carriers), CANDIDATES_MAX + 1)
     else:
+        carriers = [Carrier(address, question.space, searched)]
         found = await queries.fetch(
-            SQL.sessions_with_ipv6,
-            question.target.address,
-            question.space,
-            question.searched.first,
-            question.searched.last,
-            CANDIDATES_MAX + 1,
+            SQL.sessions_with_ipv6, address, question.space, searched.first, searched.last, CANDIDATES_MAX + 1
         )
+    if here.has_changes:
+        found = [
+            *found,
+            *await queries.fetch(SQL.sessions_with_earlier_address, *_columns(carriers), CANDIDATES_MAX + 1),
+        ]
     if len(found) > CANDIDATES_MAX:
         raise MistypedError(
             _("{address}: more than {count} sessions; ask for a shorter time"),
@@ -76,15 +97,18 @@ async def ask(queries: Queries, question: Question, here: Standing) -> Document:
             count=CANDIDATES_MAX,
         )
     candidates = [
-        candidate(
-            dict(row.items()),
-            question,
-            carriers[row["place"]] if carriers else None,
-            sees_documents=here.sees_documents,
-        )
+        made
         for row in found
+        if (
+            made := candidate(
+                dict(row.items()),
+                question,
+                carriers[row["place"]],
+                sees_documents=here.sees_documents,
+            )
+        )
     ]
-    return answer(question, maps, candidates, complete_until=here.complete_until, now=here.now)
+    return answer(question, maps, candidates, here.records)
 
 
 def _columns(carriers: Sequence[Carrier]) -> tuple[list[Any], ...]:

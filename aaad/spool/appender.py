@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from aaad.clock import wall_ns
+from aaad.clock import wall_ns, wall_s
 from aaad.spool.directory import (
     lock_directory,
     occupied_octets,
@@ -24,6 +24,7 @@ from aaad.spool.directory import (
     segment_path,
     sync_directory,
 )
+from aaad.spool.retention import give_way
 from aaad.spool.segment import (
     HEADER_OCTETS,
     START,
@@ -41,6 +42,8 @@ Write = Callable[[int, bytes, int], int]  # os.pwrite
 Sync = Callable[[int], None]  # os.fdatasync
 
 Entry = tuple[bytes, int]  # a record and the Unix second at which it was appended
+
+WITHOUT_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 _LOCK_TRIES = 20  # the drain holds the lock for a moment when it looks at a spool without a writer
 _LOCK_PAUSE_S = 0.05
@@ -82,6 +85,7 @@ class Appender:
         self._segment: _Segment | None = None
         self._last_number = 0
         self.condemned = 0
+        self.removed = 0  # drained segments that gave way
         self.spool_id: UUID | None = None
         self.tail = Tail(START, 0)
 
@@ -163,8 +167,9 @@ class Appender:
         self.load()
         assert self.spool_id is not None
         self._close_segment()
-        if occupied_octets(self._directory) + self._segment_bytes > self._bytes_max:
-            raise OSError(errno.EDQUOT, f"the spool's own bound of {self._bytes_max} octets is reached")
+        while occupied_octets(self._directory) + self._segment_bytes > self._bytes_max:
+            if not self._make_room():
+                raise OSError(errno.EDQUOT, f"the spool's own bound of {self._bytes_max} octets is reached")
         self._last_number = max([self._last_number, *segment_numbers(self._directory)]) + 1
         number = self._last_number  # spent even if opening fails: a life never uses a number twice
         header = Header(
@@ -176,9 +181,23 @@ class Appender:
             previous=self.tail.position,
             first_sequence=self.tail.next_sequence,
         )
-        descriptor = self._create(number, encode_header(header))
+        descriptor = self._create_somehow(number, encode_header(header))
         self._segment = _Segment(descriptor, number, checksum_seed(self.spool_id, number))
         return self._segment
+
+    def _make_room(self) -> bool:
+        has_room = give_way(self._directory, now_s=wall_s())
+        self.removed += has_room
+        return has_room
+
+    def _create_somehow(self, number: int, header: bytes) -> int:
+        """Make the file, on a full disk in the place of drained ones."""
+        while True:
+            try:
+                return self._create(number, header)
+            except OSError as error:
+                if error.errno not in WITHOUT_ROOM or not self._make_room():
+                    raise
 
     def _create(self, number: int, header: bytes) -> int:
         """Make the file under another name and rename it: under its own name its header is always whole."""

@@ -56,7 +56,14 @@ def segment_numbers(directory: Path) -> list[int]:
 
 def occupied_octets(directory: Path) -> int:
     """Return how much disk the segments take."""
-    return sum(segment_path(directory, number).stat().st_size for number in segment_numbers(directory))
+    return sum(_size(segment_path(directory, number)) for number in segment_numbers(directory))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # drained segments go while others look
+        return 0
 
 
 def read_header(directory: Path, number: int) -> Header | None:

@@ -18,7 +18,7 @@ from aaad.clock import monotonic_s, wall_s
 from aaad.errors import SpoolError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.spool.appender import Appender, Entry, Sync, Write
+from aaad.spool.appender import WITHOUT_ROOM, Appender, Entry, Sync, Write
 from aaad.spool.directory import read_drained
 from aaad.spool.handoff import Handoff, HandoffClient
 from aaad.spool.segment import (
@@ -34,6 +34,7 @@ SPOOL_COUNTERS = [
     "aaad_spool_syncs_total",
     "aaad_spool_disk_failures_total",
     "aaad_spool_segments_condemned_total",
+    "aaad_spool_segments_removed_total",
     "aaad_spool_records_refused_total|reason=full",
     "aaad_spool_records_refused_total|reason=failed",
     "aaad_spool_handoffs_total|outcome=committed",
@@ -47,11 +48,12 @@ BATCH_RECORDS_MAX = 4096
 BATCH_OCTETS_MAX = 1 << 20
 # Syncs begin so far apart while records pour in: what comes meanwhile shares the next one, whose price is that of ten
 # records. The first record after a while is not kept waiting.
-SYNCS_APART_S = 0.0015
+SYNCS_APART_S = 0.0005
 LINGER_S = 0.02  # records for which nobody waits are gathered this long: fewer syncs in a storm of refusals
 IDLE_S = 1.0  # an idle thread looks this often after its gauge and a broken disk
 RETRY_INITIAL_S = 0.1
 RETRY_MAX_S = 5.0
+HANGS_AFTER_S = 1.0  # a disk that says neither yes nor no for so long takes nothing, as far as others are concerned
 REFUSE_S = 1.0  # with disk and PostgreSQL both full or away, appends are refused at once for this long
 
 Done = Callable[[bool], None]
@@ -104,6 +106,7 @@ class SpoolWriter:
         self._is_broken = False
         self._is_full = False
         self._is_taking = True
+        self._at_work_since_s = 0.0  # 0: not with the disk or PostgreSQL
         self._look_at_s = 0.0
         self._retry_at_s = 0.0
         self._retry_after_s = RETRY_INITIAL_S
@@ -145,8 +148,12 @@ class SpoolWriter:
 
     @property
     def is_taking(self) -> bool:
-        """Whether a record would be stored now, on disk or in PostgreSQL, as far as the last try tells."""
-        return self._is_taking
+        """Whether a record would be stored now, on disk or in PostgreSQL, as far as the last try tells.
+
+        What has not come to an end for long tells, too: a disk that hangs says no error.
+        """
+        since_s = self._at_work_since_s
+        return self._is_taking and not (since_s and monotonic_s() - since_s > HANGS_AFTER_S)
 
     def stop(self, timeout_s: float) -> bool:
         """Write what waits, then end; False if that took longer than allowed."""
@@ -172,11 +179,14 @@ class SpoolWriter:
 
     def _guard(self, step: Callable[[], bool]) -> bool:
         """Our own bug must not end the thread: everybody would wait for ever."""
+        self._at_work_since_s = monotonic_s()
         try:
             return step()
         except Exception:  # noqa: BLE001
             _log.exception("spool.bug", slot=self._directory.name)
             return False
+        finally:
+            self._at_work_since_s = 0.0
 
     def _gather(self) -> list[_Waiting] | None:
         """Wait for records and take a batch; empty after an idle while, None when stopped and all is written."""
@@ -251,7 +261,7 @@ class SpoolWriter:
         self._is_broken = True
         self._retry_at_s = monotonic_s() + self._retry_after_s
         self._retry_after_s = min(2 * self._retry_after_s, RETRY_MAX_S)
-        self._is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        self._is_full = error.errno in WITHOUT_ROOM
         _log.error("spool.condemned", slot=self._directory.name, error=str(error), tail=self._appender.tail.position)
 
     def _note_whole(self) -> None:
@@ -295,6 +305,7 @@ class SpoolWriter:
 
     def _look_after(self) -> bool:
         """Try a broken disk although nothing is to be written; miss a folder that was removed; publish the gauge."""
+        self._tell_removed()
         is_time = monotonic_s() >= self._look_at_s
         if is_time:
             self._look_at_s = monotonic_s() + IDLE_S
@@ -310,6 +321,12 @@ class SpoolWriter:
         if is_time and self._is_broken:
             self._ask_sync()
         return True
+
+    def _tell_removed(self) -> None:
+        removed, self._appender.removed = self._appender.removed, 0
+        if removed:
+            self._count("aaad_spool_segments_removed_total", removed)
+            _log.warning("spool.segments_removed", slot=self._directory.name, segments=removed, why="no room")
 
     def _ask_sync(self) -> None:
         """Find out by an empty batch whether sync would commit one: what asks whether we serve is told the truth."""

@@ -225,6 +225,42 @@ async def test_what_one_sync_made_safe_is_answered_some_at_a_time(
                 check_response(reply, requests.pop(reply[1]))
 
 
+async def test_a_bug_beside_the_datagrams_costs_its_look_and_not_the_port(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        port = service.service._accounting
+        send = port._send
+
+        def broken(*_: object) -> None:
+            port._send = send  # type: ignore[method-assign]
+            raise RuntimeError("a bug")
+
+        with Client(service.acct) as client:
+            port._send = broken  # type: ignore[method-assign]
+            client.send(status_server())
+            await service.counted(names.BUGS, 1)
+            request = accounting_request()
+            check_response(await client.ask(request), request)
+
+
+async def test_r3_2_a_disk_that_hangs_is_told_by_status_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "HANGS_AFTER_S", 0.05)
+    disk, request = Disk(), accounting_request()
+    async with with_disk(tmp_path, disk) as service:
+        with Client(service.acct) as client:
+            await client.ask(accounting_request(identifier=200))
+            disk.gate.clear()
+            client.send(request)
+            async with asyncio.timeout(10):
+                while service.spool.is_taking:
+                    await asyncio.sleep(0.01)
+            client.send(status_server())
+            await service.counted(names.accounting_discarded(Discard.NOT_RECORDED), 1)
+            disk.gate.set()
+            check_response(await client.receive(), request)
+
+
 # --- the end --------------------------------------------------------------------------------------------------------
 
 

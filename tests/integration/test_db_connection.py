@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from aaad.db import connection as connection_module
 from aaad.db.connection import Database, split_hosts
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.errors import StoreError
@@ -312,6 +313,23 @@ async def test_a_terminated_backend_is_replaced_at_the_next_call(postgres: Embed
     await asyncio.sleep(0.1)
     assert not database.is_connected
     assert (await database.fetchrow("SELECT pg_backend_pid() AS pid"))["pid"] != pid
+
+
+async def test_the_locks_of_a_machine_that_lost_its_power_do_not_stay(dsn, monkeypatch):
+    """Its server hears of it by nothing but silence."""
+    monkeypatch.setattr(connection_module, "IDLE_IN_TRANSACTION_S", 0.3)
+    dead, alive = door(dsn), door(dsn, statement_timeout_s=5)
+    await alive.execute("CREATE TABLE cursor (position integer)")
+    await alive.execute("INSERT INTO cursor VALUES (1)")
+    with pytest.raises(StoreError):
+        async with dead.transaction("read_committed") as transaction:
+            await transaction.execute("UPDATE cursor SET position = 2")
+            await alive.execute("UPDATE cursor SET position = 3")
+            await transaction.execute("SELECT 1")
+    assert (await alive.fetchrow("SELECT position FROM cursor"))[0] == 3
+    assert (await dead.fetchrow("SELECT 1"))[0] == 1
+    for one in (dead, alive):
+        await one.close()
 
 
 async def test_settings_of_the_session(database: Database):

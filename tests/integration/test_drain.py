@@ -605,6 +605,27 @@ async def test_r6_3_a_broken_disk_hands_over_and_silence_only_when_both_fail(hou
     assert await house.refusals() == {1: 1, 2: 1, 3: 1, 5: 1}
 
 
+async def test_r6_3_what_is_handed_over_is_on_postgresqls_disk_before_the_answer(house, tmp_path):
+    """There is no copy of it in the spool, so it is not committed lazily, whatever the server's default is."""
+    for sql in (
+        "CREATE TABLE net.waited AS SELECT '' AS for_disk",
+        (
+            "CREATE FUNCTION net.tell_wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " UPDATE net.waited SET for_disk = current_setting('synchronous_commit'); RETURN NULL; END $$"
+        ),
+        "CREATE TRIGGER tell_wait AFTER INSERT OR UPDATE ON net.spool_handoff EXECUTE FUNCTION net.tell_wait()",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$",
+    ):
+        await house.database.execute(sql)
+    path, disk = tmp_path / "sync.sock", BrokenDisk()
+    async with serving(house, path):
+        spool = begin(house, path, disk)
+        disk.is_broken = True
+        assert await put_one(spool, refused(1))
+        assert spool.stop(5)
+    assert await house.value("SELECT for_disk FROM net.waited") == "on"
+
+
 @pytest.mark.parametrize("drains_all_the_time", [False, True])
 async def test_r6_3_octets_that_did_reach_the_disk_are_not_applied_again(
     house, tmp_path, monkeypatch, drains_all_the_time

@@ -116,9 +116,9 @@ async def test_a_months_partition_has_the_indexes_of_all(db, keeper):
         "SELECT inhparent::regclass, count(*) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhparent "
         "WHERE relkind = 'I' GROUP BY 1"
     )
-    assert len(rows) == 7
+    assert len(rows) == 8
     assert {row["count"] for row in rows} == {4}  # the rest, and three months
-    assert await db.fetchval("SELECT count(*) FROM pg_index WHERE indrelid::regclass::text LIKE '%history_20%'") == 21
+    assert await db.fetchval("SELECT count(*) FROM pg_index WHERE indrelid::regclass::text LIKE '%history_20%'") == 24
 
 
 async def test_two_nodes_make_each_month_once(dsn, db):

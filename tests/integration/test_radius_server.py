@@ -511,6 +511,19 @@ async def test_counts_of_routers_are_written_for_the_status(tmp_path: Path) -> N
     assert (row["nas_id"], row["nas_identifier"], row["armed"], row["granted"]) == (1, "bras-01", False, 1)
 
 
+async def test_a_disk_that_takes_no_statistics_is_told_and_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_TICK_S", 0.01)
+    monkeypatch.setattr(server, "_STATISTICS_EVERY_S", 0.01)
+    async with running(tmp_path) as service:
+        service.service._statistics_path = tmp_path / "not there" / "radius-0.routers.json"
+        async with asyncio.timeout(10):
+            while not service.log.events("statistics.not_written"):
+                await asyncio.sleep(0.01)
+    assert service.count(names.BUGS) == 0
+
+
 @pytest.mark.parametrize(
     "life",
     [

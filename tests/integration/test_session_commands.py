@@ -210,6 +210,12 @@ def test_r5_3_what_is_not_closed_with_the_state_that_the_view_tells(aaad: Cli) -
         (("--state", "closed", "--login", "velho"), ["velho closed"]),
         (("--state", "closed", "--login", "99"), ["ana@fibra closed"]),
         (("--since", "90min"), ["=nobody open", "padaria open"]),
+        (("--cause", "Lost-Carrier"), ["ana@fibra closed"]),
+        (("--cause", "2"), ["ana@fibra closed"]),
+        (("--cause", "nas-reboot"), ["padaria closed"]),
+        (("--cause", "nas_restart", "--since", "6h"), []),
+        (("--cause", "stop", "--login", "velho"), ["velho closed"]),
+        (("--cause", "2", "--state", "open"), []),
     ],
 )
 def test_filters(aaad: Cli, words: tuple[str, ...], found: list[str]) -> None:
@@ -237,6 +243,7 @@ def test_a_time_without_a_zone_is_of_each_sessions_own_zone(aaad: Cli) -> None:
         (("--address", "100.64.0"), "--address: '100.64.0' is not valid. Allowed: an IPv4 or IPv6 address"),
         (("--mac", "G0:00:00:00:00:00"), "MAC"),
         (("--state", "asleep"), "'--state'"),
+        (("--cause", "bad weather"), "--cause: 'bad weather' is not valid. Allowed: a number"),
         (("--limit", "0"), "'--limit'"),
     ],
 )

@@ -155,3 +155,33 @@ def test_spans() -> None:
     assert not span.meets(AT + timedelta(seconds=10), None)
     assert span.within(AT + timedelta(seconds=3), None) == Span(AT + timedelta(seconds=3), span.last)
     assert span.within(AT - timedelta(seconds=3), AT - MICROSECOND) is None
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "20/11/2026 00:15:22 GMT-3 (horário de Brasília)",
+        "20/11/2026 00:15:22 (GMT-03:00) Brasília",
+        "20/11/2026 00h15min22s GMT-3",
+        "20/11/2026 às 00h15min22s (horário de Brasília)",
+        "20/11/2026, 00h15m22 [UTC-3]",
+    ],
+)
+def test_r9_2_as_orders_write_it(word: str) -> None:
+    assert read_instant(word).first == datetime(2026, 11, 20, 3, 15, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("word", ["20/11/2026 00h15 Z", "20/11/2026 00h15min UTC", "20/11/2026 00:15m (UTC)"])
+def test_to_the_minute_in_letters(word: str) -> None:
+    assert read_instant(word).last == datetime(2026, 11, 20, 0, 15, 59, 999_999, tzinfo=UTC)
+
+
+def test_a_place_that_begins_with_an_m_is_no_minute() -> None:
+    assert read_instant("20/11/2026 00:15Manaus").first == datetime(2026, 11, 20, 4, 15, tzinfo=UTC)
+
+
+def test_two_zones_that_do_not_agree_are_refused() -> None:
+    with pytest.raises(MistypedError, match="do not agree"):
+        read_instant("20/11/2026 00:15:22 GMT-4 (horário de Brasília)")
+    with pytest.raises(MistypedError):
+        read_instant("20/11/2026 00:15:22 GMT-3 (lua)")

@@ -22,6 +22,7 @@ What people complain of in other systems (field.md 4, items 1 to 17), and where 
 17. `test_item_17_*`
 """
 
+import json
 from itertools import permutations
 
 import pytest
@@ -157,6 +158,7 @@ def test_a_session_from_start_to_stop() -> None:
         day_octets_in=(1500,),
         day_octets_out=(6 * GIGA,),
         records=3,
+        address_changes=None,
     )
 
 
@@ -676,3 +678,26 @@ def test_no_session_ends_before_it_began() -> None:
     assert row.started_at <= row.heard_at
     assert row.ended_at is not None
     assert row.started_at <= row.ended_at
+
+
+def test_r9_1_an_address_that_changed_is_kept_with_its_time() -> None:
+    """A later one does not take the time of the one before."""
+    row = row_of(
+        start(ipv4="100.64.0.1", delegated="2001:db8:1::/56"),
+        interim(300, 300, ipv4="100.64.0.1", delegated="2001:db8:1::/56"),
+        interim(600, 600, ipv4="100.64.0.2", delegated="2001:db8:1::/56"),
+        stop(900, 900, ipv4="100.64.0.2"),
+    )
+    us = int(NOON_S) * 1_000_000
+    assert (row.ipv4, row.delegated_ipv6_prefix) == ("100.64.0.2", "2001:db8:1:0:0:0:0:0/56")
+    assert json.loads(row.address_changes or b"") == [
+        {"kind": "ipv4", "value": "100.64.0.1", "since_us": us, "until_us": us + 300_000_000},
+        {"kind": "ipv4", "value": "100.64.0.2", "since_us": us + 600_000_000, "until_us": None},
+    ]
+
+
+def test_of_an_address_that_changes_all_the_time_the_last_ones_are_kept() -> None:
+    records = [interim(60 * n, 60 * n, ipv4=f"100.64.0.{n}") for n in range(1, 51)]
+    row = row_of(*records)
+    changes = json.loads(row.address_changes or b"")
+    assert [change["value"] for change in changes] == [f"100.64.0.{n}" for n in range(34, 51)]

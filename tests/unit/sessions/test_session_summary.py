@@ -84,4 +84,4 @@ def test_what_is_stored_of_a_session_is_small() -> None:
             for number in range(1, 100)
         ]
     )
-    assert len(encode([part])) < 560
+    assert len(encode([part])) < 590

@@ -3,6 +3,8 @@
 import pytest
 from spool_disk import put, writer
 
+from aaad.spool import directory as directory_module
+from aaad.spool import retention
 from aaad.spool.directory import occupied_octets, segment_numbers, segment_path
 from aaad.spool.retention import Removed, mark_drained, remove_drained
 
@@ -61,3 +63,15 @@ def test_the_oldest_drained_give_way_when_room_runs_out(directory):
 def test_marking_what_is_gone_already_is_no_error(directory):
     mark_drained(directory, 99, now_s=NOW_S)
     assert not segment_path(directory, 99).exists()
+
+
+def test_a_segment_that_goes_meanwhile_is_no_error(directory, monkeypatch):
+    """The writer may need its room in the same instant."""
+    everything = segment_numbers(directory)
+    segment_path(directory, 2).unlink()
+    monkeypatch.setattr(directory_module, "segment_numbers", lambda _: everything)
+    monkeypatch.setattr(retention, "segment_numbers", lambda _: everything)
+    assert occupied_octets(directory) > 0
+    for number in (1, 3):
+        mark_drained(directory, number, now_s=NOW_S)
+    assert remove(directory, before=4, now_s=NOW_S + KEEP_S) == (2, 0)

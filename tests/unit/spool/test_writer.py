@@ -14,9 +14,10 @@ from spool_disk import SEGMENT_BYTES, Answers, Disk, drained, newest, put, segme
 from aaad.errors import SpoolError
 from aaad.metrics import CounterFile
 from aaad.spool import writer as writer_module
-from aaad.spool.directory import has_writer, read_header, read_tail, segment_numbers, segment_path
+from aaad.spool.directory import has_writer, read_header, read_tail, segment_numbers, segment_path, write_drained
 from aaad.spool.reader import SpoolReader
-from aaad.spool.segment import HEADER_OCTETS, RECORD_OCTETS_MAX, frame_octets
+from aaad.spool.retention import FOR_SURE_S, mark_drained
+from aaad.spool.segment import HEADER_OCTETS, RECORD_OCTETS_MAX, Position, Tail, frame_octets
 from aaad.spool.writer import SPOOL_COUNTERS, SpoolWriter
 
 
@@ -207,6 +208,73 @@ def test_a_full_directory_refuses_and_counts(directory):
     segment_path(directory, 1).unlink()  # the drain makes room
     time.sleep(writer_module.REFUSE_S * 1.3)
     assert put(spool, [b"room again"]) == {b"room again": True}
+    spool.stop(5)
+
+
+def fill_with_drained(directory, count: int, *, age_s: float, upto: int | None = None) -> None:
+    """Leave segments of which all is in PostgreSQL since so long, up to where the drain says that it is."""
+    for number in range(count):
+        spool = writer(directory)
+        put(spool, [b"drained %d" % number])
+        spool.stop(5)
+    for number in segment_numbers(directory):
+        os.truncate(segment_path(directory, number), SEGMENT_BYTES)
+        mark_drained(directory, number, now_s=time.time() - age_s)
+    write_drained(directory, Tail(Position(upto or count + 1, HEADER_OCTETS), count))
+
+
+def test_drained_segments_give_way_before_anything_is_refused(directory):
+    """The drain removes them, but not while PostgreSQL is away: then the room is needed most."""
+    fill_with_drained(directory, 3, age_s=FOR_SURE_S + 60)
+    counters = CounterFile(directory.parent / "slot.cnt", SPOOL_COUNTERS)
+    spool = writer(directory, bytes_max=4 * SEGMENT_BYTES, counters=counters)
+    records = [b"%02d" % number + b"x" * 9_000 for number in range(20)]
+    assert all(put(spool, records).values())
+    spool.stop(5)
+    assert segment_numbers(directory)[:2] == [3, 4]  # the oldest go, and no more of them than must
+    assert drained(directory, start=Position(4, HEADER_OCTETS))[0] == records
+    assert counters.cells[counters.index["aaad_spool_segments_removed_total"]] == 2
+
+
+def test_drained_segments_give_way_on_a_full_disk(directory, monkeypatch):
+    fill_with_drained(directory, 3, age_s=FOR_SURE_S + 60)
+    allocate = os.posix_fallocate
+
+    def allocate_in_little_room(descriptor: int, offset: int, length: int) -> None:
+        if len(segments(directory)) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        allocate(descriptor, offset, length)
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate_in_little_room)
+    spool = writer(directory)
+    assert put(spool, [b"in time"]) == {b"in time": True}
+    spool.stop(5)
+    assert segment_numbers(directory) == [3, 4]
+
+
+@pytest.mark.parametrize(("age_s", "upto"), [(5.0, None), (7_200.0, 1)], ids=["just drained", "cursor went back"])
+def test_r6_1_what_a_failover_may_want_again_never_gives_way_to_the_writer(directory, age_s, upto):
+    fill_with_drained(directory, 3, age_s=age_s, upto=upto)
+    spool = writer(directory, bytes_max=3 * SEGMENT_BYTES)
+    assert put(spool, [b"no room"]) == {b"no room": False}
+    spool.stop(5)
+    assert segment_numbers(directory) == [1, 2, 3]
+
+
+def test_r3_2_a_disk_that_hangs_takes_nothing(directory, disk, monkeypatch):
+    """It says no error, and answers nobody: who asks whether we serve must not be told yes."""
+    monkeypatch.setattr(writer_module, "HANGS_AFTER_S", 0.05)
+    spool, answers = writer(directory, disk), Answers()
+    put(spool, [b"first"])
+    time.sleep(0.1)
+    assert spool.is_taking  # idle is not hanging
+    disk.gate.clear()
+    spool.append(b"waits", answers.of(b"waits"))
+    wait_for(lambda: not spool.is_taking)
+    assert answers.said == {}
+    disk.gate.set()
+    assert answers.wait(1) == {b"waits": True}
+    wait_for(lambda: spool.is_taking)
     spool.stop(5)
 
 
