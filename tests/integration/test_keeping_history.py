@@ -199,9 +199,18 @@ INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'a', '192.0.2.1', 's'
 """
 
 
-async def an_old_month(db: asyncpg.Connection) -> dict[str, object]:
+async def a_lived_year(db: asyncpg.Connection, months: range = range(1, 13)) -> None:
+    """A session that ended in each of the months before this one."""
+    for ago in months:
+        year, month = divmod(NOW.year * 12 + NOW.month - 1 - ago, 12)
+        ended = datetime(year, month + 1, 15, tzinfo=UTC)
+        await add_session(db, started=ended - HOUR, heard=ended, ended=True, user_name="usual")
+
+
+async def an_old_month(db: asyncpg.Connection, months: range = range(1, 13)) -> dict[str, object]:
     """Three sessions whose time is over, and one whose time is not."""
     await db.execute(ERP)
+    await a_lived_year(db, months)
     found = {
         "ana": await add_session(db, started=OLD, heard=OLD + HOUR, ended=True, login_id=1, ipv4="100.64.0.1"),
         "bia": await add_session(
@@ -228,6 +237,25 @@ async def test_months_whose_time_is_over_are_dropped_whole(db, keeper):
     assert await left(db, found) == {"new"}
     assert counted(keeper, f"{EXPIRED}|outcome=dropped") == 1
     assert await db.fetchval("SELECT count(*) FROM net.history_month WHERE until < $1", NOW - 400 * DAY) == 0
+
+
+@pytest.mark.parametrize("months", [range(0), range(4, 13)], ids=["two years on", "three months on"])
+async def test_r9_2_a_clock_that_jumped_ahead_drops_nothing(db, keeper, months):
+    """By such a clock nothing has ended of late: what lies in history is younger than it seems."""
+    found = await an_old_month(db, months)
+    await keeper.expire_months()
+    assert await left(db, found) == set(found)
+    assert counted(keeper, f"{EXPIRED}|outcome=doubted") == 1
+    await a_lived_year(db)  # it was right
+    await keeper.expire_months()
+    assert await left(db, found) == {"new"}
+
+
+async def test_r9_2_a_month_goes_when_both_clocks_say_so(db, keeper, monkeypatch):
+    found = await an_old_month(db)
+    monkeypatch.setattr(keeping, "wall_s", lambda: (NOW - 500 * DAY).timestamp())
+    await keeper.expire_months()
+    assert await left(db, found) == set(found)
 
 
 async def test_the_parameter_says_how_long_and_never_less_than_a_year(db, keeper):
