@@ -1,11 +1,12 @@
 """R5.4: devices that push each other out are found, the older one is kept, and every node hears of it."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from session_rows import NOW, add_session
+from session_rows import add_session
 
+from aaad.clock import wall_s
 from aaad.db.connection import Database
 from aaad.metrics import CounterFile
 from aaad.policy.codes import Credential, Reason
@@ -44,8 +45,9 @@ async def keeper(dsn, tmp_path):
     await door.close()
 
 
-async def fight(db, *macs: str, last: datetime = NOW - MINUTE, login_id: int = 1) -> None:
-    """Sessions a minute apart: each is told as replaced shortly after the next one's begin."""
+async def fight(db, *macs: str, login_id: int = 1) -> None:
+    """Sessions a minute apart: each is told as replaced shortly after the next one's begin, the last a minute ago."""
+    last = datetime.now(UTC) - MINUTE
     for number, mac in enumerate(macs):
         started = last - (len(macs) - 1 - number) * MINUTE
         ended = (
@@ -75,7 +77,7 @@ async def reason(db, mac: str) -> Reason:
     facts = facts_of(compile_login(row).record)
     plans = {1: PlanFacts(1, "Fibra 50", None, 0, 0, 0)}
     asked = AskedFacts(nas_id=1, mac=int(mac.replace(":", ""), 16), port_id="", circuit_id="")
-    return decide(facts, plans, compile_policies([], {})[0], Credential.RIGHT, asked, NOW.timestamp()).reason
+    return decide(facts, plans, compile_policies([], {})[0], Credential.RIGHT, asked, wall_s()).reason
 
 
 async def test_r5_4_five_replacements_keep_the_older_device(db, keeper):

@@ -656,8 +656,10 @@ async def test_an_address_is_found_however_it_is_spelt(database: Database):
 async def test_the_permissions_are_those_of_the_screens_and_one_denies(database: Database):
     rows = await database.fetch("SELECT id, name FROM erp.permission WHERE denies ORDER BY id")
     assert [tuple(row) for row in rows] == [(23, "Não Editar Combo Plano Habilitado")]
-    assert await value(database, "SELECT array_agg(id ORDER BY id) FROM erp.permission") == list(range(1, 40))
+    assert await value(database, "SELECT array_agg(id ORDER BY id) FROM erp.permission") == list(range(1, 41))
     assert await value(database, "SELECT name FROM erp.permission WHERE id = 39") == "Ver Senha Login Radius"
+    row = await database.fetchrow("SELECT name, denies FROM erp.permission WHERE id = 40")
+    assert tuple(row) == ("Ver CPF e CNPJ nos Registros de Conexão", False)
     await database.execute(
         "INSERT INTO erp.operator_group (name, all_permissions) VALUES ('Suporte', false), ('Gerência', true), "
         "('x', true);"

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, date, datetime
 
 import pytest
+from evidence_rules import CGNAT_MAP, EVIDENCE, EVIDENCE_REFUSED, EVIDENCE_TABLES, INQUIRY, LOGIN_CONTEST
 from network_rules import NETWORK_REFUSED, NETWORK_TABLES
 from session_rules import SESSION_REFUSED, SESSION_TABLES
 
@@ -36,7 +37,10 @@ async def insert(database: Database, table: str, defaults: dict[str, object], **
     row = defaults | values
     columns = ", ".join(row)
     places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
-    await database.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", *row.values())
+    # Overriding: an id that only PostgreSQL gives is tried, too.
+    await database.execute(
+        f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({places})", *row.values()
+    )
 
 
 BRANCH = {"name": "Norte"}
@@ -55,7 +59,7 @@ CONTACT = {"client_id": 1, "name": "Mãe", "phone": "4933221100"}
 ADDRESS = {"client_id": 1, "kind": "billing", "street": "Rua A", "city": "Chapecó", "state": "SC"}
 OPERATOR = {"name": "maria"}
 OPERATOR_GROUP = {"name": "Suporte"}
-PERMISSION = {"id": 40, "name": "Outra"}
+PERMISSION = {"id": 41, "name": "Outra"}
 NEVER = date(2100, 1, 1)
 
 REFUSED = [
@@ -204,6 +208,7 @@ REFUSED = [
     ("net.nas", NAS, {"secret_previous_until": datetime.now(UTC)}, "nas_secret_previous_with_until"),
     *NETWORK_REFUSED,
     *SESSION_REFUSED,
+    *EVIDENCE_REFUSED,
     ("net.nas", NAS, {"message_authenticator": "maybe"}, "nas_message_authenticator_known"),
     ("net.nas", NAS, {"timeout_ms": 0}, "nas_timeout_range"),
     ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
@@ -222,7 +227,7 @@ REFUSED = [
             "net.nas_secret": NAS_SECRET,
             "erp.billing_type": BILLING_TYPE, "erp.receivable": RECEIVABLE, "erp.contact": CONTACT,
             "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
-            "erp.permission": PERMISSION, **NETWORK_TABLES, **SESSION_TABLES,
+            "erp.permission": PERMISSION, **NETWORK_TABLES, **SESSION_TABLES, **EVIDENCE_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": ROUTER, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
@@ -269,7 +274,8 @@ async def test_the_defaults_of_these_tests_are_accepted(database: Database):
                             "erp.login": LOGIN, "net.nas": NAS, "erp.parameter": PARAMETER, "erp.history": HISTORY,
                             "erp.billing_type": BILLING_TYPE, "erp.receivable": RECEIVABLE, "erp.contact": CONTACT,
                             "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
-                            "erp.permission": PERMISSION}.items():  # fmt: skip
+                            "erp.permission": PERMISSION, "net.cgnat_map": CGNAT_MAP, "net.evidence": EVIDENCE,
+                            "net.inquiry": INQUIRY, "net.login_contest": LOGIN_CONTEST}.items():  # fmt: skip
         if table == "erp.parameter":
             await database.execute("UPDATE erp.client SET document = '52998224725' WHERE document IS NULL")
         await insert(database, table, defaults)
@@ -443,6 +449,10 @@ async def test_the_login_source_holds_all_that_decides_and_its_digest_tells_ever
         "UPDATE erp.login SET dns = '{2001:db8::1,192.0.2.1}'",
         "INSERT INTO erp.login_attribute (login_id, name, value) VALUES (1, 'Filter-Id', 'x')",
         "INSERT INTO erp.login_attribute (login_id, position, name, value) VALUES (1, -1, 'Filter-Id', 'y')",
+        ("INSERT INTO net.login_contest (login_id, mac, nas_id, other_mac, replacements, until) "
+         "VALUES (1, '02:00:00:00:00:0b', 1, '02:00:00:00:00:0a', 5, '2100-01-01 00:00Z')"),
+        "UPDATE net.login_contest SET until = '2100-01-02 00:00Z'",
+        "UPDATE net.login_contest SET mac = '02:00:00:00:00:0c'",
     ]  # fmt: skip
     await insert(database, "net.nas", NAS)
     for change in ["SELECT 1", *changes]:
@@ -464,7 +474,8 @@ async def test_the_login_source_holds_all_that_decides_and_its_digest_tells_ever
         "suspended_from": date(2026, 1, 1), "suspended_until": date(2026, 1, 31),
         "oldest_open_due": date(2026, 3, 10),
         "not_reduced_until": date(2026, 2, 1), "access_ends_at": None, "late_speed": "N", "speed_status": "R",
-        "trust_unlock_active": False, "trust_unlock_until": None, "digest": 0,
+        "trust_unlock_active": False, "trust_unlock_until": None,
+        "contest_until": datetime(2100, 1, 2, tzinfo=UTC), "contest_mac": "02:00:00:00:00:0c", "digest": 0,
     }  # fmt: skip
     await database.execute("UPDATE erp.login SET connection_type = 'F', wpa2_passphrase = 'password'")  # for people
     assert (await database.fetchrow("SELECT digest FROM net.login_source"))["digest"] == row["digest"]
@@ -474,6 +485,10 @@ async def test_a_few_logins_among_many_are_read_through_indexes(database: Databa
     await load_logins(database, 5_000)
     await database.execute(
         "INSERT INTO erp.login_attribute (login_id, name, value) SELECT id, 'Filter-Id', 'x' FROM erp.login"
+    )
+    await database.execute(
+        "INSERT INTO net.login_contest (login_id, mac, nas_id, other_mac, replacements, until) "
+        "SELECT id, '02:00:00:00:00:0a', 1, '02:00:00:00:00:0b', 5, now() + interval '10m' FROM erp.login"
     )
     await database.execute("ANALYZE")
     for plan_cache_mode in ("force_generic_plan", "force_custom_plan"):

@@ -10,8 +10,9 @@ from aaad.db.connection import Database
 from aaad.replica import holds
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.holds import accept_hold, hold_status
+from aaad.sessions.entries import read_entry
 from aaad.sessions.store import DrainStore
-from aaad.spool.records import BindingLearned, Record
+from aaad.spool.records import BindingLearned, encode
 
 N = 400  # the brake's least, 50 logins, is more than 5 % of them
 
@@ -127,11 +128,15 @@ async def test_bindings_that_the_drain_learns_pass_and_those_of_others_do_not(ds
     async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
         await sql.execute("INSERT INTO erp.parameter (name, value) VALUES ('mac_learn', 'S')")
         await until(lambda: node.meta)
-        learned: list[Record] = [
-            BindingLearned(login_id, "mac", f"02:00:00:00:{login_id // 256:02X}:{login_id % 256:02X}", 1.0)
+        learned = [
+            encode(BindingLearned(login_id, "mac", f"02:00:00:00:{login_id // 256:02X}:{login_id % 256:02X}", 1.0))
             for login_id in range(1, N + 1)
         ]
-        await store.settle([], learned)
+        await sql.execute(
+            "INSERT INTO net.spool_deferred (node, record) SELECT 'node-a', unnest($1::bytea[])", learned
+        )
+        waiting = await store.load_deferred(0, N)
+        await store.settle([item.id for item in waiting], [read_entry(item.record) for item in waiting])
         await until(lambda: (facts := node.login(f"user{N:06}")) and facts.mac)
         assert node.held_ids() == []
         await sql.execute("UPDATE erp.login SET mac = '02:00:00:00:00:01'")

@@ -135,6 +135,7 @@ CREATE TABLE net.inquiry (
     documents_shown boolean NOT NULL,
     answer_sha256 bytea NOT NULL,
     evidence_id integer REFERENCES net.evidence,
+    CONSTRAINT inquiry_id_range CHECK (id > 0),
     CONSTRAINT inquiry_operator_named CHECK (operator <> ''),
     CONSTRAINT inquiry_sizes CHECK (length(answer_sha256) = 32)
 );
