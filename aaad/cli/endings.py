@@ -6,7 +6,9 @@ import typer
 
 from aaad.cli.main import EXIT_NEGATIVE, EXIT_USAGE
 from aaad.cli.terminal import NegativeAnswerError, Terminal, WrongInputError
-from aaad.errors import AaadError, ConfigError, MistypedError
+from aaad.errors import AaadError, ConfigError, MistypedError, StoreError
+
+_AWAY = "PostgreSQL is away: "
 
 
 def end(terminal: Terminal, act: Callable[[], None]) -> None:
@@ -24,6 +26,10 @@ def end(terminal: Terminal, act: Callable[[], None]) -> None:
     except MistypedError as error:
         terminal.complain(_(error.english, **error.values))
         raise typer.Exit(EXIT_USAGE) from None
+    except StoreError as error:
+        away, _is_away, problem = str(error).partition(_AWAY)
+        terminal.complain(_("PostgreSQL is away: {problem}", problem=problem) if not away and problem else str(error))
+        raise typer.Exit(EXIT_NEGATIVE) from None
     except AaadError as error:
         terminal.complain(str(error))
         raise typer.Exit(EXIT_NEGATIVE) from None

@@ -354,3 +354,11 @@ def test_a_line_with_too_many_answers_is_named(aaad: Desk, tmp_path: Path, monke
     ran = aaad("whois", "--file", table)
     assert ran.exit_code == 2
     assert "line 3" in ran.complaint
+
+
+def test_that_postgresql_is_away_is_said_in_both_languages(tmp_path: Path) -> None:
+    away = Desk("postgresql://nobody@127.0.0.1:1/none", tmp_path)
+    for language, told in (("en", "PostgreSQL is away: "), ("pt", "O PostgreSQL não responde: ")):
+        ran = away("whois", "198.18.9.12", "--at", AT, language=language)
+        assert (ran.exit_code, ran.output) == (1, "")
+        assert ran.complaint.startswith(f"aaad: {told}")
