@@ -120,29 +120,29 @@ class HandoffServer:
             self._working.discard(task)
 
     async def _apply(self, handoff: Handoff) -> bool:
-        entries = self._read(handoff)
+        entries, unread = self._read(handoff)
         try:
-            skipped = await self._store.apply_handoff(handoff, entries)
+            skipped = await self._store.apply_handoff(handoff, entries, unread)
         except StoreError as error:
             self._counters.add("aaad_handoff_batches_total|outcome=failed")
-            _log.warning("handoff.failed", slot=handoff.slot, records=len(entries), error=str(error))
+            _log.warning("handoff.failed", slot=handoff.slot, records=len(handoff.records), error=str(error))
             return False
         if skipped is not None and skipped.deferred:
             _log.warning("drain.deferred", slot=handoff.slot, records=skipped.deferred)
         self._looks_due = 2  # the first one only waits
         outcome = "repeated" if skipped is None else "applied"
         self._counters.add(f"aaad_handoff_batches_total|outcome={outcome}")
-        self._counters.add("aaad_handoff_records_total", len(entries) if skipped is not None else 0)
+        self._counters.add("aaad_handoff_records_total", len(handoff.records) if skipped is not None else 0)
         return True
 
-    def _read(self, handoff: Handoff) -> list[Entry]:
-        entries = []
+    def _read(self, handoff: Handoff) -> tuple[list[Entry], list[bytes]]:
+        """Return the records, and the octets of those that cannot be read: they are deferred, and nothing is lost."""
+        entries, unread = [], []
         for data in handoff.records:
             try:
-                entry = read_entry(data)
-            except SpoolError as error:
+                entries.append(read_entry(data))
+            except Exception as error:  # noqa: BLE001  one record, or our bug over it, must not hold up the others
                 self._counters.add("aaad_handoff_unreadable_total")
-                _log.error("handoff.unreadable", slot=handoff.slot, error=str(error))
-            else:
-                entries.append(entry)
-        return entries
+                _log.error("handoff.unreadable", slot=handoff.slot, error=repr(error))
+                unread.append(data)
+        return entries, unread

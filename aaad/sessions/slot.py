@@ -121,9 +121,9 @@ class Slot:
         return True
 
     async def _apply(self, cursor: Position, batch: Batch) -> None:
-        parsed = _parse(batch.frames)
-        is_broken = False
+        parsed: _Parsed | None
         try:
+            parsed = _parse(batch.frames)
             skipped = await self._take(cursor, batch, parsed)
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
@@ -140,15 +140,17 @@ class Slot:
             self._records_max = max(1, len(batch.frames) // _SHRINK)
             if len(batch.frames) > 1:
                 return
-            is_broken = True
-        if is_broken:
-            # Kept in PostgreSQL, for a program that can.
-            skipped = await self._take(cursor, batch, parsed, defers_all=True)
+            parsed = None
+        if parsed is None:  # kept in PostgreSQL, for a program that can
+            parsed = _Parsed([], [])
+            skipped = await self._take(cursor, batch, parsed, unread=[frame.payload for frame in batch.frames])
         self._committed(cursor, batch, parsed, skipped)
 
-    async def _take(self, cursor: Position, batch: Batch, parsed: _Parsed, *, defers_all: bool = False) -> Skipped:
+    async def _take(
+        self, cursor: Position, batch: Batch, parsed: _Parsed, *, unread: Sequence[bytes] = ()
+    ) -> Skipped:
         return await self._store.apply(
-            self.spool_id, cursor, batch.next, cuts=self._cuts, entries=parsed.entries, defers_all=defers_all
+            self.spool_id, cursor, batch.next, cuts=self._cuts, entries=parsed.entries, unread=unread
         )
 
     def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:

@@ -114,9 +114,12 @@ class DrainStore:
         *,
         cuts: Sequence[Cut],
         entries: Sequence[Entry],
-        defers_all: bool = False,
+        unread: Sequence[bytes] = (),
     ) -> Skipped:
-        """Apply or defer the records and move the cursor, or neither. CursorLost if somebody was here meanwhile."""
+        """Apply or defer the records and move the cursor, or neither. CursorLost if somebody was here meanwhile.
+
+        What is unread, because this program stumbles over it, is deferred as it is.
+        """
         async with self._database.transaction("read_committed") as transaction:
             await transaction.execute(_SQL.commit_lazily)
             moved = await transaction.execute(_SQL.move_cursor, spool_id, *before, *after)
@@ -125,14 +128,13 @@ class DrainStore:
             # Asked for under the cursor's lock: a batch may have been handed over since this one was read.
             if [_cut(row) for row in await transaction.fetch(_SQL.load_cuts, spool_id)] != list(cuts):
                 raise CursorLost("a batch was handed over meanwhile")
-            if defers_all:
-                await self._defer(transaction, entries)
-                return Skipped(deferred=len(entries))
-            skipped = await self._take(transaction, entries, defers_refused=False)
+            skipped = await self._take(transaction, entries, unread, defers_refused=False)
         self._heard.note(entry.content for entry in entries if isinstance(entry.content, AccountingRecord))
         return skipped
 
-    async def apply_handoff(self, handoff: Handoff, entries: Sequence[Entry]) -> Skipped | None:
+    async def apply_handoff(
+        self, handoff: Handoff, entries: Sequence[Entry], unread: Sequence[bytes] = ()
+    ) -> Skipped | None:
         """Apply or defer a batch that its writer could not put on disk; None if that was done before."""
         async with self._database.transaction("read_committed") as transaction:
             await transaction.execute(_SQL.commit_for_good)
@@ -156,7 +158,7 @@ class DrainStore:
                 if row is None or row[0] != handoff.number:
                     raise CursorLost("a later batch of this writer came first")
                 return None
-            return await self._take(transaction, entries, defers_refused=True)
+            return await self._take(transaction, entries, unread, defers_refused=True)
 
     async def load_deferred(self, after: int, limit: int) -> list[Deferred]:
         """Return the next records of this node that were deferred."""
@@ -216,7 +218,9 @@ class DrainStore:
         if heard:
             await self._database.execute(_SESSIONS_SQL.note_routers, *zip(*heard, strict=True))
 
-    async def _take(self, transaction: Transaction, entries: Sequence[Entry], *, defers_refused: bool) -> Skipped:
+    async def _take(
+        self, transaction: Transaction, entries: Sequence[Entry], unread: Sequence[bytes], *, defers_refused: bool
+    ) -> Skipped:
         """Write what can be written now and defer the rest.
 
         Two savepoints, so that what holds up a router's row does not hold up its sessions, nor the other way round.
@@ -234,15 +238,14 @@ class DrainStore:
             later = now
         if of_sessions:
             later = later + await self._take_sessions(transaction, of_sessions, defers_refused=defers_refused)
-        skipped = skipped._replace(deferred=len(later))
-        await self._defer(transaction, later + of_erp)
+        skipped = skipped._replace(deferred=len(later) + len(unread))
+        await self._defer(transaction, [*unread, *(entry.payload for entry in later + of_erp)])
         return skipped
 
-    async def _defer(self, transaction: Transaction, entries: Sequence[Entry]) -> None:
-        if entries:
-            payloads = [entry.payload for entry in entries]
+    async def _defer(self, transaction: Transaction, payloads: Sequence[bytes]) -> None:
+        if payloads:
             done = await transaction.execute(_SQL.defer, self._node, payloads, DEFERRED_MAX)
-            if affected(done) != len(entries):
+            if affected(done) != len(payloads):
                 raise StoreError(f"{DEFERRED_MAX} deferred records wait already")
 
     async def _take_sessions(

@@ -16,7 +16,6 @@ from drain_house import MAC, MINUTE, NODE, SEGMENT_BYTES, House, make_login
 from aaad.sessions import drain as drain_module
 from aaad.sessions import slot as slot_module
 from aaad.sessions.handoff import HandoffServer
-from aaad.sessions.store import _SQL
 from aaad.spool.directory import read_drained, segment_numbers, segment_path
 from aaad.spool.records import (
     BindingLearned,
@@ -54,12 +53,6 @@ def seen(*, nas_id: int = 1, at_s: float = AT_S, local_address: str = "198.51.10
 
 def names_refused(*, source: str = "192.0.2.7", count: int = 2, sample: tuple[str, ...] = ("jo***",)) -> NameRefused:
     return NameRefused(1, source, b"bng", "unknown_login", MINUTE, count, sample)
-
-
-async def test_every_statement_fits_the_schema(house):
-    for name, sql in _SQL.items():
-        async with house.database.transaction() as transaction:
-            await transaction.execute(f"PREPARE {name} AS {sql}")
 
 
 async def test_a_router_seen_becomes_router_and_server(house):
@@ -673,6 +666,24 @@ async def test_a_batch_that_comes_twice_is_applied_once(house, tmp_path):
         client.close()
     assert await house.refusals() == {1: 1, 2: 1}
     assert house.count("aaad_handoff_batches_total|outcome=repeated") == 1
+
+
+async def test_a_record_of_a_batch_that_nobody_can_read_is_kept(house, tmp_path):
+    from uuid import uuid4
+
+    from aaad.spool.handoff import Handoff, HandoffClient
+
+    path, life = tmp_path / "sync.sock", uuid4()
+    batch = Handoff(
+        life, life, "radius-0", 1, 0, 0, 0, [encode(refused(1)), b"nobody reads this", encode(refused(2))]
+    )
+    async with serving(house, path):
+        client = HandoffClient(path, timeout_s=2)
+        assert await asyncio.to_thread(client.send, batch)
+        client.close()
+    assert await house.refusals() == {1: 1, 2: 1}
+    assert house.count("aaad_handoff_unreadable_total") == 1
+    assert await house.value("SELECT convert_from(record, 'UTF8') FROM net.spool_deferred") == "nobody reads this"
 
 
 async def test_a_batch_of_a_dead_writer_is_refused_once_its_spool_was_drained_further(house, tmp_path):

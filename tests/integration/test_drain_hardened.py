@@ -14,7 +14,8 @@ from drain_house import House, make_login
 import aaad.sessions.ledger as ledger_module
 from aaad.errors import StoreError
 from aaad.sessions import drain as drain_module
-from aaad.sessions.entries import read_entry
+from aaad.sessions import slot as slot_module
+from aaad.sessions.entries import entry_of, read_entry
 from aaad.sessions.ledger import Ledger
 from aaad.sessions.record import AccountingRecord
 from aaad.sessions.store import is_refused
@@ -84,6 +85,22 @@ async def test_a_bug_over_one_record_stops_no_other(house, monkeypatch):
     async with house.draining():
         await house.until("SELECT count(*) FROM net.session", 16)
         await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+
+
+async def test_a_bug_in_reading_one_record_stops_no_other(house, monkeypatch):
+    """It is deferred with its octets, for a program that can read it."""
+
+    def stumble(payload, record):
+        if entry_of(payload, record).content.user_name.encode() == b"b":
+            raise ZeroDivisionError
+        return entry_of(payload, record)
+
+    monkeypatch.setattr(slot_module, "entry_of", stumble)
+    house.put([accounting(START, T + place, user=user) for place, user in enumerate("abcdefghijklmnop")])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.session", 16)
+    assert house.count("aaad_bugs_total") > 0
+    assert await house.value("SELECT count(*) FROM net.spool_deferred") == 0
 
 
 @pytest.mark.parametrize(

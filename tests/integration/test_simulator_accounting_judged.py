@@ -129,7 +129,7 @@ def test_freeradius_sees_delays_repeats_and_restarts(server: Server, folder: Pat
     told, reported, simulation = run(server, folder, plan, nases, ("pap",))
     delays = Counter(found["Acct-Delay-Time"][0] for found in reported)
     assert delays["0"] > delays["1"] > 0
-    assert sum(report.resent for report in simulation.report.accounting.values()) > 0  # how many is the weather's
+    assert sum(report.resent for report in simulation.report.accounting.values()) > 5
     assert Counter(found["Acct-Status-Type"][0] for found in reported)["Accounting-On"] >= 1
     acknowledged = {key_told(one) for one in told if one["acknowledged"] and "session" in one}
     received = {key(found) for found in reported if "User-Name" in found}

@@ -91,17 +91,15 @@ def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str])
 
 def test_a_role_is_reached_without_what_only_people_need() -> None:
     program = (
-        "import sys, types, time; begun = time.perf_counter()\n"
+        "import sys, types\n"
         "roles = types.ModuleType('aaad.daemon.roles')\n"
         "def run_role(*words):\n"
         "    heavy = {'typer', 'rich', 'click', 'pydantic'} & set(sys.modules)\n"
-        "    print(*words, time.perf_counter() - begun, *sorted(heavy))\n"
+        "    print(*words, *sorted(heavy))\n"
         "    return 0\n"
         "roles.run_role = run_role; sys.modules['aaad.daemon.roles'] = roles\n"
         "from aaad.cli.main import run\n"
         "sys.exit(run(['role', 'radius', '--slot', '1', '--config', '/c']))\n"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert told[:3] == ["radius", "1", "/c"]
-    assert told[4:] == []
-    assert float(told[3]) < 0.5, "0.05 s on an idle machine"
+    assert told == ["radius", "1", "/c"]

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -532,18 +531,6 @@ def test_a_full_file_system_refuses_and_recovers(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("ok")
-
-
-def test_append_is_cheap(directory):
-    """The request path's own share: no disk, no sleep."""
-    spool = writer(directory)
-    start = time.perf_counter()
-    for _ in range(5000):
-        spool.append(b"x" * 60)
-    took_us = (time.perf_counter() - start) / 5000 * 1e6
-    spool.stop(5)
-    assert took_us < 100  # 2 as a rule; a busy machine must not fail this test
-    assert threading.active_count() < 50
 
 
 def test_frames_take_little_room():
