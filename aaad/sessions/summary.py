@@ -10,7 +10,6 @@ A session's address may change: each one is kept with when it was reported first
 """
 
 from collections.abc import Iterable
-from itertools import pairwise
 from math import inf
 from struct import Struct
 from typing import NamedTuple
@@ -20,7 +19,7 @@ import msgspec
 from aaad.errors import SpoolError
 from aaad.sessions.attribute_text import mac_of
 from aaad.sessions.counters import Samples, day_of, highest_of_days, raise_day, raise_days
-from aaad.sessions.grant_class import GRANT_KEY, class_facts
+from aaad.sessions.grant_class import CLASS_BODY, GRANT_KEY
 from aaad.sessions.held import Held, combined, encode_changes
 from aaad.sessions.record import UNKNOWN, AccountingRecord, Status
 
@@ -147,6 +146,7 @@ class SessionFacts(NamedTuple):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Summary).decode
+_unpack_class = CLASS_BODY.unpack
 _decode_part = msgspec.msgpack.Decoder(Part).decode
 _new_tuple = tuple.__new__
 
@@ -246,7 +246,9 @@ def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
     is_renamed = False
     ipv4, prefix, delegated = record.ipv4, record.ipv6_prefix, record.delegated_ipv6_prefix
     if ipv4:
-        if ipv4 != part.ipv4:
+        if not part.ipv4 and not part.earlier:
+            part.ipv4, part.ipv4_at, part.ipv4_since, is_renamed = ipv4, at, at, True
+        elif ipv4 != part.ipv4:
             is_renamed = _hold(part, Held(0, ipv4, at, at))
         else:
             if at > part.ipv4_at:
@@ -254,7 +256,9 @@ def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
             if at < part.ipv4_since:
                 part.ipv4_since, is_renamed = at, bool(part.earlier)
     if prefix:
-        if prefix != part.ipv6_prefix:
+        if not part.ipv6_prefix and not part.earlier:
+            part.ipv6_prefix, part.ipv6_prefix_at, part.ipv6_prefix_since, is_renamed = prefix, at, at, True
+        elif prefix != part.ipv6_prefix:
             is_renamed |= _hold(part, Held(1, prefix, at, at))
         else:
             if at > part.ipv6_prefix_at:
@@ -262,7 +266,9 @@ def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
             if at < part.ipv6_prefix_since:
                 part.ipv6_prefix_since, is_renamed = at, is_renamed or bool(part.earlier)
     if delegated:
-        if delegated != part.delegated_ipv6_prefix:
+        if not part.delegated_ipv6_prefix and not part.earlier:
+            part.delegated_ipv6_prefix, part.delegated_at, part.delegated_since, is_renamed = delegated, at, at, True
+        elif delegated != part.delegated_ipv6_prefix:
             is_renamed |= _hold(part, Held(2, delegated, at, at))
         else:
             if at > part.delegated_at:
@@ -485,7 +491,7 @@ def progress(part: Part) -> Progress:
 def facts(part: Part) -> SessionFacts:
     """Return the columns that follow from a session's records."""
     if part.grant:
-        _, slot, node, serial, login_id, contract_id, plan_id, fingerprint, _ = class_facts(part.grant)
+        _, slot, node, serial, login_id, contract_id, plan_id, fingerprint, _ = _unpack_class(part.grant)
         grant: tuple[int | None, ...] = (node, slot, serial, fingerprint)
         owner: tuple[int | None, ...] = (login_id, contract_id, plan_id)
     else:
@@ -543,11 +549,15 @@ def _interim_s(recent: bytes) -> int | None:
     count = min(len(recent) // _RECENT_OCTETS, _INTERIMS_SEEN + 1)
     if count < 2:
         return None
-    identities = _unpack_identities[count](recent, len(recent) - count * _RECENT_OCTETS)
-    times = [number >> _KIND_BITS for number in identities if number & _KIND_MASK <= _INTERIM_KIND]
-    steps = sorted([later - earlier for earlier, later in pairwise(times)])
+    steps, before = [], -1
+    for identity in _unpack_identities[count](recent, len(recent) - count * _RECENT_OCTETS):
+        if identity & _KIND_MASK <= _INTERIM_KIND:
+            if before >= 0:
+                steps.append((identity >> _KIND_BITS) - before)
+            before = identity >> _KIND_BITS
     if len(steps) < _STEPS_TELL:  # a first update right after the Start tells of an address and not of an interval
         steps = [step for step in steps if step >= _INTERVAL_MIN_S]
+    steps.sort()
     return (steps[len(steps) // 2] or None) if steps else None
 
 
