@@ -26,7 +26,7 @@ from aaad.spool.retention import Removed, mark_drained, remove_drained
 from aaad.spool.segment import START, Cut, Frame, Position, Tail
 
 # What a batch costs beside its records is little with two thousand; but of a backlog several records may be of one
-# session, which is read and written once for all that a batch has of it. Who hands over waits while a batch is written.
+# session, which is read and written once for all that a batch has of it. Who hands over waits for a batch's end.
 BATCH_RECORDS_MAX = 8000
 BATCH_S = 0.5
 BATCH_OCTETS_MAX = 4 << 20
