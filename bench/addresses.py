@@ -39,8 +39,9 @@ _SETUP = """\
 * Commands: `bench/install.sh` once, then `{command}`: {logins} logins, {rounds} rounds of {seconds} s in turn, or
   until each login was asked for once.
 * Pool: {pool} IPv4 addresses, all free when a run begins. Those of FreeRADIUS had an earlier holder each, as on any
-  morning (with empty user names its stored procedure is slower); aaad is measured with addresses never given before
-  and, apart, with such that all had an earlier holder. No login has a fixed address, and none asks twice in a run.
+  morning (with empty user names its stored procedure is slower), and grow slower as a run goes on; aaad is measured
+  with addresses never given before and, apart, with such that all had an earlier holder. No login has a fixed
+  address, and none asks twice in a run.
 * Leases that still stand: the logins of an unmeasured run before it ask once more; "moved" are those who then got
   another address.
 * Window {window}: that many logins in flight, closed loop; the storm {storm_window} subscribers, each authenticates
@@ -182,7 +183,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logins", type=int, default=100_000, help="subscribers; each logs in once a run")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of one run")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of one run")
     parser.add_argument("--set-rate", type=float, default=4000.0, help="logins per second of the open loop")
     parser.add_argument("--storm", type=int, default=20_000, help="subscribers of the storm")
     parser.add_argument("--legs", type=lambda text: text.split(","), help="only these, by name")

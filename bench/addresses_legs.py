@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol
 
@@ -21,30 +22,26 @@ _DRAIN_TIMEOUT_S = 600.0
 _OBEYED_TIMEOUT_S = 120.0
 _PROBES = 16  # logins beyond those that are measured
 _POLL_S = 0.05
-_POOLS_MAX = 2**24 // POOL_SIZE
+_FIRST, _POOLS_MAX = IPv4Address("10.0.0.0"), 2**24 // POOL_SIZE
 _GONE = 1_000_000_000  # holders before the run: no login has these numbers
 
-# $1: which, $2: how many addresses, $3: whether each had a holder before, who gave it back a day ago.
-_ADD_POOL = f"""
-WITH pool AS (
-    INSERT INTO net.pool (name, kind, family, prefix_length, offer_s)
-    VALUES ('bench-' || $1::integer, 'radius', 'ipv4', 32, 86400) RETURNING id
-), extent AS (
-    SELECT inet '10.0.0.0' + $1::bigint * $2::bigint AS first,
-        inet '10.0.0.0' + ($1::bigint + 1) * $2::bigint - 1 AS last
-), span AS (
-    INSERT INTO net.pool_range (pool_id, first, last, units, next)
-    SELECT pool.id, extent.first, extent.last, $2, CASE WHEN $3::boolean THEN $2 ELSE 0 END FROM pool, extent
-), earlier AS (
-    INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until,
-        released_at, free_from)
-    SELECT 1, extent.first + number, pool.id, 'released', {_GONE} + number, number + 1, 1,
-        left_at - interval '1 hour', left_at, left_at, left_at
-    FROM pool, extent, generate_series(0::bigint, $2::bigint - 1) AS number,
-        LATERAL (SELECT now() - interval '1 day' - (number * 7919 % 86400) * interval '1 second') AS gone (left_at)
-    WHERE $3::boolean
-)
-SELECT id FROM pool
+_ADD_POOL = """
+INSERT INTO net.pool (name, kind, family, prefix_length, offer_s)
+VALUES ($1, 'radius', 'ipv4', 32, 86400) RETURNING id
+"""
+# $1: the pool, $2: its first address, $3: how many, $4: whether each had a holder before, who gave it back a day ago.
+_ADD_RANGE = """
+INSERT INTO net.pool_range (pool_id, first, last, units, next)
+VALUES ($1, $2::text::inet, $2::text::inet + ($3::bigint - 1), $3, CASE WHEN $4::boolean THEN $3 ELSE 0 END)
+"""
+_ADD_EARLIER = f"""
+INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until,
+    released_at, free_from)
+SELECT 1, first + number, pool_id, 'released', {_GONE} + number, number + 1, 1,
+    left_at - interval '1 hour', left_at, left_at, left_at
+FROM net.pool_range, generate_series(0, units - 1) AS number,
+    LATERAL (SELECT now() - interval '1 day' - (number * 7919 % 86400) * interval '1 second') AS gone (left_at)
+WHERE pool_id = $1
 """
 _RELEASE = """
 UPDATE net.lease SET state = 'released', released_at = now(), free_from = now(), changed = pg_current_xact_id()
@@ -250,7 +247,11 @@ class AaadPool:
     def _add_pool(self, number: int, recycled: bool) -> int:
         if number >= _POOLS_MAX:
             raise ServerError(f"10.0.0.0/8 has {_POOLS_MAX} pools of this size")
-        return self._run(_ADD_POOL, number, POOL_SIZE, recycled)
+        pool_id = self._run(_ADD_POOL, f"bench-{number}")
+        self._run(_ADD_RANGE, pool_id, str(_FIRST + number * POOL_SIZE), POOL_SIZE, recycled)
+        if recycled:
+            self._run(_ADD_EARLIER, pool_id)
+        return pool_id
 
     def _wait_until_obeyed(self) -> None:
         """Ask until a login gets an address of the pool, as some customer always does first."""

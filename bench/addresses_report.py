@@ -102,7 +102,7 @@ def _phase_table(run: report.Run, phase: str) -> list[str]:
     for leg in run.about:
         rows = run.of(leg, phase)
         if not rows:
-            lines.append(_not_measured(run, leg, len(_COLUMNS)))
+            lines += [] if phase == RECYCLED and leg != "aaad" else [_not_measured(run, leg, len(_COLUMNS))]
             continue
         lines.append(
             f"| {leg} | {len(rows)} | {report.column(rows, 'rate', report.whole)} "
