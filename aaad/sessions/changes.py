@@ -9,11 +9,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Network, ip_address
+from ipaddress import IPv6Network, ip_address, ip_network
 
 from aaad.errors import SpoolError
 from aaad.spool.records import (
     Accounting,
+    AddressBound,
     BindingLearned,
     Granted,
     LoginRefused,
@@ -37,6 +38,8 @@ _IDENTIFIER_OCTETS_MAX = 253
 _FINGERPRINT_OCTETS = 8
 _COUNT_MAX = 2**40
 _SERIAL_MAX = 2**63 - 1
+_SLOT_MAX = 2**15 - 1
+_VALID_S_MAX = 2_592_000  # as net.pool has it
 _AT_S_MAX = 2.0**33  # the year 2242: what lies behind it is no time
 
 KINDS: dict[type[Record], str] = {
@@ -47,6 +50,7 @@ KINDS: dict[type[Record], str] = {
     BindingLearned: "binding_learned",
     Accounting: "accounting",
     Granted: "granted",
+    AddressBound: "address_bound",
 }
 
 RouterKey = tuple[int, str, bytes]  # NAS, source address, NAS-Identifier (rule R2.1)
@@ -89,6 +93,8 @@ def check(record: Record) -> None:
                 raise SpoolError("not a binding that can be stored")
         case Granted():
             _check_granted(record)
+        case AddressBound():
+            _check_bound(record)
         case Accounting():  # read by itself, in `record.py`
             _check_router(record.nas_id, record.source_address, record.nas_identifier)
 
@@ -107,6 +113,20 @@ def _check_granted(record: Granted) -> None:
                 IPv6Network(prefix)
         except ValueError as error:
             raise SpoolError("not a prefix") from error
+
+
+def _check_bound(record: AddressBound) -> None:
+    for identifier in (record.node, record.address_space, record.pool_id, record.login_id, record.nas_id):
+        _check_identifier(identifier)
+    _check_time(record.at_s)
+    if not 0 <= record.slot <= _SLOT_MAX or not 0 <= record.device < 2**63 or not 0 < record.valid_s <= _VALID_S_MAX:
+        raise SpoolError("not a lease")
+    try:
+        ip_network(record.address)
+    except ValueError as error:
+        raise SpoolError("not a prefix") from error
+    if "/" not in record.address or "%" in record.address:
+        raise SpoolError("not a prefix")
 
 
 def _is_binding(kind: str, value: str) -> bool:
@@ -179,8 +199,8 @@ def fold(records: Iterable[Record]) -> Changes:
                 _fold_name(changes, record)
             case BindingLearned():
                 changes.bindings.setdefault((record.kind, record.login_id), record.value)
-            case Accounting() | Granted():
-                pass  # sessions are folded by themselves
+            case Accounting() | Granted() | AddressBound():
+                pass  # sessions are folded by themselves, and the ledger is written as it is
     return changes
 
 

@@ -88,13 +88,37 @@ class Granted(msgspec.Struct, frozen=True, array_like=True, tag=7):
     delegated_ipv6_prefix: str
 
 
-Record = RouterSeen | MessageAuthenticatorArmed | LoginRefused | NameRefused | BindingLearned | Accounting | Granted
+class AddressBound(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """A process gave an address of its own reserve to a login while PostgreSQL was away (rule R7.2)."""
+
+    node: int
+    slot: int
+    at_s: float
+    address_space: int
+    pool_id: int
+    address: str  # a cidr: 100.64.0.7/32
+    login_id: int
+    device: int
+    nas_id: int
+    valid_s: int
+
+
+Record = (
+    RouterSeen
+    | MessageAuthenticatorArmed
+    | LoginRefused
+    | NameRefused
+    | BindingLearned
+    | Accounting
+    | Granted
+    | AddressBound
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
-def encode(record: Record | Accounting | Granted) -> bytes:
+def encode(record: Record | Accounting | Granted | AddressBound) -> bytes:
     """Return a record's octets."""
     return _encoder.encode(record)
 

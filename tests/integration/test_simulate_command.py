@@ -71,7 +71,7 @@ def test_power_cuts_bad_networks_and_a_log_of_every_record(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     log = tmp_path / "records"
-    words = ["--subscribers", "6", "--accounting", "--interim", "0.3", "--stay", "1.5", "--power-cut", "0.5/0.3/0.2"]
+    words = ["--subscribers", "6", "--accounting", "--interim", "0.3", "--stay", "3", "--power-cut", "1.5/0.3/0.2"]
     words += ["--quirk", "accounting-on", "--quirk", "no-gigawords", "--network", "0/10/10", "--speed", "1/8000"]
     with serving(answering) as good:
         port = str(good.server.auth_port)

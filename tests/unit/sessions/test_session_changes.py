@@ -8,6 +8,7 @@ import pytest
 from aaad.errors import SpoolError
 from aaad.sessions.changes import KINDS, SAMPLE_MAX, Changes, check, fold
 from aaad.spool.records import (
+    AddressBound,
     BindingLearned,
     LoginRefused,
     MessageAuthenticatorArmed,
@@ -43,7 +44,14 @@ def binding(**changes) -> BindingLearned:
     return BindingLearned(**(values | changes))
 
 
+def bound(**changes) -> AddressBound:
+    values = {"node": 1, "slot": 0, "at_s": 1000.0, "address_space": 1, "pool_id": 2, "address": "100.64.0.7/32"}
+    return AddressBound(**(values | {"login_id": 7, "device": 2**63 - 1, "nas_id": 1, "valid_s": 86_400} | changes))
+
+
 GOOD: list[Record] = [
+    bound(),
+    bound(address="2001:db8::/56", device=0),
     seen(),
     armed(),
     refused(),
@@ -66,6 +74,16 @@ def test_what_the_request_path_writes_is_fit(record):
 @pytest.mark.parametrize(
     "record",
     [
+        bound(address="100.64.0.7"),
+        bound(address="100.64.0.7/24"),
+        bound(address="2001:db8::%eth0/64"),
+        bound(address_space=0),
+        bound(login_id=2**31),
+        bound(device=2**63),
+        bound(device=-1),
+        bound(slot=-1),
+        bound(valid_s=0),
+        bound(at_s=nan),
         seen(nas_id=0),
         seen(nas_id=2**31),
         seen(source_address=""),

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from aaad.errors import SpoolError
 from aaad.spool.records import (
+    Accounting,
+    AddressBound,
     BindingLearned,
+    Granted,
     LoginRefused,
     MessageAuthenticatorArmed,
     NameRefused,
@@ -25,6 +28,9 @@ RECORDS = [
     LoginRefused(4, "wrong_password", 29_000_000, 12),
     NameRefused(1, "192.0.2.1", b"", "unknown_login", 29_000_000, 3, ("al***(5)",)),
     BindingLearned(4, "mac", "AA:BB:CC:DD:EE:01", 1.5),
+    Accounting(1, "192.0.2.1", b"bras", 1.5, b"\x28\x06\0\0\0\1"),
+    Granted(1, 0, 9, 4, 1.5, "100.64.0.7", "", "2001:db8::/56"),
+    AddressBound(1, 0, 1.5, 1, 2, "100.64.0.7/32", 4, 0xAABBCCDDEEFF, 1, 86_400),
 ]
 
 
@@ -39,7 +45,7 @@ def test_a_router_seen_of_an_older_segment_can_be_drained() -> None:
 
 
 def test_tags_are_what_older_segments_hold() -> None:
-    assert [msgspec.msgpack.decode(encode(record))[0] for record in RECORDS] == [1, 2, 3, 4, 5]
+    assert [msgspec.msgpack.decode(encode(record))[0] for record in RECORDS] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
