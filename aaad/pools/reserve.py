@@ -1,4 +1,4 @@
-"""What a radius process has set aside of the pools, on its own disk: it gives addresses also while PostgreSQL is away.
+"""What a radius process has set aside of the pools, on its own disk: by it addresses are given without PostgreSQL.
 
 A folder for each slot, in it a file for each claim: its units, and an octet for each that is set before the unit goes
 into any answer. The files are mapped, so what was set survives kill -9 without a sync, and a process that starts
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from aaad.errors import SpoolError
+from aaad.errors import ReserveError
 from aaad.pools.address import Unit, unit_text
 
 _MAGIC = b"AAADRSV1"
@@ -61,22 +61,22 @@ class Chunk:
                  "pool_id", "prefix_length", "reserve_id", "unsettled")  # fmt: skip
 
     def __init__(self, path: Path) -> None:
-        """Map a chunk's file; SpoolError if it is none."""
+        """Map a chunk's file; ReserveError if it is none."""
         self._path = path
         with path.open("r+b") as file:
             try:
                 self._map = mmap.mmap(file.fileno(), 0)
             except ValueError as error:
-                raise SpoolError(f"{path.name} is empty") from error
+                raise ReserveError(f"{path.name} is empty") from error
         try:
             magic, self.reserve_id, self.pool_id, self.address_space, self.family, self.prefix_length, self.count = (
                 _HEAD.unpack_from(self._map)
             )
         except StructError as error:
-            raise SpoolError(f"{path.name} is cut off") from error
+            raise ReserveError(f"{path.name} is cut off") from error
         self._marks_at = _HEAD.size + self.count * _NUMBER_OCTETS
         if magic != _MAGIC or len(self._map) != self._marks_at + self.count:
-            raise SpoolError(f"{path.name} is no part of a reserve")
+            raise ReserveError(f"{path.name} is no part of a reserve")
         data = self._map[_HEAD.size : self._marks_at]
         self.numbers = [
             int.from_bytes(data[at : at + _NUMBER_OCTETS], "big") for at in range(0, len(data), _NUMBER_OCTETS)
@@ -93,7 +93,7 @@ class Chunk:
         if at < 0:
             at = self._map.find(b"\0", self._marks_at)
         self._map[at] = _USED
-        place = at - self._marks_at
+        place: int = at - self._marks_at
         self._next = place + 1
         self.free -= 1
         self.unsettled += 1
@@ -169,7 +169,7 @@ class Reserve:
             if is_known and path.name.isdecimal():
                 try:
                     chunk = Chunk(path)
-                except (OSError, SpoolError):
+                except (OSError, ReserveError):
                     pass  # cut off while it was written: nothing of it was given out
                 else:
                     self.chunks[chunk.reserve_id] = chunk
@@ -180,7 +180,13 @@ class Reserve:
         return is_known
 
     def add(
-        self, reserve_id: int, pool_id: int, address_space: int, family: int, units: Sequence[Unit], prefix_length: int
+        self,
+        reserve_id: int,
+        pool_id: int,
+        address_space: int,
+        family: int,
+        units: Sequence[Unit],
+        prefix_length: int,
     ) -> Chunk:
         """Keep the units of a claim; OSError if the disk does not take them."""
         path = self._directory / str(reserve_id)

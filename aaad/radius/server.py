@@ -263,7 +263,7 @@ class RadiusService:
                 self._waiting.append((outcome, listener))
                 self._claim_wanted.set()
             else:
-                self._path.give_up(outcome.request)
+                self._path.copies.give_up(outcome.request)
                 self._cells[self._discarded_at[Discard.OVERLOAD]] += 1
 
     def _bug(self, source: Source) -> None:
@@ -310,7 +310,7 @@ class RadiusService:
     def _finish(self, pending: Pending, listener: Listener, decision: Decision | None, now_s: float) -> None:
         request = pending.request
         if decision is None:
-            self._path.give_up(request)
+            self._path.copies.give_up(request)
             self._cells[self._discarded_at[Discard.CLAIM_IMPOSSIBLE]] += 1
         elif not self._is_late(pending, now_s):
             reply = self._path.finish(*pending._replace(decision=decision), now_s)
@@ -319,7 +319,7 @@ class RadiusService:
     def _is_late(self, pending: Pending, now_s: float) -> bool:
         """Tell, and count, that the NAS no longer waits: its time is over, or it asks for something else."""
         request = pending.request
-        late = now_s - request.arrived_s > request.peer.nas.deadline_s or not self._path.is_awaited(request)
+        late = now_s - request.arrived_s > request.peer.nas.deadline_s or not self._path.copies.is_awaited(request)
         if late:
             self._cells[self._discarded_at[Discard.LATE]] += 1
         return late
@@ -382,10 +382,10 @@ class RadiusService:
     def _hand_over(self, *, everything: bool = False) -> None:
         """Give what was learned to the spool, and what the path counted by itself to the counters."""
         path = self._path
-        self._counters.add(names.RESENT, path.resent)
+        self._counters.add(names.RESENT, path.copies.resent)
         self._counters.add(names.STATUS, path.status_answered)
         self._counters.add(names.UNWRITTEN, path.unwritten)
-        path.resent = path.status_answered = path.unwritten = 0
+        path.copies.resent = path.status_answered = path.unwritten = 0
         self._cells[self._learned_at] = self._learned_before + self._learned.gathered
         self._hand_over_grants()
         for record in self._learned.take(everything=everything):

@@ -32,6 +32,7 @@ from aaad.replica.layout import (
     TABLES_KEY,
     Databases,
     ReplicaMeta,
+    Snapshot,
     WriteTransaction,
     decode_meta,
     open_databases,
@@ -75,6 +76,7 @@ class ReplicaReader:
         self._transaction_id = -1
         self._tables_generation = -1
         self._get: Callable[[bytes], bytes | None] = _no_record
+        self.snapshot: Snapshot | None = None  # what the generation in force is a copy of
 
     @property
     def complete(self) -> bool:
@@ -172,6 +174,7 @@ class ReplicaReader:
             return self._look(self._transaction.id())  # type: ignore[union-attr]  # _take has set it
         # A superseded store whose successor is not there yet is looked at again at each wake-up.
         self._transaction_id = -1 if mark.is_superseded else transaction_id
+        self.snapshot = _snapshot(self._meta_value(META_KEY), self.snapshot)
         changed = mark.tables_generation != self._tables_generation
         self._tables_generation = mark.tables_generation
         return changed
@@ -191,6 +194,18 @@ class ReplicaReader:
         self._store = fresh
         self._transaction_id = self._tables_generation = -1
         return True
+
+
+def _snapshot(data: bytes | None, known: Snapshot | None) -> Snapshot | None:
+    """Return what a store's description says of its snapshot, the same object while that is the same."""
+    try:
+        meta = decode_meta(data)
+        origin = (meta.system_identifier, meta.timeline)
+        if known is not None and known.text == meta.snapshot and known.origin == origin:
+            return known
+        return Snapshot(meta.snapshot, origin)
+    except (ReplicaError, ValueError):
+        return None
 
 
 def _has_tables(store: _OpenStore) -> bool:

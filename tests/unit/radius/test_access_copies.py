@@ -31,7 +31,7 @@ def test_a_copy_gets_the_same_octets(request_: bytes) -> None:
     first = world.answer(request_)
     assert ask_again(world, request_, now_s=NOW_S + 0.3) == first
     assert ask_again(world, request_, now_s=NOW_S + REPLY_TTL_S) == first
-    assert (world.router.statistics.resent, world.path.resent) == (2, 2)
+    assert (world.router.statistics.resent, world.path.copies.resent) == (2, 2)
     assert world.router.statistics.requests == 3
 
 
@@ -286,19 +286,19 @@ def test_copies_join_the_one_in_work() -> None:
 def test_r3_1_when_a_claim_was_impossible_the_next_copy_tries_again_within_the_same_deadline() -> None:
     world = waiting_world()
     request = access_request()
-    world.path.give_up(world.pending(request).request)
+    world.path.copies.give_up(world.pending(request).request)
     again = world.pending(request, now_s=NOW_S + 0.3)
     assert again.request.arrived_s == NOW_S, "the deadline still runs from the first copy"
-    world.path.give_up(again.request)
+    world.path.copies.give_up(again.request)
     world.check_silent(request, Discard.LATE, now_s=NOW_S + 0.95)
 
 
 def test_an_identifier_that_was_used_anew_is_awaited_no_more() -> None:
     world = waiting_world()
     pending = world.pending(access_request(identifier=7))
-    assert world.path.is_awaited(pending.request)
+    assert world.path.copies.is_awaited(pending.request)
     other = access_request(b"bob", identifier=7)
     reply = world.answer(other)
-    assert not world.path.is_awaited(pending.request)
-    world.path.give_up(pending.request)
+    assert not world.path.copies.is_awaited(pending.request)
+    world.path.copies.give_up(pending.request)
     assert ask_again(world, other) == reply
