@@ -61,11 +61,6 @@ class Recent:
             return None
         return unit
 
-    def unit_by_spool(self, login_id: int, pool_id: int, device: int) -> Unit | None:
-        """Return what went into the spool for this device: the ledger may have it by now, or has yet to be told."""
-        entry = self._entry(login_id, pool_id, device)
-        return entry.unit if entry is not None and entry.transaction == BY_SPOOL else None
-
     def _entry(self, login_id: int, pool_id: int, device: int) -> _Entry | None:
         key = (login_id, pool_id, device)
         return self._entries.get(key) or (self._before.get(key) if self._before else None)

@@ -24,6 +24,7 @@ class Want:
         "context",
         "device",
         "is_fallback",
+        "is_hungry",
         "lacks",
         "login_id",
         "missing",
@@ -45,6 +46,7 @@ class Want:
         self.pool_ids: tuple[int, ...] = ()  # where the units come from
         self.lacks: list[Lack | None] = [None, None, None]
         self.is_fallback = False  # what was wanted first could not be had
+        self.is_hungry = False  # it waits for a claim
         self.tries = 0
         self.unsafe = 0  # records of the spool that it waits for
         self.context: Any = None  # of who wants it
