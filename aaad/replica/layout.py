@@ -7,6 +7,7 @@
     held      login id -> what PostgreSQL says while the brake keeps what was
     cut_off   login id -> when an applied change took its access, for the brake's window
     problem   login id -> the name it would have; rows that cannot be served as they are
+    lease     login id -> its bound leases (aaad/policy/lease.py)
 
 A store of another version of this layout or of the records is none: the feed builds a new one.
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     LmdbTransaction = lmdb.Transaction[bytes]
     LmdbDatabase = lmdb._Database
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 READERS_MAX = 126  # LMDB's own default: more than all processes of a node
 DATABASES_MAX = 8
 _MARK = Struct("<HHQ?")  # store version, record version, tables' generation, superseded
@@ -103,6 +104,7 @@ class Databases(NamedTuple):
     cut_off: "LmdbDatabase"  # login id -> when its access was last taken by an applied change, Unix seconds
     problem: "LmdbDatabase"  # login id -> the name it would have; rows that cannot be served as they are
     mac: "LmdbDatabase"  # a device's address -> folded name
+    lease: "LmdbDatabase"  # login id -> its bound leases
 
 
 def open_databases(environment: lmdb.Environment, *, create: bool) -> Databases:
@@ -258,6 +260,20 @@ class WriteTransaction:
     def problem_count(self) -> int:
         """Return how many rows cannot be served as they are."""
         return int(self._transaction.stat(self._databases.problem)["entries"])
+
+    def put_leases(self, login_id: int, leases: bytes) -> None:
+        """Replace a login's bound leases; nothing: it has none."""
+        key = LOGIN_ID.pack(login_id)
+        if leases:
+            self._transaction.put(key, leases, db=self._databases.lease)
+        else:
+            self._transaction.delete(key, db=self._databases.lease)
+
+    def leases(self) -> Iterator[tuple[int, bytes]]:
+        """Walk over all bound leases, in order of login ids."""
+        with self._transaction.cursor(db=self._databases.lease) as cursor:
+            for key, data in cursor:
+                yield LOGIN_ID.unpack(key)[0], data
 
     def meta(self) -> ReplicaMeta:
         """Return what the generation holds."""

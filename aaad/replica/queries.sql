@@ -111,7 +111,8 @@ SELECT
     id, name, address::text AS address, secret, coalesce(secret_previous, '') AS secret_previous,
     coalesce(extract(epoch FROM secret_previous_until), 0)::float8 AS secret_previous_until_s,
     kind, enabled, message_authenticator, timeout_ms * tries AS deadline_ms, coalesce(branch_id, 0) AS branch_id,
-    octets_swapped,
+    octets_swapped, address_space, coalesce(ipv4_pool, '') AS ipv4_pool, coalesce(ipv6_pool, '') AS ipv6_pool,
+    coalesce(delegated_ipv6_pool, '') AS delegated_ipv6_pool,
     ARRAY(SELECT further.secret FROM net.nas_secret AS further WHERE further.nas_id = nas.id ORDER BY further.id)
         AS secrets,
     ARRAY(SELECT coalesce(extract(epoch FROM further.valid_until), 'infinity')::float8
@@ -247,4 +248,12 @@ SELECT plan_id, string_agg(encoded, '' ORDER BY position, id) AS attributes FROM
 SELECT id, name, password, router_group, coalesce(nas_id, 0) AS nas_id
 FROM net.router_administrator
 WHERE active
+ORDER BY id;
+
+-- name: find_pools
+SELECT
+    id, address_space, name, kind, coalesce(family, '') AS family, coalesce(prefix_length, 0) AS prefix_length, state,
+    adopting_since IS NOT NULL AS adopting, valid_s, reserve_size, coalesce(ipv4_pool_id, 0) AS ipv4_pool_id,
+    coalesce(ipv6_pool_id, 0) AS ipv6_pool_id, coalesce(delegated_pool_id, 0) AS delegated_pool_id
+FROM net.pool
 ORDER BY id;

@@ -20,6 +20,7 @@ from aaad.replica.compile_tables import (
     compile_nas,
     compile_parameter,
     compile_plans,
+    compile_pool,
     compile_router,
     compile_rows,
 )
@@ -40,6 +41,7 @@ TABLE_KINDS = NAS_KINDS | frozenset(
         "branch",
         "setting",
         "router_administrator",
+        "pool",
     }
 )
 TERM_KINDS = frozenset({"plan", "plan_phase", "parameter", "branch"})
@@ -200,6 +202,7 @@ async def read_tables(queries: Queries, node_number: int) -> Tables:
         branches=await read("branch", "find_branches", compile_branch),
         administrators=await read("router_administrator", "find_administrators", compile_administrator),
         unusable=unusable,
+        pools=await read("pool", "find_pools", compile_pool),
     )
 
 

@@ -120,6 +120,12 @@ class ReplicaReader:
         data = self._transaction.get(LOGIN_ID.pack(login_id), db=self._store.databases.name)
         return data[SOURCE.size :] or None if data else None
 
+    def leases(self, login_id: int) -> bytes | None:
+        """Return a login's bound leases (aaad/policy/lease.py); None if it has none."""
+        if self._transaction is None or self._store is None:
+            return None
+        return self._transaction.get(LOGIN_ID.pack(login_id), db=self._store.databases.lease)
+
     def tables(self) -> Tables:
         """Return the small tables; ReplicaError if there is no replica."""
         data = self._meta_value(TABLES_KEY)
