@@ -24,7 +24,7 @@ from aaad.replica.compile_tables import (
     compile_router,
     compile_rows,
 )
-from aaad.replica.layout import LOGIN_IDS
+from aaad.replica.layout import LOGIN_IDS, ReplicaMeta
 from aaad.replica.record import Tables, UnusableRow
 
 STATEMENTS = load_statements(Path(__file__).with_name("queries.sql"))
@@ -61,6 +61,20 @@ class Head:
     is_log_strange: bool  # a dump was restored: the log speaks of another cluster's transactions
     hold_state: str  # of the hold asked about; empty: there is no such row
     accepted_id: int  # the last accepted hold; 0: none
+
+    def reason_to_resync(self, meta: ReplicaMeta) -> str:
+        """Return why changes cannot be followed from where the replica stands; empty if they can."""
+        if self.system_identifier != meta.system_identifier:
+            return "this is another database"
+        if self.is_log_strange:
+            return "a dump was restored: the change log is another cluster's"
+        if self.timeline != meta.timeline:
+            return "PostgreSQL is on another timeline"
+        if self.is_from_the_future:
+            return "PostgreSQL is older than the replica"
+        if self.is_pruned:
+            return "changes since the last poll were pruned from the log"
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
