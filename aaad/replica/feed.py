@@ -32,7 +32,7 @@ from aaad.replica.hints import follow_hints, take_leave
 from aaad.replica.layout import ReplicaMeta
 from aaad.replica.leases import read_lease_changes
 from aaad.replica.record import Tables
-from aaad.replica.resync import TOO_MANY_CHANGES, Meanwhile, resync
+from aaad.replica.resync import Meanwhile, resync
 from aaad.replica.store import Generation, ReplicaWriter
 from aaad.replica.trouble import Trouble
 
@@ -205,21 +205,18 @@ class Feed:
         async with self._database.transaction("repeatable_read", readonly=True) as queries:
             head = await source.read_head(queries, meta.snapshot, meta.hold_id)
             head_read_at_s = clock.monotonic_s()
-            self._resync_reason = head.reason_to_resync(meta)
-            if self._resync_reason:
-                self._wake.set()
+            if self._has_to_resync(head.reason_to_resync(meta)):
                 return False
             self._resync_backoff_s = self._resync_due_s = 0.0
             limit = max(CHANGES_MAX, meta.count // CHANGES_DIVISOR)
             changes = await source.read_changes(queries, meta.snapshot, limit)
-            leases = await read_lease_changes(queries, meta.lease_snapshot, head.snapshot)
-            is_too_many = changes.is_too_many or leases.is_too_many
-            if "truncate" in changes.kinds or is_too_many:
-                self._resync_reason = TOO_MANY_CHANGES if is_too_many else "a table was truncated"
-                self._wake.set()
+            if self._has_to_resync(changes.reason_to_resync):
                 return False
             is_checked = self._checksum.is_due
             batch = await self._read_batch(queries, meta, head, changes, is_checked=is_checked)
+            leases = await read_lease_changes(queries, meta.lease_snapshot, head.snapshot)
+            if self._has_to_resync(source.TOO_MANY_CHANGES if leases.is_too_many else ""):
+                return False
             batch = dataclasses.replace(batch, leases=leases)
             if is_checked:
                 await self._checksum.begin(group, queries)
@@ -238,6 +235,13 @@ class Feed:
         self._counters.add("aaad_replica_polls_total")
         self._counters.set_seconds("aaad_replica_polled_at_seconds", clock.wall_s())
         return True
+
+    def _has_to_resync(self, reason: str) -> bool:
+        """Note why only a resync helps, which follows at once; empty: nothing speaks for it."""
+        self._resync_reason = reason
+        if reason:
+            self._wake.set()
+        return bool(reason)
 
     def _needs_tables(self, meta: ReplicaMeta, head: source.Head, changes: source.Changes) -> bool:
         is_accepted = head.accepted_id != meta.accepted_id
@@ -464,13 +468,7 @@ class Feed:
         if self._flushed_at_s <= self._persisted_at_s:
             await self._in_thread(lambda: self._generation().flush())
             self._flushed_at_s = now_s
-        tag = await self._telling.execute(
-            source.STATEMENTS["tell_snapshot"],
-            meta.node_number,
-            meta.lease_snapshot,  # the older of the two, so what it sees of all else is applied, too
-            meta.system_identifier,
-            meta.timeline,
-        )
+        tag = await source.tell_snapshot(self._telling, meta)
         self._told_at_s = now_s
         if tag != "UPDATE 1":  # an operator removed this node, and here it is again
             self._node_number = 0

@@ -35,10 +35,14 @@ class LeaseChanges:
 
 
 async def read_lease_changes(queries: Queries, since: str, now: str) -> LeaseChanges:
-    """Return the next leases that `since` did not see and this transaction, whose snapshot is `now`, sees."""
+    """Return the next leases that `since` did not see and this transaction, whose snapshot is `now`, sees.
+
+    The last thing that its transaction reads, since it sets how PostgreSQL plans.
+    """
+    await queries.execute(STATEMENTS["go_by_index"])
     row = await queries.fetchrow(STATEMENTS["find_changed_leases"], since, LEASES_PER_POLL, LEASES_AT_ONCE_MAX)
     assert row is not None  # an aggregate without groups
-    if row["rows_max"] >= LEASES_AT_ONCE_MAX:
+    if row["found_max"] >= LEASES_AT_ONCE_MAX:
         return LeaseChanges(snapshot=since, is_complete=False, is_too_many=True)
     taken = Taken(row["beyond"], row["open"])
     values, unusable = await _read_leases(queries, row["login_ids"])

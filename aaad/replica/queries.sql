@@ -270,6 +270,11 @@ SELECT
 FROM net.pool
 ORDER BY id;
 
+-- name: go_by_index
+-- For the rest of the transaction, which reads a large table bit by bit: else all of it is read and sorted for each bit.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_sort', 'off', true), set_config('jit', 'off', true);
+
 -- name: find_changed_leases
 -- The logins of leases that were changed by transactions which the snapshot $1 did not see and this one sees, found as
 -- in find_changes. Of each of the two ranges the first $2 rows in the order of transactions, and all of the last one's
@@ -289,20 +294,17 @@ WITH beyond AS MATERIALIZED (
 )
 SELECT
     ARRAY(SELECT login_id FROM beyond WHERE login_id > 0 UNION SELECT login_id FROM open WHERE login_id > 0) AS login_ids,
-    (SELECT changed::text::bigint FROM beyond ORDER BY changed OFFSET $2::integer - 1 LIMIT 1) AS beyond,
-    (SELECT changed::text::bigint FROM open ORDER BY changed OFFSET $2::integer - 1 LIMIT 1) AS open,
-    greatest((SELECT count(*) FROM beyond), (SELECT count(*) FROM open))::integer AS rows_max;
+    of_beyond.upto AS beyond, of_open.upto AS open, greatest(of_beyond.found, of_open.found)::integer AS found_max
+FROM (SELECT count(*) AS found, CASE WHEN count(*) >= $2::integer THEN max(changed::text::bigint) END AS upto FROM beyond)
+    AS of_beyond,
+    (SELECT count(*) AS found, CASE WHEN count(*) >= $2::integer THEN max(changed::text::bigint) END AS upto FROM open)
+    AS of_open;
 
 -- name: find_leases
 -- The bound leases of some logins.
 SELECT login_id, pool_id, device, date_part('epoch', least(valid_until, '2106-01-01')), cidr_send(address)
 FROM net.lease
 WHERE login_id = ANY ($1::integer[]) AND state = 'bound';
-
--- name: go_by_index
--- For the rest of the transaction: else who takes the table for small sorts all of it for each of many reads.
-SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_sort', 'off', true);
 
 -- name: find_leases_after
 -- The next $2 bound leases in order of login ids, and all of the last one's login, for a resync in one snapshot.

@@ -24,7 +24,6 @@ from aaad.replica.rebuild import Exemptions, Rebuild
 from aaad.replica.record import Tables
 from aaad.replica.store import FrozenGeneration, Generation, ReplicaWriter
 
-TOO_MANY_CHANGES = "too many changes to follow one by one"
 ACCEPTANCE_CHANGES_MAX = 1_000_000  # since the accepted hold; what is more is asked anew
 
 
@@ -75,7 +74,7 @@ async def resync(
             # Of another database neither the hold's number nor the snapshot means anything.
             is_same = meta is not None and meta.system_identifier == head.system_identifier
             exempt: Set[int] = frozenset()
-            if meta is not None and reason == TOO_MANY_CHANGES:
+            if meta is not None and reason == source.TOO_MANY_CHANGES:
                 exempt = await read_exempt(meta.snapshot)
             tables = await source.read_tables(queries, node_number)
             exemptions = Exemptions(login_ids=exempt, acceptance=await _read_acceptance(queries, head, meta))
