@@ -135,6 +135,12 @@ FAMILIES: dict[str, Family] = {
     "aaad_replica_polls_total": Family((SLOT,), "Looks at the change log that succeeded."),
     "aaad_replica_poll_failures_total": Family((SLOT,), "Looks at the change log that failed."),
     "aaad_replica_changes_applied_total": Family((SLOT,), "Changes applied to the replica."),
+    "aaad_replica_lease_changes_applied_total": Family(
+        (SLOT,), "Times that a login's leases were copied to the replica."
+    ),
+    "aaad_replica_unusable_leases_total": Family(
+        (SLOT,), "Logins with a lease that could not be copied; the log names them."
+    ),
     "aaad_replica_resyncs_total": Family((SLOT,), "Times that the replica was built anew."),
     "aaad_replica_checksums_total": Family((SLOT,), "Comparisons of the whole replica with PostgreSQL."),
     "aaad_replica_holds_total": Family((SLOT,), "Times that the brake set changes aside."),

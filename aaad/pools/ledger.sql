@@ -27,7 +27,7 @@ SELECT id FROM net.reserve
 WHERE node_id = $1::integer AND slot = $2::integer AND life = $3::uuid AND abandoned_at IS NULL ORDER BY id;
 
 -- name: bind_leases
-SELECT number, bound FROM net.bind_leases($1::integer, $2::integer, $3::uuid, $4::integer[], $5::integer[], $6::integer[],
+SELECT number, bound, pg_current_xact_id()::text::bigint AS transaction FROM net.bind_leases($1::integer, $2::integer, $3::uuid, $4::integer[], $5::integer[], $6::integer[],
     $7::bigint[], $8::integer[], $9::integer[], $10::bigint[], $11::text[]);
 
 -- name: give_back

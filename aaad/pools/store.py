@@ -65,6 +65,7 @@ class Bound(NamedTuple):
 
     outcome: Outcome
     unit: Unit | None
+    transaction: int = 0  # in which it was bound
 
 
 class LedgerStore:

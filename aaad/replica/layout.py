@@ -12,7 +12,7 @@
 A store of another version of this layout or of the records is none: the feed builds a new one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from struct import Struct
 from struct import error as StructError  # noqa: N812  the library's own name says too little
@@ -67,6 +67,7 @@ class ReplicaMeta(msgspec.Struct, frozen=True, array_like=True):
     lost_nases: tuple[LostNas, ...] = ()  # of the last day: in the brake's window, or to be known when it is repaired
     held_terms: int = 0  # what plans, parameters and branches that are held would cut off; 0: none are held
     unusable_rows: int = 0  # of the small tables
+    lease_snapshot: str = ""  # every change of a lease that it sees is applied; never newer than `snapshot`
 
 
 class Snapshot:
@@ -280,13 +281,14 @@ class WriteTransaction:
         """Return how many rows cannot be served as they are."""
         return int(self._transaction.stat(self._databases.problem)["entries"])
 
-    def put_leases(self, login_id: int, leases: bytes) -> None:
-        """Replace a login's bound leases; nothing: it has none."""
-        key = LOGIN_ID.pack(login_id)
-        if leases:
-            self._transaction.put(key, leases, db=self._databases.lease)
-        else:
-            self._transaction.delete(key, db=self._databases.lease)
+    def put_leases(self, leases: Mapping[int, bytes]) -> None:
+        """Replace these logins' bound leases; nothing: it has none."""
+        pack = LOGIN_ID.pack
+        with self._transaction.cursor(db=self._databases.lease) as cursor:
+            cursor.putmulti([(pack(login_id), data) for login_id, data in leases.items() if data])
+        for login_id, data in leases.items():
+            if not data:
+                self._transaction.delete(pack(login_id), db=self._databases.lease)
 
     def leases(self) -> Iterator[tuple[int, bytes]]:
         """Walk over all bound leases, in order of login ids."""

@@ -1,7 +1,7 @@
 """What the feed reads of PostgreSQL, as values: where it stands, what changed, the rows themselves.
 
-Every function reads within the caller's one transaction, so all that it returns belongs to one snapshot. Decides
-nothing, writes nothing.
+Every function that reads does so within the caller's one transaction, so all that it returns belongs to one snapshot.
+Decides nothing; the one thing that it writes is what this node has applied.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -24,11 +24,12 @@ from aaad.replica.compile_tables import (
     compile_router,
     compile_rows,
 )
-from aaad.replica.layout import LOGIN_IDS
+from aaad.replica.layout import LOGIN_IDS, ReplicaMeta
 from aaad.replica.record import Tables, UnusableRow
 
 STATEMENTS = load_statements(Path(__file__).with_name("queries.sql"))
 _Value = TypeVar("_Value")
+TOO_MANY_CHANGES = "too many changes to follow one by one"
 ROWS_PER_READ = 2000  # of logins at a time: some 15 ms of work between two looks at the loop
 NAS_KINDS = frozenset({"nas", "nas_secret"})
 TABLE_KINDS = NAS_KINDS | frozenset(
@@ -62,6 +63,20 @@ class Head:
     hold_state: str  # of the hold asked about; empty: there is no such row
     accepted_id: int  # the last accepted hold; 0: none
 
+    def reason_to_resync(self, meta: ReplicaMeta) -> str:
+        """Return why changes cannot be followed from where the replica stands; empty if they can."""
+        if self.system_identifier != meta.system_identifier:
+            return "this is another database"
+        if self.is_log_strange:
+            return "a dump was restored: the change log is another cluster's"
+        if self.timeline != meta.timeline:
+            return "PostgreSQL is on another timeline"
+        if self.is_from_the_future:
+            return "PostgreSQL is older than the replica"
+        if self.is_pruned:
+            return "changes since the last poll were pruned from the log"
+        return ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
@@ -74,6 +89,13 @@ class Changes:
     is_too_many: bool
     impossible_ids: frozenset[int]  # left out: no store can hold them
     newest_at_s: float | None  # when the newest change's transaction began, by PostgreSQL's clock
+
+    @property
+    def reason_to_resync(self) -> str:
+        """Why they cannot be followed one by one; empty if they can."""
+        if self.is_too_many:
+            return TOO_MANY_CHANGES
+        return "a table was truncated" if "truncate" in self.kinds else ""
 
 
 async def read_head(queries: Queries, snapshot: str | None, hold_id: int) -> Head:
@@ -94,6 +116,13 @@ async def read_head(queries: Queries, snapshot: str | None, hold_id: int) -> Hea
         hold_state=row["hold_state"] or "",
         accepted_id=row["accepted_id"],
     )
+
+
+async def tell_snapshot(queries: Queries, meta: ReplicaMeta) -> str:
+    """Let all nodes know what is applied here, once a power cut cannot take it back; returns the command's tag."""
+    of_leases = meta.lease_snapshot  # the older of the two, so what it sees of all else is applied, too
+    told = meta.node_number, of_leases, meta.system_identifier, meta.timeline
+    return await queries.execute(STATEMENTS["tell_snapshot"], *told)
 
 
 async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:

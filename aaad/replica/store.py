@@ -76,7 +76,7 @@ class ReplicaReader:
         self._transaction_id = -1
         self._tables_generation = -1
         self._get: Callable[[bytes], bytes | None] = _no_record
-        self.snapshot: Snapshot | None = None  # what the generation in force is a copy of
+        self.snapshot: Snapshot | None = None  # up to where the generation in force shows leases
 
     @property
     def complete(self) -> bool:
@@ -197,13 +197,13 @@ class ReplicaReader:
 
 
 def _snapshot(data: bytes | None, known: Snapshot | None) -> Snapshot | None:
-    """Return what a store's description says of its snapshot, the same object while that is the same."""
+    """Return up to where a store shows leases, the same object while that is the same."""
     try:
         meta = decode_meta(data)
         origin = (meta.system_identifier, meta.timeline)
-        if known is not None and known.text == meta.snapshot and known.origin == origin:
+        if known is not None and known.text == meta.lease_snapshot and known.origin == origin:
             return known
-        return Snapshot(meta.snapshot, origin)
+        return Snapshot(meta.lease_snapshot, origin) if meta.lease_snapshot else None
     except (ReplicaError, ValueError):
         return None
 
@@ -290,6 +290,14 @@ class Generation:
         """Return what it holds now, for a long look while it is written to."""
         with translated():
             return FrozenGeneration(self._environment.begin(), self._databases)
+
+    def flush(self) -> None:
+        """Return when all that was written is on the disk, so that no power cut takes it back.
+
+        A commit alone leaves open whether it is found again after one (LMDB's metasync is off).
+        """
+        with translated():
+            self._environment.sync(True)
 
     def reap_readers(self) -> int:
         """Free the slots of readers that died; else their old snapshots keep pages for ever."""

@@ -78,3 +78,6 @@ FROM (
     LEFT JOIN net.login_contest AS contest ON contest.login_id = login.id
 ) AS source;
 COMMENT ON VIEW net.login_source IS 'One row for each login with all that decides about it. Ask with WHERE login_id = ANY(…).';
+
+-- Of single leases nothing is logged; a ledger that was emptied is read anew.
+CREATE TRIGGER log_truncate AFTER TRUNCATE ON net.lease FOR EACH STATEMENT EXECUTE FUNCTION net.log_change();
