@@ -12,7 +12,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from operator import attrgetter
 from typing import Protocol
 
 from aaad import clock
@@ -24,8 +23,8 @@ from aaad.pools.reserve import Chunk
 from aaad.pools.store import Bound, Outcome, Wish
 from aaad.pools.supply import Counts, Ledger, Supply
 from aaad.pools.want import Lack, Want
-from aaad.replica.layout import Snapshot
 from aaad.replica.record import PoolRow
+from aaad.replica.snapshot import Snapshot
 from aaad.spool.records import AddressBound, encode
 
 BATCH_MAX = 1_000
@@ -34,6 +33,7 @@ AWAY_S = 1.0  # after PostgreSQL did not answer in time it is left alone for so 
 TRIES_MAX = 8  # candidates that turned out to be somebody's
 _TOLD_AT_ONCE = 64
 _LOOK_EVERY_S = 0.5
+_LAST_WAIT_S = 1.0
 _IPV4 = 0
 _FAMILIES = {"ipv4": 4, "ipv6": 6, "delegated": 6}
 _new_tuple = tuple.__new__
@@ -72,7 +72,7 @@ class Claims:
         self._ledger_of = ledger_of
         self._ledger: Ledger | None = None
         self._node = 0
-        self._recent = recent
+        self.recent = recent
         self._spool = spool
         self._slot = slot
         self._counters = counters
@@ -82,6 +82,8 @@ class Claims:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told: deque[tuple[_Row, Unit, bool]] = deque()
         self._is_called = False
+        self._unsafe = 0  # records on their way to the disk
+        self._told_all = asyncio.Event()
         self._away_until_s = 0.0
         self._is_away = False
         self.seen: Callable[[], Snapshot | None] = _no_snapshot
@@ -123,8 +125,19 @@ class Claims:
                         await self._settle(batch)
                     except Exception:  # noqa: BLE001  our own bug costs this batch, whose copies try again
                         self._log.exception("bug", while_="binding addresses")
+            await self._await_told()
             for task in (connected, supplied, ended):
                 task.cancel()
+
+    async def _await_told(self) -> None:
+        """Wait for what is on its way to the disk, but not for ever."""
+        try:
+            async with asyncio.timeout(_LAST_WAIT_S):
+                while self._unsafe:
+                    self._told_all.clear()
+                    await self._told_all.wait()
+        except TimeoutError:
+            self._log.error("addresses.unanswered", records=self._unsafe)
 
     async def _wake_at_end(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -178,7 +191,7 @@ class Claims:
     def _bound(self, rows: list[_Row], answers: list[Bound]) -> None:
         now_s = clock.wall_s()
         seen = self.seen()
-        note = self._recent.note
+        note = self.recent.note
         again = new = 0
         hungry: list[_Row] = []
         for row, (outcome, unit, transaction) in zip(rows, answers, strict=True):
@@ -267,7 +280,7 @@ class Claims:
         """Let the spool have what PostgreSQL does not take now. What has no candidate cannot be had."""
         now_s = clock.wall_s()
         for row in rows:
-            want, place, pool, chunk, at = row
+            want, place, _, chunk, at = row
             if chunk is None:
                 want.lacks[place] = Lack.IMPOSSIBLE
             elif want.lacks[_IPV4] is not None:  # no answer will come of it
@@ -276,6 +289,7 @@ class Claims:
                 record = encode(_record(row, chunk, self._node, self._slot, now_s))
                 if self._spool.append(record, partial(self._tell, row, chunk.unit(at))):
                     want.unsafe += 1
+                    self._unsafe += 1
                 else:
                     chunk.put_back(at)
                     want.lacks[place] = Lack.IMPOSSIBLE
@@ -306,11 +320,12 @@ class Claims:
             if is_safe:
                 want.give(place, pool.pool_id, unit)
                 valid_until_s = now_s + pool.valid_s
-                self._recent.note(want.login_id, pool.pool_id, want.device, unit, valid_until_s, BY_SPOOL, seen)
+                self.recent.note(want.login_id, pool.pool_id, want.device, unit, valid_until_s, BY_SPOOL, seen)
                 self._counters.add(BOUND_BY_SPOOL)
             else:  # perhaps it is on the disk all the same: the unit stays marked
                 want.lacks[place] = Lack.IMPOSSIBLE
             want.unsafe -= 1
+            self._unsafe -= 1
             if not want.unsafe:
                 settled.append(want)
         if told and not self._is_called and self._loop is not None:
@@ -318,6 +333,8 @@ class Claims:
             self._loop.call_soon(self._take_told)
         if settled:
             self.on_settled(settled)
+        if not self._unsafe:
+            self._told_all.set()
 
     def _note_away(self, error: StoreError) -> None:
         if not self._is_away:  # once: an hour without PostgreSQL must not fill the log

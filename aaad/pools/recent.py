@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from aaad.policy.lease import GUARD_S
 from aaad.pools.address import Unit
-from aaad.replica.layout import Snapshot
+from aaad.replica.snapshot import Snapshot
 
 ENTRIES_MAX = 65_536  # and as many of the time before
 BY_SPOOL = 0  # no transaction's number

@@ -20,7 +20,17 @@ _ACTIVE = "active"
 class Stock:
     """The free units of one pool."""
 
-    __slots__ = ("_target", "chunks", "is_asked", "last_lack", "nothing_until_s", "pool", "short_since_s", "short_until_s", "starved")
+    __slots__ = (
+        "_target",
+        "chunks",
+        "is_asked",
+        "last_lack",
+        "nothing_until_s",
+        "pool",
+        "short_since_s",
+        "short_until_s",
+        "starved",
+    )
 
     def __init__(self, pool: PoolRow) -> None:
         """Have nothing."""

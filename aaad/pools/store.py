@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 from uuid import UUID
 
@@ -68,6 +69,11 @@ class Bound(NamedTuple):
     transaction: int = 0  # in which it was bound
 
 
+_NONE, _NEW = Bound(Outcome.NONE, None), Outcome.NEW
+_POOL, _LOGIN = Wish._fields.index("pool_id"), Wish._fields.index("login_id")
+_new_tuple = tuple.__new__
+
+
 class LedgerStore:
     """The ledger, for one process of a node."""
 
@@ -109,32 +115,42 @@ class LedgerStore:
 
         At most one wish for each login and pool, and each candidate once: a second one is for the next batch.
         """
-        order = sorted(range(len(wishes)), key=lambda place: (wishes[place].login_id, wishes[place].pool_id))
+        columns = tuple(zip(*wishes, strict=True))
+        if not columns:
+            return []
+        keys = list(zip(columns[_LOGIN], columns[_POOL], strict=True))
+        order = sorted(range(len(wishes)), key=keys.__getitem__)
         batch = [wishes[place] for place in order]
-        candidates = [unit_text(wish.family, *wish.candidate) if wish.candidate else None for wish in batch]
+        spaces, pools, logins, devices, nases, seconds, families, reserves, units = zip(*batch, strict=True)
+        candidates = [
+            None if unit is None else unit_text(family, *unit) for family, unit in zip(families, units, strict=True)
+        ]
         rows = await self._database.fetch(
             _SQL.bind_leases,
             self._node,
             self._slot,
             life,
-            [wish.address_space for wish in batch],
-            [wish.pool_id for wish in batch],
-            [wish.login_id for wish in batch],
-            [wish.device for wish in batch],
-            [wish.nas_id for wish in batch],
-            [wish.valid_s for wish in batch],
-            [wish.reserve_id for wish in batch],
+            spaces,
+            pools,
+            logins,
+            devices,
+            nases,
+            seconds,
+            reserves,
             candidates,
         )
-        again, made, lost = _told(rows)
-        answers: list[Bound] = [Bound(Outcome.NONE, None)] * len(wishes)
-        for number, (place, wish, candidate) in enumerate(zip(order, batch, candidates, strict=True), 1):
+        again, made, lost, transaction = _told(rows)
+        answers: list[Bound] = [_NONE] * len(wishes)
+        for number, (place, space, candidate) in enumerate(zip(order, spaces, candidates, strict=True), 1):
             if number in again:
-                answers[place] = Bound(Outcome.AGAIN, again[number])
-            elif candidate is not None and (wish.address_space, candidate) in made:
-                answers[place] = Bound(Outcome.NEW, wish.candidate)
-            elif wish.candidate is not None:
-                answers[place] = Bound(Outcome.LOST if wish.reserve_id in lost else Outcome.TAKEN, None)
+                answers[place] = _new_tuple(Bound, (Outcome.AGAIN, again[number], transaction))
+            elif candidate is None:
+                continue
+            elif (space, candidate) in made:
+                answers[place] = _new_tuple(Bound, (_NEW, wishes[place].candidate, transaction))
+            else:
+                is_lost = wishes[place].reserve_id in lost
+                answers[place] = Bound(Outcome.LOST if is_lost else Outcome.TAKEN, None)
         return answers
 
     async def _read(self, reserve_id: int) -> Claimed | None:
@@ -142,18 +158,26 @@ class LedgerStore:
         return _claimed(row) if row else None
 
 
-def _told(rows: Sequence[Row]) -> tuple[dict[int, Unit], set[tuple[int, str]], set[int]]:
+def _told(rows: Sequence[Row]) -> tuple[dict[int, Unit], set[tuple[int, str]], set[int], int]:
     again: dict[int, Unit] = {}
     made: set[tuple[int, str]] = set()
     lost: set[int] = set()
-    for number, bound in rows:
+    transaction = 0
+    for number, bound, transaction in rows:  # noqa: B007  it is the same in all
         if number < 0:
             made.add((-number, bound))
         elif number == _LOST:
             lost.add(int(bound))
         else:
-            again[number] = parse_unit(bound)[1:]
-    return again, made, lost
+            again[number] = _unit(bound)
+    return again, made, lost, transaction
+
+
+def _unit(text: str) -> Unit:
+    """Return a unit as PostgreSQL wrote it: in a tenth of the time in which it could be doubted."""
+    address, _, length = text.partition("/")
+    packed = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
+    return int.from_bytes(packed, "big"), int(length)
 
 
 def _claimed(row: Row) -> Claimed:

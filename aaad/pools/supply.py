@@ -9,7 +9,7 @@ Waits for PostgreSQL and nothing else; while it is away the process lives on wha
 
 import asyncio
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,7 @@ from aaad.pools.store import Bound, Claimed, LedgerStore, Wish
 from aaad.pools.want import Lack, Want
 from aaad.replica.record import PoolRow
 
+CLAIM_LIMIT_S = 2.0  # of a statement
 LOOK_EVERY_S = 1.0
 LOOK_AFTER_EVERY_S = 1.0  # after exclusions, shortages, and what is ours no more
 STARVED_MAX_S = 0.4  # who waits longer for a claim is too late for his NAS
@@ -140,9 +141,7 @@ class PoolLedger(LedgerStore):
 class Supply:
     """The stocks of one process."""
 
-    def __init__(
-        self, reserve: Reserve, ledger_of: Callable[[int], Ledger], counters: Counts, log: Log
-    ) -> None:
+    def __init__(self, reserve: Reserve, ledger_of: Callable[[int], Ledger], counters: Counts, log: Log) -> None:
         """`ledger_of` makes the ledger for our id in net.node. The reserve is open."""
         self._reserve = reserve
         self._ledger_of = ledger_of

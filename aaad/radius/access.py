@@ -51,6 +51,7 @@ from aaad.radius.starts import StartWatch
 from aaad.replica.record import (
     HEAD_SIZE,
     AdministratorRow,
+    PoolRow,
     Tables,
     decode,
     fold_name,
@@ -182,6 +183,11 @@ class AccessPath:
                 tables.class_key, node=tables.node_number, slot=self._slot, serial=self._signer.serial
             )
         return problems
+
+    @property
+    def own_pools(self) -> dict[int, PoolRow]:
+        """The pools whose addresses are given out here."""
+        return self._rules.book.ours
 
     def answer(self, data: bytes, source: Source, arrived_s: float, now_s: float) -> Answer:
         """Answer one datagram, or say why there is none."""

@@ -19,7 +19,7 @@ from aaad.pools.want import Lack, Want
 from aaad.radius.packet import value_at
 from aaad.radius.pool_book import DELEGATED, IPV4, IPV6, GrantPools
 from aaad.radius.request import Request
-from aaad.replica.layout import Snapshot
+from aaad.replica.snapshot import Snapshot
 from aaad.sessions.attribute_text import readable
 from aaad.spool.records import Granted
 

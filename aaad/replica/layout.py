@@ -70,25 +70,6 @@ class ReplicaMeta(msgspec.Struct, frozen=True, array_like=True):
     lease_snapshot: str = ""  # every change of a lease that it sees is applied; never newer than `snapshot`
 
 
-class Snapshot:
-    """Which transactions a generation shows: PostgreSQL's pg_snapshot."""
-
-    __slots__ = ("_below", "_from", "_open", "origin", "text")
-
-    def __init__(self, text: str, origin: tuple[str, str] = ("", "")) -> None:
-        """Read its text; ValueError if it is none. `origin`: of which cluster and timeline the numbers are."""
-        below, above, running = text.split(":")
-        self.text = text
-        self.origin = origin
-        self._below = int(below)  # all of these are seen
-        self._from = int(above)  # none of these is
-        self._open = frozenset(map(int, filter(None, running.split(","))))
-
-    def sees(self, transaction: int) -> bool:
-        """Tell whether a committed transaction is seen."""
-        return transaction < self._below or (transaction < self._from and transaction not in self._open)
-
-
 class Source(NamedTuple):
     """What stands in the store for one row of PostgreSQL. An empty name: the row is left out."""
 

@@ -32,7 +32,6 @@ from aaad.replica.layout import (
     TABLES_KEY,
     Databases,
     ReplicaMeta,
-    Snapshot,
     WriteTransaction,
     decode_meta,
     open_databases,
@@ -40,6 +39,7 @@ from aaad.replica.layout import (
     translated,
 )
 from aaad.replica.record import Tables, decode_tables
+from aaad.replica.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from aaad.replica.layout import LmdbTransaction
