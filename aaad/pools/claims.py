@@ -85,7 +85,7 @@ class Claims:
         self._unsafe = 0  # records on their way to the disk
         self._told_all = asyncio.Event()
         self._away_until_s = 0.0
-        self._is_away = False
+        self.is_away = False
         self.seen: Callable[[], Snapshot | None] = _no_snapshot
         self.on_settled: Callable[[list[Want]], None] = _nobody
         supply.on_fed = self._fed
@@ -150,7 +150,7 @@ class Claims:
             if ledger is not None and not ledger.is_connected:
                 try:
                     await ledger.connect()
-                    self._is_away = False
+                    self.is_away = False
                 except StoreError as error:
                     self._note_away(error)
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -337,9 +337,9 @@ class Claims:
             self._told_all.set()
 
     def _note_away(self, error: StoreError) -> None:
-        if not self._is_away:  # once: an hour without PostgreSQL must not fill the log
+        if not self.is_away:  # once: an hour without PostgreSQL must not fill the log
             self._log.warning("database.away", purpose="addresses of logins", error=str(error))
-        self._is_away = True
+        self.is_away = True
 
 
 _NOTHING: tuple[None, int] = (None, 0)

@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from ipaddress import IPv4Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 from nas_double import FRAMED_IP, Reply, access_request, checked
-from radius_service import Client, Lines, Service, login, tables, write_replica_elsewhere
+from radius_service import Client, Service, login, tables, write_replica_elsewhere
 from radius_service import running as running_service
 
 from aaad.db.connection import Database
-from aaad.metrics import CounterFile
 from aaad.policy.facts import LoginFacts
 from aaad.policy.lease import Lease, encode_leases
 from aaad.pools.claims import BIND_LIMIT_S, CLAIM_COUNTERS, Claims
@@ -56,12 +55,21 @@ def small(pools: Sequence[PoolRow], **named: str) -> Tables:
 
 async def make_pool(db: asyncpg.Connection, row: PoolRow, *ranges: str) -> None:
     """Write a pool to PostgreSQL."""
-    await db.execute("INSERT INTO net.node (id, name, heartbeat_at) VALUES ($1, 'node-3', now()) ON CONFLICT DO NOTHING", NODE)
+    await db.execute(
+        "INSERT INTO net.node (id, name, heartbeat_at) VALUES ($1, 'node-3', now()) ON CONFLICT DO NOTHING", NODE
+    )
     await db.execute(
         "INSERT INTO net.pool (id, address_space, name, kind, family, prefix_length, state, valid_s, reserve_size) "
         "VALUES ($1, $2, $3, 'radius', $4, $5, $6, $7, $8)",
-        row.pool_id, row.address_space, row.name, row.family, row.prefix_length, row.state, row.valid_s, row.reserve_size,
-    )  # fmt: skip
+        row.pool_id,
+        row.address_space,
+        row.name,
+        row.family,
+        row.prefix_length,
+        row.state,
+        row.valid_s,
+        row.reserve_size,
+    )
     for text in ranges:
         network = ip_network(text)
         await db.execute(
@@ -70,16 +78,14 @@ async def make_pool(db: asyncpg.Connection, row: PoolRow, *ranges: str) -> None:
         )  # fmt: skip
 
 
-def claims_of(dsn: str, directory: Path, service: Service, slot: int = 0, **settings: Any) -> Claims:
+def claims_of(dsn: str, reserve: Reserve, service: Service, slot: int = 0, facts_path: Path | None = None) -> Claims:
     """What a process of this slot binds addresses by."""
-    reserve = Reserve(directory / "reserve" / f"radius-{slot}", **settings)
-    reserve.open()
 
     def database(purpose: str, limit_s: float) -> Database:
         return Database(dsn, connect_timeout_s=1, statement_timeout_s=limit_s, application_name=f"test {purpose}")
 
     claiming, binding = database("claims", CLAIM_LIMIT_S), database("binds", BIND_LIMIT_S)
-    supply = Supply(reserve, lambda node: PoolLedger(claiming, node, slot), service.counters, service.log)
+    supply = Supply(reserve, lambda node: PoolLedger(claiming, node, slot), service.counters, service.log, facts_path)
     return Claims(
         supply, lambda node: PoolLedger(binding, node, slot), Recent(),
         spool=service.spool, slot=slot, counters=service.counters, log=service.log,
@@ -121,7 +127,36 @@ class House:
     def show(self, leases: dict[int, list[Lease]], *, up_to: int) -> None:
         """Let the replica show these leases, and nothing of transactions from `up_to` on, as the feed would."""
         octets = {login_id: encode_leases(found) for login_id, found in leases.items()}
-        write_replica_elsewhere(self.service.replica_directory, self.records, self.tables, octets, f"{up_to}:{up_to}:")
+        write_replica_elsewhere(
+            self.service.replica_directory, self.records, self.tables, octets, f"{up_to}:{up_to}:"
+        )
+
+    def supplied(self, pool_id: int = 1) -> int:
+        """How many units of a pool are set aside."""
+        stock = self.claims.supply.stocks.get(pool_id)
+        return stock.free if stock else 0
+
+    def client_from(self, address: str) -> Client:
+        """Another concentrator."""
+        return Client(self.service.auth, source=address)
+
+    async def patient_dial(self, name: bytes) -> Reply:
+        """Dial as a concentrator does: the same request again while there is no answer."""
+        request = self.request(name)
+        async with asyncio.timeout(15):
+            while True:
+                self.client.send(request)
+                self.client.socket.settimeout(0.3)
+                try:
+                    return checked(await self.client.receive(), request)
+                except TimeoutError:
+                    continue
+                finally:
+                    self.client.socket.settimeout(2.0)
+
+    async def patient_address(self, name: bytes) -> str:
+        """Dial until there is an answer, and return the address."""
+        return str(IPv4Address((await self.patient_dial(name))[FRAMED_IP]))
 
     async def until_supplied(self, pool_id: int = 1, units: int = 1) -> None:
         """Wait until so much is set aside."""
@@ -138,33 +173,44 @@ async def until(condition: Any, limit_s: float = 10) -> None:
 
 @asynccontextmanager
 async def living(
-    dsn: str, directory: Path, rows: Sequence[PoolRow], *, count: int = 20, slot: int = 0, **options: Any
+    dsn: str,
+    directory: Path,
+    rows: Sequence[PoolRow],
+    *,
+    count: int = 20,
+    slot: int = 0,
+    asks: str = "",
+    is_killed: bool = False,
+    facts_path: Path | None = None,
+    **options: Any,
 ) -> AsyncIterator[House]:
-    """A house whose pools are in PostgreSQL already. `named` and the like go to `small`."""
+    """A house whose pools are in PostgreSQL already. What ends in `_pool` is what the branch names.
+
+    `asks`: where the test itself asks the ledger, if the service cannot; `is_killed`: its reserve is not closed.
+    """
+    directory.mkdir(exist_ok=True)
     named = {key: options.pop(key) for key in list(options) if key.endswith("_pool")}
     facts = options.pop("logins", None) or logins(count)
     given = options.pop("small", None) or small(rows, **(named or {"ipv4_pool": rows[0].name}))
-    settings = options.pop("reserve", {})
-    db = await asyncpg.connect(dsn)
+    records = {name: encode(one) for name, one in facts.items()}
+    reserve = Reserve(directory / "reserve" / f"radius-{slot}")
+    reserve.open()
+    db = await asyncpg.connect(asks or dsn)
     found: list[Claims] = []
 
     def claims(service: Service) -> Claims:
-        found.append(claims_of(dsn, directory, service, slot, **settings))
+        found.append(claims_of(dsn, reserve, service, slot, facts_path))
         return found[0]
 
-    records = {name: encode(one) for name, one in facts.items()}
     try:
         async with running_service(
-            directory,
-            logins=records,
-            small=given,
-            counter_names=COUNTERS,
-            claims=claims,
-            **options,
+            directory, logins=records, small=given, counter_names=COUNTERS, claims=claims, **options
         ) as service:
             house = House(dsn, directory, service, db, found[0])
             house.records, house.tables = records, given
             with house.client:
                 yield house
     finally:
+        if not is_killed:
+            reserve.close()
         await db.close()

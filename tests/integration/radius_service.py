@@ -113,14 +113,16 @@ class Spool(list[Any]):
     """A spool in memory."""
 
     is_full = False
+    is_failing = False
     is_taking = True
 
     def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:  # type: ignore[override]
         if self.is_full:
             return False
-        super().append(record_decoder.decode(record))
+        if not self.is_failing:
+            super().append(record_decoder.decode(record))
         if done is not None:
-            done(True)
+            done(not self.is_failing)
         return True
 
 
