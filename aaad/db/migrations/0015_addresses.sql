@@ -139,6 +139,7 @@ CREATE TABLE net.pool_exclusion (
     first inet NOT NULL,
     last inet NOT NULL,
     why text,
+    since timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pool_exclusion_ascends CHECK (0 <= from_unit AND from_unit < until_unit AND first <= last),
     CONSTRAINT pool_exclusion_once EXCLUDE USING gist (
         int8range(range_id, range_id, '[]') WITH =, int8range(from_unit, until_unit) WITH &&)
@@ -425,6 +426,7 @@ BEGIN
             RAISE EXCEPTION 'the range has % units', range.units USING ERRCODE = 'check_violation', SCHEMA = 'net',
                 TABLE = 'pool_exclusion', CONSTRAINT = 'pool_exclusion_in_range';
         END IF;
+        NEW.since := clock_timestamp(); -- who claimed earlier did not see it, who did not had to wait
         NEW.first := net.first_host(net.unit_address(range.first, pool.prefix_length, NEW.from_unit));
         NEW.last := net.last_host(net.unit_address(range.first, pool.prefix_length, NEW.until_unit - 1));
         DELETE FROM net.lease WHERE address_space = pool.address_space AND state = 'released'
@@ -445,8 +447,9 @@ BEGIN
             now() + pool.valid_s * interval '1 second'
         FROM generate_series(OLD.from_unit, OLD.from_unit + behind - 1) AS number,
             net.unit_address(range.first, pool.prefix_length, number) AS unit
-        WHERE NOT EXISTS (SELECT FROM net.reserve WHERE pool_id = pool.id
-            AND (range_id = range.id AND number >= from_unit AND number < until_unit OR unit = ANY (addresses)))
+        WHERE NOT EXISTS (SELECT FROM net.reserve AS aside WHERE aside.pool_id = pool.id
+            AND (aside.range_id = range.id AND number >= aside.from_unit AND number < aside.until_unit
+                AND aside.claimed_at < OLD.since OR unit = ANY (aside.addresses)))
         ON CONFLICT DO NOTHING;
     RETURN NULL;
 END
