@@ -40,9 +40,9 @@ class House:
         return await self.value("INSERT INTO net.node (name) VALUES ($1) RETURNING id", name)
 
     async def hears(self, *nodes: int) -> None:
-        """Say that these nodes have applied everything up to now."""
+        """Say that these nodes have applied everything up to now, and recorded nothing that is not drained."""
         await self.database.execute(
-            "UPDATE net.node SET snapshot = pg_current_snapshot() WHERE id = ANY($1)", list(nodes)
+            "UPDATE net.node SET settled = pg_current_snapshot() WHERE id = ANY($1)", list(nodes)
         )
 
     async def pool(self, *ranges: str, name: str = "p", space: int = 1, **columns: object) -> int:

@@ -169,6 +169,24 @@ async def test_r7_2_another_login_has_it_when_every_node_has_applied_the_release
     assert (await process.claim(pool, 10)).units == claimed.units
 
 
+async def test_r7_2_a_release_is_settled_with_a_node_when_its_older_answers_are_sessions(house: House):
+    """Rule R7.2: what it answered from its copy before it heard is in its spool; so the spool counts, too."""
+    pool = await house.pool("100.64.0.0/32", quarantine_s=0)
+    process = Process(house.database, await house.node())
+    claimed = await process.claim(pool, 10)
+    await process.bind(wish(pool, 7, claimed))
+    await house.release("100.64.0.0/32")
+    applies = "UPDATE net.node SET snapshot = pg_current_snapshot()"
+    drains = "UPDATE net.node SET drain_watermark = now() + $1::text::interval"
+    await house.database.execute(applies)
+    assert await process.claim(pool, 10) is None
+    await house.database.execute(drains, "59 seconds")
+    await house.database.execute(applies)
+    assert await process.claim(pool, 10) is None
+    await house.database.execute(drains, "61 seconds")
+    assert (await process.claim(pool, 10)).units == claimed.units
+
+
 @pytest.mark.parametrize("end", ["it is removed", "the lease has ended a minute ago"])
 async def test_r7_2_a_node_that_is_not_heard_holds_it_until(house: House, end: str):
     """Rule R7.2: until valid_until + 60 s, or until an operator removes that node."""
