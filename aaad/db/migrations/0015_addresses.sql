@@ -270,7 +270,7 @@ COMMENT ON COLUMN net.node.settling IS 'What it had applied at settling_since, a
 
 CREATE FUNCTION net.settle_node() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.settled IS DISTINCT FROM OLD.settled THEN
+    IF NEW.settled::text IS DISTINCT FROM OLD.settled::text THEN
         RETURN NEW;
     END IF;
     IF NEW.settling IS NOT NULL AND NEW.drain_watermark > NEW.settling_since + interval '60 seconds' THEN
