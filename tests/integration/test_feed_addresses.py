@@ -112,6 +112,22 @@ async def test_r7_2_leases_arrive_are_extended_and_vanish(dsn: str, tmp_path: Pa
         assert node.count("unusable_leases_total") == 0
 
 
+async def test_r7_2_who_gives_a_lease_to_another_at_once_notes_whose_it_was(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 5)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute(POOLS)
+        await sql.execute(BIND, 1, 5)
+        await equal(dsn, node)
+        async with sql.transaction():
+            await sql.execute(RELEASE, 2, 2)
+            await sql.execute("UPDATE net.lease SET state = 'bound', login_id = 4 WHERE login_id = 2")
+            await sql.execute("INSERT INTO net.change (kind, key) VALUES ('lease', 2)")
+        await until(lambda: node.leases().keys() == {1, 3, 4, 5})
+        assert len(node.leases()[4]) == 2
+        assert node.count("resyncs_total") == 1
+
+
 async def test_r7_2_a_lease_of_a_long_transaction_is_not_missed(dsn: str, tmp_path: Path) -> None:
     await seed(dsn, 9)
     async with running(Node(dsn, tmp_path, poll_interval_s=0.05)) as node, erp(dsn) as sql, erp(dsn) as slow:
@@ -171,7 +187,7 @@ async def test_r7_2_many_changes_are_taken_bit_by_bit_and_told_as_far_as_they_ar
                 await asyncio.sleep(0.05)
 
 
-async def read_nothing(_queries: Queries, since: str, _now: str) -> LeaseChanges:
+async def read_nothing(_queries: Queries, since: str, *_rest: object) -> LeaseChanges:
     return LeaseChanges(snapshot=since)
 
 

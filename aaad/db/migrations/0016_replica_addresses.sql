@@ -2,7 +2,7 @@
 -- logins and plans. Leases are followed by net.lease.changed alone, without triggers (aaad/replica/leases.py).
 
 COMMENT ON COLUMN net.lease.login_id IS
-    'Whose it is, or was last. A bound address changes hands only by being released first, and that is known to every node: replicas are told by this login.';
+    'Whose it is, or was last. Nodes are told by it whose leases to read again; who gives a bound one to another without a release that all have heard of, notes the old one in net.change, as kind lease.';
 
 CALL net.follow('erp.contract',
     '{id, client_id, branch_id, plan_id, status, access_status, suspended, suspended_from, suspended_until, oldest_open_due, not_reduced_until, access_ends_at, trust_unlock_active, trust_unlock_until, late_speed, speed_status, ipv4_pool, ipv6_pool, delegated_ipv6_pool}');
