@@ -1,9 +1,9 @@
 """Leases on their way into the replica (rules R1, R7.2): which logins' changed, and what each of those has now.
 
-Nothing logs a change of a lease and no NOTIFY tells of it: net.lease.changed names the transaction. A poll takes so
-many, in the order of transactions, and says where that leaves it, as a snapshot: so none is missed, in whatever order
-they commit and however many there are. A login's bound leases are read whole and replace what the replica had of it.
-A row that cannot be read costs itself only: its login asks the ledger.
+No NOTIFY tells of a lease, and nothing logs its change but that of whose it is: net.lease.changed names the
+transaction. A poll takes so many, in the order of transactions, and says where that leaves it, as a snapshot: so none
+is missed, in whatever order they commit and however many there are. A login's bound leases are read whole and replace
+what the replica had of it. A row that cannot be read costs itself only: its login asks the ledger.
 """
 
 from collections.abc import AsyncIterator, Iterable

@@ -86,7 +86,7 @@ class Changes:
     logins: dict[int, bool]  # login id -> whether every change of it passed a run's brake or was accepted
     are_nases_exempt: bool  # likewise for all changes of NAS entries
     are_terms_exempt: bool  # likewise of plans, parameters and branches
-    leases_of: frozenset[int]  # logins that lost a lease to another without its being released first
+    leases_of: frozenset[int]  # logins that lost a lease which the ledger does not know for theirs any more
     is_too_many: bool
     impossible_ids: frozenset[int]  # left out: no store can hold them
     newest_at_s: float | None  # when the newest change's transaction began, by PostgreSQL's clock

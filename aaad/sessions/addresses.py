@@ -72,10 +72,6 @@ async def _write_round(
     bound = [item.record for item in told if item.judged.verdict is Verdict.BIND and key_of(item.record) in known]
     if bound:
         await transaction.execute(_SQL.bind_known, *_columns(bound))
-    before = {known[key_of(record)].login_id or record.login_id for record in bound}
-    moved = before - {record.login_id for record in bound}
-    if moved:
-        await transaction.execute(_SQL.note_moved, sorted(moved))
     written.told.extend(item for item in told if key_of(item.record) not in written.held)
 
 

@@ -36,10 +36,6 @@ FROM unnest($1::integer[], $2::text[], $3::integer[], $4::integer[], $5::bigint[
     $8::integer[]) AS given (address_space, address, pool_id, login_id, device, nas_id, at_s, valid_s)
 WHERE lease.address_space = given.address_space AND lease.address = given.address::cidr;
 
--- name: note_moved
--- Nodes are told by a row's login whose leases to read again; whose it was before is told so.
-INSERT INTO net.change (kind, key) SELECT 'lease', login_id FROM unnest($1::integer[]) AS moved (login_id);
-
 -- name: note_findings
 INSERT INTO net.address_finding AS known
     (address_space, address, kind, login_id, holder_id, nas_id, first_seen, last_seen)

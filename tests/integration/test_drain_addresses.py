@@ -150,7 +150,7 @@ async def test_r7_2_a_row_that_somebody_holds_is_bound_later_and_holds_up_nothin
 
 
 async def test_r7_2_two_nodes_and_their_ledger_agree_in_any_order(house, dsn):
-    """Many addresses, some told twice, some of two logins: each ends with one holder, and with a finding if need be."""
+    """Many addresses, some told twice, some of two logins: each ends with one holder, if need be with a finding."""
     choice = random.Random(7)
     records = [bound(unit, 1 + unit % 9, at_s=float(unit)) for unit in range(1, 200)]
     records += [bound(unit, 100, at_s=unit + 0.5) for unit in range(1, 200, 7)]
