@@ -42,6 +42,10 @@ class MalformedPacket(ProtocolError):  # noqa: N818  the protocol's own word
     """A RADIUS datagram that RFC 2865 does not allow. The text names the rule that it broke."""
 
 
+class ReserveError(AaadError):
+    """A file of a process's reserve of addresses cannot be read."""
+
+
 class StoreError(AaadError):
     """PostgreSQL is away, refuses, or did not answer in time.
 

@@ -306,6 +306,10 @@ REASONS: dict[str, Wording] = {
         _("The answer for this login would be longer than RADIUS allows."),
         _("Shorten what the plan and the login send to the concentrator: routes, filters and extra attributes."),
     ),
+    "pool_exhausted": Wording(
+        _("The pool of addresses has none left for this login."),
+        _("See aaad pool list; add a range to the pool, or name another one in the plan, the NAS or the branch."),
+    ),
 }
 
 DISCARDS: dict[str, Wording] = {

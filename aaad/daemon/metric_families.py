@@ -81,6 +81,28 @@ FAMILIES: dict[str, Family] = {
     ),
     "aaad_radius_probes_total": Family((SLOT,), "Sessions whose NAS was asked by CoA whether they live."),
     "aaad_radius_probe_answers_total": Family((SLOT, "outcome"), "What it said: alive, gone, refused or silent."),
+    "aaad_radius_addresses_total": Family(
+        (SLOT, "outcome"),
+        "Logins that needed something of our own pools: answered from a lease that stands, or after a claim; refused "
+        "as the pool is exhausted; left without an answer; let in without an IPv6 prefix that was due; blocked, and "
+        "in the usual pool as that of blocked addresses is full.",
+    ),
+    "aaad_pool_bound_total": Family(
+        (SLOT, "how"), "Units bound: new ones, those that the login had before, by the spool without PostgreSQL."
+    ),
+    "aaad_pool_candidates_refused_total": Family(
+        (SLOT,), "Units set aside here that PostgreSQL says are another's, or not ours any more."
+    ),
+    "aaad_pool_bindings_failed_total": Family((SLOT,), "Batches that PostgreSQL did not bind, or not in time."),
+    "aaad_pool_claims_total": Family((SLOT, "outcome"), "Claims of units to set aside: got some, nothing, failed."),
+    "aaad_pool_units_given_back_total": Family(
+        (SLOT,), "Units set aside that went back: others found nothing, or the pool is drained."
+    ),
+    "aaad_pool_reserves_lost_total": Family((SLOT,), "Claims that PostgreSQL says are not this process's any more."),
+    "aaad_pool_reserve_units": Family((SLOT,), "Units of all pools that this process can give out by itself now."),
+    "aaad_pool_reserve_free_addresses": Family(
+        (SLOT, "space", "pool"), "The same of each pool: what new logins get while PostgreSQL is away."
+    ),
     "aaad_bugs_total": Family((SLOT,), "Errors of this program that it survived; each is logged with its traceback."),
     "aaad_journal_dropped_total": Family((SLOT,), "Decisions not written to the journal: no room, or too long."),
     # routers, since the radius process began: those in trouble and the last heard. proven="false" is all that came
@@ -135,6 +157,12 @@ FAMILIES: dict[str, Family] = {
     "aaad_replica_polls_total": Family((SLOT,), "Looks at the change log that succeeded."),
     "aaad_replica_poll_failures_total": Family((SLOT,), "Looks at the change log that failed."),
     "aaad_replica_changes_applied_total": Family((SLOT,), "Changes applied to the replica."),
+    "aaad_replica_lease_changes_applied_total": Family(
+        (SLOT,), "Times that a login's leases were copied to the replica."
+    ),
+    "aaad_replica_unusable_leases_total": Family(
+        (SLOT,), "Logins with a lease that could not be copied; the log names them."
+    ),
     "aaad_replica_resyncs_total": Family((SLOT,), "Times that the replica was built anew."),
     "aaad_replica_checksums_total": Family((SLOT,), "Comparisons of the whole replica with PostgreSQL."),
     "aaad_replica_holds_total": Family((SLOT,), "Times that the brake set changes aside."),
@@ -165,6 +193,10 @@ FAMILIES: dict[str, Family] = {
     "aaad_drain_skipped_total": Family(
         (SLOT, "kind"),
         "Rows not written: routers whose NAS entry is gone, refused names of a router that never proved its secret.",
+    ),
+    "aaad_drain_addresses_total": Family(
+        (SLOT, "outcome"),
+        "Addresses given out while PostgreSQL was away, by what the ledger made of them; conflict: another has it.",
     ),
     "aaad_drain_segments_missing_total": Family((SLOT,), "Segments that were gone before they were drained."),
     "aaad_drain_damaged_total": Family((SLOT,), "Places in segments that hold no record."),

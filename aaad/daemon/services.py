@@ -19,8 +19,11 @@ from aaad.log import get_logger
 
 if TYPE_CHECKING:
     from aaad.db.connection import Database
+    from aaad.pools.claims import Claims
+    from aaad.pools.reserve import Reserve
     from aaad.radius.simultaneous import SimultaneousUse
     from aaad.sessions.open_sessions import OpenSessions
+    from aaad.spool.writer import SpoolWriter
 
 _CONNECTION_LOOKED_AT_S = 2.0
 _SPOOL_STOP_S = 3.0  # a sync of a healthy disk takes milliseconds; the supervisor's limit stands behind this one
@@ -53,10 +56,12 @@ def _database(context: RoleContext, purpose: str, statement_timeout_s: float | N
 def radius_counters() -> Sequence[str]:
     """Return the names that the radius role counts under."""
     from aaad.journal import JOURNAL_COUNTERS
+    from aaad.pools.claims import CLAIM_COUNTERS
+    from aaad.pools.supply import SUPPLY_COUNTERS
     from aaad.radius.counters import RADIUS_COUNTERS
     from aaad.spool.writer import SPOOL_COUNTERS
 
-    return (*RADIUS_COUNTERS, *SPOOL_COUNTERS, *JOURNAL_COUNTERS)
+    return (*RADIUS_COUNTERS, *CLAIM_COUNTERS, *SUPPLY_COUNTERS, *SPOOL_COUNTERS, *JOURNAL_COUNTERS)
 
 
 async def radius(context: RoleContext) -> None:
@@ -83,6 +88,7 @@ async def radius(context: RoleContext) -> None:
     )
     spool.start()
     use, open_sessions = _simultaneous_use(context)
+    reserve, claims = _claims(context, spool)
     service = RadiusService(
         listeners=[
             Listener(found.socket, found.address, is_accounting=found.purpose is Purpose.ACCT)
@@ -106,19 +112,55 @@ async def radius(context: RoleContext) -> None:
         unknown_sources_path=unknown_sources_path(state / "counters", context.slot),
         claim=use.settle,
         must_wait=must_wait,
+        claims=claims,
     )
     # The request path makes no reference cycles (a test holds that), so collecting would only make it pause.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
+    for step in (gc.collect, gc.freeze, gc.disable):
+        step()
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_connected(open_sessions, context))
             await service.run(context.stopping)
     finally:
         use.close()
+        if reserve is not None:
+            reserve.close()
         if not await asyncio.to_thread(spool.stop, _SPOOL_STOP_S):
             context.log.error("spool.not_flushed", limit_s=_SPOOL_STOP_S)
+
+
+def _claims(context: RoleContext, spool: "SpoolWriter") -> "tuple[Reserve | None, Claims | None]":
+    """Return what this slot has set aside of pools, and who binds it to logins; None: the disk does not take it.
+
+    Bindings are made on one connection, what is set aside is claimed on another.
+    """
+    from aaad.daemon.pool_facts import stocks_path
+    from aaad.pools.claims import BIND_LIMIT_S, Claims
+    from aaad.pools.recent import Recent
+    from aaad.pools.reserve import Reserve
+    from aaad.pools.supply import CLAIM_LIMIT_S, PoolLedger, Supply
+
+    reserve = Reserve(context.config.node.state_dir / "reserve" / context.slot)
+    try:
+        if not reserve.open():
+            context.log.info("reserve.new_life")
+    except OSError as error:
+        context.log.warning("reserve.unusable", error=str(error), cost="no addresses of our own pools are given out")
+        return None, None
+    claiming = _database(context, "addresses claimed", CLAIM_LIMIT_S)
+    binding = _database(context, "addresses bound", BIND_LIMIT_S)
+    slot, counters, log = context.number, context.counters, get_logger("radius")
+    facts_path = stocks_path(context.config.node.state_dir / "counters", context.slot)
+    supply = Supply(reserve, lambda node: PoolLedger(claiming, node, slot), counters, log, facts_path)
+    return reserve, Claims(
+        supply,
+        lambda node: PoolLedger(binding, node, slot),
+        Recent(),
+        spool=spool,
+        slot=slot,
+        counters=counters,
+        log=log,
+    )
 
 
 def _simultaneous_use(context: RoleContext) -> "tuple[SimultaneousUse, OpenSessions]":

@@ -93,6 +93,7 @@ class Reason(IntEnum):
     PLAN_MISSING = 40
     RECORD_DAMAGED = 41
     REPLY_TOO_LONG = 42
+    POOL_EXHAUSTED = 43  # PostgreSQL says that nothing of it is free
 
     @property
     def label(self) -> str:

@@ -142,7 +142,7 @@ def decide(
             and plan.turbo is None
             and not plan.normal_hours
         ):
-            grant = _new_tuple(Grant, (plan, plan.speed, _FULL, _NORMAL, login.ipv4, 0, None, policy))
+            grant = _new_tuple(Grant, (plan, plan.speed, _FULL, _NORMAL, login.ipv4, 0, None, policy, None))
             return _new_tuple(Decision, (_GRANTED, grant, inf))
     return _decide_whole(login, plans, policy, asked, now_s)
 
@@ -327,7 +327,8 @@ def _granted(
     if phase is None:
         return Decision(Reason.OUTSIDE_HOURS, None, until_s)
     speed = own_speed if own_speed is not None else _phase_speed(plan, plans, phase)
-    grant = _new_tuple(Grant, (plan, speed, state, phase, login.ipv4, login.access_ends_at_s, login.extras, policy))
+    ends_at_s = login.access_ends_at_s
+    grant = _new_tuple(Grant, (plan, speed, state, phase, login.ipv4, ends_at_s, login.extras, policy, None))
     return _new_tuple(Decision, (reason, grant, until_s))
 
 

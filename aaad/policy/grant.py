@@ -7,6 +7,16 @@ from aaad.policy.facts import LoginExtras, PlanFacts, Speed
 from aaad.policy.parameters import BranchPolicy
 
 
+class Leases(NamedTuple):
+    """What of a grant comes from pools of ours. A prefix is its number and length."""
+
+    has_ipv4: bool = False  # the grant's IPv4 address does
+    ipv6: tuple[int, int] | None = None  # of the link
+    delegated: tuple[int, int] | None = None
+    pool_ids: tuple[int, ...] = ()  # where it comes from
+    ipv4_pool: str = ""  # one of the concentrator's, which is told its name as ours had nothing
+
+
 class Grant(NamedTuple):
     """What one login gets. A grant is complete: it says what is not given, too (rule R4.3)."""
 
@@ -18,6 +28,7 @@ class Grant(NamedTuple):
     ends_at_s: int  # the session must end then (prepaid time), 0: the plan alone limits it
     extras: LoginExtras | None
     policy: BranchPolicy
+    leases: Leases | None = None  # None: nothing was taken from pools of ours (yet)
 
 
 class Decision(NamedTuple):

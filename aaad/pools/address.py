@@ -23,11 +23,22 @@ def _(english: str) -> str:
     return english
 
 
-@lru_cache(maxsize=4096)
 def unit_text(family: int, number: int, prefix_length: int) -> str:
     """Return a unit as PostgreSQL writes a cidr: `100.64.0.7/32`, `2001:db8::/56`."""
-    address = IPv4Address(number) if family == 4 else IPv6Address(number)
-    return f"{address}/{prefix_length}"
+    if family == 4:
+        return f"{_upper_octets(number >> 8)}.{number & 255}/{prefix_length}"
+    return f"{_ipv6(number)}/{prefix_length}"
+
+
+@lru_cache(maxsize=4096)
+def _upper_octets(number: int) -> str:
+    """Return the first three octets of an IPv4 address: neighbours share them."""
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+@lru_cache(maxsize=4096)
+def _ipv6(number: int) -> str:
+    return str(IPv6Address(number))
 
 
 def parse_unit(text: str) -> tuple[int, int, int]:

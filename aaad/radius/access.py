@@ -10,7 +10,7 @@ Rules: R2.1 to R2.3, R2.5, R3.1 to R3.6, R4.6.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Address
+from math import inf
 from typing import Protocol
 from zlib import crc32
 
@@ -19,7 +19,10 @@ from aaad.policy.codes import Credential, Discard, Reason
 from aaad.policy.decide import decide
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
+from aaad.pools.want import Lack, Want
 from aaad.radius import explain, lookup
+from aaad.radius.addresses import Addresses, granted_record
+from aaad.radius.copies import GIVEN_UP, Copies
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.layout import Layout
 from aaad.radius.learned import Learned
@@ -32,7 +35,8 @@ from aaad.radius.packet import (
     proxy_states,
     walk,
 )
-from aaad.radius.proof import Proof, signed_by_next
+from aaad.radius.pool_book import GrantPools
+from aaad.radius.proof import Proof
 from aaad.radius.reply import (
     ClassSigner,
     accept_attributes,
@@ -40,14 +44,14 @@ from aaad.radius.reply import (
     reject_attributes,
     with_strong_types,
 )
-from aaad.radius.request import Answer, Pending, Proven, Request
-from aaad.radius.routers import Neighbourhood, Peer, Remembered, Router, Source
+from aaad.radius.request import Answer, Decided, Pending, Proven, Request
+from aaad.radius.routers import Neighbourhood, Peer, Remembered, Source
 from aaad.radius.rulebook import Rulebook, reason_unsaid
-from aaad.radius.shares import Shares
 from aaad.radius.starts import StartWatch
 from aaad.replica.record import (
     HEAD_SIZE,
     AdministratorRow,
+    PoolRow,
     Tables,
     decode,
     fold_name,
@@ -55,21 +59,19 @@ from aaad.replica.record import (
     public_part,
 )
 from aaad.replica.secret_attributes import without_secrets
-from aaad.spool.records import Granted
 
 REPLY_TTL_S = 10.0  # RFC 5080, 2.2.2: at least 5 and at most 30 seconds
 _REPLY_OVERHEAD = 20 + 18
 _ATTRIBUTES_MAX = PACKET_SIZE_MAX - _REPLY_OVERHEAD
-_GIVEN_UP = b""  # remembered as the reply of a request that is to be decided anew when its next copy comes
 _ADMINISTRATOR_REFUSALS = {
     Credential.WRONG: Reason.WRONG_PASSWORD,
     Credential.MISSING: Reason.PASSWORD_MISSING,
     Credential.UNSUPPORTED: Reason.METHOD_UNSUPPORTED,
 }
+_EXHAUSTED = Decision(Reason.POOL_EXHAUSTED, None, inf)
 _RIGHT = Credential.RIGHT
 _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name, for the two made per request
 _BACKLOG_S = 0.1  # older than this on receipt, requests are piling up
-_BACKLOG_ANSWERS_PER_S = 20_000  # what sources share in a backlog: below what one process can answer
 _DISCARDS_TO_JOURNAL_PER_S = 20
 _UNPROVEN_TO_JOURNAL_PER_S = 50  # what anybody can send must not push out what customers did
 # Plain integers: looking up a member of an enum costs more than the comparison.
@@ -128,6 +130,7 @@ class AccessPath:
         reject_messages: Mapping[Reason, str],
         utc_offset_s: Callable[[str, float], int],
         must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
+        addresses: Addresses | None = None,
     ) -> None:
         """Wire the path.
 
@@ -143,6 +146,7 @@ class AccessPath:
             reject_messages: what the customer's device is told, by reason (rule R3.5).
             utc_offset_s: tells the offset of a zone at an instant.
             must_wait: tells which grants of a branch that refuses simultaneous use need what is not in the replica.
+            addresses: finds what comes from pools of ours; None: nothing does.
         """
         self._logins = logins
         self._hood = neighbourhood
@@ -157,15 +161,15 @@ class AccessPath:
         self._refusals = Refusals(reject_messages)
         self._rules = Rulebook(utc_offset_s)
         self._must_wait = must_wait or _nothing_waits
+        self._addresses = addresses
         self.starts = StartWatch(neighbourhood)
+        self.copies = Copies(neighbourhood)
         self._signer = ClassSigner(b"", node=0, slot=slot, serial=first_serial)  # nothing is granted before load()
         self._loaded = False
         self._name_key = b""
-        self.resent = 0  # copies answered as before, until the service counts them
         self.status_answered = 0
         self.unwritten = 0  # decisions on what proved nothing, for which the journal had no room in their second
         self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
-        self._shares = Shares(_BACKLOG_ANSWERS_PER_S)
         self._unproven_to_journal = _UNPROVEN_TO_JOURNAL_PER_S
 
     def load(self, tables: Tables, now_s: float) -> list[str]:
@@ -179,6 +183,11 @@ class AccessPath:
                 tables.class_key, node=tables.node_number, slot=self._slot, serial=self._signer.serial
             )
         return problems
+
+    @property
+    def own_pools(self) -> dict[int, PoolRow]:
+        """The pools whose addresses are given out here."""
+        return self._rules.book.ours
 
     def answer(self, data: bytes, source: Source, arrived_s: float, now_s: float) -> Answer:
         """Answer one datagram, or say why there is none."""
@@ -203,7 +212,7 @@ class AccessPath:
             else:
                 arrived_s = copy.first_arrival_s
         if now_s - arrived_s > _BACKLOG_S and (copy is None or not copy.reply):
-            dropped = self._backlogged(data, peer, arrived_s, now_s)
+            dropped = self.copies.backlogged(data, peer, arrived_s, now_s)
             if dropped is not None:
                 return self._discard(dropped, data, layout, peer, now_s)
 
@@ -220,8 +229,8 @@ class AccessPath:
         if keys is not None and not peer.is_proven:
             self._hood.admit(source, peer)
         peer.heard_at_s = now_s
-        if copy is not None and copy.reply != _GIVEN_UP:
-            return self._again(data, peer, router, copy, signed=keys is not None)
+        if copy is not None and copy.reply != GIVEN_UP:
+            return self.copies.again(data, peer, router, copy, signed=keys is not None)
         request = _new_tuple(Request, (data, layout, authenticator, source, peer, router, keys, arrived_s))
         return self._access(request, now_s)
 
@@ -260,25 +269,43 @@ class AccessPath:
         decision = decide(login, rules.plans, policy, proven.credential, request, now_s)
         grant = decision.grant
         if policy.simultaneous_refuse and grant is not None and self._must_wait(login, grant):
-            self._remember(request, None)
+            self.copies.remember(request, None)
             return Pending(request, proven, login, record, decision)
         return self._finish(request, proven, login, record, decision, now_s)
 
     def finish(
         self, request: Request, proven: Proven, login: LoginFacts, record: bytes, decision: Decision, now_s: float
-    ) -> bytes:
+    ) -> bytes | Want:
         """Make the reply of a decision that had to wait; if the rules changed meanwhile, by those of now."""
         rules, grant = self._rules, decision.grant
         if grant is not None and not rules.is_current(grant):
             policy = rules.policy(login.branch_id)
             decision = decide(login, rules.plans, policy, proven.credential, request, now_s)
             if decision.grant is not None and decision.grant.state == grant.state:
-                decision = decision._replace(grant=decision.grant._replace(ipv4=grant.ipv4))
+                kept = decision.grant._replace(ipv4=grant.ipv4, leases=grant.leases)
+                decision = decision._replace(grant=kept)
         return self._finish(request, proven, login, record, decision, now_s)
+
+    def leased(self, want: Want, now_s: float) -> bytes | Want | Discard:
+        """Make the reply of a login whose addresses were claimed; or what has to be claimed instead."""
+        request, proven, login, record, decision, pools = want.context
+        assert self._addresses is not None
+        assert decision.grant is not None
+        found = self._addresses.settle(want, login, decision.grant, pools, now_s)
+        if found.__class__ is Want:
+            return want
+        if found is Lack.IMPOSSIBLE:
+            self.copies.give_up(request)
+            return Discard.CLAIM_IMPOSSIBLE
+        if found is Lack.EXHAUSTED:
+            decision = _EXHAUSTED
+        else:
+            decision = _new_tuple(Decision, (decision.reason, found, decision.until_s))
+        return self.finish(request, proven, login, record, decision, now_s)
 
     def _finish(
         self, request: Request, proven: Proven, login: LoginFacts, record: bytes, decision: Decision, now_s: float
-    ) -> bytes:
+    ) -> bytes | Want:
         """Make, sign and remember the reply of a decision; write down what was decided and why."""
         # Taken apart at once: a look-up for each use would cost three times as much.
         data, layout, authenticator, _, peer, router, signed_by, arrived_s = request
@@ -290,19 +317,20 @@ class AccessPath:
         proves = signed_by is not None or (credential is _RIGHT and login.password)
         if grant is not None:
             try:
-                kind = router.nas.kind
-                template = self._rules.template(kind, grant)
-                kept, fingerprint, has_secret = accept_attributes(
-                    kind, template, grant, login_id, layout.is_ppp, now_s
-                )
+                kind, at = router.nas.kind, router.nas.pools
+                template = self._rules.template(kind, grant, at)
+                if template.pools is not None and grant.leases is None:
+                    leased = self._leased(grant, template.pools, (request, proven, login, record, decision), now_s)
+                    if isinstance(leased, Want):
+                        return leased
+                    grant = leased
+                kept, checksum, has_secret = accept_attributes(kind, template, grant, login_id, layout.is_ppp, now_s)
             except (ValueError, OverflowError):
                 reason, grant = reason_unsaid(login, grant, now_s), None
             else:
-                if mschap is not None and mschap.version == _MS_CHAP_1:
-                    kept = with_strong_types(kept)
-                said = (
-                    self._signer.class_attribute(login_id, login.contract_id, grant.plan.plan_id, fingerprint) + kept
-                )
+                kept = kept if mschap is None or mschap.version != _MS_CHAP_1 else with_strong_types(kept)
+                plan_id = grant.plan.plan_id
+                said = self._signer.class_attribute(login_id, login.contract_id, plan_id, checksum) + kept
                 if mschap is not None:
                     said += self._proof.success_attributes(request, proven, with_keys=True)
                 if has_secret:
@@ -321,11 +349,9 @@ class AccessPath:
                 self.starts.accepted(router, data[layout.session_id], now_s, is_proven)
             elif not is_proven:
                 router.accepted_unwatched(now_s)
-            if grant.extras is not None:
-                self._note_prefixes(login_id, grant, now_s)
             learns = login.flags & template.learn_flags
-            if learns and proves:
-                self._learned.bindings_seen(login, learns, request, now_s)
+            if learns or grant.extras is not None or grant.leases is not None:
+                self._note_grant(request, login, grant, learns if proves else 0, now_s)
         reply = keys.signed_reply(code, data[1], authenticator, _joined(said, states) if states else said)
         peer.remembered[data[1]] = _new_tuple(Remembered, (authenticator, reply, arrived_s, is_proven))
         self._cells[self._decided_at[reason]] += 1
@@ -335,28 +361,30 @@ class AccessPath:
             flags = 0 if signed_by is None else explain.FLAG_SIGNED
             asked = asked if proves else explain.bounded(asked)
             queued_s, key = now_s - arrived_s, router.journal_key
+            leases = grant.leases if grant is not None else None
+            flags, key = (flags, key) if leases is None else explain.with_pools(flags, key, leases.pool_ids)
             body = explain.encode(reason, credential, flags, queued_s, key, facts, asked, kept, until_s)
             self._journal.append(login_id, now_s, body)
         return reply
 
-    def _note_prefixes(self, login_id: int, grant: Grant, now_s: float) -> None:
-        """Tell of a login's own IPv6 prefixes: RouterOS's accounting may leave them out."""
-        extras = grant.extras
-        if extras is not None and (extras.ipv6_prefix or extras.delegated_ipv6_prefix):
-            ipv4 = str(IPv4Address(grant.ipv4)) if grant.ipv4 else ""
-            prefixes = (extras.ipv6_prefix, extras.delegated_ipv6_prefix)
-            signer = self._signer
-            self._learned.granted(Granted(signer.node, self._slot, signer.serial, login_id, now_s, ipv4, *prefixes))
+    def _leased(self, grant: Grant, pools: GrantPools, decided: Decided, now_s: float) -> Grant | Want:
+        """Return the grant with what pools of ours give; or what it has to wait for."""
+        if self._addresses is None:
+            return grant
+        request, _, login, _, _ = decided
+        found = self._addresses.lease(request, login, grant, pools, now_s)
+        if isinstance(found, Want):
+            self.copies.remember(request, None)
+            found.context = (*decided, pools)
+        return found
 
-    def is_awaited(self, request: Request) -> bool:
-        """Tell whether the NAS may still wait: it has not used the Identifier for another request since."""
-        copy = request.peer.remembered[request.data[1]]
-        return copy is not None and copy.authenticator == request.authenticator
-
-    def give_up(self, request: Request) -> None:
-        """Let the next copy of a request in work be decided anew: what this one needed could not be had."""
-        if self.is_awaited(request):
-            self._remember(request, _GIVEN_UP)
+    def _note_grant(self, request: Request, login: LoginFacts, grant: Grant, learns: int, now_s: float) -> None:
+        """Tell of IPv6 prefixes, as RouterOS's accounting may leave them out; learn what is to be learned."""
+        told = granted_record(grant, self._signer.node, self._slot, self._signer.serial, login.login_id, now_s)
+        if told is not None:
+            self._learned.granted(told)
+        if learns:
+            self._learned.bindings_seen(login, learns, request, now_s)
 
     # --- what is no Access-Request ------------------------------------------------------------------------------
 
@@ -415,46 +443,6 @@ class AccessPath:
         self._unproven_to_journal -= 1
         return True
 
-    # --- copies -------------------------------------------------------------------------------------------------
-
-    def _remember(self, request: Request, reply: bytes | None) -> None:
-        arrived_s = request.arrived_s
-        is_proven = request.router.last_heard_s >= arrived_s
-        request.peer.remembered[request.data[1]] = Remembered(request.authenticator, reply, arrived_s, is_proven)
-
-    def _backlogged(self, data: bytes, peer: Peer, first_arrival_s: float, now_s: float) -> Discard | None:
-        """Drop what its NAS no longer waits for, and in a backlog what is over one source's share (rule R3.3).
-
-        Copies of a late request are as late. Addresses that proved no secret may be invented: all are one source.
-        """
-        if now_s - first_arrival_s > peer.nas.deadline_s:
-            peer.remembered[data[1]] = Remembered(data[AUTHENTICATOR], None, first_arrival_s)
-            peer.heard_at_s = now_s
-            if peer.router is not None:
-                peer.router.statistics.late += 1
-            return Discard.LATE
-        is_known = peer.source_address in self._hood.proven_addresses
-        return None if self._shares.has_room_for(peer.source_address if is_known else "") else Discard.OVERLOAD
-
-    def _again(self, data: bytes, peer: Peer, router: Router, copy: Remembered, *, signed: bool) -> Answer:
-        """Answer a copy as before (RFC 5080, 2.2.2).
-
-        Where nothing proved a secret, the NAS may have thrown the first reply away because another one signed it:
-        the copy is answered with the next candidate (rule R2.2). A fitting PAP password proved it, too.
-        """
-        if copy.reply is None:
-            return Discard.DUPLICATE_IN_WORK
-        router.statistics.resent += 1
-        self.resent += 1
-        if signed or copy.is_proven:
-            return copy.reply
-        router.doubt(copy.first_arrival_s, resent=1)
-        if len(router.nas.keys) == 1:
-            return copy.reply
-        reply = signed_by_next(copy.reply, copy.authenticator, router.nas.keys)
-        peer.remembered[data[1]] = copy._replace(reply=reply)
-        return reply
-
     # --- what is said -------------------------------------------------------------------------------------------
 
     def _reject_attributes(self, request: Request, reason: Reason) -> tuple[bytes, bytes]:
@@ -508,7 +496,7 @@ class AccessPath:
         if request.layout.has_proxy_state:
             said = _joined(said, proxy_states(request.data, request.length))
         reply = keys.signed_reply(code, request.data[1], request.authenticator, said)
-        self._remember(request, reply)
+        self.copies.remember(request, reply)
         self._cells[self._decided_at[reason]] += 1
         return reply
 
@@ -546,7 +534,7 @@ class AccessPath:
         """Once a second: forget what no NAS asks for any more, and begin the second's allowances anew."""
         self._hood.forget_idle(now_s, REPLY_TTL_S)
         self._discards_to_journal = _DISCARDS_TO_JOURNAL_PER_S
-        self._shares.begin_second()
+        self.copies.begin_second()
         self._unproven_to_journal = _UNPROVEN_TO_JOURNAL_PER_S
         self._rules.keep_time(now_s)
 

@@ -3,6 +3,7 @@
 from aaad.metrics import histogram
 from aaad.policy.codes import Discard, Reason
 from aaad.radius.accounting import STATUSES, UNRECORDABLE
+from aaad.radius.addresses import Counted
 from aaad.radius.dynauth import Outcome
 
 RECEIVED = "aaad_radius_received_total"
@@ -39,6 +40,11 @@ def decided(reason: Reason) -> str:
 def discarded(cause: Discard) -> str:
     """Return the counter of datagrams left without an answer for this cause."""
     return f"aaad_radius_discarded_total|cause={cause.label}"
+
+
+def addresses(counted: Counted) -> str:
+    """Return the counter of what came of addresses from pools of ours."""
+    return f"aaad_radius_addresses_total|outcome={counted.label}"
 
 
 def accounting_record(status: str) -> str:
@@ -84,6 +90,7 @@ RADIUS_COUNTERS: tuple[str, ...] = (
     *(probed(outcome) for outcome in PROBE_OUTCOMES),
     *(decided(reason) for reason in Reason),
     *(discarded(cause) for cause in Discard),
+    *(addresses(counted) for counted in Counted),
     *histogram(ANSWER_SECONDS),
     ACCOUNTING_RECEIVED,
     ACCOUNTING_ANSWERED,

@@ -6,6 +6,7 @@ session keys, and until when the same facts would have decided the same. It is n
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2s
 from struct import Struct
 from struct import error as StructError  # noqa: N812  the library's own name says too little
@@ -22,6 +23,7 @@ VERSION = 2
 FLAG_SIGNED = 1
 FLAG_NAME_MASKED = 2
 FLAG_DISCARDED = 4  # the reason is a Discard
+FLAG_LEASED = 8  # behind the router's key stands which pools the addresses come from
 # version, reason, credential, flags, microseconds in the queue, octets of the record's public part and of the reply,
 # until when it holds
 _BODY = Struct("<BBBBIHHd")
@@ -30,6 +32,7 @@ _QUEUED_US_MAX = 0xFFFFFFFF
 _UNKNOWN_NAME = 1 << 63
 _VENDOR_SPECIFIC = 26
 _BOUNDED_OCTETS_MAX = 512
+_POOL_ID_OCTETS = 4
 
 
 def subject_of_login(login_id: int) -> int:
@@ -63,6 +66,16 @@ def bounded(attributes: bytes) -> bytes:
     while end + attributes[end + 1] <= _BOUNDED_OCTETS_MAX:
         end += attributes[end + 1]
     return attributes[:end]
+
+
+def with_pools(flags: int, journal_key: bytes, pool_ids: tuple[int, ...]) -> tuple[int, bytes]:
+    """Return an entry's flags and router's key, with the pools of ours that the addresses come from."""
+    return flags | FLAG_LEASED, journal_key + _pool_octets(pool_ids)
+
+
+@lru_cache(maxsize=4096)
+def _pool_octets(pool_ids: tuple[int, ...]) -> bytes:
+    return bytes((len(pool_ids),)) + b"".join(pool_id.to_bytes(_POOL_ID_OCTETS, "little") for pool_id in pool_ids)
 
 
 def encode(
@@ -116,6 +129,7 @@ class Explanation:
     acct_session_id: str
     is_ppp: bool
     reply: tuple[tuple[str, str], ...]  # names and values of what was said
+    pool_ids: tuple[int, ...]  # which pools of ours its addresses come from
     until_s: float  # when the same facts would have decided otherwise; math.inf: never; 0: decided from no facts
 
 
@@ -129,6 +143,13 @@ def explain(body: bytes) -> Explanation:
         nas_id = int.from_bytes(body[at : at + 4], "little")
         facts_at = at + 5 + body[at + 4]
         source_address = body[at + 5 : facts_at].decode()
+        pool_ids: tuple[int, ...] = ()
+        if flags & FLAG_LEASED:
+            pools_at, facts_at = facts_at + 1, facts_at + 1 + body[facts_at] * _POOL_ID_OCTETS
+            pool_ids = tuple(
+                int.from_bytes(body[place : place + _POOL_ID_OCTETS], "little")
+                for place in range(pools_at, facts_at, _POOL_ID_OCTETS)
+            )
         reply_at = facts_at + facts_size
         attributes_at = reply_at + reply_size
         if attributes_at > len(body):
@@ -162,5 +183,6 @@ def explain(body: bytes) -> Explanation:
         acct_session_id=shown(44),
         is_ppp=7 in positions,
         reply=tuple(named(body[reply_at:attributes_at])),
+        pool_ids=pool_ids,
         until_s=until_s,
     )

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from aaad.policy.codes import GrantState, MppePolicy
 from aaad.policy.facts import LoginExtras, Speed
-from aaad.policy.grant import Grant
+from aaad.policy.grant import Grant, Leases
 from aaad.policy.parameters import BranchPolicy, learn_flags
 from aaad.radius.kinds import NasKind
 from aaad.radius.packet import (
@@ -27,6 +27,18 @@ from aaad.radius.packet import (
     attribute,
     integer_attribute,
     vendor_attribute,
+)
+from aaad.radius.pool_book import (
+    NO_BOOK,
+    PLAIN_NAS,
+    GrantPools,
+    NasPools,
+    PoolBook,
+    Source,
+    of_blocked,
+    of_branch,
+    of_plan,
+    with_ipv4,
 )
 from aaad.radius.rates import rate_attributes
 from aaad.replica.secret_attributes import without_secrets
@@ -78,6 +90,7 @@ class ReplyTemplate(NamedTuple):
     session_timeout_s: int  # if not 0, its attribute ends `ppp`, `other` and `tail`
     has_secret: bool  # so journals get a copy without it
     learn_flags: int  # by which of a login's flags something is learned when it gets this
+    pools: GrantPools | None  # None: none of its pools can be ours
     # What the extras of a login may replace, and what stands around it.
     head_ppp: bytes
     head_other: bytes
@@ -88,8 +101,8 @@ class ReplyTemplate(NamedTuple):
     tail: bytes
 
 
-def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
-    """Encode what a grant has from its plan and branch; ValueError names what does not fit.
+def compile_reply(kind: NasKind, grant: Grant, book: PoolBook = NO_BOOK, at: NasPools = PLAIN_NAS) -> ReplyTemplate:
+    """Encode what a grant has from its plan, NAS and branch; ValueError names what does not fit.
 
     A blocked state of which nothing can be said to this kind would be no block: a ValueError, too (rule R4.3).
     Of a login with extras speed and DNS servers may be its own: `accept_attributes` puts them in.
@@ -104,21 +117,12 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
         if not holds_blocked_ipv4(kind, policy):
             raise ValueError(f"{kind.name}: the blocked state says neither pool nor list")
         group = policy.blocked_group
-        pools = (
-            policy.blocked_ipv4_pool or plan.ipv4_pool or policy.ipv4_pool,
-            policy.blocked_ipv6_pool,
-            policy.blocked_delegated_ipv6_pool,
-        )
         own = b""
     else:
         group = plan.group
-        pools = (
-            plan.ipv4_pool or policy.ipv4_pool,
-            plan.ipv6_pool or policy.ipv6_pool,
-            plan.delegated_ipv6_pool or policy.delegated_ipv6_pool,
-        )
         lists = _lists(kind, plan.address_list, plan.address_list_ipv6) + lists
         own = _filters(kind, plan.filter_ids) + plan.attributes
+    pools = _grant_pools(grant, book, at)
     dns = _dns(kind, plan.dns or policy.dns)
     tail = (
         _texts(kind.group, group)
@@ -128,19 +132,24 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
         + _seconds(Attribute.IDLE_TIMEOUT, plan.idle_timeout_s)
         + _seconds(Attribute.SESSION_TIMEOUT, plan.session_timeout_s)
     )
-    ipv4_pool = _texts(kind.ipv4_pool, pools[0])
-    ipv6_pool = _texts(kind.ipv6_pool, pools[1])
-    delegated = _texts(kind.delegated_ipv6_pool, pools[2])
+    chosen = pools.chosen
+    ipv4_pool = _told(kind.ipv4_pool, chosen.ipv4)
+    ipv6_pool = _told(kind.ipv6_pool, chosen.ipv6)
+    delegated = _told(kind.delegated_ipv6_pool, chosen.delegated)
     common = rate + lists + ipv6_pool + delegated + tail
+    # Which address a pool of ours gives is no part of the grant; which pool it is, is.
+    interim = _seconds(Attribute.ACCT_INTERIM_INTERVAL, plan.interim_interval_s)
+    is_ours = bool(chosen.ours) or (grant.extras is not None and not book.is_empty)
     return ReplyTemplate(
         ppp=ppp + common,
         other=common,
         ipv4_pool=ipv4_pool,
         interims=_interims(plan.interim_interval_s),
-        fingerprint=crc32(common + ipv4_pool + _seconds(Attribute.ACCT_INTERIM_INTERVAL, plan.interim_interval_s)),
+        fingerprint=crc32(common + ipv4_pool + interim + chosen.marks),
         session_timeout_s=plan.session_timeout_s,
         has_secret=without_secrets(own) != own,
         learn_flags=learn_flags(grant.policy),
+        pools=pools if is_ours else None,
         head_ppp=ppp,
         head_other=b"",
         address_lists=lists,
@@ -149,6 +158,19 @@ def compile_reply(kind: NasKind, grant: Grant) -> ReplyTemplate:
         dns=dns,
         tail=tail,
     )
+
+
+def _grant_pools(grant: Grant, book: PoolBook, at: NasPools) -> GrantPools:
+    """Return where the addresses of such grants come from; a login's own names go before them."""
+    plan, policy, space = grant.plan, grant.policy, at.address_space
+    levels = [of_plan(plan), at.names, of_branch(policy)]
+    usual = book.choose(space, levels)
+    if grant.state != _BLOCKED:
+        return GrantPools(book, space, usual)
+    blocked = book.choose(space, [of_blocked(policy)])
+    if blocked.ipv4:
+        return GrantPools(book, space, blocked, fallback=usual)
+    return GrantPools(book, space, with_ipv4(blocked, usual.ipv4))
 
 
 def holds_blocked_ipv4(kind: NasKind, policy: BranchPolicy) -> bool:
@@ -181,12 +203,17 @@ def accept_attributes(
     if grant.extras is not None:
         return _with_extras(kind, template, grant, grant.extras, login_id, ppp, now_s)
     compiled = template.ppp if ppp else template.other
-    fingerprint = template.fingerprint ^ ipv4
+    leases = grant.leases
+    fingerprint = template.fingerprint
+    if leases is None or not leases.has_ipv4:
+        fingerprint ^= ipv4
     if ends_at_s:
         compiled = _with_end(compiled, template, grant, login_id, now_s)
         fingerprint ^= ends_at_s * _SPREAD & _NUMBER_MASK
     compiled += template.interims[login_id & _JITTER_MASK]
     compiled += _FRAMED_IP_HEADER + ipv4.to_bytes(4, "big") if ipv4 else template.ipv4_pool
+    if leases is not None:
+        compiled += _leased(kind, leases)
     return compiled, fingerprint, template.has_secret
 
 
@@ -203,29 +230,40 @@ def _with_extras(
     lists = template.address_lists
     if extras.address_list or extras.address_list_ipv6:
         lists = _lists(kind, extras.address_list, extras.address_list_ipv6) + _state_lists(kind, grant)
+    chosen = None if template.pools is None else template.pools.chosen_by(extras)
     ipv6 = template.ipv6_pool
     if extras.ipv6_prefix:
         ipv6 = _prefix(_FRAMED_IPV6_PREFIX, extras.ipv6_prefix)
-    elif extras.ipv6_pool:
-        ipv6 = _texts(kind.ipv6_pool, extras.ipv6_pool)
+    elif chosen is not None or extras.ipv6_pool:
+        ipv6 = _told(kind.ipv6_pool, extras.ipv6_pool if chosen is None else chosen.ipv6)
     delegated = template.delegated_ipv6_pool
     if extras.delegated_ipv6_prefix:
         delegated = _prefix(_DELEGATED_IPV6_PREFIX, extras.delegated_ipv6_prefix)
-    elif extras.delegated_ipv6_pool:
-        delegated = _texts(kind.delegated_ipv6_pool, extras.delegated_ipv6_pool)
+    elif chosen is not None or extras.delegated_ipv6_pool:
+        delegated = _told(
+            kind.delegated_ipv6_pool, extras.delegated_ipv6_pool if chosen is None else chosen.delegated
+        )
     if grant.ipv4:
         ipv4 = _FRAMED_IP_HEADER + grant.ipv4.to_bytes(4, "big")
+    elif chosen is not None:
+        ipv4 = _told(kind.ipv4_pool, chosen.ipv4)
     else:
         ipv4 = _texts(kind.ipv4_pool, extras.ipv4_pool) or template.ipv4_pool
+    leased, leases = b"", grant.leases
+    if leases is not None:
+        leased = _leased(kind, leases)
+        if leases.has_ipv4:
+            leased, ipv4 = leased + ipv4, b""
     dns = _dns(kind, extras.dns) if extras.dns else template.dns
     own = rate + lists + ipv6 + delegated + ipv4 + _routes(extras.routes) + extras.attributes + dns
     tail = template.tail
-    fingerprint = crc32(own + tail, template.fingerprint ^ grant.ends_at_s)
+    marks = chosen.marks if chosen is not None else b""
+    fingerprint = crc32(own + marks + tail, template.fingerprint ^ grant.ends_at_s)
     if grant.ends_at_s:
         tail = _with_end(tail, template, grant, login_id, now_s)
     head = template.head_ppp if ppp else template.head_other
     has_secret = template.has_secret or without_secrets(extras.attributes) != extras.attributes
-    return head + own + tail + template.interims[login_id & _JITTER_MASK], fingerprint, has_secret
+    return head + own + leased + tail + template.interims[login_id & _JITTER_MASK], fingerprint, has_secret
 
 
 def session_end_s(grant: Grant, login_id: int, now_s: float) -> int:
@@ -316,6 +354,22 @@ def with_strong_types(attributes: bytes) -> bytes:
             return attributes[: at + len(_MPPE_TYPES_HEADER)] + _MPPE_128_BITS + attributes[end:]
         at = end
     return attributes
+
+
+def _told(which: tuple[int, int], source: Source) -> bytes:
+    """Return the attribute that names one of the concentrator's pools; of ours it is told an address instead."""
+    return _texts(which, source) if isinstance(source, str) else b""
+
+
+def _leased(kind: NasKind, leases: Leases) -> bytes:
+    """Encode what comes from pools of ours beside the IPv4 address."""
+    said = _texts(kind.ipv4_pool, leases.ipv4_pool)
+    for attribute_kind, unit in ((_FRAMED_IPV6_PREFIX, leases.ipv6), (_DELEGATED_IPV6_PREFIX, leases.delegated)):
+        if unit is not None:
+            number, length = unit
+            size = (length + 7) // 8
+            said += bytes((attribute_kind, 4 + size, 0, length)) + (number >> 128 - 8 * size).to_bytes(size, "big")
+    return said
 
 
 def _prefix(kind: int, text: str) -> bytes:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from aaad.policy.codes import Credential, Discard
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision
+from aaad.pools.want import Want
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.layout import Layout
 from aaad.radius.lookup import mac_number
@@ -100,4 +101,6 @@ class Pending(NamedTuple):
         return f"Pending(login_id={self.login.login_id}, source={self.request.source!r})"
 
 
-Answer = bytes | Discard | Pending
+Decided = tuple[Request, Proven, LoginFacts, bytes, Decision]  # as a Pending has it
+# The context of a Want is what was decided, and the pools that its grant is from.
+Answer = bytes | Discard | Pending | Want

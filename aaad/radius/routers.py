@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import kind_of
 from aaad.radius.layout import ACCOUNTING_LAYOUTS_MAX, Layouts
+from aaad.radius.pool_book import of_nas
 from aaad.radius.router_statistics import RouterStatistics
 from aaad.replica.record import NasRow, RouterRow
 
@@ -73,6 +74,7 @@ class Nas:
         "name",
         "nas_id",
         "octets_swapped",
+        "pools",
         "require_signature",
     )
 
@@ -87,6 +89,7 @@ class Nas:
         self.branch_id = row.branch_id
         self.enabled = row.enabled
         self.octets_swapped = row.octets_swapped
+        self.pools = of_nas(row)
         self.first_address = str(network.network_address)
         self.is_prefix = network.prefixlen < network.max_prefixlen
         self.require_signature = row.message_authenticator == "yes"

@@ -13,8 +13,19 @@ from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
 from aaad.policy.parameters import GENERAL, BranchPolicy, compile_policies, parameter_problems
 from aaad.radius.kinds import NasKind, kind_of
+from aaad.radius.pool_book import (
+    NO_BOOK,
+    PLAIN_NAS,
+    NasPools,
+    PoolBook,
+    PoolNames,
+    of_blocked,
+    of_branch,
+    of_nas,
+    of_plan,
+)
 from aaad.radius.reply import ReplyTemplate, blocked_state_problem, compile_reply
-from aaad.replica.record import AdministratorRow, BranchRow, ParameterRow, Tables
+from aaad.replica.record import AdministratorRow, BranchRow, ParameterRow, PoolRow, Tables
 
 TEMPLATES_MAX = 8_192
 _HOUR_S = 3_600
@@ -27,6 +38,8 @@ class _Sources(NamedTuple):
     parameters: list[ParameterRow]
     branches: list[BranchRow]
     kinds: frozenset[str]
+    pools: list[PoolRow]
+    nas_pools: frozenset[NasPools]
 
 
 class Rulebook:
@@ -35,11 +48,12 @@ class Rulebook:
     def __init__(self, utc_offset_s: Callable[[str, float], int]) -> None:
         """Know nothing yet. `utc_offset_s` tells a zone's offset at an instant; ValueError for no zone."""
         self._utc_offset_s = utc_offset_s
-        self._sources = _Sources([], [], [], frozenset())
+        self._sources = _Sources([], [], [], frozenset(), [], frozenset())
         self._problems: list[str] = []
         self._hour = 0
         self._administrators: dict[bytes, list[AdministratorRow]] = {}
         self._templates: dict[tuple[object, ...], ReplyTemplate] = {}
+        self.book = NO_BOOK
         self.plans: dict[int, PlanFacts] = {}
         self.general = BranchPolicy(GENERAL)
         self.policies: dict[int, BranchPolicy] = {}  # of each branch; for any other `general`
@@ -51,14 +65,17 @@ class Rulebook:
             administrators.setdefault(row.name, []).append(row)
         self._administrators = administrators
         kinds = frozenset(row.kind for row in tables.nases)
-        sources = _Sources(tables.plans, tables.parameters, tables.branches, kinds)
+        nas_pools = frozenset(of_nas(row) or PLAIN_NAS for row in tables.nases)
+        sources = _Sources(tables.plans, tables.parameters, tables.branches, kinds, tables.pools, nas_pools)
         if sources != self._sources:
             self._sources = sources
             self._problems = []
+            self.book = PoolBook(tables.pools)
             self.plans = dict(self._usable(tables.plans, kinds))
             self._compile_policies(now_s)
             self._problems += parameter_problems(tables.parameters)
             self._problems += self._blocked_state_problems(kinds)
+            self._problems += self._pool_problems(nas_pools)
         return list(self._problems)
 
     def keep_time(self, now_s: float) -> None:
@@ -76,15 +93,18 @@ class Rulebook:
         fitting = [row for row in rows if row.nas_id in (nas_id, 0)]
         return max(fitting, key=lambda row: row.nas_id, default=None)
 
-    def template(self, kind: NasKind, grant: Grant) -> ReplyTemplate:
-        """Return what a grant's reply is made from; ValueError or OverflowError if it cannot be encoded."""
-        plan, _, state, phase, _, _, extras, policy = grant
-        key = (plan.plan_id, state, phase, policy.branch_id, extras is None, kind.name)
+    def template(self, kind: NasKind, grant: Grant, at: NasPools | None = None) -> ReplyTemplate:
+        """Return what a grant's reply is made from; ValueError or OverflowError if it cannot be encoded.
+
+        `at`: what the NAS says of its customers' addresses; None: nothing, and it is in the first address space.
+        """
+        plan, _, state, phase, _, _, extras, policy, _ = grant
+        key = (plan.plan_id, state, phase, policy.branch_id, extras is None, kind.name, at)
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= TEMPLATES_MAX:
                 self._templates.clear()
-            found = self._templates[key] = compile_reply(kind, grant)
+            found = self._templates[key] = compile_reply(kind, grant, self.book, at or PLAIN_NAS)
         return found
 
     def is_current(self, grant: Grant) -> bool:
@@ -117,6 +137,17 @@ class Rulebook:
             f"blocked state at {kind} of branches {', '.join(numbers)}: {problem}"
             for (kind, problem), numbers in branches.items()
         ]
+
+    def _pool_problems(self, nas_pools: Iterable[NasPools]) -> list[str]:
+        """Tell which names cannot stand for the pool of ours that they mean, once for each problem."""
+        if self.book.is_empty:
+            return []
+        plans = {of_plan(plan) for plan in self.plans.values()}
+        branches = {names(policy) for policy in self.policies.values() for names in (of_branch, of_blocked)}
+        named: set[tuple[int, PoolNames]] = set()
+        for at in nas_pools:
+            named.update((at.address_space, names) for names in {at.names} | plans | branches)
+        return sorted({problem for space, names in named for problem in self.book.problems(space, names)})
 
     def _compile_policies(self, now_s: float) -> None:
         self._hour = int(now_s // _HOUR_S)

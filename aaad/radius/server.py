@@ -25,12 +25,15 @@ from aaad.policy.calendar import zone_offset_s
 from aaad.policy.codes import Discard, Reason
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
+from aaad.pools.claims import Claims
+from aaad.pools.want import Want
 from aaad.radius import counters as names
 from aaad.radius.access import AccessPath, Recorder
 from aaad.radius.accounting_port import AccountingPort, Spool
+from aaad.radius.addresses import Addresses, Counted
 from aaad.radius.datagrams import Allowance, Datagram, Listener, receive
 from aaad.radius.learned import Learned
-from aaad.radius.request import Pending
+from aaad.radius.request import Pending, Request
 from aaad.radius.routers import Nas, Neighbourhood, Router, RouterName, Source, plain_address
 from aaad.radius.unknown_sources import UnknownSources
 from aaad.replica.record import NasRow
@@ -80,6 +83,7 @@ class RadiusService:
         unknown_sources_path: Path | None = None,
         claim: Claim | None = None,
         must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
+        claims: Claims | None = None,
     ) -> None:
         """Wire the service; nothing is read before `run`.
 
@@ -99,6 +103,7 @@ class RadiusService:
             claim: settles what `must_wait` holds back, a batch at a time. For what is decided in a while nobody else
                 waits; None in the result: no answer.
             must_wait: which grants need something that is not in the replica.
+            claims: binds addresses of our own pools; None: none are given out.
         """
         self._listeners = listeners
         self._replica = replica
@@ -106,13 +111,14 @@ class RadiusService:
         self._counters = counters
         self._cells = counters.cells
         self._log = log
-        self._statistics_path = statistics_path
-        self._unknown_sources_path = unknown_sources_path
+        self._statistics_path, self._unknown_sources_path = statistics_path, unknown_sources_path
         self._unknown_sources = UnknownSources()
         self._learned = Learned()
         self._hood = Neighbourhood(peers_max=peers_max)
         if watchdog is not None:
             self._pin(watchdog)
+        self._claims = claims
+        self._addresses = None if claims is None else self._wired(claims)
         self._path = AccessPath(
             logins=replica,
             neighbourhood=self._hood,
@@ -125,13 +131,13 @@ class RadiusService:
             reject_messages=reject_messages,
             utc_offset_s=zone_offset_s,
             must_wait=must_wait,
+            addresses=self._addresses,
         )
         of_both_ports = (self._hood, self._learned, self._path.starts, self._unknown_sources)
         self._accounting = AccountingPort(*of_both_ports, spool=spool, counters=counters, log=log)
         index = counters.index
         self._discarded_at = names.positions_by_code(index, Discard)
-        self._received_at = index[names.RECEIVED]
-        self._answered_at = index[names.ANSWERED]
+        self._received_at, self._answered_at = index[names.RECEIVED], index[names.ANSWERED]
         self._latency_at = index[f"{names.ANSWER_SECONDS}%0"]
         self._learned_at, self._safe_at = index[names.LEARNED], index[names.LEARNED_SAFE]
         self._learned_before = self._tell_lost()
@@ -139,8 +145,14 @@ class RadiusService:
         self._claim = claim
         self._waiting: list[tuple[Pending, Listener]] = []
         self._claim_wanted = asyncio.Event()
-        self._tables_loaded_s = 0.0
-        self._statistics_written_s = 0.0
+        self._tables_loaded_s = self._statistics_written_s = 0.0
+
+    def _wired(self, claims: Claims) -> Addresses:
+        """Return what finds standing leases; who wants something new is answered when it is bound."""
+        replica = self._replica
+        claims.seen = lambda: replica.snapshot
+        claims.on_settled = self._answer_leased
+        return Addresses(replica.leases, claims.seen, claims.recent)
 
     def _tell_lost(self) -> int:
         """Tell what a killed predecessor had learned and not handed over. Returns what was learned before us."""
@@ -167,7 +179,9 @@ class RadiusService:
         try:
             async with asyncio.TaskGroup() as group:
                 chores = group.create_task(self._chores())
-                group.create_task(self._claims(stopping, group))
+                group.create_task(self._waits(stopping, group))
+                if self._claims is not None:
+                    group.create_task(self._claims.run(stopping))
                 await stopping.wait()
                 self._close(loop)
                 chores.cancel()
@@ -250,21 +264,34 @@ class RadiusService:
             cells[at] += 1
         cells[self._answered_at] += len(replies) - failed
 
-    def _not_answered(self, outcome: Discard | Pending | bytes, source: Source, listener: Listener) -> None:
+    def _not_answered(self, outcome: Discard | Pending | Want | bytes, source: Source, listener: Listener) -> None:
         if isinstance(outcome, Discard):
             self._cells[self._discarded_at[outcome]] += 1
             if outcome is Discard.UNKNOWN_NAS:
                 self._unknown_sources.note(plain_address(source[0]), clock.wall_s())
             if self._log_allowance.allows(outcome):
                 self._log.info("datagram.discarded", cause=outcome.label, source=source[0], port=source[1])
+        elif isinstance(outcome, Want):
+            outcome.origin = listener
+            self._ask(outcome)
         elif isinstance(outcome, Pending):
             self._counters.add(names.PENDING)
             if len(self._waiting) < _CLAIMS_WAITING_MAX:
                 self._waiting.append((outcome, listener))
                 self._claim_wanted.set()
             else:
-                self._path.give_up(outcome.request)
+                self._path.copies.give_up(outcome.request)
                 self._cells[self._discarded_at[Discard.OVERLOAD]] += 1
+
+    def _ask(self, want: Want) -> None:
+        """Let a login wait for its addresses."""
+        claims = self._claims
+        assert claims is not None
+        if claims.waiting < _CLAIMS_WAITING_MAX:
+            claims.ask(want)
+        else:
+            self._path.copies.give_up(want.context[0])
+            self._cells[self._discarded_at[Discard.OVERLOAD]] += 1
 
     def _bug(self, source: Source) -> None:
         self._counters.add(names.BUGS)
@@ -274,13 +301,14 @@ class RadiusService:
 
     # --- what waits ---------------------------------------------------------------------------------------------
 
-    async def _claims(self, stopping: asyncio.Event, group: asyncio.TaskGroup) -> None:
+    async def _waits(self, stopping: asyncio.Event, group: asyncio.TaskGroup) -> None:
         """Settle what waits, a batch at a time: all that gathered while the batch before was under way."""
         while True:
             await self._claim_wanted.wait()
             self._claim_wanted.clear()
             batch, self._waiting = self._waiting, []
-            await self._settle([entry for entry in batch if not self._is_late(entry[0], clock.wall_s())], group)
+            now_s = clock.wall_s()
+            await self._settle([entry for entry in batch if not self._is_late(entry[0].request, now_s)], group)
             if stopping.is_set() and not self._waiting:
                 return
 
@@ -310,16 +338,56 @@ class RadiusService:
     def _finish(self, pending: Pending, listener: Listener, decision: Decision | None, now_s: float) -> None:
         request = pending.request
         if decision is None:
-            self._path.give_up(request)
+            self._path.copies.give_up(request)
             self._cells[self._discarded_at[Discard.CLAIM_IMPOSSIBLE]] += 1
-        elif not self._is_late(pending, now_s):
-            reply = self._path.finish(*pending._replace(decision=decision), now_s)
-            self._send(listener, [(reply, request.source, request.arrived_s)])
+        elif not self._is_late(request, now_s):
+            self._begin()
+            try:
+                reply = self._path.finish(*pending._replace(decision=decision), now_s)
+            finally:
+                self._replica.end()
+            if isinstance(reply, Want):
+                self._not_answered(reply, request.source, listener)
+            else:
+                self._send(listener, [(reply, request.source, request.arrived_s)])
 
-    def _is_late(self, pending: Pending, now_s: float) -> bool:
+    def _answer_leased(self, wants: list[Want]) -> None:
+        """Answer those whose addresses are bound, or cannot be had."""
+        now_s = clock.wall_s()
+        leased, learned = self._path.leased, self._learned
+        replies: list[Datagram] = []
+        listener: Listener | None = None
+        try:
+            self._begin()
+            for want in wants:
+                request = want.context[0]
+                try:
+                    if self._is_late(request, now_s):
+                        continue
+                    answer = leased(want, now_s)
+                except Exception:  # noqa: BLE001  our own bug costs this request only
+                    self._bug(request.source)
+                    continue
+                if answer.__class__ is not bytes:
+                    self._not_answered(answer, request.source, want.origin)
+                    continue
+                if want.origin is not listener:
+                    if listener is not None:
+                        self._send(listener, replies)
+                        replies = []
+                    listener = want.origin
+                replies.append((answer, request.source, request.arrived_s))
+        finally:
+            self._replica.end()
+            self._cells[self._learned_at] = self._learned_before + learned.gathered
+            if listener is not None:
+                self._send(listener, replies)
+            if learned.grants:
+                self._hand_over_grants()
+
+    def _is_late(self, request: Request, now_s: float) -> bool:
         """Tell, and count, that the NAS no longer waits: its time is over, or it asks for something else."""
-        request = pending.request
-        late = now_s - request.arrived_s > request.peer.nas.deadline_s or not self._path.is_awaited(request)
+        late = now_s - request.arrived_s > request.peer.nas.deadline_s or not self._path.copies.is_awaited(request)
         if late:
             self._cells[self._discarded_at[Discard.LATE]] += 1
         return late
@@ -373,6 +441,8 @@ class RadiusService:
         try:
             tables = self._replica.tables()
             problems = self._path.load(tables, self._tables_loaded_s)
+            if self._claims is not None:
+                self._claims.load(self._path.own_pools, tables.node_number)
             self._accounting.load(tables)
         except (ReplicaError, ValueError) as error:
             problems = [str(error)]
@@ -382,11 +452,15 @@ class RadiusService:
     def _hand_over(self, *, everything: bool = False) -> None:
         """Give what was learned to the spool, and what the path counted by itself to the counters."""
         path = self._path
-        self._counters.add(names.RESENT, path.resent)
+        self._counters.add(names.RESENT, path.copies.resent)
         self._counters.add(names.STATUS, path.status_answered)
         self._counters.add(names.UNWRITTEN, path.unwritten)
-        path.resent = path.status_answered = path.unwritten = 0
+        path.copies.resent = path.status_answered = path.unwritten = 0
         self._cells[self._learned_at] = self._learned_before + self._learned.gathered
+        if self._addresses is not None:
+            for counted in Counted:
+                self._counters.add(names.addresses(counted), self._addresses.counts[counted])
+                self._addresses.counts[counted] = 0
         self._hand_over_grants()
         for record in self._learned.take(everything=everything):
             self._give(encode(record), record.count if isinstance(record, LoginRefused | NameRefused) else 1)

@@ -39,6 +39,7 @@ from aaad.replica.layout import (
     translated,
 )
 from aaad.replica.record import Tables, decode_tables
+from aaad.replica.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from aaad.replica.layout import LmdbTransaction
@@ -75,6 +76,7 @@ class ReplicaReader:
         self._transaction_id = -1
         self._tables_generation = -1
         self._get: Callable[[bytes], bytes | None] = _no_record
+        self.snapshot: Snapshot | None = None  # up to where the generation in force shows leases
 
     @property
     def complete(self) -> bool:
@@ -119,6 +121,12 @@ class ReplicaReader:
             return None
         data = self._transaction.get(LOGIN_ID.pack(login_id), db=self._store.databases.name)
         return data[SOURCE.size :] or None if data else None
+
+    def leases(self, login_id: int) -> bytes | None:
+        """Return a login's bound leases (aaad/policy/lease.py); None if it has none."""
+        if self._transaction is None or self._store is None:
+            return None
+        return self._transaction.get(LOGIN_ID.pack(login_id), db=self._store.databases.lease)
 
     def tables(self) -> Tables:
         """Return the small tables; ReplicaError if there is no replica."""
@@ -166,6 +174,7 @@ class ReplicaReader:
             return self._look(self._transaction.id())  # type: ignore[union-attr]  # _take has set it
         # A superseded store whose successor is not there yet is looked at again at each wake-up.
         self._transaction_id = -1 if mark.is_superseded else transaction_id
+        self.snapshot = _snapshot(self._meta_value(META_KEY), self.snapshot)
         changed = mark.tables_generation != self._tables_generation
         self._tables_generation = mark.tables_generation
         return changed
@@ -185,6 +194,18 @@ class ReplicaReader:
         self._store = fresh
         self._transaction_id = self._tables_generation = -1
         return True
+
+
+def _snapshot(data: bytes | None, known: Snapshot | None) -> Snapshot | None:
+    """Return up to where a store shows leases, the same object while that is the same."""
+    try:
+        meta = decode_meta(data)
+        origin = (meta.system_identifier, meta.timeline)
+        if known is not None and known.text == meta.lease_snapshot and known.origin == origin:
+            return known
+        return Snapshot(meta.lease_snapshot, origin) if meta.lease_snapshot else None
+    except (ReplicaError, ValueError):
+        return None
 
 
 def _has_tables(store: _OpenStore) -> bool:
@@ -269,6 +290,14 @@ class Generation:
         """Return what it holds now, for a long look while it is written to."""
         with translated():
             return FrozenGeneration(self._environment.begin(), self._databases)
+
+    def flush(self) -> None:
+        """Return when all that was written is on the disk, so that no power cut takes it back.
+
+        A commit alone leaves open whether it is found again after one (LMDB's metasync is off).
+        """
+        with translated():
+            self._environment.sync(True)
 
     def reap_readers(self) -> int:
         """Free the slots of readers that died; else their old snapshots keep pages for ever."""

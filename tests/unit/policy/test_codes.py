@@ -60,6 +60,7 @@ STORED_NUMBERS = {
         "plan_missing": 40,
         "record_damaged": 41,
         "reply_too_long": 42,
+        "pool_exhausted": 43,
     },
     Discard: {
         "malformed": 1,

@@ -6,8 +6,9 @@ from nas_double import SECRET, access_request, chap, checked, fresh_authenticato
 
 from aaad.policy.codes import Discard, Reason
 from aaad.policy.grant import Decision
-from aaad.radius import access
+from aaad.radius import copies
 from aaad.radius.access import REPLY_TTL_S
+from aaad.radius.request import Pending
 from aaad.replica.record import Tables
 
 OLD = b"old secret"
@@ -31,7 +32,7 @@ def test_a_copy_gets_the_same_octets(request_: bytes) -> None:
     first = world.answer(request_)
     assert ask_again(world, request_, now_s=NOW_S + 0.3) == first
     assert ask_again(world, request_, now_s=NOW_S + REPLY_TTL_S) == first
-    assert (world.router.statistics.resent, world.path.resent) == (2, 2)
+    assert (world.router.statistics.resent, world.path.copies.resent) == (2, 2)
     assert world.router.statistics.requests == 3
 
 
@@ -196,7 +197,7 @@ def test_a_clock_that_was_set_back_makes_nothing_late() -> None:
 def test_in_a_backlog_each_source_has_its_share_and_all_strangers_together_have_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(access, "_BACKLOG_ANSWERS_PER_S", 10)
+    monkeypatch.setattr(copies, "_BACKLOG_ANSWERS_PER_S", 10)
     world = World(nases=[nas_row(address="192.0.2.0/24")])
     piled_up = {"arrived_s": NOW_S - 0.5}
     forged = access_request(b"mallory", signed=False, secret=b"other")
@@ -228,9 +229,7 @@ def waiting_world() -> World:
     return World(logins, must_wait=lambda facts, _: facts.login_id == 1)
 
 
-def finish(
-    world: World, pending: access.Pending, decision: Decision | None = None, now_s: float = NOW_S + 0.2
-) -> object:
+def finish(world: World, pending: Pending, decision: Decision | None = None, now_s: float = NOW_S + 0.2) -> object:
     """The reply to a request that waited, by its own decision or by another."""
     decided = pending if decision is None else pending._replace(decision=decision)
     return world.path.finish(*decided, now_s)
@@ -286,19 +285,19 @@ def test_copies_join_the_one_in_work() -> None:
 def test_r3_1_when_a_claim_was_impossible_the_next_copy_tries_again_within_the_same_deadline() -> None:
     world = waiting_world()
     request = access_request()
-    world.path.give_up(world.pending(request).request)
+    world.path.copies.give_up(world.pending(request).request)
     again = world.pending(request, now_s=NOW_S + 0.3)
     assert again.request.arrived_s == NOW_S, "the deadline still runs from the first copy"
-    world.path.give_up(again.request)
+    world.path.copies.give_up(again.request)
     world.check_silent(request, Discard.LATE, now_s=NOW_S + 0.95)
 
 
 def test_an_identifier_that_was_used_anew_is_awaited_no_more() -> None:
     world = waiting_world()
     pending = world.pending(access_request(identifier=7))
-    assert world.path.is_awaited(pending.request)
+    assert world.path.copies.is_awaited(pending.request)
     other = access_request(b"bob", identifier=7)
     reply = world.answer(other)
-    assert not world.path.is_awaited(pending.request)
-    world.path.give_up(pending.request)
+    assert not world.path.copies.is_awaited(pending.request)
+    world.path.copies.give_up(pending.request)
     assert ask_again(world, other) == reply

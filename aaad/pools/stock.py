@@ -1,0 +1,110 @@
+"""What one radius process can give out of each pool right now, and how much it should have set aside.
+
+Pure but for the marks that a Chunk sets. Starts small and doubles with use up to the pool's `reserve_size`; of a pool
+that has become short nothing is kept in store, so that who needs an address gets it from wherever it lies.
+"""
+
+from aaad.pools.reserve import Chunk
+from aaad.pools.want import Lack, Want
+from aaad.replica.record import PoolRow
+
+FIRST_UNITS = 32  # of a pool that was not asked for yet
+CLAIM_UNITS_MAX = 4_096
+SHORT_S = 10.0  # for so long nothing is kept of a pool after PostgreSQL had no more of it, here or elsewhere
+FOR_OTHERS_S = 5.0  # for so long who finds nothing is left without an answer, as others may give back what they have
+REST_S = 1.0
+REFUSE_S = 1.0  # after PostgreSQL said that nothing is free it is not asked again
+ASK_AGAIN_S = 0.25  # ... but where others may give something back
+_ACTIVE = "active"
+
+
+class Stock:
+    """The free units of one pool."""
+
+    __slots__ = (
+        "_target",
+        "chunks",
+        "is_asked",
+        "last_lack",
+        "pool",
+        "refused_until_s",
+        "rests_until_s",
+        "short_since_s",
+        "short_until_s",
+        "starved",
+    )
+
+    def __init__(self, pool: PoolRow) -> None:
+        """Have nothing."""
+        self.pool = pool
+        self.chunks: list[Chunk] = []
+        self.starved: list[Want] = []  # wait for a claim
+        self.is_asked = False  # a claim is under way
+        self.rests_until_s = 0.0  # nothing is claimed beforehand
+        self.refused_until_s = 0.0  # nothing is claimed for anybody
+        self.last_lack = Lack.EXHAUSTED
+        self.short_since_s = 0.0
+        self.short_until_s = 0.0
+        self._target = min(FIRST_UNITS, pool.reserve_size)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether new addresses of it are given out at all."""
+        return self.pool.state == _ACTIVE
+
+    @property
+    def free(self) -> int:
+        """How many units can be given out."""
+        return sum(chunk.free for chunk in self.chunks)
+
+    def take(self) -> tuple[Chunk, int] | None:
+        """Take out a unit, marked; None if there is none."""
+        if self.pool.state != _ACTIVE:
+            return None
+        for chunk in self.chunks:
+            place = chunk.take()
+            if place >= 0:
+                return chunk, place
+        return None
+
+    def is_short(self, now_s: float) -> bool:
+        """Tell whether PostgreSQL had no more of it a moment ago."""
+        return now_s < self.short_until_s
+
+    def become_short(self, now_s: float) -> None:
+        """Note that nothing is left, or that somebody else finds nothing."""
+        if now_s >= self.short_until_s:
+            self.short_since_s = now_s
+        self.short_until_s = now_s + SHORT_S
+
+    def lacking(self, now_s: float) -> int:
+        """Return how many units to claim now."""
+        free, needed = self.free, len(self.starved)
+        if not self.is_given or self.is_asked or now_s < (self.refused_until_s if needed else self.rests_until_s):
+            return 0
+        if self.is_short(now_s):
+            return min(max(0, needed - free), CLAIM_UNITS_MAX)
+        target = min(self._target, self.pool.reserve_size)
+        if not needed and 2 * free > target:
+            return 0
+        return min(max(target + needed - free, 0), CLAIM_UNITS_MAX)
+
+    def claimed(self, got: int, now_s: float) -> None:
+        """Note what a claim came to."""
+        self._target = min(2 * self._target, self.pool.reserve_size)
+        if not got:
+            self.rests_until_s = now_s + REST_S
+
+    def refuse(self, now_s: float, *, may_others_give_back: bool) -> Lack:
+        """Return why nobody gets anything now; it holds for a moment."""
+        self.become_short(now_s)
+        may_come = may_others_give_back and now_s - self.short_since_s < FOR_OTHERS_S
+        self.refused_until_s = now_s + (ASK_AGAIN_S if may_come else REFUSE_S)
+        self.last_lack = Lack.IMPOSSIBLE if may_come else Lack.EXHAUSTED
+        return self.last_lack
+
+    def surplus(self, now_s: float) -> list[Chunk]:
+        """Return the chunks whose free units are to be given back."""
+        if self.is_given and not (self.is_short(now_s) and not self.starved):
+            return []
+        return [chunk for chunk in self.chunks if chunk.free]
