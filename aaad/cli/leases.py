@@ -222,11 +222,11 @@ def release(terminal: Terminal, address: str, space: int | None, reason: str | N
             sessions = await holdings.live_sessions(lease["address_space"], lease["address"])
             if sessions and not is_forced:
                 _refuse_used(terminal, lease, sessions)
-            free_from = await holdings.release(lease["address_space"], lease["address"])
-            if free_from is None:
+            if not await holdings.release(lease["address_space"], lease["address"], lease["state"]):
                 fail(terminal, _("Nobody has {address}: there is nothing to take back.", address=lease["address"]))
             text = f"lease {lease['address']} of pool {lease['pool'] or '-'} released"
             await holdings.tell(lease["login_id"], "lease_released", f"{text}: {why}" if why else text)
+            free_from = await holdings.free_from(lease["address_space"], lease["address"])
             return {**lease, "free_from": free_from, "sessions": len(sessions)}
 
     done = asyncio.run(write())

@@ -164,9 +164,7 @@ def _add_states(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
     state("resume", _("Give out addresses of it again."), "resume")
     state(
         "retire",
-        _(
-            "End a drained one and keep it for the history. Exit code 1 if somebody has an address of it; it says who."
-        ),
+        _("End a drained one and keep it for the history. Exit code 1 if somebody has an address of it, and who."),
         "retire",
     )
     state(

@@ -10,7 +10,7 @@ from aaad.cli.sheets import Column, Document, plain, refuse_both_forms, show_tab
 from aaad.cli.terminal import Terminal
 from aaad.erp.network.tables import POOL
 from aaad.pools.holdings import Holdings
-from aaad.pools.operate import TakenBack
+from aaad.pools.operate import SetAside
 
 
 def show_history(terminal: Terminal, word: str, limit: int) -> None:
@@ -81,7 +81,7 @@ def _show_parts(terminal: Terminal, record: dict[str, Any]) -> None:
         key = (reserve["node"], reserve["slot"])
         sums[key] = sums.get(key, 0) + reserve["units"]
     if sums:
-        aside = aside_text(terminal, [TakenBack(*key, units, None) for key, units in sums.items()])
+        aside = aside_text(terminal, [SetAside(0, *key, units, None) for key, units in sums.items()])
         terminal.line("  " + _("set aside by processes: {reserves}", reserves=aside))
 
 

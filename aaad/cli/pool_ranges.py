@@ -14,7 +14,7 @@ from aaad.cli.records import be_sure, fail
 from aaad.cli.terminal import Terminal
 from aaad.erp.values import one_line
 from aaad.errors import MistypedError
-from aaad.pools.operate import Excluded, Holders, InTheWayError, Operations, Places, TakenBack
+from aaad.pools.operate import Excluded, Holders, InTheWayError, Operations, Places, SetAside
 
 _REASON_LENGTH_MAX = 500
 
@@ -72,8 +72,8 @@ def _refuse(terminal: Terminal, operations: Operations, span: str, found: InTheW
                 holders=holders_text(terminal, found.holders),
             )
         )
-    if found.reserves:
-        told.append(_("processes have set some aside: {reserves}", reserves=aside_text(terminal, found.reserves)))
+    if found.set_aside:
+        told.append(_("processes have set some aside: {reserves}", reserves=aside_text(terminal, found.set_aside)))
     fail(
         terminal,
         _(
@@ -84,7 +84,7 @@ def _refuse(terminal: Terminal, operations: Operations, span: str, found: InTheW
         ),
         holders=[holder._asdict() for holder in found.holders.few],
         count=found.holders.total,
-        reserves=[one._asdict() for one in found.reserves],
+        reserves=[one._asdict() for one in found.set_aside],
     )
 
 
@@ -99,7 +99,7 @@ def exclude(terminal: Terminal, word: str, texts: Sequence[str], why: str | None
 
     result = asyncio.run(write())
     holders: Holders = result.pop("found")
-    taken_back: list[TakenBack] = result.pop("aside")
+    set_aside: list[SetAside] = result.pop("aside")
     if terminal.options.is_json:
         terminal.json({"saved": True, **result})
         return
@@ -115,12 +115,12 @@ def exclude(terminal: Terminal, word: str, texts: Sequence[str], why: str | None
                 holders=holders_text(terminal, holders),
             )
         )
-    if taken_back:
+    if set_aside:
         terminal.complain(
             _(
-                "Warning: processes had set some aside, and lose them: {reserves}. A node that does not reach "
-                "PostgreSQL now may still give one out.",
-                reserves=aside_text(terminal, taken_back),
+                "Warning: processes had set some aside, and cannot give them out any more: {reserves}. Only a node that "
+                "does not reach PostgreSQL now may do so before it hears of it.",
+                reserves=aside_text(terminal, set_aside),
             )
         )
 
@@ -132,13 +132,13 @@ def _all_places(operations: Operations, texts: Sequence[str]) -> list[Places]:
 def _summed(operations: Operations, done: list[Excluded]) -> dict[str, Any]:
     few = [holder for one in done for holder in one.holders.few]
     holders = Holders(few[: max(len(one.holders.few) for one in done) or 1], sum(one.holders.total for one in done))
-    aside = [taken for one in done for taken in one.taken_back]
+    aside = [taken for one in done for taken in one.set_aside]
     return {
         "pool": operations.pool.name,
         "count": sum(one.units for one in done),
         "in_use": holders.total,
         "holders": [holder._asdict() for holder in holders.few],
-        "taken_back": [one._asdict() for one in aside],
+        "set_aside": [one._asdict() for one in aside],
         "found": holders,
         "aside": aside,
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 from aaad.cli.terminal import Terminal
 from aaad.erp.complaints import Complaint
-from aaad.pools.operate import Holders, OverlapError, TakenBack
+from aaad.pools.operate import Holders, InTheWayError, SetAside
 from aaad.words import Speaker
 
 
@@ -27,7 +27,7 @@ LEASE_STATES = {
     "fixed": _("fixed"),
     "foreign": _("not given by us"),
 }
-_OVERLAP = _("{text} overlaps {ranges}")
+_OVERLAP = _("{text} is not free: {others}")
 _RANGE = _("range")
 
 
@@ -56,10 +56,12 @@ def span_text(first: str, last: str) -> str:
     return first if first == last else f"{first}-{last}"
 
 
-def overlap_complaint(text: str, error: OverlapError) -> Complaint:
+def overlap_complaint(terminal: Terminal, text: str, error: InTheWayError) -> Complaint:
     """Return who has some of a new range."""
-    ranges = ", ".join(f"{span_text(first, last)} ({pool})" for pool, first, last in error.ranges)
-    return Complaint("range", _RANGE, _OVERLAP, {"text": text, "ranges": ranges})
+    told = [f"{span_text(first, last)} ({pool})" for pool, first, last in error.ranges]
+    if error.holders.total:
+        told.append(holders_text(terminal, error.holders))
+    return Complaint("range", _RANGE, _OVERLAP, {"text": text, "others": "; ".join(told)})
 
 
 def holders_text(terminal: Terminal, holders: Holders) -> str:
@@ -86,16 +88,16 @@ def _holder_text(terminal: Terminal, holder: dict[str, Any]) -> str:
     return text
 
 
-def aside_text(terminal: Terminal, aside: Iterable[TakenBack]) -> str:
+def aside_text(terminal: Terminal, aside: Iterable[SetAside]) -> str:
     """Return which processes had set how many aside."""
     _ = terminal.speak
     return ", ".join(
-        terminal._("{count} of {node} process {slot}", count=one.units, node=one.node, slot=one.slot) for one in aside
+        _("{count} of {node} process {slot}", count=one.units, node=one.node or "-", slot=one.slot) for one in aside
     )
 
 
 def nodes_text(terminal: Terminal, nodes: Iterable[tuple[str, float | None]]) -> str:
     """Return nodes with how long they are silent."""
     return ", ".join(
-        terminal._("{node} (last heard {age} ago)", node=name, age=terminal.age(silent_s)) for name, silent_s in nodes
+        _("{node} (last heard {age} ago)", node=name, age=terminal.age(silent_s)) for name, silent_s in nodes
     )

@@ -29,7 +29,7 @@ from aaad.erp.network.tables import POOL
 from aaad.erp.values import Value
 from aaad.errors import MistypedError
 from aaad.pools.address import Range
-from aaad.pools.operate import Operations, OverlapError, operate
+from aaad.pools.operate import InTheWayError, Operations, operate
 
 _LENGTHS = {"ipv4": 32, "ipv6": 64, "delegated": 56}
 _LIVING = ("active", "draining")
@@ -112,8 +112,8 @@ async def _add_ranges(desk: Desk, operations: Operations, texts: Sequence[str]) 
             written.append(new)
         except MistypedError as error:
             desk.complaints.append(Complaint("range", RANGE_LABEL, error.english, error.values))
-        except OverlapError as error:
-            desk.complaints.append(overlap_complaint(text, error))
+        except InTheWayError as error:
+            desk.complaints.append(overlap_complaint(desk.terminal, text, error))
     return written
 
 
@@ -240,7 +240,7 @@ def retire(terminal: Terminal, word: str) -> None:
                 text = _("Pool {name} is not retired: not every node knows yet that it is drained: {nodes}",
                          name=pool.name, nodes=nodes_text(terminal, unaware))  # fmt: skip
                 fail(terminal, text, nodes=[name for name, _silent_s in unaware])
-            await operations.dissolve_reserves()
+            await operations.take_back_reserves()
             await operations.set_state("retired", "draining")
             return await _saved(desk, operations)
 

@@ -35,7 +35,6 @@ async def _add(terminal: Terminal, login: str, nas: str | None) -> tuple[str, di
         network = await holdings.take_network(operations, login_id)
         if network is None:
             fail(terminal, _("Pool {pool} has no free network.", pool=operations.pool.name))
-        await holdings.add_route(login_id, network)
         return network, await desk.store.record("login", login_id) or {}
 
 

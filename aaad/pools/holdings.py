@@ -15,7 +15,8 @@ from aaad.pools.operate import SQL, Operations, Part
 
 STATES = ("bound", "released", "fixed", "foreign")
 _SEVERAL = 20
-_TRIES_MAX = 4_096  # units that are not given out any more and that the ledger knows already
+_LOOKED_AT = 256  # units at a time
+_LOOKS_MAX = 64
 _SHORTEST = {4: 8, 6: 16}
 
 Network = IPv4Network | IPv6Network
@@ -71,9 +72,15 @@ class Holdings:
         """Return the connections that had an address, the latest first."""
         return _dicts(await self._queries.fetch(SQL.holders_of_address, str(network), address_space, limit))
 
-    async def release(self, address_space: int, address: str) -> datetime | None:
-        """Take an address back; return from when on another login may have it, None if nobody has it."""
-        row = await self._queries.fetchrow(SQL.release_lease, address_space, address)
+    async def release(self, address_space: int, address: str, state: str) -> bool:
+        """Take an address back, or forget what a concentrator reported; False if it is not so any more."""
+        sql = SQL.free_foreign if state == "foreign" else SQL.release_lease
+        row = await self._queries.fetchrow(sql, address_space, address)
+        return bool(row and row["count"])
+
+    async def free_from(self, address_space: int, address: str) -> datetime | None:
+        """Return from when on another login may have an address, None if the ledger does not keep it."""
+        row = await self._queries.fetchrow(SQL.free_from, address_space, address)
         return row["free_from"] if row else None
 
     async def tell(self, login_id: int | None, kind: str, text: str) -> None:
@@ -110,29 +117,41 @@ class Holdings:
         return await self._queries.fetchrow(SQL.remove_route, login_id, network) is not None
 
     async def take_network(self, operations: Operations, login_id: int) -> str | None:
-        """Return the next free unit of a pool, which is this login's for good now; None if there is none."""
-        for part in operations.parts:
-            if unit := await self._take_new(operations, part, login_id):
-                return unit
-        row = await self._queries.fetchrow(SQL.take_free_unit, operations.pool.id, login_id)
-        return row["address"] if row else None
+        """Give a login the next free unit of a pool as a route, its own for good; None if nothing is free.
 
-    async def _take_new(self, operations: Operations, part: Part, login_id: int) -> str | None:
-        excluded = await operations.excluded_of(part)
-        place = part.next
-        for _try in range(_TRIES_MAX):
-            if jump := next((until for first, until in excluded if first <= place < until), None):
-                place = jump
-            if place >= part.range.units:
-                return None
-            unit = unit_text(part.range.family, *part.range.unit_at(place))
-            place += 1
-            row = await self._queries.fetchrow(
-                SQL.take_unit, operations.pool.address_space, unit, operations.pool.id, login_id
-            )
-            if row is not None:
-                await self._queries.execute(SQL.move_next, part.id, place)
+        The route brings the ledger's row with it, which PostgreSQL writes before anybody else can.
+        """
+        for part in operations.parts:
+            if new := await self._new_unit(operations, part):
+                unit, place = new
+                await self.add_route(login_id, unit)
+                await self._queries.execute(SQL.move_next, part.id, place + 1)
                 return unit
+        row = await self._queries.fetchrow(SQL.resting_unit, operations.pool.id)
+        if row is None:
+            return None
+        await self.add_route(login_id, row["address"])
+        return str(row["address"])
+
+    async def _new_unit(self, operations: Operations, part: Part) -> tuple[str, int] | None:
+        """Return the first unit of a range that nobody ever had, and its place."""
+        excluded = await operations.excluded_of(part)
+        place, units = part.next, part.range
+        for _look in range(_LOOKS_MAX):
+            places = []
+            while place < units.units and len(places) < _LOOKED_AT:
+                if jump := next((until for first, until in excluded if first <= place < until), None):
+                    place = jump
+                else:
+                    places.append(place)
+                    place += 1
+            texts = [unit_text(units.family, *units.unit_at(each)) for each in places]
+            rows = await self._queries.fetch(SQL.known_units, operations.pool.address_space, texts)
+            known = {row["address"] for row in rows}
+            if free := next((pair for pair in zip(texts, places, strict=True) if pair[0] not in known), None):
+                return free
+            if place >= units.units:
+                return None
         return None
 
 

@@ -27,78 +27,67 @@ ORDER BY range.first
 LIMIT $4;
 
 -- name: add_range
-INSERT INTO net.pool_range (pool_id, first, last, units, next, span)
-VALUES ($1, $2::inet, $3::inet, $4, $5, 'empty')
-RETURNING id;
+INSERT INTO net.pool_range (pool_id, first, last) VALUES ($1, $2::inet, $3::inet) RETURNING id;
 
--- name: set_range
-UPDATE net.pool_range SET first = $2::inet, last = $3::inet, units = $4, next = $5 WHERE id = $1 RETURNING id;
+-- name: shorten_range
+UPDATE net.pool_range SET last = $2::inet WHERE id = $1 RETURNING id;
 
 -- name: delete_range
 DELETE FROM net.pool_range WHERE id = $1 RETURNING id;
 
 -- name: add_exclusion
-INSERT INTO net.pool_exclusion (range_id, from_unit, until_unit, first, last, why)
-VALUES ($1, $2, $3, $4::inet, $5::inet, $6::text)
-RETURNING id;
+INSERT INTO net.pool_exclusion (range_id, from_unit, until_unit, why) VALUES ($1, $2, $3, $4::text) RETURNING id;
 
 -- name: delete_exclusions
 DELETE FROM net.pool_exclusion WHERE id = ANY($1::integer[]);
 
--- name: lock_reserves
+-- name: reserves_of_pool
 -- What processes have set aside of a pool.
 SELECT reserve.id, reserve.range_id, reserve.from_unit, reserve.until_unit, reserve.addresses::text[] AS addresses,
     node.name AS node, reserve.slot, extract(epoch FROM now() - node.heartbeat_at)::float8 AS silent_s
 FROM net.reserve
-JOIN net.node ON node.id = reserve.node_id
+LEFT JOIN net.node ON node.id = reserve.node_id
 WHERE reserve.pool_id = $1
-ORDER BY reserve.id
-FOR UPDATE OF reserve;
+ORDER BY node.name, reserve.slot, reserve.id;
 
--- name: shift_reserve
-UPDATE net.reserve SET range_id = $2, from_unit = $3, until_unit = $4 WHERE id = $1;
+-- name: abandon_reserves
+-- Nothing of them can be bound any more; what is left goes back once its node has drained what it wrote until now.
+UPDATE net.reserve SET abandoned_at = now() WHERE id = ANY($1::bigint[]) AND abandoned_at IS NULL;
 
--- name: cut_reserve
-UPDATE net.reserve SET range_id = NULL, from_unit = NULL, until_unit = NULL, addresses = $2::text[]::cidr[] WHERE id = $1;
-
--- name: delete_reserve
-DELETE FROM net.reserve WHERE id = $1;
+-- name: take_back_reserves
+SELECT coalesce(sum(net.take_back_reserve(id, interval '0')), 0)::bigint AS units FROM net.reserve WHERE pool_id = $1;
 
 -- name: known_units
 -- Those of these units that are in the ledger.
 SELECT address::text AS address FROM net.lease WHERE address_space = $1 AND address = ANY($2::text[]::cidr[]);
 
 -- name: holders_within
--- Who has, or cannot lose yet, addresses from $2 to $3; `total` counts those beyond the limit, too.
+-- Who has, or cannot lose yet, addresses from one host to another; `total` counts those beyond the limit, too. With $4
+-- also those whose own they are for good, and what NASes report.
 SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
     nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
-FROM net.lease
+FROM net.ledger_within($1, $2::inet, $3::inet, 8) AS lease
 LEFT JOIN erp.login ON login.id = lease.login_id
 LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
 LEFT JOIN net.nas ON nas.id = lease.nas_id
-WHERE lease.address_space = $1 AND lease.address BETWEEN $2::cidr AND $3::cidr AND NOT net.is_free(lease)
+WHERE lease.state = 'bound' OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until)
+    OR $4::boolean AND lease.state IN ('fixed', 'foreign')
 ORDER BY lease.address
-LIMIT $4;
+LIMIT $5;
 
--- name: forget_free
--- Addresses from $2 to $3 that rest and that nobody can have any more: they leave the ledger.
-WITH gone AS (
-    DELETE FROM net.lease
-    WHERE address_space = $1 AND address BETWEEN $2::cidr AND $3::cidr AND net.is_free(lease)
-    RETURNING 1
-)
-SELECT count(*) AS count FROM gone;
-
--- name: free_units
--- What was taken out of the ledger, or out of a reserve, and can be given to anybody from now on.
-WITH made AS (
-    INSERT INTO net.lease (address_space, address, pool_id, state, released_at, free_from)
-    SELECT $1, unit::cidr, $2, 'released', now(), now() FROM unnest($3::text[]) AS unit
-    ON CONFLICT DO NOTHING
-    RETURNING 1
-)
-SELECT count(*) AS count FROM made;
+-- name: strangers_within
+-- What keeps a new range of units of length $4 out: addresses of other pools' logins, and what overlaps its units.
+SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
+    nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
+FROM net.ledger_within($1, $2::inet, $3::inet, 8) AS lease
+LEFT JOIN erp.login ON login.id = lease.login_id
+LEFT JOIN erp.contract ON contract.id = login.contract_id
+LEFT JOIN erp.client ON client.id = contract.client_id
+LEFT JOIN net.nas ON nas.id = lease.nas_id
+WHERE masklen(lease.address) <> $4::integer OR lease.state IN ('bound', 'released')
+ORDER BY lease.address
+LIMIT $5;
 
 -- name: set_pool_state
 UPDATE net.pool SET state = $2::text WHERE id = $1 AND state = ANY($3::text[]) RETURNING id;
@@ -119,22 +108,23 @@ LEFT JOIN erp.login ON login.id = lease.login_id
 LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
 LEFT JOIN net.nas ON nas.id = lease.nas_id
-WHERE lease.pool_id = $1 AND NOT net.is_free(lease)
+WHERE lease.pool_id = $1 AND (lease.state = 'bound'
+    OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until))
 ORDER BY lease.address
 LIMIT $2;
 
 -- name: begin_adopting
-UPDATE net.pool SET adopting_since = now() WHERE id = $1 AND adopting_since IS NULL RETURNING id;
+SELECT FROM net.begin_adoption(ARRAY[$1::integer]);
 
 -- name: end_adopting
-UPDATE net.pool SET adopting_since = NULL WHERE id = $1 AND adopting_since IS NOT NULL RETURNING id;
+SELECT FROM net.end_adoption(ARRAY[$1::integer]);
 
 -- name: find_leases
 -- $1 pool; $2 login; addresses from $3 to $4, or one of $5; $6 address space; $7 states; $8 how many. Null: any.
 SELECT lease.address_space, lease.address::text AS address, lease.state, lease.pool_id, pool.name AS pool,
     lease.login_id, login.name AS login, client.id AS client_id, client.name AS client, lease.device,
     lease.nas_id, nas.name AS nas, lease.offered_at, lease.valid_until, lease.released_at, lease.free_from,
-    net.is_free(lease) AS is_free
+    lease.state = 'released' AND lease.free_from <= now() AND net.is_forgotten(lease.changed, lease.valid_until) AS is_free
 FROM net.lease
 LEFT JOIN net.pool ON pool.id = lease.pool_id
 LEFT JOIN erp.login ON login.id = lease.login_id
@@ -152,8 +142,7 @@ LIMIT $8;
 -- name: lock_leases
 -- What the ledger says of one address, in all address spaces or one: of itself and of what it lies in.
 SELECT lease.address_space, lease.address::text AS address, lease.state, lease.pool_id, pool.name AS pool,
-    lease.login_id, login.name AS login, lease.nas_id, lease.offered_at, lease.valid_until, lease.released_at,
-    lease.free_from, net.is_free(lease) AS is_free
+    lease.login_id, login.name AS login
 FROM net.lease
 LEFT JOIN net.pool ON pool.id = lease.pool_id
 LEFT JOIN erp.login ON login.id = lease.login_id
@@ -162,26 +151,17 @@ ORDER BY lease.address_space, masklen(lease.address) DESC
 FOR NO KEY UPDATE OF lease;
 
 -- name: release_lease
--- Nobody's from now on, and another's when it has rested. An address that a NAS reported and that is in no pool is
--- forgotten.
-WITH home AS (
-    SELECT pool.id, pool.quarantine_s
-    FROM net.pool_range AS range
-    JOIN net.pool ON pool.id = range.pool_id
-    WHERE range.span @> net.address_place($1, $2::cidr::inet)
-), forgotten AS (
-    DELETE FROM net.lease WHERE address_space = $1 AND address = $2 AND state = 'foreign' AND NOT EXISTS (SELECT FROM home)
-    RETURNING now() AS free_from
-), released AS (
-    UPDATE net.lease SET state = 'released', released_at = now(), changed = pg_current_xact_id(),
-        pool_id = coalesce(lease.pool_id, (SELECT id FROM home)),
-        free_from = now() + make_interval(secs => coalesce(
-            (SELECT pool.quarantine_s FROM net.pool WHERE pool.id = lease.pool_id), (SELECT quarantine_s FROM home)))
-    WHERE address_space = $1 AND address = $2
-        AND (state = 'bound' OR state = 'foreign' AND EXISTS (SELECT FROM home))
-    RETURNING free_from
-)
-SELECT free_from FROM released UNION ALL SELECT free_from FROM forgotten;
+SELECT net.release_leases(ARRAY[$1::integer], ARRAY[$2::text::cidr]) AS count;
+
+-- name: free_foreign
+SELECT net.free_foreign(lease.address_space, lease.address, lease.changed,
+    coalesce(pool.quarantine_s, 0) * interval '1 second')::integer AS count
+FROM net.lease
+LEFT JOIN net.pool ON pool.id = lease.pool_id
+WHERE lease.address_space = $1 AND lease.address = $2::text::cidr AND lease.state = 'foreign';
+
+-- name: free_from
+SELECT free_from FROM net.lease WHERE address_space = $1 AND address = $2::text::cidr;
 
 -- name: live_sessions_with
 -- Connections that are not closed and have an address, or one of a prefix.
@@ -229,28 +209,18 @@ SELECT coalesce(login.nas_id, (
     WHERE session.login_id = login.id AND session.ended_at IS NULL ORDER BY session.started_at DESC LIMIT 1)) AS nas_id
 FROM erp.login WHERE login.id = $1;
 
--- name: take_unit
--- For a login for good, if nobody has it and nobody had it.
-INSERT INTO net.lease (address_space, address, pool_id, state, login_id, offered_at)
-VALUES ($1, $2::text::cidr, $3, 'fixed', $4, now())
-ON CONFLICT DO NOTHING
-RETURNING address::text AS address;
-
 -- name: move_next
-UPDATE net.pool_range SET next = $2 WHERE id = $1;
+UPDATE net.pool_range SET next = greatest(next, $2) WHERE id = $1;
 
--- name: take_free_unit
--- For a login for good: what rests longest, and that nobody's connection may still use.
-UPDATE net.lease SET state = 'fixed', login_id = $2, device = 0, nas_id = NULL, offered_at = now(), valid_until = NULL,
-    released_at = NULL, free_from = NULL, changed = pg_current_xact_id()
-WHERE (address_space, address) = (
-    SELECT resting.address_space, resting.address FROM net.lease AS resting
-    WHERE resting.pool_id = $1 AND resting.state = 'released' AND net.is_free(resting)
-        AND NOT net.is_excluded(resting)
-        AND NOT EXISTS (SELECT FROM net.session WHERE session.login_id = resting.login_id AND session.ended_at IS NULL
-            AND session.started_at < resting.released_at)
-    ORDER BY resting.free_from LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING address::text AS address;
+-- name: resting_unit
+-- What rests longest, that no node believes in any more, and that nobody's connection may still use.
+SELECT resting.address::text AS address FROM net.lease AS resting
+WHERE resting.pool_id = $1 AND resting.state = 'released' AND resting.free_from <= now()
+    AND net.is_forgotten(resting.changed, resting.valid_until) AND NOT net.is_excluded(resting.pool_id, resting.address)
+    AND NOT EXISTS (SELECT FROM net.session WHERE session.login_id = resting.login_id AND session.ended_at IS NULL
+        AND session.started_at < resting.released_at)
+ORDER BY resting.free_from
+LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: add_route
 UPDATE erp.login SET routes = routes || $2::text::cidr

@@ -3,46 +3,26 @@
 ALTER TABLE net.pool ADD COLUMN state_changed xid8 NOT NULL DEFAULT pg_current_xact_id();
 COMMENT ON COLUMN net.pool.state_changed IS 'The transaction that changed its state last: whether every node has heard of it (rule R8.2).';
 
--- Whether another login may have it: it has rested, and every node knows that it was released, or would not use it any
--- more if it does not (rule R7.2).
-CREATE FUNCTION net.is_free(lease net.lease) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT lease.state = 'released' AND lease.free_from <= now() AND (
-        lease.valid_until + interval '60 seconds' < now()
-        OR NOT EXISTS (SELECT FROM net.node WHERE node.snapshot IS NULL OR lease.changed >= pg_snapshot_xmin(node.snapshot)))
-$$;
-COMMENT ON FUNCTION net.is_free IS 'Whether an address of the ledger may be given to another login now.';
-
-CREATE FUNCTION net.is_excluded(lease net.lease) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (
-        SELECT FROM net.pool_range AS range
-        JOIN net.pool_exclusion AS exclusion ON exclusion.range_id = range.id
-        WHERE range.span @> net.address_place(lease.address_space, lease.address)
-            AND lease.address <= exclusion.last AND exclusion.first <= set_masklen(lease.address::inet, masklen(exclusion.first)))
-$$;
-COMMENT ON FUNCTION net.is_excluded IS 'Whether an address is not given out any more.';
-
 -- Pools ---------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION net.guard_pool() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     member record;
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        IF NEW.state <> OLD.state THEN
-            NEW.state_changed := pg_current_xact_id();
-        END IF;
-        IF ROW(NEW.address_space, NEW.kind, NEW.family, NEW.prefix_length)
-            IS DISTINCT FROM ROW(OLD.address_space, OLD.kind, OLD.family, OLD.prefix_length)
-            AND (EXISTS (SELECT FROM net.pool_range WHERE pool_id = OLD.id)
-                OR EXISTS (SELECT FROM net.lease WHERE pool_id = OLD.id)
-                OR EXISTS (SELECT FROM net.pool WHERE OLD.id IN (ipv4_pool_id, ipv6_pool_id, delegated_pool_id)))
-        THEN
-            RAISE EXCEPTION 'pool "%" has ranges, leases, or stands in another one: address space, kind, family and prefix length stay', OLD.name
-                USING ERRCODE = 'check_violation', CONSTRAINT = 'pool_stays_as_used', TABLE = 'pool', SCHEMA = 'net';
+    IF TG_OP = 'UPDATE' AND NEW.state <> OLD.state THEN
+        NEW.state_changed := pg_current_xact_id();
+    END IF;
+    IF NEW.gateway IS NOT NULL THEN
+        NEW.gateway := host(NEW.gateway)::inet;
+        IF family(NEW.gateway) IS DISTINCT FROM CASE NEW.family WHEN 'ipv4' THEN 4 ELSE 6 END OR NEW.kind <> 'radius' THEN
+            RAISE EXCEPTION '% is no gateway of a pool of kind % and family %', host(NEW.gateway), NEW.kind, NEW.family
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'pool_gateway_of_family', TABLE = 'pool', SCHEMA = 'net',
+                COLUMN = 'gateway';
         END IF;
     END IF;
     FOR member IN
-        SELECT pool.name, wanted.family, pool.family = wanted.family AND pool.address_space = NEW.address_space AS fits, wanted.named
+        SELECT pool.name, wanted.family, wanted.named,
+            pool.family = wanted.family AND pool.address_space = NEW.address_space AS fits
         FROM (VALUES (NEW.ipv4_pool_id, 'ipv4', 'ipv4_pool_id'), (NEW.ipv6_pool_id, 'ipv6', 'ipv6_pool_id'),
             (NEW.delegated_pool_id, 'delegated', 'delegated_pool_id')) AS wanted (id, family, named)
         JOIN net.pool ON pool.id = wanted.id
@@ -53,67 +33,37 @@ BEGIN
                 COLUMN = member.named;
         END IF;
     END LOOP;
+    IF TG_OP = 'UPDATE' AND (NEW.family, NEW.address_space) IS DISTINCT FROM (OLD.family, OLD.address_space)
+        AND EXISTS (SELECT FROM net.pool WHERE OLD.id IN (ipv4_pool_id, ipv6_pool_id, delegated_pool_id))
+    THEN
+        RAISE EXCEPTION 'pool "%" stands in another one: its address space and family stay', OLD.name
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'pool_member_stays', TABLE = 'pool', SCHEMA = 'net';
+    END IF;
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF state, address_space, kind, family, prefix_length, ipv4_pool_id, ipv6_pool_id, delegated_pool_id
+CREATE TRIGGER guard BEFORE INSERT OR
+    UPDATE OF state, address_space, kind, family, gateway, ipv4_pool_id, ipv6_pool_id, delegated_pool_id
     ON net.pool FOR EACH ROW EXECUTE FUNCTION net.guard_pool();
 
--- A range is of whole units of its pool.
-CREATE FUNCTION net.guard_pool_range() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    pool net.pool;
-    unit_size numeric;
-    origin numeric;
+-- The concentrator's own address is never given out. One that was its own before stays excluded until somebody includes it.
+CREATE FUNCTION net.exclude_gateway() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT * INTO pool FROM net.pool WHERE id = NEW.pool_id;
-    IF pool.kind <> 'radius' OR family(NEW.first) <> CASE pool.family WHEN 'ipv4' THEN 4 ELSE 6 END THEN
-        RAISE EXCEPTION 'pool "%" has no ranges, or none of that family', pool.name
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'pool_range_of_pool', TABLE = 'pool_range', SCHEMA = 'net';
-    END IF;
-    unit_size := power(2::numeric, CASE family(NEW.first) WHEN 4 THEN 32 ELSE 128 END - pool.prefix_length);
-    origin := net.address_place(pool.address_space, NEW.first) - net.address_place(pool.address_space, CASE family(NEW.first) WHEN 4 THEN inet '0.0.0.0' ELSE inet '::' END);
-    IF origin % unit_size <> 0
-        OR NEW.units * unit_size <> net.address_place(pool.address_space, NEW.last) - net.address_place(pool.address_space, NEW.first) + 1
-    THEN
-        RAISE EXCEPTION '% to % are not % units of /%', host(NEW.first), host(NEW.last), NEW.units, pool.prefix_length
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'pool_range_of_units', TABLE = 'pool_range', SCHEMA = 'net';
-    END IF;
-    RETURN NEW;
-END
-$$;
-CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF pool_id, first, last, units ON net.pool_range
-    FOR EACH ROW EXECUTE FUNCTION net.guard_pool_range();
-
--- No address that somebody has, or that a process has set aside, loses its pool. Looked at when the transaction ends, so
--- that a range may be cut into two in between.
-CREATE FUNCTION net.keep_pool_range() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    pool net.pool;
-    lost record;
-BEGIN
-    SELECT * INTO pool FROM net.pool WHERE id = OLD.pool_id;
-    IF NOT FOUND THEN  -- the pool went, too, and nothing refers to it
-        RETURN NULL;
-    END IF;
-    SELECT lease.address, login.name INTO lost
-    FROM net.lease LEFT JOIN erp.login ON login.id = lease.login_id
-    WHERE lease.address_space = pool.address_space AND lease.pool_id = pool.id
-        AND lease.address BETWEEN set_masklen(OLD.first, pool.prefix_length)::cidr
-            AND set_masklen(OLD.last, CASE family(OLD.last) WHEN 4 THEN 32 ELSE 128 END)::cidr
-        AND NOT EXISTS (SELECT FROM net.pool_range AS range
-            WHERE range.pool_id = pool.id AND lease.address <= range.last
-                AND lease.address >= set_masklen(range.first, masklen(lease.address)))
-    ORDER BY lease.address LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION '% of the range is in the ledger, of login "%"', lost.address, coalesce(lost.name, '-')
-            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'pool_range_in_use', TABLE = 'pool_range', SCHEMA = 'net';
-    END IF;
+    INSERT INTO net.pool_exclusion (range_id, from_unit, until_unit, why)
+    SELECT range.id, unit, unit + 1, 'gateway'
+    FROM net.pool_range AS range
+    JOIN net.pool ON pool.id = range.pool_id
+    CROSS JOIN LATERAL net.unit_number(range.first, pool.prefix_length, pool.gateway) AS unit
+    WHERE pool.id = CASE TG_TABLE_NAME WHEN 'pool' THEN (to_jsonb(NEW) ->> 'id')::integer ELSE (to_jsonb(NEW) ->> 'pool_id')::integer END
+        AND pool.gateway BETWEEN range.first AND range.last
+        AND NOT EXISTS (SELECT FROM net.pool_exclusion AS known
+            WHERE known.range_id = range.id AND unit >= known.from_unit AND unit < known.until_unit);
     RETURN NULL;
 END
 $$;
-CREATE CONSTRAINT TRIGGER keep AFTER DELETE OR UPDATE OF pool_id, first, last ON net.pool_range
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION net.keep_pool_range();
+CREATE TRIGGER exclude_gateway AFTER UPDATE OF gateway ON net.pool FOR EACH ROW EXECUTE FUNCTION net.exclude_gateway();
+CREATE TRIGGER exclude_gateway AFTER INSERT OR UPDATE OF last ON net.pool_range
+    FOR EACH ROW EXECUTE FUNCTION net.exclude_gateway();
 
 -- History ---------------------------------------------------------------------------------------------------------
 
@@ -169,5 +119,5 @@ $$;
 REVOKE EXECUTE ON FUNCTION net.tell_pool_part FROM PUBLIC;
 CREATE TRIGGER tell_change AFTER INSERT OR DELETE OR UPDATE OF first, last ON net.pool_range
     FOR EACH ROW EXECUTE FUNCTION net.tell_pool_part();
-CREATE TRIGGER tell_change AFTER INSERT OR DELETE OR UPDATE OF from_unit, until_unit ON net.pool_exclusion
+CREATE TRIGGER tell_change AFTER INSERT OR DELETE ON net.pool_exclusion
     FOR EACH ROW EXECUTE FUNCTION net.tell_pool_part();

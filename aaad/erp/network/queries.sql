@@ -184,7 +184,7 @@ SELECT to_jsonb(pool) || jsonb_build_object(
         FROM (
             SELECT node.name AS node, reserve.slot, reserve.claimed_at, reserve.abandoned_at,
                 coalesce(reserve.until_unit - reserve.from_unit, cardinality(reserve.addresses)) AS units
-            FROM net.reserve JOIN net.node ON node.id = reserve.node_id
+            FROM net.reserve LEFT JOIN net.node ON node.id = reserve.node_id
             WHERE reserve.pool_id = pool.id ORDER BY reserve.id DESC LIMIT 100
         ) AS aside),
     'named_by', jsonb_build_object(
@@ -212,9 +212,10 @@ WHERE pool.id = $1;
 UNION ALL
 (SELECT 'lease', coalesce(lease.login_id, 0), concat_ws(' ', lease.address::text, login.name)
     FROM net.lease LEFT JOIN erp.login ON login.id = lease.login_id
-    WHERE lease.pool_id = $1 AND NOT net.is_free(lease) ORDER BY lease.address LIMIT 10)
+    WHERE lease.pool_id = $1 AND (lease.state = 'bound'
+        OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until)) ORDER BY lease.address LIMIT 10)
 UNION ALL
-(SELECT 'reserve', node.id, concat_ws(' ', node.name, reserve.slot) FROM net.reserve JOIN net.node ON node.id = reserve.node_id
+(SELECT 'reserve', coalesce(node.id, 0), concat_ws(' ', node.name, reserve.slot) FROM net.reserve LEFT JOIN net.node ON node.id = reserve.node_id
     WHERE reserve.pool_id = $1 ORDER BY reserve.id LIMIT 10)
 UNION ALL
 (SELECT named.thing, named.id, named.name
@@ -237,10 +238,8 @@ UNION ALL
     WHERE pool.id = $1 AND NOT EXISTS (SELECT FROM net.pool AS other WHERE other.name = pool.name AND other.id <> pool.id));
 
 -- name: delete_pool
--- With what nobody has any more: ranges, exclusions, addresses that rest and are free.
-WITH leases AS (
-    DELETE FROM net.lease WHERE pool_id = $1 AND net.is_free(lease)
-), ranges AS (
+-- With its ranges: addresses that rest leave the ledger, fixed ones stay in it, of no pool.
+WITH ranges AS (
     DELETE FROM net.pool_range WHERE pool_id = $1
 )
 DELETE FROM net.pool WHERE id = $1 RETURNING id;
