@@ -118,8 +118,8 @@ def exclude(terminal: Terminal, word: str, texts: Sequence[str], why: str | None
     if set_aside:
         terminal.complain(
             _(
-                "Warning: processes had set some aside, and cannot give them out any more: {reserves}. Only a node that "
-                "does not reach PostgreSQL now may do so before it hears of it.",
+                "Warning: processes had set some aside, and cannot give them out any more: {reserves}. Only a node "
+                "that does not reach PostgreSQL now may do so before it hears of it.",
                 reserves=aside_text(terminal, set_aside),
             )
         )

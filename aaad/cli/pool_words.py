@@ -98,6 +98,7 @@ def aside_text(terminal: Terminal, aside: Iterable[SetAside]) -> str:
 
 def nodes_text(terminal: Terminal, nodes: Iterable[tuple[str, float | None]]) -> str:
     """Return nodes with how long they are silent."""
+    _ = terminal.speak
     return ", ".join(
         _("{node} (last heard {age} ago)", node=name, age=terminal.age(silent_s)) for name, silent_s in nodes
     )

@@ -138,7 +138,7 @@ class Holdings:
         excluded = await operations.excluded_of(part)
         place, units = part.next, part.range
         for _look in range(_LOOKS_MAX):
-            places = []
+            places: list[int] = []
             while place < units.units and len(places) < _LOOKED_AT:
                 if jump := next((until for first, until in excluded if first <= place < until), None):
                     place = jump

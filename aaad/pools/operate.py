@@ -2,8 +2,8 @@
 
 Who has an address of a pool keeps it: what would take one away is refused, and says from whom. The last word is
 PostgreSQL's, whose triggers refuse the same to every program; what is asked here before is who it concerns. A process
-that has set aside what is excluded loses that part of its reserve: nothing of it can be bound any more. Never talks to
-a concentrator.
+that has set aside what is excluded loses that part of its reserve: nothing of it can be bound any more. Never talks
+to a concentrator.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -119,7 +119,7 @@ NOBODY = Holders([], 0)
 
 
 class InTheWayError(Exception):
-    """Addresses cannot come or go: somebody has them. Carries who, which processes, and which ranges of other pools."""
+    """Addresses cannot come or go: somebody has them. Carries who, which processes, which ranges of other pools."""
 
     def __init__(
         self,
