@@ -55,7 +55,7 @@ ORDER BY node.name, reserve.slot, reserve.id;
 UPDATE net.reserve SET abandoned_at = now() WHERE id = ANY($1::bigint[]) AND abandoned_at IS NULL;
 
 -- name: take_back_reserves
-SELECT coalesce(sum(net.take_back_reserve(id, interval '0')), 0)::bigint AS units FROM net.reserve WHERE pool_id = $1;
+SELECT coalesce(sum(net.return_reserve(id)), 0)::bigint AS units FROM net.reserve WHERE pool_id = $1;
 
 -- name: known_units
 -- Those of these units that are in the ledger.

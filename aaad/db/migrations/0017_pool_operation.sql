@@ -14,7 +14,7 @@ BEGIN
     END IF;
     IF NEW.gateway IS NOT NULL THEN
         NEW.gateway := host(NEW.gateway)::inet;
-        IF family(NEW.gateway) IS DISTINCT FROM CASE NEW.family WHEN 'ipv4' THEN 4 ELSE 6 END OR NEW.kind <> 'radius' THEN
+        IF family(NEW.gateway) <> (CASE NEW.family WHEN 'ipv4' THEN 4 ELSE 6 END) OR NEW.kind <> 'radius' THEN
             RAISE EXCEPTION '% is no gateway of a pool of kind % and family %', host(NEW.gateway), NEW.kind, NEW.family
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'pool_gateway_of_family', TABLE = 'pool', SCHEMA = 'net',
                 COLUMN = 'gateway';
@@ -29,8 +29,8 @@ BEGIN
     LOOP
         IF member.fits IS NOT TRUE THEN
             RAISE EXCEPTION 'pool "%" is not of family % in address space %', member.name, member.family, NEW.address_space
-                USING ERRCODE = 'check_violation', CONSTRAINT = 'pool_member_of_family', TABLE = 'pool', SCHEMA = 'net',
-                COLUMN = member.named;
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'pool_' || member.named || '_of_family', TABLE = 'pool',
+                SCHEMA = 'net', COLUMN = member.named;
         END IF;
     END LOOP;
     IF TG_OP = 'UPDATE' AND (NEW.family, NEW.address_space) IS DISTINCT FROM (OLD.family, OLD.address_space)

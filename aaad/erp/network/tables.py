@@ -302,5 +302,25 @@ RULES: dict[str, tuple[str, str]] = {
         "ipv4_pool_id",
         _("a pool of kind dualstack stands for one to three others; no other kind does"),
     ),
+    "pool_gateway_of_family": (
+        "gateway",
+        _("an address of the pool's family, of a pool of kind radius; it is never given out"),
+    ),
+    "pool_form_kept": ("", _("A pool that has ranges keeps its address space, kind, family and prefix length.")),
+    "pool_member_stays": (
+        "",
+        _("A pool that stands in another one, of kind dualstack, keeps its address space and family."),
+    ),
+    "pool_range_once": ("range", _("addresses that no range of a pool of this address space has")),
+    "pool_range_of_hosts": ("range", _("addresses that a session may have: no loopback, link-local, multicast")),
+    "pool_range_whole_units": ("range", _("a whole number of units of the pool's prefix length")),
+    "pool_range_of_family": ("range", _("addresses of the pool's family; only a pool of kind radius has ranges")),
+    "pool_range_units_range": ("range", _("at most 1099511627776 units")),
+    "pool_range_free": ("range", _("addresses that nobody has: aaad lease list --address RANGE")),
+    "pool_range_in_use": ("", _("Somebody has an address of it, or a process has set one aside.")),
+    "pool_exclusion_small": (
+        "",
+        _("More than 1048576 excluded addresses that were passed by are not given out again at once."),
+    ),
     "router_administrator_unique": ("name", _("a name that no other administrator has there")),
 }
