@@ -14,6 +14,7 @@ which logs words, is not used.
 import asyncio
 import hashlib
 import hmac
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -193,11 +194,11 @@ def _told(error: OSError | RouterTrap, access: RouterAccess, limits: Limits) -> 
         return RouterLoginRefused(f"{access.place}: {error.message}")
     if isinstance(error, TimeoutError):
         return RouterError(f"{access.place}: no login within {limits.connect_s:g} s")
-    if isinstance(error, ssl.SSLCertVerificationError):
+    if isinstance(error, ssl.SSLCertVerificationError):  # an OSError, as every error of TLS
         return RouterUntrusted(f"{access.place}: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
         return RouterError(f"{access.place}: no TLS: {error.reason or error}")
-    return RouterError(f"{access.place}: {error.strerror or error}")
+    return RouterError(f"{access.place}: {os.strerror(error.errno) if error.errno else error}")
 
 
 def _tls_of(access: RouterAccess) -> ssl.SSLContext:

@@ -106,12 +106,18 @@ class RouterosServer:
         self.sessions_count += 1
         try:
             if self.sessions_count <= self.sessions_max:
-                await _Session(self, reader, writer).serve()
-        except* (OSError, Garbage):
-            pass  # the other side is gone, or no client of this protocol; or this one ended it
+                await self._talk(_Session(self, reader, writer))
+        except asyncio.CancelledError:
+            pass  # the server ends
         finally:
             self.sessions_count -= 1
             writer.transport.abort()
+
+    async def _talk(self, session: "_Session") -> None:
+        try:
+            await session.serve()
+        except* (OSError, Garbage):
+            pass  # the other side is gone, or no client of this protocol; or this one ended it
 
 
 class _Session:
@@ -125,6 +131,7 @@ class _Session:
         self._is_known = False
         self._challenge = b""
         self._running: dict[str, asyncio.Task[None]] = {}  # by tag
+        self._cancelled: set[str] = set()  # tags
 
     async def serve(self) -> None:
         """Read sentences and answer them until the other side ends, or this one must."""
@@ -157,9 +164,11 @@ class _Session:
         elif command == "/cancel":
             for other in [arguments["tag"]] if "tag" in arguments else list(self._running):
                 if other in self._running:
+                    self._cancelled.add(other)
                     self._running[other].cancel()
             await self._say(["!done"], tag)
         elif tag:
+            self._cancelled.discard(tag)
             self._running[tag] = group.create_task(self._carry_out(command, arguments, queries, tag))
             self._running[tag].add_done_callback(lambda _: self._running.pop(tag, None))
         else:
@@ -199,6 +208,8 @@ class _Session:
             category = [] if trap.category is None else [f"=category={trap.category}"]
             await self._say(["!trap", *category, f"=message={trap.message}"], tag)
         except asyncio.CancelledError:
+            if tag not in self._cancelled:
+                raise  # the connection ends
             await self._say(["!trap", "=category=2", "=message=interrupted"], tag)
         await self._say(end, tag)
 
