@@ -72,6 +72,16 @@ class Binding:
     status: str  # bound, offered, waiting; empty: does not say
 
 
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """An address that the router's DHCP server has given."""
+
+    address: str
+    mac: str
+    host_name: str
+    server: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """All of it, as it was in the moments of reading."""
@@ -84,6 +94,7 @@ class Observation:
     used: tuple[Used, ...] = ()
     connected: tuple[Connected, ...] = ()
     bindings: tuple[Binding, ...] = ()
+    leased: tuple[Leased, ...] = ()
     missing: tuple[str, ...] = ()  # paths that this router does not have
     unread_count: int = 0  # rows that are not as they should be
 
@@ -136,6 +147,9 @@ async def observe(api: RouterApi) -> Observation:
     active = await reading.rows("/ppp/active", "name service caller-id address session-id radius")
     guests = await reading.rows("/ip/hotspot/active", "user address mac-address radius")
     bindings = await reading.rows("/ipv6/dhcp-server/binding", "address prefix-pool server duid status disabled")
+    leased = await reading.rows(
+        "/ip/dhcp-server/lease", "address mac-address active-address active-mac-address host-name server status"
+    )
     connected = reading.each(active, _connected) + reading.each(guests, _guest)
     customers = {f"<{one.service}-{one.name}>": one.name for one in connected}
     return Observation(
@@ -150,6 +164,7 @@ async def observe(api: RouterApi) -> Observation:
             (row for row in bindings if row.get("disabled") not in {"true", "yes"}),
             lambda row: _binding(row, customers),
         ),
+        leased=reading.each((row for row in leased if row.get("status") == "bound"), _leased),
         missing=tuple(reading.missing),
         unread_count=reading.unread_count,
     )
@@ -197,6 +212,15 @@ def _connected(row: Row) -> Connected:
 def _guest(row: Row) -> Connected:
     mac = row.get("mac-address", "")
     return Connected(row.get("user") or mac, "hotspot", str(ip_address(row["address"])), mac, "", _is_true(row))
+
+
+def _leased(row: Row) -> Leased:
+    return Leased(
+        str(ip_address(row.get("active-address") or row["address"])),
+        row.get("active-mac-address") or row.get("mac-address", ""),
+        row.get("host-name", ""),
+        row.get("server", ""),
+    )
 
 
 def _binding(row: Row, customers: Mapping[str, str]) -> Binding:

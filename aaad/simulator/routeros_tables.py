@@ -284,6 +284,11 @@ def _factory_tables() -> dict[str, Table]:
             unique=("address",),
             defaults={"server": "all", "disabled": "false"},
         ),
+        "/ip/dhcp-server/lease": of(
+            *("address", "mac-address", "client-id", "server", "comment", "disabled", "block-access", "rate-limit"),
+            required=("address",),
+            defaults={"disabled": "false", "dynamic": "false", "status": "waiting"},
+        ),
         "/ppp/active": Table(commands=_LEAVING),
         "/ppp/secret": of(
             *("name", "password", "service", "profile", "remote-address", "disabled", "comment"),
