@@ -17,7 +17,7 @@ ORDER BY lower(nas.name), nas.id
 LIMIT $2::integer;
 
 -- name: show_nas
-SELECT to_jsonb(nas) - 'secret' - 'secret_previous' || jsonb_build_object(
+SELECT to_jsonb(nas) - 'secret' - 'secret_previous' - 'api_password' || jsonb_build_object(
     'branch', branch.name,
     'is_previous_valid', coalesce(nas.secret_previous_until > now(), false),
     'secrets', (
