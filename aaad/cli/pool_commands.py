@@ -94,6 +94,18 @@ def _add_records(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
         end(terminal, lambda: pool_list.list_pools(terminal, search, limit, is_csv=is_csv))
 
+    @group.command(
+        "check", help=_("Compare the ledger with what concentrators report. Exit code 1 if anything does not fit.")
+    )
+    def check(
+        pool: Annotated[str, typer.Argument(help=_("id or name"))] = "",
+        is_csv: Annotated[bool, _csv_option(_)] = False,
+        limit: Annotated[int, limit_option(_)] = LIMIT_DEFAULT,
+    ) -> None:
+        from aaad.cli import pool_check
+
+        end(terminal, lambda: pool_check.check(terminal, pool, limit, is_csv=is_csv))
+
     @group.command("history", help=_("Show what was changed in a pool, or in all, and by whom."))
     def history(
         pool: Annotated[str, typer.Argument(help=_("id or name"))] = "",
