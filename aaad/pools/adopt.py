@@ -1,7 +1,7 @@
 """Taking over addresses that are in use already: what was found becomes pools, ranges, leases and marks (rule R7.3).
 
 Pure. What a router or an older RADIUS server says (`Found`), and what the ledger and the logins say (`Known`), become
-a plan that can be shown and carried out (`adopting`). Nobody is dropped: an address that somebody uses becomes the
+a plan that can be shown and carried out (`takeover`). Nobody is dropped: an address that somebody uses becomes the
 lease of his login, and one whose user is no login of ours is marked, so that nobody gets it. What the ledger says
 already is never overruled: where it says another, that is a conflict, told and left as it is.
 

@@ -13,7 +13,7 @@ from aaad.mikrotik.connection import RouterAccess, RouterConnection
 from aaad.mikrotik.found import found_in
 from aaad.mikrotik.observe import observe
 from aaad.pools.adopt import Found, Plan, Trouble, Wish, make_plan
-from aaad.pools.adopting import GRACE_S, Adopting, Applied
+from aaad.pools.takeover import GRACE_S, Adopting, Applied
 from aaad.pools.freeradius import read_freeradius
 from aaad.simulator.routeros import Router, RouterosServer
 

@@ -1,4 +1,4 @@
--- Of aaad/pools/adopting.py: what PostgreSQL knows of addresses that were found in use, and taking them over.
+-- Of aaad/pools/takeover.py: what PostgreSQL knows of addresses that were found in use, and taking them over.
 
 -- name: find_pools
 SELECT pool.id, pool.name, pool.kind, pool.family, pool.prefix_length,

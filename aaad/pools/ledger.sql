@@ -1,0 +1,38 @@
+-- Statements of aaad/pools/store.py (rule R7.2).
+
+-- name: claim_units
+-- Null: nothing of the pool is free now.
+SELECT net.claim_units($1::integer, $2::integer, $3::integer, $4::uuid, $5::integer) AS id;
+
+-- name: read_reserve
+-- In a statement after the claim, since only then each program that fixes addresses either sees the claim or is seen.
+SELECT
+    reserve.id,
+    reserve.pool_id,
+    pool.address_space,
+    pool.prefix_length,
+    host(range.first) AS first,
+    reserve.from_unit,
+    reserve.until_unit,
+    reserve.addresses::text[] AS addresses,
+    ARRAY(SELECT unit::text FROM net.units_elsewhere(reserve) AS unit UNION SELECT unit::text FROM net.units_being_fixed(reserve) AS unit)
+        AS taken
+FROM net.reserve
+JOIN net.pool ON pool.id = reserve.pool_id
+LEFT JOIN net.pool_range AS range ON range.id = reserve.range_id
+WHERE reserve.id = $1::bigint;
+
+-- name: list_reserves
+SELECT id FROM net.reserve
+WHERE node_id = $1::integer AND slot = $2::integer AND life = $3::uuid AND abandoned_at IS NULL ORDER BY id;
+
+-- name: bind_leases
+SELECT number, bound FROM net.bind_leases($1::integer, $2::integer, $3::uuid, $4::integer[], $5::integer[], $6::integer[],
+    $7::bigint[], $8::integer[], $9::integer[], $10::bigint[], $11::text[]);
+
+-- name: give_back
+SELECT net.give_back($1::bigint, $2::text[]::cidr[]) AS given;
+
+-- name: abandon_reserves
+UPDATE net.reserve SET abandoned_at = now()
+WHERE node_id = $1::integer AND slot = $2::integer AND life <> $3::uuid AND abandoned_at IS NULL;
