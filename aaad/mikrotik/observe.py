@@ -8,7 +8,7 @@ that a router does not have, IPv6 in an old one, are told in `missing`; rows tha
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from aaad.errors import MistypedError, RouterTrap
 from aaad.mikrotik.connection import RouterApi, Row
@@ -99,8 +99,7 @@ class Observation:
     unread_count: int = 0  # rows that are not as they should be
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """How full a pool of the router's own is (rule R7.4)."""
 
     name: str

@@ -111,6 +111,9 @@ class Wish(NamedTuple):
     names: Mapping[str, str] = {}  # what they shall be called here
     families: Mapping[str, Family] = {}  # where a pool of IPv6 prefixes is not for what it looks like
     may_extend: bool = False  # a pool of ours may get ranges that it does not have
+    is_final: bool = (
+        False  # nobody else gives out of these pools any more: what was read whole proves the rest unused
+    )
 
 
 class Trouble(StrEnum):
@@ -203,13 +206,14 @@ def make_plan(found: Iterable[Found], known: Known, wish: Wish) -> Plan:
     for one in held:
         placed.add(one)
     unknown = {lease.name for lease in placed.leases.values() if lease.login is None and lease.name}
+    unmarked = {conflict.other for conflict in conflicts if conflict.trouble is Trouble.TOO_LARGE}
     proven = {
         (pool.name, nas_id)
         for each in all_found
         if not each.unread_count
         for nas_id, family in each.proven
         for pool in given_out.values()
-        if pool.family == family
+        if pool.family == family and pool.name not in unmarked
     }
     return Plan(
         wish,

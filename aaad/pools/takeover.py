@@ -89,7 +89,7 @@ class Adopting:
             for pool in plan.pools:
                 pools_made += pool.pool_id is None
                 ranges_made += await _make_pool(transaction, pool, plan.wish.address_space)
-            await _begin_adopting(transaction, plan)
+            await _begin_adoption(transaction, plan)
         counts = {"bound": 0, "foreign": 0, "kept": len(plan.kept)}
         lost: list[Conflict] = []
         for chunk in _chunks(plan.leases, _CHUNK):
@@ -97,6 +97,9 @@ class Adopting:
                 await _adopt(transaction, chunk, plan.wish.address_space, counts, lost)
         async with self._database.transaction("read_committed") as transaction:
             await _tell_conflicts(transaction, plan)
+            if plan.wish.is_final:
+                pools, nases = [pool for pool, _ in plan.proven], [nas_id for _, nas_id in plan.proven]
+                await transaction.execute(_SQL.note_readings, plan.wish.address_space, pools, nases)
         return Applied(pools_made, ranges_made, **counts, lost=tuple(lost))
 
 
@@ -186,12 +189,11 @@ async def _make_pool(queries: Queries, pool: PlannedPool, address_space: int) ->
     return len(pool.ranges)
 
 
-async def _begin_adopting(queries: Queries, plan: Plan) -> None:
-    """Let pools that live give out only what is proven unused, from before the first lease on."""
-    rows = await queries.fetch(_SQL.find_pools, plan.wish.address_space)
-    touched = {lease.pool for lease in plan.leases} | {pool.name for pool in plan.pools}
-    ids = [row["id"] for row in rows if row["name"] in touched and row["kind"] == "radius"]
-    await queries.execute(_SQL.begin_adopting, ids)
+async def _begin_adoption(queries: Queries, plan: Plan) -> None:
+    """Let pools give out only what is proven unused, from before the first lease on."""
+    new = [pool.name for pool in plan.pools if pool.kind == "radius"]
+    touched = sorted({lease.pool for lease in plan.leases if not lease.is_known})
+    await queries.fetch(_SQL.begin_adoption, plan.wish.address_space, new, touched)
 
 
 async def _adopt(

@@ -48,9 +48,22 @@ RETURNING id;
 -- name: add_range
 INSERT INTO net.pool_range (pool_id, first, last, units) VALUES ($1, $2::text::inet, $3::text::inet, $4);
 
--- name: begin_adopting
--- From now on it gives out only what is proven unused (rule R7.3).
-UPDATE net.pool SET adopting_since = now() WHERE id = ANY($1::integer[]) AND kind = 'radius' AND adopting_since IS NULL;
+-- name: begin_adoption
+-- From now on these give out only what is proven unused (rule R7.3): pools that are new or have new ranges, and those in
+-- which something is found although they never adopted anything.
+SELECT net.begin_adoption(ARRAY(
+    SELECT id FROM net.pool
+    WHERE address_space = $1 AND (name = ANY($2::text[]) OR name = ANY($3::text[]) AND adopted_at IS NULL))) AS pool_id;
+
+-- name: note_readings
+-- All that is in use of these pools at these NASes is in the ledger now.
+INSERT INTO net.adoption_reading (pool_id, nas_id, source)
+SELECT DISTINCT pool.id, told.nas_id, 'router'
+FROM unnest($2::text[], $3::integer[]) AS told (pool, nas_id)
+JOIN net.pool ON pool.name = told.pool AND pool.address_space = $1
+JOIN net.nas ON nas.id = told.nas_id
+WHERE pool.adopting_since IS NOT NULL
+ON CONFLICT (pool_id, nas_id) DO UPDATE SET read_at = now(), source = excluded.source;
 
 -- name: adopt_units
 -- Each becomes the lease of its login, or is marked as somebody's. What was offered by somebody else has no Accept that

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -12,9 +13,13 @@ from aaad.db.connection import Database
 from aaad.mikrotik.connection import RouterAccess, RouterConnection
 from aaad.mikrotik.found import found_in
 from aaad.mikrotik.observe import observe
+from aaad.pools.address import unit_text
 from aaad.pools.adopt import Found, Plan, Trouble, Wish, make_plan
-from aaad.pools.takeover import GRACE_S, Adopting, Applied
+from aaad.pools.adoption import look_at_adoption
 from aaad.pools.freeradius import read_freeradius
+from aaad.pools.store import LedgerStore, Outcome
+from aaad.pools.store import Wish as LedgerWish
+from aaad.pools.takeover import GRACE_S, Adopting, Applied
 from aaad.simulator.routeros import Router, RouterosServer
 
 LIVE, FEW = 5_000, 300
@@ -46,6 +51,10 @@ class House:
     async def take_over(self, *found: Found, **wish: Any) -> tuple[Plan, Applied]:
         plan = await self.plan(*found, **wish)
         return plan, await self.adopting.apply(plan)
+
+    async def look_at_adoption(self) -> None:
+        await self.connection.execute("UPDATE net.chore SET due_at = now() WHERE name = 'adoption'")
+        await look_at_adoption(self.database)
 
     async def leases(self) -> dict[str, tuple[str, int | None]]:
         rows = await self.connection.fetch("SELECT address::text, state, login_id FROM net.lease")
@@ -131,6 +140,41 @@ async def test_r7_3_a_router_with_5000_live_sessions_is_taken_over_and_nobody_is
     assert await house.connection.fetch(rows) == written
     findings = await house.connection.fetch("SELECT address::text, kind FROM net.address_finding")
     assert {tuple(row) for row in findings} == {("100.64.31.1/32", "not_given"), ("100.64.31.2/32", "not_given")}
+
+
+async def test_r7_3_new_logins_get_what_is_unused_and_only_once_that_is_proven(house: House) -> None:
+    router, other = big_router(LIVE), Router(identity="bras-2", aaad="secret")
+    found = [await read(router), await read(other, nas_id=2)]
+    await house.connection.execute("INSERT INTO net.node (id, name) VALUES (9, 'n')")
+    store, life = LedgerStore(house.database, 9, 0), uuid4()
+    await house.take_over(*found)
+    pool_id = await house.connection.fetchval("SELECT id FROM net.pool WHERE name = 'pppoe'")
+    await house.look_at_adoption()
+    assert await store.claim(pool_id, 64, life) is None  # nobody says that the old server gives out no more
+    _, applied = await house.take_over(*found, is_final=True)
+    assert applied.bound == 0
+    await house.look_at_adoption()
+    before = await house.leases()
+    given = []
+    while len(given) < 100:
+        claimed = await store.claim(pool_id, 256, life)
+        assert claimed is not None
+        wishes = [
+            LedgerWish(1, pool_id, 5_001 + number, 0, 1, 3600, 4, claimed.reserve_id, unit)
+            for number, unit in enumerate(claimed.units[: 100 - len(given)], len(given))
+        ]
+        bound = await store.bind(wishes, life)
+        assert {one.outcome for one in bound} == {Outcome.NEW}
+        given += [unit_text(4, *one.unit) for one in bound if one.unit]
+    assert len(set(given)) == 100
+    assert not set(given) & before.keys()
+    size = await house.connection.fetchrow("SELECT * FROM net.pool_count WHERE pool_id = $1", pool_id)
+    parts = ("never", "reserved", "bound", "fixed", "reported", "resting", "free")
+    assert size["size"] == sum(size[part] for part in parts) == 32 * 256 - 3
+    assert (size["bound"], size["reported"]) == (LIVE + 101, 2)
+    # What was taken over in a pool that is in order does not make it adopt once more.
+    await house.take_over(*found)
+    assert await house.connection.fetchval("SELECT count(*) FROM net.pool WHERE adopting_since IS NOT NULL") == 0
 
 
 async def test_r7_3_what_was_taken_over_is_no_offer_that_nobody_took(house: House) -> None:

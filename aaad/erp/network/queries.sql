@@ -1,4 +1,5 @@
--- Of the operators' commands: concentrators, their secrets and router administrators. No secret and no password is read.
+-- Of the operators' commands: concentrators, their secrets and router administrators. No secret and no password is read,
+-- but for that of a router's API, by who is about to ask it.
 
 -- name: list_nases
 SELECT
@@ -37,6 +38,13 @@ SELECT to_jsonb(nas) - 'secret' - 'secret_previous' - 'api_password' || jsonb_bu
 FROM net.nas
 LEFT JOIN erp.branch ON branch.id = nas.branch_id
 WHERE nas.id = $1;
+
+-- name: find_router_access
+-- Where a concentrator's API is, and as whom it is asked.
+SELECT name, coalesce(host(api_address), CASE WHEN masklen(address) = CASE family(address) WHEN 4 THEN 32 ELSE 128 END
+        THEN host(address) END) AS address,
+    api_port, api_tls, api_fingerprint, api_ca, api_user, api_password, address_space
+FROM net.nas WHERE id = $1;
 
 -- name: links_of_nas
 -- Logins that are bound to it, but for those that a parameter lets go with it; and routers that use it.

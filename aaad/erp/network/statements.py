@@ -23,6 +23,7 @@ QUESTIONS = frozenset(
     {
         "add_secret",
         "describe_attribute",
+        "find_router_access",
         "list_legal_holds",
         "list_nases",
         "list_router_administrators",

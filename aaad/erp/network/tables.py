@@ -3,6 +3,7 @@
 Pure data, in the form of `aaad.erp.fields`. A secret is never shown: a generated one is told once, when it is made.
 """
 
+import re
 from ipaddress import ip_address, ip_network
 
 from aaad.erp import validate, values
@@ -14,6 +15,7 @@ _SECRET_LENGTH_MAX = 128
 _TIMEOUT_MS = (10, 60_000)
 _PORT_MAX = 65_535
 _INTEGER_MAX = 2**31 - 1
+_CERTIFICATES_OCTETS = 65_536
 
 
 def _(english: str) -> str:
@@ -43,6 +45,22 @@ def secret(word: str) -> Value:
     if not 0 < len(word) <= _SECRET_LENGTH_MAX:
         raise ValueError("length")  # never the secret itself
     return values.one_line(word)
+
+
+def fingerprint(word: str) -> Value:
+    """Return the SHA-256 of a certificate, from any way of writing it."""
+    digits = word.replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError(word)
+    return digits
+
+
+def certificates(word: str) -> Value:
+    """Return certificates in PEM, without what is written between them."""
+    found = re.findall(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", word)
+    if not found or len(word) > _CERTIFICATES_OCTETS:
+        raise ValueError("certificates")
+    return "\n".join(found)
 
 
 NAS = Table(
@@ -108,6 +126,33 @@ NAS = Table(
         Field("coa_address", _("address for CoA"), _ADDRESS, address),
         Field("coa_port", _("port for CoA"), _("1 to 65535"), values.integer(1, _PORT_MAX), is_nullable=False),
         Field("api_address", _("address of its API"), _ADDRESS, address),
+        Field(
+            "api_port",
+            _("port of its API"),
+            _("1 to 65535; empty: 8729, without TLS 8728"),
+            values.integer(1, _PORT_MAX),
+        ),
+        Field(
+            "api_tls",
+            _("API by TLS"),
+            _("S, or N: in clear, and its password too"),
+            values.yes_no,
+            is_nullable=False,
+        ),
+        Field(
+            "api_fingerprint",
+            _("fingerprint of its certificate"),
+            _("64 hexadecimal digits of a SHA-256; empty: who issued it counts"),
+            fingerprint,
+        ),
+        Field(
+            "api_ca",
+            _("issuers of its certificate"),
+            _("certificates in PEM; empty: those that this machine trusts"),
+            certificates,
+        ),
+        Field("api_user", _("user of its API"), _NAME, values.one_line),
+        Field("api_password", _("password of its API"), SECRET_FORM, secret, is_secret=True),
     ),
     derived=("secret_previous", "secret_previous_until"),
 )

@@ -197,6 +197,9 @@ def test_r7_3_unused_is_proven_only_by_what_was_read_whole() -> None:
     whole = Found(pools, (), 0, ((3, "ipv4"), (3, "delegated")))
     assert make_plan([whole], known(), Wish()).proven == (("pppoe", 3),)
     assert make_plan([whole._replace(unread_count=1)], known(), Wish()).proven == ()
+    large = Held("who", parse_unit("100.64.0.0/18"), Witness.ROUTER)
+    pools = (found("pppoe", "100.64.0.0/16"),)
+    assert make_plan([whole._replace(pools=pools, held=(large,))], known(), Wish()).proven == ()
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
