@@ -437,7 +437,7 @@ def test_r7_3_a_pool_is_adopting_until_an_operator_ends_it(aaad: House) -> None:
     aaad.pool("centro", "--range", "100.64.0.0/24")
     assert aaad.ok("pool", "adopt", "centro")["pool"]["adopting_since"] is not None
     aaad.no("pool", "adopt", "centro")
-    assert "adot" in aaad("pool", "show", "centro", language="pt").output
+    assert "em adoção" in aaad("pool", "show", "centro", language="pt").output
     asked = aaad("pool", "adopt-end", "centro")
     assert asked.exit_code == 2
     assert "--yes" in asked.complaint
