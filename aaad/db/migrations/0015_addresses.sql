@@ -139,6 +139,7 @@ CREATE TABLE net.pool_exclusion (
     first inet NOT NULL,
     last inet NOT NULL,
     why text,
+    since timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pool_exclusion_ascends CHECK (0 <= from_unit AND from_unit < until_unit AND first <= last),
     CONSTRAINT pool_exclusion_once EXCLUDE USING gist (
         int8range(range_id, range_id, '[]') WITH =, int8range(from_unit, until_unit) WITH &&)
@@ -257,11 +258,40 @@ CALL net.follow('net.pool',
 
 -- Ranges and the ledger ---------------------------------------------------------------------------------------------
 
--- Nobody may believe in a lease any more that was released: every node has applied it (rule R8.2's way), or it is past
+-- What a node answered from its copy before it heard of a release becomes a session only by its own records. So a release
+-- is settled with a node when the node has applied it, and all that it recorded up to a minute later is drained: by then
+-- the session of such an answer has begun, and its login has the address again.
+ALTER TABLE net.node
+    ADD COLUMN settled pg_snapshot,
+    ADD COLUMN settling pg_snapshot,
+    ADD COLUMN settling_since timestamptz;
+COMMENT ON COLUMN net.node.settled IS 'What the node''s replica had applied before it recorded all that is drained by now; kept by a trigger.';
+COMMENT ON COLUMN net.node.settling IS 'What it had applied at settling_since, and becomes settled next.';
+
+CREATE FUNCTION net.settle_node() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.settled::text IS DISTINCT FROM OLD.settled::text THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.settling IS NOT NULL AND NEW.drain_watermark > NEW.settling_since + interval '60 seconds' THEN
+        NEW.settled := NEW.settling;
+        NEW.settling := NULL;
+    END IF;
+    IF NEW.settling IS NULL AND NEW.snapshot IS NOT NULL THEN
+        NEW.settling := NEW.snapshot;
+        NEW.settling_since := now();
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER settle BEFORE UPDATE OF snapshot, drain_watermark, settled ON net.node
+    FOR EACH ROW EXECUTE FUNCTION net.settle_node();
+
+-- Nobody may believe in a lease any more that was released: it is settled with every node (rule R8.2's way), or it is past
 -- its validity and the guard of a minute, by which clocks may differ.
 CREATE FUNCTION net.is_forgotten(changed xid8, valid_until timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT valid_until IS NULL OR valid_until < now() - interval '60 seconds' OR NOT EXISTS (
-        SELECT FROM net.node WHERE snapshot IS NULL OR NOT pg_visible_in_snapshot(changed, snapshot))
+        SELECT FROM net.node WHERE settled IS NULL OR NOT pg_visible_in_snapshot(changed, settled))
 $$;
 COMMENT ON FUNCTION net.is_forgotten IS 'Whether no node can give a released address to its last login any more (rule R7.2).';
 
@@ -425,6 +455,7 @@ BEGIN
             RAISE EXCEPTION 'the range has % units', range.units USING ERRCODE = 'check_violation', SCHEMA = 'net',
                 TABLE = 'pool_exclusion', CONSTRAINT = 'pool_exclusion_in_range';
         END IF;
+        NEW.since := clock_timestamp(); -- who claimed earlier did not see it, who did not had to wait
         NEW.first := net.first_host(net.unit_address(range.first, pool.prefix_length, NEW.from_unit));
         NEW.last := net.last_host(net.unit_address(range.first, pool.prefix_length, NEW.until_unit - 1));
         DELETE FROM net.lease WHERE address_space = pool.address_space AND state = 'released'
@@ -445,8 +476,9 @@ BEGIN
             now() + pool.valid_s * interval '1 second'
         FROM generate_series(OLD.from_unit, OLD.from_unit + behind - 1) AS number,
             net.unit_address(range.first, pool.prefix_length, number) AS unit
-        WHERE NOT EXISTS (SELECT FROM net.reserve WHERE pool_id = pool.id
-            AND (range_id = range.id AND number >= from_unit AND number < until_unit OR unit = ANY (addresses)))
+        WHERE NOT EXISTS (SELECT FROM net.reserve AS aside WHERE aside.pool_id = pool.id
+            AND (aside.range_id = range.id AND number >= aside.from_unit AND number < aside.until_unit
+                AND aside.claimed_at < OLD.since OR unit = ANY (aside.addresses)))
         ON CONFLICT DO NOTHING;
     RETURN NULL;
 END
@@ -619,7 +651,8 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION net.keep_fixed FROM PUBLIC;
-REVOKE EXECUTE ON FUNCTION net.place_pool_range, net.keep_pool_form, net.place_exclusion, net.keep_exclusion FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION net.place_pool_range, net.keep_pool_form, net.place_exclusion, net.keep_exclusion,
+    net.settle_node FROM PUBLIC;
 -- Before the row is written, so that the refusal tells who has it; the last of its kind, by its name.
 CREATE TRIGGER write_fixed BEFORE INSERT OR DELETE
     OR UPDATE OF id, ipv4, ipv6_prefix, delegated_ipv6_prefix, routes, address_space, deleted_at ON erp.login
@@ -755,11 +788,11 @@ BEGIN
                 AND free_from <= now() AND released_at >= since
             ORDER BY valid_until LIMIT how_many)
     ), nodes AS MATERIALIZED (
-        SELECT snapshot FROM net.node
+        SELECT settled FROM net.node
     ), free AS (
         SELECT address_space, address, changed FROM oldest
         WHERE valid_until IS NULL OR valid_until < now() - interval '60 seconds' OR NOT EXISTS (
-            SELECT FROM nodes WHERE snapshot IS NULL OR NOT pg_visible_in_snapshot(oldest.changed, nodes.snapshot))
+            SELECT FROM nodes WHERE settled IS NULL OR NOT pg_visible_in_snapshot(oldest.changed, nodes.settled))
         ORDER BY free_from
     ), gone AS (
         DELETE FROM net.lease USING (
