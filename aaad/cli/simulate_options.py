@@ -84,6 +84,12 @@ def add_simulate(
         network: Annotated[str, Option(help=_("LOST/REPEATED/REORDERED datagrams in per cent"))] = "",
         quirks: Annotated[Quirks, Option("--quirk", help=_("what the NASes do else; may be repeated"))] = None,
         order_port: Annotated[int, Option(min=0, max=65_535, help=_("of the NASes, for CoA; 0: none"))] = 0,
+        api_port: Annotated[
+            int,
+            Option(
+                min=0, max=65_535, help=_("of their RouterOS APIs (user aaad, the secret is its password); 0: none")
+            ),
+        ] = 0,
         record_log: Annotated[str, Option(help=_("a file for a line of JSON on each record"))] = "",
         must_encrypt: Annotated[bool, Option("--require-encryption", help=_("MS-CHAP needs MPPE keys"))] = False,
     ) -> None:
@@ -106,6 +112,7 @@ def add_simulate(
                     **room.conditions_of(speed, cuts or (), network),
                 ),
                 record_log=record_log,
+                api_port=api_port,
             )
             room.run(terminal, wish)
 
