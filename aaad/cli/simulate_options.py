@@ -28,7 +28,7 @@ Kind = Literal["mikrotik", "mikrotik-old", "accel-ppp"]
 Texts = list[str] | None
 _SUBSCRIBERS_MAX, _NASES_MAX = 1_000_000, 10_000
 _SECRET = "AAAD_RADTEST_SECRET"  # noqa: S105  of the environment
-_KNOWN_SECRET = "testing123"  # noqa: S105  of the throw-away node, and of every tutorial
+_KNOWN = "testing123"  # of the throw-away node, and of every tutorial
 
 
 class Quirk(StrEnum):
@@ -57,9 +57,7 @@ def add_simulate(
     def simulate(
         server: Annotated[str, Option(help=_("HOST:PORT, a second one behind a comma; default: this node"))] = "",
         acct_port: Annotated[int, Option(min=0, max=65_535, help=_("default: the port behind"))] = 0,
-        secret: Annotated[
-            str, Option(envvar=_SECRET, help=_("shared secret; %d is the NAS's number"))
-        ] = _KNOWN_SECRET,
+        secret: Annotated[str, Option(envvar=_SECRET, help=_("shared secret; %d is the NAS's number"))] = _KNOWN,
         kind: Annotated[Kind, Option(help=_("what the NASes are"))] = "mikrotik",
         nases: Annotated[int, Option(min=1, max=_NASES_MAX, help=_("how many NASes"))] = 1,
         source: Annotated[str, Option(help=_("address of the first NAS; the others have the next ones"))] = "",
