@@ -29,6 +29,7 @@ def add_pools(app: typer.Typer, terminal: Terminal) -> None:
     _add_records(app, terminal, terminal.speak)
     _add_parts(group_of(app, "pool"), terminal, terminal.speak)
     _add_states(group_of(app, "pool"), terminal, terminal.speak)
+    _add_import(group_of(app, "pool"), terminal, terminal.speak)
     _add_leases(app, terminal, terminal.speak)
     _add_secondary(group_of(app, "login"), terminal, terminal.speak)
 
@@ -93,6 +94,18 @@ def _add_records(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         from aaad.cli import pool_list
 
         end(terminal, lambda: pool_list.list_pools(terminal, search, limit, is_csv=is_csv))
+
+    @group.command(
+        "check", help=_("Compare the ledger with what concentrators report. Exit code 1 if anything does not fit.")
+    )
+    def check(
+        pool: Annotated[str, typer.Argument(help=_("id or name"))] = "",
+        is_csv: Annotated[bool, _csv_option(_)] = False,
+        limit: Annotated[int, limit_option(_)] = LIMIT_DEFAULT,
+    ) -> None:
+        from aaad.cli import pool_check
+
+        end(terminal, lambda: pool_check.check(terminal, pool, limit, is_csv=is_csv))
 
     @group.command("history", help=_("Show what was changed in a pool, or in all, and by whom."))
     def history(
@@ -180,6 +193,63 @@ def _add_states(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         from aaad.cli import pools
 
         end(terminal, lambda: pools.end_adopting(terminal, pool, is_sure=is_sure))
+
+
+def _add_import(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    @group.command(
+        "import",
+        help=_(
+            "Take over pools and addresses in use from routers or a FreeRADIUS, without dropping anybody. Shows what "
+            "would be done; --apply does it. Exit code 1 if something does not fit."
+        ),
+    )
+    def import_pools(
+        routers: Annotated[
+            list[str] | None,
+            typer.Option("--router", help=_("a concentrator whose API is asked: id or name; several")),
+        ] = None,
+        is_freeradius: Annotated[
+            bool, typer.Option("--freeradius", help=_("radippool and radacct of the database in AAAD_FREERADIUS_DSN"))
+        ] = False,
+        only: Annotated[
+            list[str] | None,
+            typer.Option("--pool", help=_("only this pool, by its name there; several; default: all")),
+        ] = None,
+        renames: Annotated[
+            list[str] | None, typer.Option("--rename", help=_("THERE=HERE: another name here; several"))
+        ] = None,
+        families: Annotated[
+            list[str] | None,
+            typer.Option("--family", help=_("POOL=ipv6 or POOL=delegated, where it is not clear; several")),
+        ] = None,
+        kind: Annotated[
+            Literal["radius", "nas"],
+            typer.Option(help=_("radius: given out here from now on; nas: the router goes on giving them out")),
+        ] = "radius",
+        space: Annotated[int, typer.Option(min=1, max=_SPACE_MAX, help=_("address space of the pools"))] = 1,
+        may_extend: Annotated[
+            bool, typer.Option("--extend", help=_("a pool that is here may get ranges that it does not have"))
+        ] = False,
+        is_final: Annotated[
+            bool,
+            typer.Option("--final", help=_("nobody else gives these addresses out any more: what is unused is free")),
+        ] = False,
+        is_applied: Annotated[bool, typer.Option("--apply", help=_("do it; else it is only shown"))] = False,
+    ) -> None:
+        from aaad.cli import pool_import as room
+
+        typed = room.Typed(
+            routers or [],
+            is_freeradius,
+            only or [],
+            renames or [],
+            families or [],
+            kind,
+            space,
+            may_extend,
+            is_final,
+        )
+        end(terminal, lambda: room.import_pools(terminal, typed, is_applied=is_applied))
 
 
 def _add_leases(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from aaad.db.connection import Queries, Row
 from aaad.pools.address import WIDTHS, unit_text
-from aaad.pools.operate import SQL, Operations, Part
+from aaad.pools.operate import HOLDERS_SHOWN, SQL, Holders, Operations, Part, read_holders
 
 STATES = ("bound", "released", "fixed", "foreign")
 _SEVERAL = 20
@@ -62,7 +62,10 @@ class Holdings:
     async def lock(self, network: Network, address_space: int | None) -> list[dict[str, Any]]:
         """Return what the ledger says of an address: of itself or the unit it lies in, one row in each space."""
         rows = await self._queries.fetch(SQL.lock_leases, around(network), address_space)
-        return _dicts({row["address_space"]: row for row in reversed(rows)}.values())
+        closest: dict[int, Row] = {}
+        for row in rows:
+            closest.setdefault(row["address_space"], row)
+        return _dicts(closest.values())
 
     async def live_sessions(self, address_space: int, address: str) -> list[dict[str, Any]]:
         """Return connections that are not closed and have an address."""
@@ -90,6 +93,22 @@ class Holdings:
     async def pool_history(self, pool_id: int | None, limit: int) -> list[dict[str, Any]]:
         """Return what was changed in pools, the latest first."""
         return _dicts(await self._queries.fetch(SQL.pool_history, pool_id, limit))
+
+    async def pools_with(self, first: str, last: str) -> set[int]:
+        """Return the pools of any address space that have addresses from one to another."""
+        return {row["pool_id"] for row in await self._queries.fetch(SQL.pools_with, first, last)}
+
+    # --- a login's own ----------------------------------------------------------------------------------------------
+
+    async def held_of(self, address_space: int, network: str, login_id: int | None) -> Holders:
+        """Return who else has some of what a login shall have for good."""
+        return read_holders(
+            await self._queries.fetch(SQL.others_with, address_space, network, login_id, HOLDERS_SHOWN)
+        )
+
+    async def pools_around(self, address_space: int, network: str) -> list[dict[str, Any]]:
+        """Return the pools that give out some of a network: of which units, and who has set it aside, if anybody."""
+        return _dicts(await self._queries.fetch(SQL.pools_around, address_space, network))
 
     # --- secondary networks -----------------------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ class Operations:
         rows = await self._queries.fetch(SQL.ranges_in_the_way, space, first, last, _OVERLAPS_SHOWN)
         if rows:
             raise InTheWayError(ranges=[(row["name"], row["first"], row["last"]) for row in rows])
-        strangers = _holders(
+        strangers = read_holders(
             await self._queries.fetch(SQL.strangers_within, space, first, last, new.prefix_length, HOLDERS_SHOWN)
         )
         if strangers.total:
@@ -249,11 +249,11 @@ class Operations:
         rows = await self._queries.fetch(
             SQL.holders_within, self.pool.address_space, *places.ends(), with_own, HOLDERS_SHOWN
         )
-        return _holders(rows)
+        return read_holders(rows)
 
     async def all_holders(self) -> Holders:
         """Return who has an address of the pool, but for those whose own it is for good."""
-        return _holders(await self._queries.fetch(SQL.holders_in_pool, self.pool.id, HOLDERS_SHOWN))
+        return read_holders(await self._queries.fetch(SQL.holders_in_pool, self.pool.id, HOLDERS_SHOWN))
 
     async def set_aside(self, places: Places) -> list[SetAside]:
         """Return which processes have set some of these units aside, and how many at most that nobody has yet."""
@@ -314,7 +314,8 @@ def _written(row: Row | None) -> Row:
     return row
 
 
-def _holders(rows: Iterable[Row]) -> Holders:
+def read_holders(rows: Iterable[Row]) -> Holders:
+    """Return who has addresses, of rows that count all of them."""
     found = [(Holder(*(row[name] for name in Holder._fields)), int(row["total"])) for row in rows]
     return Holders([holder for holder, _total in found], found[0][1] if found else 0)
 

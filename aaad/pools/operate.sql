@@ -17,6 +17,9 @@ JOIN net.pool_range AS range ON range.id = exclusion.range_id
 WHERE range.pool_id = $1
 ORDER BY range.first, exclusion.from_unit;
 
+-- name: pools_with
+SELECT DISTINCT pool_id FROM net.pool_range WHERE first <= $2::inet AND last >= $1::inet;
+
 -- name: ranges_in_the_way
 -- Ranges of an address space that have some of these addresses.
 SELECT pool.id, pool.name, host(range.first) AS first, host(range.last) AS last
@@ -66,7 +69,13 @@ SELECT address::text AS address FROM net.lease WHERE address_space = $1 AND addr
 -- also those whose own they are for good, and what NASes report.
 SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
     nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
-FROM net.ledger_within($1, $2::inet, $3::inet, 8) AS lease
+FROM (
+    SELECT * FROM net.lease WHERE address_space = $1 AND address >= network($2::inet) AND address <= network($3::inet)
+    UNION ALL
+    SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
+        SELECT network(set_masklen($2::inet, length)) FROM generate_series(8, masklen($2::inet) - 1) AS length))
+        AND address < network($2::inet)
+) AS lease
 LEFT JOIN erp.login ON login.id = lease.login_id
 LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
@@ -80,7 +89,13 @@ LIMIT $5;
 -- What keeps a new range of units of length $4 out: addresses of other pools' logins, and what overlaps its units.
 SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
     nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
-FROM net.ledger_within($1, $2::inet, $3::inet, 8) AS lease
+FROM (
+    SELECT * FROM net.lease WHERE address_space = $1 AND address >= network($2::inet) AND address <= network($3::inet)
+    UNION ALL
+    SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
+        SELECT network(set_masklen($2::inet, length)) FROM generate_series(8, masklen($2::inet) - 1) AS length))
+        AND address < network($2::inet)
+) AS lease
 LEFT JOIN erp.login ON login.id = lease.login_id
 LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
@@ -88,6 +103,48 @@ LEFT JOIN net.nas ON nas.id = lease.nas_id
 WHERE masklen(lease.address) <> $4::integer OR lease.state IN ('bound', 'released')
 ORDER BY lease.address
 LIMIT $5;
+
+-- name: others_with
+-- Who else has some of a network that login $3 shall have for good.
+SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
+    nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
+FROM (
+    SELECT * FROM net.lease WHERE address_space = $1 AND address >= $2::text::cidr
+        AND address <= network(set_masklen(broadcast($2::text::cidr)::inet, CASE family($2::text::cidr) WHEN 4 THEN 32 ELSE 128 END))
+    UNION ALL
+    SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
+        SELECT network(set_masklen($2::text::cidr::inet, length)) FROM generate_series(8, masklen($2::text::cidr) - 1) AS length))
+) AS lease
+LEFT JOIN erp.login ON login.id = lease.login_id
+LEFT JOIN erp.contract ON contract.id = login.contract_id
+LEFT JOIN erp.client ON client.id = contract.client_id
+LEFT JOIN net.nas ON nas.id = lease.nas_id
+WHERE lease.login_id IS DISTINCT FROM $3::integer
+    AND NOT (lease.state = 'foreign' AND lease.login_id IS NULL)
+    AND NOT (lease.state = 'released' AND net.is_forgotten(lease.changed, lease.valid_until))
+ORDER BY lease.address
+LIMIT $4;
+
+-- name: pools_around
+-- Pools with some of a network that is not excluded from them, and which process of a node has set it aside.
+SELECT pool.name, pool.prefix_length, masklen($2::text::cidr) = pool.prefix_length AS is_unit, aside.node
+FROM net.pool_range AS range
+JOIN net.pool ON pool.id = range.pool_id
+LEFT JOIN LATERAL (
+    SELECT coalesce(node.name, '-') AS node
+    FROM net.reserve LEFT JOIN net.node ON node.id = reserve.node_id
+    WHERE reserve.pool_id = pool.id AND reserve.abandoned_at IS NULL AND masklen($2::text::cidr) = pool.prefix_length
+        AND ($2::text::cidr = ANY(reserve.addresses) OR reserve.range_id = range.id
+            AND net.unit_number(range.first, pool.prefix_length, $2::text::cidr::inet) >= reserve.from_unit
+            AND net.unit_number(range.first, pool.prefix_length, $2::text::cidr::inet) < reserve.until_unit)
+    LIMIT 1
+) AS aside ON true
+WHERE range.span && net.place_of($1, $2::text::cidr::inet) AND NOT EXISTS (
+    SELECT FROM net.pool_exclusion AS excluded WHERE excluded.range_id = range.id
+        AND excluded.first <= greatest(net.first_host($2::text::cidr::inet), range.first)
+        AND excluded.last >= least(net.last_host($2::text::cidr::inet), range.last))
+ORDER BY range.first
+LIMIT 5;
 
 -- name: set_pool_state
 UPDATE net.pool SET state = $2::text WHERE id = $1 AND state = ANY($3::text[]) RETURNING id;

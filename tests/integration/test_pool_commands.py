@@ -109,8 +109,8 @@ class House(Cli):
         column, kind = ("ipv4", "inet") if "." in address else ("delegated_ipv6_prefix", "cidr")
         end = "now(), now(), 'stop'" if ended else "NULL, NULL, NULL"
         self.sql(
-            "INSERT INTO net.session (family, life, summary, acct_session_id, user_name, login_id, time_zone, nas_id, "
-            f"source_address, nas_identifier, started_at, start_seen, heard_at, records, {column}, ended_at, "
+            "INSERT INTO net.session (family, life, summary, acct_session_id, user_name, login_id, time_zone, "
+            f"nas_id, source_address, nas_identifier, started_at, start_seen, heard_at, records, {column}, ended_at, "
             "ended_latest, end_evidence) VALUES ($1, 0, '', '81a0', $2, $3, 'America/Sao_Paulo', 1, '192.0.2.1', "
             f"'', now() - interval '2 hours', true, now() - interval '1 hour', 2, $4::text::{kind}, {end})",
             family,
@@ -396,6 +396,7 @@ def test_what_was_excluded_is_given_out_again(aaad: House) -> None:
         aaad.node(),
     )
     aaad.claim(pool_id, 16, node_id)
+    aaad.sql("DELETE FROM net.reserve")  # it was used up
     assert aaad.sql("SELECT next FROM net.pool_range") == [(16,)]
     assert aaad.ok("pool", "include", "centro", "100.64.0.6-100.64.0.7")["count"] == 2
     found = aaad.sql("SELECT address::text, state FROM net.lease ORDER BY address")

@@ -169,7 +169,7 @@ ORDER BY rank, pool.address_space, pool.id
 LIMIT 20;
 
 -- name: show_pool
--- With its ranges, what is excluded, what processes have set aside, and how many name it.
+-- With its ranges, what is excluded, and how many name it.
 SELECT to_jsonb(pool) || jsonb_build_object(
     'gateway', host(pool.gateway),
     'ipv4_pool', ipv4.name,
@@ -187,14 +187,6 @@ SELECT to_jsonb(pool) || jsonb_build_object(
         FROM net.pool_exclusion AS exclusion
         JOIN net.pool_range AS range ON range.id = exclusion.range_id
         WHERE range.pool_id = pool.id),
-    'reserves', (
-        SELECT coalesce(jsonb_agg(to_jsonb(aside) ORDER BY aside.node, aside.slot, aside.claimed_at), '[]')
-        FROM (
-            SELECT node.name AS node, reserve.slot, reserve.claimed_at, reserve.abandoned_at,
-                coalesce(reserve.until_unit - reserve.from_unit, cardinality(reserve.addresses)) AS units
-            FROM net.reserve LEFT JOIN net.node ON node.id = reserve.node_id
-            WHERE reserve.pool_id = pool.id ORDER BY reserve.id DESC LIMIT 100
-        ) AS aside),
     'named_by', jsonb_build_object(
         'logins', (SELECT count(*) FROM erp.login WHERE login.deleted_at IS NULL
             AND pool.name IN (login.ipv4_pool, login.ipv6_pool, login.delegated_ipv6_pool)),
@@ -246,8 +238,8 @@ UNION ALL
     WHERE pool.id = $1 AND NOT EXISTS (SELECT FROM net.pool AS other WHERE other.name = pool.name AND other.id <> pool.id));
 
 -- name: delete_pool
--- With its ranges: addresses that rest leave the ledger, fixed ones stay in it, of no pool.
+-- With its ranges, which go first: addresses that rest leave the ledger, fixed ones stay in it, of no pool.
 WITH ranges AS (
-    DELETE FROM net.pool_range WHERE pool_id = $1
+    DELETE FROM net.pool_range WHERE pool_id = $1 RETURNING id
 )
-DELETE FROM net.pool WHERE id = $1 RETURNING id;
+DELETE FROM net.pool WHERE id = $1 AND (SELECT count(*) FROM ranges) >= 0 RETURNING id;
