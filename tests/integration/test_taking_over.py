@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from aaad.db.connection import Database
+from aaad.metrics import CounterFile
 from aaad.mikrotik.connection import RouterAccess, RouterConnection
 from aaad.mikrotik.found import found_in
 from aaad.mikrotik.observe import observe
@@ -17,6 +18,7 @@ from aaad.pools.address import unit_text
 from aaad.pools.adopt import Found, Plan, Trouble, Wish, make_plan
 from aaad.pools.adoption import look_at_adoption
 from aaad.pools.freeradius import read_freeradius
+from aaad.pools.keeping import POOL_KEEPING_COUNTERS, PoolKeeping
 from aaad.pools.store import LedgerStore, Outcome
 from aaad.pools.store import Wish as LedgerWish
 from aaad.pools.takeover import GRACE_S, Adopting, Applied
@@ -55,6 +57,20 @@ class House:
     async def look_at_adoption(self) -> None:
         await self.connection.execute("UPDATE net.chore SET due_at = now() WHERE name = 'adoption'")
         await look_at_adoption(self.database)
+
+    async def released_after(self, time: str, folder: Path) -> int:
+        """Let so much time of nobody's accounting pass, and the keeper look at all leases."""
+        await self.connection.execute(
+            "INSERT INTO net.node (name, drain_watermark) VALUES ('n', now() + interval '1 hour') ON CONFLICT DO NOTHING"
+        )
+        await self.connection.execute("UPDATE net.lease SET offered_at = offered_at - $1::text::interval", time)
+        counters = CounterFile(folder / "keeper.cnt", POOL_KEEPING_COUNTERS)
+        keeping = PoolKeeping(self.database, self.database, counters, folder)
+        await self.connection.execute("UPDATE net.chore SET due_at = now(), cursor = 0 WHERE name = 'leases'")
+        while await keeping.look_at_leases():
+            pass
+        counters.close()
+        return int(await self.connection.fetchval("SELECT count(*) FROM net.lease WHERE state = 'released'"))
 
     async def leases(self) -> dict[str, tuple[str, int | None]]:
         rows = await self.connection.fetch("SELECT address::text, state, login_id FROM net.lease")
@@ -177,9 +193,10 @@ async def test_r7_3_new_logins_get_what_is_unused_and_only_once_that_is_proven(h
     assert await house.connection.fetchval("SELECT count(*) FROM net.pool WHERE adopting_since IS NOT NULL") == 0
 
 
-async def test_r7_3_what_was_taken_over_is_no_offer_that_nobody_took(house: House) -> None:
+async def test_r7_3_what_was_taken_over_is_no_offer_that_nobody_took(house: House, tmp_path: Path) -> None:
     found = await read(big_router())
     await house.take_over(found)
+    assert await house.released_after("2 hours", tmp_path) == 0
     soonest = await house.connection.fetchval(
         "SELECT extract(epoch FROM min(offered_at) - now())::float8 FROM net.lease WHERE state = 'bound'"
     )
@@ -192,6 +209,8 @@ async def test_r7_3_what_was_taken_over_is_no_offer_that_nobody_took(house: Hous
     assert await house.connection.fetchval(
         "SELECT bool_and(offered_at <= now() AND valid_until > now()) FROM net.lease WHERE login_id = 7"
     )
+    # Unheard for longer than that it goes, as every offer does.
+    assert await house.released_after("2 days", tmp_path) == FEW + 101
 
 
 async def test_what_the_ledger_says_is_not_overruled_and_told(house: House) -> None:
