@@ -137,6 +137,12 @@ FAMILIES: dict[str, Family] = {
     "aaad_replica_polls_total": Family((SLOT,), "Looks at the change log that succeeded."),
     "aaad_replica_poll_failures_total": Family((SLOT,), "Looks at the change log that failed."),
     "aaad_replica_changes_applied_total": Family((SLOT,), "Changes applied to the replica."),
+    "aaad_replica_lease_changes_applied_total": Family(
+        (SLOT,), "Times that a login's leases were copied to the replica."
+    ),
+    "aaad_replica_unusable_leases_total": Family(
+        (SLOT,), "Logins with a lease that could not be copied; the log names them."
+    ),
     "aaad_replica_resyncs_total": Family((SLOT,), "Times that the replica was built anew."),
     "aaad_replica_checksums_total": Family((SLOT,), "Comparisons of the whole replica with PostgreSQL."),
     "aaad_replica_holds_total": Family((SLOT,), "Times that the brake set changes aside."),
@@ -167,6 +173,10 @@ FAMILIES: dict[str, Family] = {
     "aaad_drain_skipped_total": Family(
         (SLOT, "kind"),
         "Rows not written: routers whose NAS entry is gone, refused names of a router that never proved its secret.",
+    ),
+    "aaad_drain_addresses_total": Family(
+        (SLOT, "outcome"),
+        "Addresses given out while PostgreSQL was away, by what the ledger made of them; conflict: another has it.",
     ),
     "aaad_drain_segments_missing_total": Family((SLOT,), "Segments that were gone before they were drained."),
     "aaad_drain_damaged_total": Family((SLOT,), "Places in segments that hold no record."),

@@ -4,6 +4,7 @@ Runs in the store's thread. Knows no PostgreSQL: what was read of it comes as va
 """
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from aaad.replica.apply import (
 from aaad.replica.brake import NO_TERMS, Acceptance, BrakeLimits, terms_of
 from aaad.replica.compile import LoginChange
 from aaad.replica.layout import ReplicaMeta, WriteTransaction
+from aaad.replica.leases import LeaseChanges
 from aaad.replica.merge import MergedTerms, keep_unusable, merge_terms, new_unusable
 from aaad.replica.record import Tables, UnusableRow
 from aaad.replica.store import Generation
@@ -39,6 +41,17 @@ class Batch:
     acceptance: Acceptance | None = None  # what that lets through; None: nothing new
     are_nases_exempt: bool = False  # an operator, or another brake, let every change of a NAS entry pass
     are_terms_exempt: bool = False  # likewise of plans, parameters and branches
+    leases: LeaseChanges | None = None  # None: the ledger was not read
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it changes nothing but the snapshots."""
+        return not self.changes and self.tables is None and (self.leases is None or not self.leases.values)
+
+    def move(self, meta: ReplicaMeta, now_s: float) -> ReplicaMeta:
+        """Return what the generation is a copy of with it."""
+        lease_snapshot = meta.lease_snapshot if self.leases is None else self.leases.snapshot
+        return replace(meta, snapshot=self.snapshot, lease_snapshot=lease_snapshot, applied_at_s=now_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,8 @@ class Written:
     unusable_count: int = 0
     problems: list[tuple[int, str]] = field(default_factory=list)
     unusable_rows: list[UnusableRow] = field(default_factory=list)  # of the small tables, not told yet
+    leases_applied: int = 0  # logins whose leases were read again
+    unusable_leases: Collection[int] = ()  # logins of leases that cannot be read
     retry_ids: tuple[int, ...] = ()
 
 
@@ -65,8 +80,10 @@ def write_batch(
     if batch.acceptance is not None:
         released = _release(generation, meta, batch.acceptance)
         meta = replace(meta, hold_id=0)  # what is held still came later, is judged once more, and told anew
-    meta = replace(meta, snapshot=batch.snapshot, applied_at_s=now_s, accepted_id=batch.accepted_id)
+    meta = replace(batch.move(meta, now_s), accepted_id=batch.accepted_id)
     with generation.write() as write:
+        if batch.leases is not None:
+            write.put_leases(batch.leases.values)
         changes = {change.login_id: change for change in batch.changes}
         if batch.acceptance is not None:
             changes = {change.login_id: change for change in held_changes(write)} | changes
@@ -95,6 +112,8 @@ def write_batch(
             newly_held_count=written.newly_held_count + newly_held,
             unusable_rows=unusable_rows,
             retry_ids=tuple({*applied.retry_ids, *released.retry_ids}),
+            leases_applied=len(batch.leases.values) if batch.leases is not None else 0,
+            unusable_leases=batch.leases.unusable_ids if batch.leases is not None else (),
         )
 
 

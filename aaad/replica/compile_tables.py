@@ -13,7 +13,7 @@ import msgspec
 from aaad.policy.codes import MppePolicy
 from aaad.policy.facts import PhaseFacts, PlanFacts, Speed
 from aaad.replica.compile import Columns, RowUnusable, key_of, nt_hash
-from aaad.replica.record import AdministratorRow, BranchRow, NasRow, ParameterRow, RouterRow, UnusableRow
+from aaad.replica.record import AdministratorRow, BranchRow, NasRow, ParameterRow, PoolRow, RouterRow, UnusableRow
 
 _Value = TypeVar("_Value")
 
@@ -47,7 +47,7 @@ def _readable(value: _Value) -> _Value:
 
 _DECODERS: dict[type, "msgspec.msgpack.Decoder[Any]"] = {
     kind: msgspec.msgpack.Decoder(kind)
-    for kind in (NasRow, RouterRow, PlanFacts, ParameterRow, BranchRow, AdministratorRow)
+    for kind in (NasRow, RouterRow, PlanFacts, ParameterRow, BranchRow, AdministratorRow, PoolRow)
 }
 _encoder = msgspec.msgpack.Encoder()
 _KEYS = {"parameter": ("name", "branch_id"), "router": ("nas_id", "source_address", "nas_identifier")}
@@ -107,6 +107,10 @@ def compile_nas(row: Columns) -> NasRow:
             (secret.encode(), until_s) for secret, until_s in zip(row["secrets"], row["secrets_until_s"], strict=True)
         ),
         octets_swapped=row["octets_swapped"],
+        address_space=row["address_space"],
+        ipv4_pool=row["ipv4_pool"],
+        ipv6_pool=row["ipv6_pool"],
+        delegated_ipv6_pool=row["delegated_ipv6_pool"],
     )
 
 
@@ -131,6 +135,25 @@ def compile_parameter(row: Columns) -> ParameterRow:
 def compile_branch(row: Columns) -> BranchRow:
     """Return a branch."""
     return BranchRow(row["id"], row["time_zone"])
+
+
+def compile_pool(row: Columns) -> PoolRow:
+    """Return a pool."""
+    return PoolRow(
+        pool_id=row["id"],
+        address_space=row["address_space"],
+        name=row["name"],
+        kind=row["kind"],
+        family=row["family"],
+        prefix_length=row["prefix_length"],
+        state=row["state"],
+        adopting=row["adopting"],
+        valid_s=row["valid_s"],
+        reserve_size=row["reserve_size"],
+        ipv4_pool_id=row["ipv4_pool_id"],
+        ipv6_pool_id=row["ipv6_pool_id"],
+        delegated_pool_id=row["delegated_pool_id"],
+    )
 
 
 def _plan(row: Columns, phases: dict[str, PhaseFacts], attributes: bytes) -> PlanFacts:

@@ -30,8 +30,9 @@ from aaad.replica.brake import BrakeLimits
 from aaad.replica.checksum import Checksum
 from aaad.replica.hints import follow_hints, take_leave
 from aaad.replica.layout import ReplicaMeta
+from aaad.replica.leases import read_lease_changes
 from aaad.replica.record import Tables
-from aaad.replica.resync import TOO_MANY_CHANGES, resync
+from aaad.replica.resync import Meanwhile, resync
 from aaad.replica.store import Generation, ReplicaWriter
 from aaad.replica.trouble import Trouble
 
@@ -39,11 +40,13 @@ FEED_COUNTERS = (
     "aaad_replica_polls_total",
     "aaad_replica_poll_failures_total",
     "aaad_replica_changes_applied_total",
+    "aaad_replica_lease_changes_applied_total",
     "aaad_replica_resyncs_total",
     "aaad_replica_checksums_total",
     "aaad_replica_holds_total",
     "aaad_replica_held_logins",
     "aaad_replica_unusable_logins",
+    "aaad_replica_unusable_leases_total",
     "aaad_replica_polled_at_seconds",
     "aaad_replica_lag_seconds",
 )
@@ -115,7 +118,7 @@ class Feed:
         self._is_hold_told = False
         self._told_hold_id: int | None = None  # what the report came to, for the loop to write down
         self._news = asyncio.Event()  # for the report
-        self._told_at_s = self._persisted_at_s = self._reaped_at_s = 0.0
+        self._told_at_s = self._persisted_at_s = self._flushed_at_s = self._reaped_at_s = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow until `stopping` is set."""
@@ -202,24 +205,26 @@ class Feed:
         async with self._database.transaction("repeatable_read", readonly=True) as queries:
             head = await source.read_head(queries, meta.snapshot, meta.hold_id)
             head_read_at_s = clock.monotonic_s()
-            self._resync_reason = _reason_to_resync(head, meta)
-            if self._resync_reason:
-                self._wake.set()
+            if self._has_to_resync(head.reason_to_resync(meta)):
                 return False
             self._resync_backoff_s = self._resync_due_s = 0.0
             limit = max(CHANGES_MAX, meta.count // CHANGES_DIVISOR)
             changes = await source.read_changes(queries, meta.snapshot, limit)
-            if "truncate" in changes.kinds or changes.is_too_many:
-                self._resync_reason = TOO_MANY_CHANGES if changes.is_too_many else "a table was truncated"
-                self._wake.set()
+            if self._has_to_resync(changes.reason_to_resync):
                 return False
             is_checked = self._checksum.is_due
             batch = await self._read_batch(queries, meta, head, changes, is_checked=is_checked)
+            leases = await read_lease_changes(queries, meta.lease_snapshot, head.snapshot, changes.leases_of)
+            if self._has_to_resync(source.TOO_MANY_CHANGES if leases.is_too_many else ""):
+                return False
+            batch = dataclasses.replace(batch, leases=leases)
             if is_checked:
                 await self._checksum.begin(group, queries)
         if is_checked and not self._needs_tables(meta, head, changes) and batch.tables is not None:
             await self._check_tables(meta, batch.tables)
         await self._apply(meta, batch, head)
+        if not leases.is_complete:
+            self._wake.set()
         for login_id in sorted(changes.impossible_ids)[:PROBLEMS_TOLD_MAX]:
             self._log.error("replica.row_unusable", login_id=login_id, problem="id: outside 1 to 2147483647")
         if self._meta is not None:
@@ -230,6 +235,13 @@ class Feed:
         self._counters.add("aaad_replica_polls_total")
         self._counters.set_seconds("aaad_replica_polled_at_seconds", clock.wall_s())
         return True
+
+    def _has_to_resync(self, reason: str) -> bool:
+        """Note why only a resync helps, which follows at once; empty: nothing speaks for it."""
+        self._resync_reason = reason
+        if reason:
+            self._wake.set()
+        return bool(reason)
 
     def _needs_tables(self, meta: ReplicaMeta, head: source.Head, changes: source.Changes) -> bool:
         is_accepted = head.accepted_id != meta.accepted_id
@@ -270,7 +282,7 @@ class Feed:
         if meta.hold_id and head.hold_state != holds.OPEN:
             meta = replace(meta, hold_id=0)  # somebody decided it: what is held here, if anything, is told anew
             self._is_hold_told = False
-        if batch.changes or batch.tables is not None:
+        if not batch.is_empty:
             written = await self._in_thread(
                 write_batch, self._generation(), meta, batch, self._settings.brake, clock.wall_s()
             )
@@ -282,7 +294,7 @@ class Feed:
                 self._wake.set()
         else:
             # Written now and then only: to read the log of a quiet minute again is harmless.
-            self._meta = replace(meta, snapshot=batch.snapshot, applied_at_s=clock.wall_s())
+            self._meta = batch.move(meta, clock.wall_s())
 
     async def _resync(self, group: asyncio.TaskGroup, meta: ReplicaMeta | None, reason: str) -> None:
         self._log.warning("replica.resync_started", reason=reason)
@@ -291,7 +303,7 @@ class Feed:
         if adopted is not None and adopted["is_adopted"]:
             self._log.warning("replica.change_log_adopted")
         database = self._connect("feed resync", self._settings.statement_timeout_s)
-        meanwhile = _Meanwhile()
+        meanwhile = Meanwhile()
         self._is_resyncing = True
         follower = group.create_task(self._follow_meanwhile(meanwhile))
 
@@ -337,7 +349,7 @@ class Feed:
             "replica.resync_finished", logins=written.meta.count, seconds=round(clock.monotonic_s() - began_s, 3)
         )
 
-    async def _follow_meanwhile(self, meanwhile: "_Meanwhile") -> None:
+    async def _follow_meanwhile(self, meanwhile: Meanwhile) -> None:
         """During a resync take changes into the old generation, as far as its log and the resync's tell them.
 
         The old one's stored snapshot stays, since what made the resync necessary is still missing there; after the
@@ -372,6 +384,7 @@ class Feed:
                 return since  # the poll after the swap sees to it
             head = dataclasses.replace(head, accepted_id=meta.accepted_id)  # the resync carries a newer one out
             batch = await self._read_batch(queries, meta, head, changes, is_checked=False)
+        # Leases are left as they were: nobody is told that more of the ledger is applied here.
         await self._apply(meta, dataclasses.replace(batch, snapshot=meta.snapshot), head)
         return head.snapshot
 
@@ -408,6 +421,10 @@ class Feed:
             self._log.warning("replica.hold_released", released=written.released_count)
         for row in written.unusable_rows[:PROBLEMS_TOLD_MAX]:
             self._log.error("replica.row_unusable", table=row.table, row=row.key, problem=row.problem)
+        self._counters.add("aaad_replica_lease_changes_applied_total", written.leases_applied)
+        self._counters.add("aaad_replica_unusable_leases_total", len(written.unusable_leases))
+        for login_id in sorted(written.unusable_leases)[:PROBLEMS_TOLD_MAX]:
+            self._log.error("replica.lease_unusable", login_id=login_id)
         for login_id, problem in written.problems:
             self._log.error("replica.row_unusable", login_id=login_id, problem=problem)
 
@@ -448,7 +465,10 @@ class Feed:
         if not self._is_hold_told and self._told_hold_id is None and not self._is_resyncing:
             await self._tell_hold(meta)
         now_s = clock.monotonic_s()
-        tag = await self._telling.execute(source.STATEMENTS["tell_snapshot"], meta.node_number, meta.snapshot)
+        if self._flushed_at_s <= self._persisted_at_s:
+            await self._in_thread(lambda: self._generation().flush())
+            self._flushed_at_s = now_s
+        tag = await source.tell_snapshot(self._telling, meta)
         self._told_at_s = now_s
         if tag != "UPDATE 1":  # an operator removed this node, and here it is again
             self._node_number = 0
@@ -503,32 +523,3 @@ class Feed:
 
     async def _in_thread(self, function: Callable[..., Any], /, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
-
-
-class _Meanwhile:
-    """The time of one resync, as who goes on following must know it."""
-
-    def __init__(self) -> None:
-        self.head: asyncio.Future[source.Head | None] = asyncio.get_running_loop().create_future()
-        self.is_over = False
-
-    def end(self, wake: asyncio.Event) -> None:
-        self.is_over = True
-        if not self.head.done():
-            self.head.set_result(None)
-        wake.set()
-
-
-def _reason_to_resync(head: source.Head, meta: ReplicaMeta) -> str:
-    """Return why changes cannot be followed from where the replica stands; empty if they can."""
-    if head.system_identifier != meta.system_identifier:
-        return "this is another database"
-    if head.is_log_strange:
-        return "a dump was restored: the change log is another cluster's"
-    if head.timeline != meta.timeline:
-        return "PostgreSQL is on another timeline"
-    if head.is_from_the_future:
-        return "PostgreSQL is older than the replica"
-    if head.is_pruned:
-        return "changes since the last poll were pruned from the log"
-    return ""

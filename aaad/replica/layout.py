@@ -7,11 +7,12 @@
     held      login id -> what PostgreSQL says while the brake keeps what was
     cut_off   login id -> when an applied change took its access, for the brake's window
     problem   login id -> the name it would have; rows that cannot be served as they are
+    lease     login id -> its bound leases (aaad/policy/lease.py)
 
 A store of another version of this layout or of the records is none: the feed builds a new one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from struct import Struct
 from struct import error as StructError  # noqa: N812  the library's own name says too little
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     LmdbTransaction = lmdb.Transaction[bytes]
     LmdbDatabase = lmdb._Database
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 READERS_MAX = 126  # LMDB's own default: more than all processes of a node
 DATABASES_MAX = 8
 _MARK = Struct("<HHQ?")  # store version, record version, tables' generation, superseded
@@ -66,6 +67,7 @@ class ReplicaMeta(msgspec.Struct, frozen=True, array_like=True):
     lost_nases: tuple[LostNas, ...] = ()  # of the last day: in the brake's window, or to be known when it is repaired
     held_terms: int = 0  # what plans, parameters and branches that are held would cut off; 0: none are held
     unusable_rows: int = 0  # of the small tables
+    lease_snapshot: str = ""  # every change of a lease that it sees is applied; never newer than `snapshot`
 
 
 class Source(NamedTuple):
@@ -103,6 +105,7 @@ class Databases(NamedTuple):
     cut_off: "LmdbDatabase"  # login id -> when its access was last taken by an applied change, Unix seconds
     problem: "LmdbDatabase"  # login id -> the name it would have; rows that cannot be served as they are
     mac: "LmdbDatabase"  # a device's address -> folded name
+    lease: "LmdbDatabase"  # login id -> its bound leases
 
 
 def open_databases(environment: lmdb.Environment, *, create: bool) -> Databases:
@@ -258,6 +261,21 @@ class WriteTransaction:
     def problem_count(self) -> int:
         """Return how many rows cannot be served as they are."""
         return int(self._transaction.stat(self._databases.problem)["entries"])
+
+    def put_leases(self, leases: Mapping[int, bytes]) -> None:
+        """Replace these logins' bound leases; nothing: it has none."""
+        pack = LOGIN_ID.pack
+        with self._transaction.cursor(db=self._databases.lease) as cursor:
+            cursor.putmulti([(pack(login_id), data) for login_id, data in leases.items() if data])
+        for login_id, data in leases.items():
+            if not data:
+                self._transaction.delete(pack(login_id), db=self._databases.lease)
+
+    def leases(self) -> Iterator[tuple[int, bytes]]:
+        """Walk over all bound leases, in order of login ids."""
+        with self._transaction.cursor(db=self._databases.lease) as cursor:
+            for key, data in cursor:
+                yield LOGIN_ID.unpack(key)[0], data
 
     def meta(self) -> ReplicaMeta:
         """Return what the generation holds."""

@@ -20,6 +20,7 @@ from aaad.replica.record import (
     BranchRow,
     NasRow,
     ParameterRow,
+    PoolRow,
     RouterRow,
     Tables,
     UnusableRow,
@@ -30,7 +31,7 @@ from aaad.replica.record import (
 
 VERDICTS_MAX = 100_000  # remembered during a count: most logins differ in nothing that decides
 
-_Row = TypeVar("_Row", NasRow, RouterRow, PlanFacts, ParameterRow, BranchRow, AdministratorRow)
+_Row = TypeVar("_Row", NasRow, RouterRow, PlanFacts, ParameterRow, BranchRow, AdministratorRow, PoolRow)
 
 
 class MergedTerms(NamedTuple):
@@ -136,6 +137,7 @@ def keep_unusable(served: Tables, fresh: Tables) -> Tables:
         parameters=[*fresh.parameters, *kept("parameter", served.parameters)],
         branches=[*fresh.branches, *kept("branch", served.branches)],
         administrators=[*fresh.administrators, *kept("router_administrator", served.administrators)],
+        pools=[*fresh.pools, *kept("pool", served.pools)],
     )
 
 

@@ -111,7 +111,8 @@ SELECT
     id, name, address::text AS address, secret, coalesce(secret_previous, '') AS secret_previous,
     coalesce(extract(epoch FROM secret_previous_until), 0)::float8 AS secret_previous_until_s,
     kind, enabled, message_authenticator, timeout_ms * tries AS deadline_ms, coalesce(branch_id, 0) AS branch_id,
-    octets_swapped,
+    octets_swapped, address_space, coalesce(ipv4_pool, '') AS ipv4_pool, coalesce(ipv6_pool, '') AS ipv6_pool,
+    coalesce(delegated_ipv6_pool, '') AS delegated_ipv6_pool,
     ARRAY(SELECT further.secret FROM net.nas_secret AS further WHERE further.nas_id = nas.id ORDER BY further.id)
         AS secrets,
     ARRAY(SELECT coalesce(extract(epoch FROM further.valid_until), 'infinity')::float8
@@ -157,8 +158,20 @@ WITH known AS (
 SELECT id FROM known UNION ALL SELECT id FROM made;
 
 -- name: tell_snapshot
--- All nodes learn what this one has applied (rules R7.2 and R8.2).
-UPDATE net.node SET snapshot = $2::text::pg_snapshot, applied_at = now() WHERE id = $1::integer;
+-- All nodes learn what this one has applied (rules R7.2 and R8.2). Nothing is told to another database or timeline than
+-- the snapshot is of: there its transactions are others.
+WITH here AS (
+    SELECT NOT pg_is_in_recovery() AND pg_snapshot_xmax($2::text::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
+        AND $3::text = (SELECT system_identifier::text FROM pg_control_system())
+            || '/' || (SELECT oid::text FROM pg_database WHERE datname = current_database())
+            || '/' || 'net.change'::regclass::oid::text
+        AND $4::text = left(pg_walfile_name(pg_current_wal_lsn()), 8) AS is_same
+)
+UPDATE net.node SET
+    snapshot = CASE WHEN here.is_same THEN $2::text::pg_snapshot ELSE node.snapshot END,
+    applied_at = CASE WHEN here.is_same THEN now() ELSE node.applied_at END
+FROM here
+WHERE node.id = $1::integer;
 
 -- name: find_acceptance
 -- The last accepted hold: whether its snapshot sees all that $1 sees (of one primary, one of two always sees all that
@@ -248,3 +261,54 @@ SELECT id, name, password, router_group, coalesce(nas_id, 0) AS nas_id
 FROM net.router_administrator
 WHERE active
 ORDER BY id;
+
+-- name: find_pools
+SELECT
+    id, address_space, name, kind, coalesce(family, '') AS family, coalesce(prefix_length, 0) AS prefix_length, state,
+    adopting_since IS NOT NULL AS adopting, valid_s, reserve_size, coalesce(ipv4_pool_id, 0) AS ipv4_pool_id,
+    coalesce(ipv6_pool_id, 0) AS ipv6_pool_id, coalesce(delegated_pool_id, 0) AS delegated_pool_id
+FROM net.pool
+ORDER BY id;
+
+-- name: go_by_index
+-- For the rest of the transaction, which reads a large table bit by bit: else all of it is read and sorted for each bit.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_sort', 'off', true), set_config('jit', 'off', true);
+
+-- name: find_changed_leases
+-- The logins of leases that were changed by transactions which the snapshot $1 did not see and this one sees, found as
+-- in find_changes. Of each of the two ranges the first $2 rows in the order of transactions, and all of the last one's
+-- transaction, at most $3; "beyond" and "open" tell which that was, null: there are no more.
+WITH beyond AS MATERIALIZED (
+    SELECT login_id, changed FROM (
+        SELECT login_id, changed FROM net.lease
+        WHERE changed >= pg_snapshot_xmax($1::text::pg_snapshot) AND changed < pg_snapshot_xmax(pg_current_snapshot())
+        ORDER BY changed FETCH FIRST ($2::integer) ROWS WITH TIES
+    ) AS first LIMIT $3::integer
+), open AS MATERIALIZED (
+    SELECT login_id, changed FROM (
+        SELECT login_id, changed FROM net.lease
+        WHERE changed = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot)))
+        ORDER BY changed FETCH FIRST ($2::integer) ROWS WITH TIES
+    ) AS first LIMIT $3::integer
+)
+SELECT
+    ARRAY(SELECT login_id FROM beyond WHERE login_id > 0 UNION SELECT login_id FROM open WHERE login_id > 0) AS login_ids,
+    of_beyond.upto AS beyond, of_open.upto AS open, greatest(of_beyond.found, of_open.found)::integer AS found_max
+FROM (SELECT count(*) AS found, CASE WHEN count(*) >= $2::integer THEN max(changed::text::bigint) END AS upto FROM beyond)
+    AS of_beyond,
+    (SELECT count(*) AS found, CASE WHEN count(*) >= $2::integer THEN max(changed::text::bigint) END AS upto FROM open)
+    AS of_open;
+
+-- name: find_leases
+-- The bound leases of some logins.
+SELECT login_id, pool_id, device, date_part('epoch', least(valid_until, '2106-01-01')), cidr_send(address)
+FROM net.lease
+WHERE login_id = ANY ($1::integer[]) AND state = 'bound';
+
+-- name: find_leases_after
+-- The next $2 bound leases in order of login ids, and all of the last one's login, for a resync in one snapshot.
+SELECT login_id, pool_id, device, date_part('epoch', least(valid_until, '2106-01-01')), cidr_send(address)
+FROM net.lease
+WHERE login_id > $1::integer AND state = 'bound'
+ORDER BY login_id FETCH FIRST ($2::integer) ROWS WITH TIES;

@@ -9,7 +9,7 @@ Each method is one or more transactions of the store and runs in the store's thr
 """
 
 from array import array
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -110,6 +110,11 @@ class Rebuild:
             self._after = gone[-1]
         self._write(list(by_id.items()))
         self._after = upto
+
+    def add_leases(self, leases: Mapping[int, bytes]) -> None:
+        """Take the leases of some logins."""
+        with self._new.write() as new:
+            new.put_leases(leases)
 
     def finish(self, limits: BrakeLimits, now_s: float) -> Applied:
         """Take the rest of the old generation as gone, and let the brake decide on all that was held."""

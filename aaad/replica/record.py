@@ -14,7 +14,7 @@ from aaad.errors import ReplicaError, TablesUnreadable
 from aaad.policy.codes import LoginFlag
 from aaad.policy.facts import LoginExtras, LoginFacts, PlanFacts
 
-VERSION = 5
+VERSION = 6
 # Behind the version stand the first fields of LoginFacts in their order, then the size of the extras.
 _FACTS = Struct("<IIIIIIBBIQIIHHHHII")
 _EXTRAS_SIZE = Struct("<H")
@@ -176,6 +176,10 @@ class NasRow(msgspec.Struct, frozen=True, array_like=True):
     # Further ones, of routers behind it; each until when (inf: for ever).
     secrets: tuple[tuple[bytes, float], ...] = ()
     octets_swapped: bool = False  # what it calls input goes to the customer
+    address_space: int = 1  # of its customers' addresses (rule R7.1)
+    ipv4_pool: str = ""  # names of pools, for who has none by login, contract and plan; empty: the branch's
+    ipv6_pool: str = ""
+    delegated_ipv6_pool: str = ""
 
     def __repr__(self) -> str:
         """Show what it is, never a secret."""
@@ -224,6 +228,25 @@ class AdministratorRow(msgspec.Struct, frozen=True, array_like=True):
         return f"AdministratorRow(administrator_id={self.administrator_id}, group={self.group!r})"
 
 
+class PoolRow(msgspec.Struct, frozen=True, array_like=True):
+    """One pool of addresses or prefixes, known by its name in its address space (rule R7)."""
+
+    pool_id: int
+    address_space: int
+    name: str
+    # radius: given out here; nas: by the concentrator, which is told the name; dualstack: up to three others.
+    kind: str
+    family: str  # ipv4, ipv6, delegated; empty for dualstack
+    prefix_length: int  # of what one login gets; 0 if it is not given out here
+    state: str  # active, draining, retired
+    adopting: bool  # only what is proven unused is given out (rule R7.3)
+    valid_s: int  # how long a lease holds
+    reserve_size: int  # how many a process sets aside beforehand
+    ipv4_pool_id: int = 0  # what a dualstack pool stands for; 0: none
+    ipv6_pool_id: int = 0
+    delegated_pool_id: int = 0
+
+
 class UnusableRow(msgspec.Struct, frozen=True, array_like=True):
     """One row of a small table that cannot be compiled: it is served as it was last, or not at all."""
 
@@ -245,13 +268,14 @@ class Tables(msgspec.Struct, frozen=True, array_like=True):
     branches: list[BranchRow] = []
     administrators: list[AdministratorRow] = []
     unusable: list[UnusableRow] = []
+    pools: list[PoolRow] = []
 
     def __repr__(self) -> str:
         """Show how much there is, never a key."""
         return f"Tables(generation={self.generation}, nases={len(self.nases)}, plans={len(self.plans)})"
 
 
-_SmallRow = NasRow | RouterRow | PlanFacts | ParameterRow | BranchRow | AdministratorRow
+_SmallRow = NasRow | RouterRow | PlanFacts | ParameterRow | BranchRow | AdministratorRow | PoolRow
 
 
 def row_key(row: _SmallRow) -> str:
@@ -269,6 +293,8 @@ def row_key(row: _SmallRow) -> str:
             return str(row.branch_id)
         case AdministratorRow():
             return str(row.administrator_id)
+        case PoolRow():
+            return str(row.pool_id)
 
 
 _tables_encoder = msgspec.msgpack.Encoder()

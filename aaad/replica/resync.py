@@ -7,6 +7,7 @@ process shall end, the half-built generation is dropped.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
@@ -18,11 +19,11 @@ from aaad.replica import holds, source
 from aaad.replica.batch import Written
 from aaad.replica.brake import Acceptance, BrakeLimits
 from aaad.replica.layout import ReplicaMeta
+from aaad.replica.leases import iterate_leases
 from aaad.replica.rebuild import Exemptions, Rebuild
 from aaad.replica.record import Tables
 from aaad.replica.store import FrozenGeneration, Generation, ReplicaWriter
 
-TOO_MANY_CHANGES = "too many changes to follow one by one"
 ACCEPTANCE_CHANGES_MAX = 1_000_000  # since the accepted hold; what is more is asked anew
 
 
@@ -73,20 +74,23 @@ async def resync(
             # Of another database neither the hold's number nor the snapshot means anything.
             is_same = meta is not None and meta.system_identifier == head.system_identifier
             exempt: Set[int] = frozenset()
-            if meta is not None and reason == TOO_MANY_CHANGES:
+            if meta is not None and reason == source.TOO_MANY_CHANGES:
                 exempt = await read_exempt(meta.snapshot)
             tables = await source.read_tables(queries, node_number)
             exemptions = Exemptions(login_ids=exempt, acceptance=await _read_acceptance(queries, head, meta))
             rebuild = await in_thread(Rebuild, old, built, exemptions, tables, limits, clock.wall_s())
             async for rows in source.iterate_logins(queries):
                 await in_thread(rebuild.add, rows)
+            unusable_leases: set[int] = set()
+            async for values in iterate_leases(queries, unusable_leases):
+                await in_thread(rebuild.add_leases, values)
         await before_swap()
     except BaseException:
         await in_thread(_drop, writer, built, old)
         raise
     hold_id = meta.hold_id if meta is not None and is_same and head.hold_state == holds.OPEN else 0
     written: Written = await in_thread(_finish, writer, rebuild, (built, old), _Target(head, tables, hold_id), limits)
-    return written
+    return dataclasses.replace(written, unusable_leases=unusable_leases)
 
 
 def _drop(writer: ReplicaWriter, built: Generation, old: FrozenGeneration | None) -> None:
@@ -119,6 +123,22 @@ async def _until(stopping: asyncio.Event) -> AsyncIterator[None]:
             watcher.cancel()
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+class Meanwhile:
+    """The time of one resync, as who goes on following must know it."""
+
+    def __init__(self) -> None:
+        """Begin before it is known which snapshot is read."""
+        self.head: asyncio.Future[source.Head | None] = asyncio.get_running_loop().create_future()
+        self.is_over = False
+
+    def end(self, wake: asyncio.Event) -> None:
+        """Let who follows end, too."""
+        self.is_over = True
+        if not self.head.done():
+            self.head.set_result(None)
+        wake.set()
 
 
 class _Target(NamedTuple):
@@ -165,6 +185,7 @@ def _complete(rebuild: Rebuild, built: Generation, target: _Target, limits: Brak
         lost_nases=merged.lost_nases,
         held_terms=merged.held_terms,
         unusable_rows=len(merged.tables.unusable),
+        lease_snapshot=target.head.snapshot,
     )
     with built.write() as write:
         write.put_tables(merged.tables)

@@ -1,7 +1,7 @@
 """What the feed reads of PostgreSQL, as values: where it stands, what changed, the rows themselves.
 
-Every function reads within the caller's one transaction, so all that it returns belongs to one snapshot. Decides
-nothing, writes nothing.
+Every function that reads does so within the caller's one transaction, so all that it returns belongs to one snapshot.
+Decides nothing; the one thing that it writes is what this node has applied.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -20,14 +20,16 @@ from aaad.replica.compile_tables import (
     compile_nas,
     compile_parameter,
     compile_plans,
+    compile_pool,
     compile_router,
     compile_rows,
 )
-from aaad.replica.layout import LOGIN_IDS
+from aaad.replica.layout import LOGIN_IDS, ReplicaMeta
 from aaad.replica.record import Tables, UnusableRow
 
 STATEMENTS = load_statements(Path(__file__).with_name("queries.sql"))
 _Value = TypeVar("_Value")
+TOO_MANY_CHANGES = "too many changes to follow one by one"
 ROWS_PER_READ = 2000  # of logins at a time: some 15 ms of work between two looks at the loop
 NAS_KINDS = frozenset({"nas", "nas_secret"})
 TABLE_KINDS = NAS_KINDS | frozenset(
@@ -40,6 +42,7 @@ TABLE_KINDS = NAS_KINDS | frozenset(
         "branch",
         "setting",
         "router_administrator",
+        "pool",
     }
 )
 TERM_KINDS = frozenset({"plan", "plan_phase", "parameter", "branch"})
@@ -60,6 +63,20 @@ class Head:
     hold_state: str  # of the hold asked about; empty: there is no such row
     accepted_id: int  # the last accepted hold; 0: none
 
+    def reason_to_resync(self, meta: ReplicaMeta) -> str:
+        """Return why changes cannot be followed from where the replica stands; empty if they can."""
+        if self.system_identifier != meta.system_identifier:
+            return "this is another database"
+        if self.is_log_strange:
+            return "a dump was restored: the change log is another cluster's"
+        if self.timeline != meta.timeline:
+            return "PostgreSQL is on another timeline"
+        if self.is_from_the_future:
+            return "PostgreSQL is older than the replica"
+        if self.is_pruned:
+            return "changes since the last poll were pruned from the log"
+        return ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
@@ -69,9 +86,17 @@ class Changes:
     logins: dict[int, bool]  # login id -> whether every change of it passed a run's brake or was accepted
     are_nases_exempt: bool  # likewise for all changes of NAS entries
     are_terms_exempt: bool  # likewise of plans, parameters and branches
+    leases_of: frozenset[int]  # logins that lost a lease which the ledger does not know for theirs any more
     is_too_many: bool
     impossible_ids: frozenset[int]  # left out: no store can hold them
     newest_at_s: float | None  # when the newest change's transaction began, by PostgreSQL's clock
+
+    @property
+    def reason_to_resync(self) -> str:
+        """Why they cannot be followed one by one; empty if they can."""
+        if self.is_too_many:
+            return TOO_MANY_CHANGES
+        return "a table was truncated" if "truncate" in self.kinds else ""
 
 
 async def read_head(queries: Queries, snapshot: str | None, hold_id: int) -> Head:
@@ -94,6 +119,13 @@ async def read_head(queries: Queries, snapshot: str | None, hold_id: int) -> Hea
     )
 
 
+async def tell_snapshot(queries: Queries, meta: ReplicaMeta) -> str:
+    """Let all nodes know what is applied here, once a power cut cannot take it back; returns the command's tag."""
+    of_leases = meta.lease_snapshot  # the older of the two, so what it sees of all else is applied, too
+    told = meta.node_number, of_leases, meta.system_identifier, meta.timeline
+    return await queries.execute(STATEMENTS["tell_snapshot"], *told)
+
+
 async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:
     """Return what changed since a snapshot; more than `limit` rows of the log are too many to follow one by one."""
     rows = await queries.fetch(STATEMENTS["find_changes"], snapshot, limit)
@@ -107,6 +139,7 @@ async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:
         kinds=frozenset(row["kind"] for row in rows),
         logins=logins,
         impossible_ids=impossible_ids,
+        leases_of=frozenset(row["key"] for row in rows if row["kind"] == "lease" and row["key"] in LOGIN_IDS),
         are_nases_exempt={row["is_exempt"] for row in rows if row["kind"] in NAS_KINDS} == {True},
         are_terms_exempt={row["is_exempt"] for row in rows if row["kind"] in TERM_KINDS} == {True},
         is_too_many=sum(row["rows_count"] for row in rows) >= limit or len(logins) >= limit,
@@ -200,6 +233,7 @@ async def read_tables(queries: Queries, node_number: int) -> Tables:
         branches=await read("branch", "find_branches", compile_branch),
         administrators=await read("router_administrator", "find_administrators", compile_administrator),
         unusable=unusable,
+        pools=await read("pool", "find_pools", compile_pool),
     )
 
 

@@ -120,6 +120,12 @@ class ReplicaReader:
         data = self._transaction.get(LOGIN_ID.pack(login_id), db=self._store.databases.name)
         return data[SOURCE.size :] or None if data else None
 
+    def leases(self, login_id: int) -> bytes | None:
+        """Return a login's bound leases (aaad/policy/lease.py); None if it has none."""
+        if self._transaction is None or self._store is None:
+            return None
+        return self._transaction.get(LOGIN_ID.pack(login_id), db=self._store.databases.lease)
+
     def tables(self) -> Tables:
         """Return the small tables; ReplicaError if there is no replica."""
         data = self._meta_value(TABLES_KEY)
@@ -269,6 +275,14 @@ class Generation:
         """Return what it holds now, for a long look while it is written to."""
         with translated():
             return FrozenGeneration(self._environment.begin(), self._databases)
+
+    def flush(self) -> None:
+        """Return when all that was written is on the disk, so that no power cut takes it back.
+
+        A commit alone leaves open whether it is found again after one (LMDB's metasync is off).
+        """
+        with translated():
+            self._environment.sync(True)
 
     def reap_readers(self) -> int:
         """Free the slots of readers that died; else their old snapshots keep pages for ever."""

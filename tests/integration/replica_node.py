@@ -13,6 +13,7 @@ from aaad.db.connection import Database
 from aaad.metrics import CounterFile
 from aaad.policy.decide import standing
 from aaad.policy.facts import LoginFacts
+from aaad.policy.lease import Lease, decode_leases
 from aaad.policy.parameters import BranchPolicy
 from aaad.replica.brake import BrakeLimits
 from aaad.replica.compile import DIGEST_MASK, compile_login, facts_of
@@ -88,6 +89,10 @@ class Node:
         with self.feed._generation().read() as read:
             return read.pending_ids()
 
+    def leases(self) -> dict[int, list[Lease]]:
+        with self.feed._generation().read() as read:
+            return {login_id: decode_leases(data) for login_id, data in read.leases()}
+
     def contents(self) -> dict[bytes, bytes]:
         """Every record by its name, and the sums checked against them."""
         with self.feed._generation().read() as read:
@@ -151,6 +156,21 @@ async def expected_tables(dsn: str) -> Tables:
             return await read_tables(queries, 1)
     finally:
         await database.close()
+
+
+async def expected_leases(dsn: str) -> dict[int, list[Lease]]:
+    """What a replica of this database must know of the ledger."""
+    async with erp(dsn) as connection:
+        rows = await connection.fetch(
+            "SELECT login_id, pool_id, device, trunc(extract(epoch FROM valid_until))::bigint, address "
+            "FROM net.lease WHERE state = 'bound' ORDER BY 4 DESC, address"
+        )
+    found: dict[int, list[Lease]] = {}
+    for login_id, pool_id, device, valid_until_s, address in rows:
+        number, length = int(address.network_address), address.prefixlen
+        lease = Lease(pool_id, device, valid_until_s, address.version, number, length)
+        found.setdefault(login_id, []).append(lease)
+    return found
 
 
 async def expected_contents(dsn: str) -> dict[bytes, bytes]:

@@ -374,7 +374,7 @@ async def test_changes_of_the_future_are_left_alone(dsn: str, tmp_path: Path) ->
 
 
 async def test_resyncs_that_come_to_nothing_are_rare(dsn: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("aaad.replica.feed._reason_to_resync", lambda head, meta: "whatever it is")
+    monkeypatch.setattr(source.Head, "reason_to_resync", lambda head, meta: "whatever it is")
     await seed(dsn, 10)
     async with running(Node(dsn, tmp_path)) as node:
         await until(lambda: node.meta)
