@@ -65,6 +65,8 @@ CREATE TRIGGER exclude_gateway AFTER UPDATE OF gateway ON net.pool FOR EACH ROW 
 CREATE TRIGGER exclude_gateway AFTER INSERT OR UPDATE OF last ON net.pool_range
     FOR EACH ROW EXECUTE FUNCTION net.exclude_gateway();
 
+REVOKE EXECUTE ON FUNCTION net.guard_pool, net.exclude_gateway, net.adopt_pool_range, net.abandon_reserves FROM PUBLIC;
+
 -- History ---------------------------------------------------------------------------------------------------------
 
 CREATE INDEX history_pool ON erp.history (id) WHERE kind = 'pool_changed';
