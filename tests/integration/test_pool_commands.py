@@ -11,6 +11,7 @@ import pytest
 from test_session_commands import Cli
 
 from aaad.db.embedded import EmbeddedPostgres
+from aaad.erp import complaints
 
 SEED = """
 INSERT INTO erp.parameter (name, value) VALUES ('document_required', 'N');
@@ -460,3 +461,15 @@ def test_what_operators_change_stands_in_the_history(aaad: House) -> None:
     ]
     assert "joana" in aaad("pool", "history", language="pt").output
     assert aaad.sql("SELECT count(*) FROM erp.history WHERE kind = 'pool_changed' AND operator = 'maria'")[0][0] > 3
+
+
+def test_every_rule_of_pools_has_its_words(aaad: House) -> None:
+    rows = aaad.sql(
+        "SELECT conname FROM pg_constraint WHERE conrelid = ANY('{net.pool,net.pool_range}'::regclass[]) "
+        "AND contype = ANY('{c,u,x,f}'::\"char\"[])"
+    )
+    kept_by_the_database = {"pool_range_ascends", "pool_range_next_range", "pool_range_pool_id_fkey"}
+    nameless = {
+        name for (name,) in rows if complaints.explain(name) is None and not name.endswith("_id_range")
+    } - kept_by_the_database
+    assert nameless == set()

@@ -355,6 +355,7 @@ RULES: dict[str, tuple[str, str]] = {
         "gateway",
         _("an address of the pool's family, of a pool of kind radius; it is never given out"),
     ),
+    "pool_state_known": ("", _("A pool is active, draining or retired.")),
     "pool_form_kept": ("", _("A pool that has ranges keeps its address space, kind, family and prefix length.")),
     "pool_member_stays": (
         "",
