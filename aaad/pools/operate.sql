@@ -68,62 +68,74 @@ SELECT address::text AS address FROM net.lease WHERE address_space = $1 AND addr
 -- Who has, or cannot lose yet, addresses from one host to another; `total` counts those beyond the limit, too. With $4
 -- also those whose own they are for good, and what NASes report.
 SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
-    nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
+    nas.name AS nas, lease.valid_until, lease.free_from, lease.total
 FROM (
-    SELECT * FROM net.lease WHERE address_space = $1 AND address >= network($2::inet) AND address <= network($3::inet)
-    UNION ALL
-    SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
-        SELECT network(set_masklen($2::inet, length)) FROM generate_series(8, masklen($2::inet) - 1) AS length))
-        AND address < network($2::inet)
+    SELECT lease.address, lease.state, lease.login_id, lease.nas_id, lease.valid_until, lease.free_from,
+        count(*) OVER () AS total
+    FROM (
+        SELECT * FROM net.lease WHERE address_space = $1 AND address >= network($2::inet) AND address <= network($3::inet)
+        UNION ALL
+        SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
+            SELECT network(set_masklen($2::inet, length)) FROM generate_series(8, masklen($2::inet) - 1) AS length))
+            AND address < network($2::inet)
+    ) AS lease
+    WHERE lease.state = 'bound' OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until)
+        OR $4::boolean AND lease.state IN ('fixed', 'foreign')
+    ORDER BY lease.address LIMIT $5
 ) AS lease
 LEFT JOIN erp.login ON login.id = lease.login_id
 LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
 LEFT JOIN net.nas ON nas.id = lease.nas_id
-WHERE lease.state = 'bound' OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until)
-    OR $4::boolean AND lease.state IN ('fixed', 'foreign')
-ORDER BY lease.address
-LIMIT $5;
+ORDER BY lease.address;
 
 -- name: strangers_within
 -- What keeps a new range of units of length $4 out: addresses of other pools' logins, and what overlaps its units.
 SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
-    nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
+    nas.name AS nas, lease.valid_until, lease.free_from, lease.total
 FROM (
-    SELECT * FROM net.lease WHERE address_space = $1 AND address >= network($2::inet) AND address <= network($3::inet)
-    UNION ALL
-    SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
-        SELECT network(set_masklen($2::inet, length)) FROM generate_series(8, masklen($2::inet) - 1) AS length))
-        AND address < network($2::inet)
+    SELECT lease.address, lease.state, lease.login_id, lease.nas_id, lease.valid_until, lease.free_from,
+        count(*) OVER () AS total
+    FROM (
+        SELECT * FROM net.lease WHERE address_space = $1 AND address >= network($2::inet) AND address <= network($3::inet)
+        UNION ALL
+        SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
+            SELECT network(set_masklen($2::inet, length)) FROM generate_series(8, masklen($2::inet) - 1) AS length))
+            AND address < network($2::inet)
+    ) AS lease
+    WHERE masklen(lease.address) <> $4::integer OR lease.state IN ('bound', 'released')
+    ORDER BY lease.address LIMIT $5
 ) AS lease
 LEFT JOIN erp.login ON login.id = lease.login_id
 LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
 LEFT JOIN net.nas ON nas.id = lease.nas_id
-WHERE masklen(lease.address) <> $4::integer OR lease.state IN ('bound', 'released')
-ORDER BY lease.address
-LIMIT $5;
+ORDER BY lease.address;
 
 -- name: others_with
 -- Who else has some of a network that login $3 shall have for good.
 SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
-    nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
+    nas.name AS nas, lease.valid_until, lease.free_from, lease.total
 FROM (
-    SELECT * FROM net.lease WHERE address_space = $1 AND address >= $2::text::cidr
-        AND address <= network(set_masklen(broadcast($2::text::cidr)::inet, CASE family($2::text::cidr) WHEN 4 THEN 32 ELSE 128 END))
-    UNION ALL
-    SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
-        SELECT network(set_masklen($2::text::cidr::inet, length)) FROM generate_series(8, masklen($2::text::cidr) - 1) AS length))
+    SELECT lease.address, lease.state, lease.login_id, lease.nas_id, lease.valid_until, lease.free_from,
+        count(*) OVER () AS total
+    FROM (
+        SELECT * FROM net.lease WHERE address_space = $1 AND address >= $2::text::cidr
+            AND address <= network(set_masklen(broadcast($2::text::cidr)::inet, CASE family($2::text::cidr) WHEN 4 THEN 32 ELSE 128 END))
+        UNION ALL
+        SELECT * FROM net.lease WHERE address_space = $1 AND address = ANY(ARRAY(
+            SELECT network(set_masklen($2::text::cidr::inet, length)) FROM generate_series(8, masklen($2::text::cidr) - 1) AS length))
+    ) AS lease
+    WHERE lease.login_id IS DISTINCT FROM $3::integer
+        AND NOT (lease.state = 'foreign' AND lease.login_id IS NULL)
+        AND NOT (lease.state = 'released' AND net.is_forgotten(lease.changed, lease.valid_until))
+    ORDER BY lease.address LIMIT $4
 ) AS lease
 LEFT JOIN erp.login ON login.id = lease.login_id
 LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
 LEFT JOIN net.nas ON nas.id = lease.nas_id
-WHERE lease.login_id IS DISTINCT FROM $3::integer
-    AND NOT (lease.state = 'foreign' AND lease.login_id IS NULL)
-    AND NOT (lease.state = 'released' AND net.is_forgotten(lease.changed, lease.valid_until))
-ORDER BY lease.address
-LIMIT $4;
+ORDER BY lease.address;
 
 -- name: pools_around
 -- Pools with some of a network that is not excluded from them, and which process of a node has set it aside.
@@ -159,16 +171,20 @@ ORDER BY node.name;
 -- name: holders_in_pool
 -- Who has addresses of a pool: first those bound longest; `total` counts those beyond the limit, too.
 SELECT lease.address::text AS address, lease.state, lease.login_id, login.name AS login, client.name AS client,
-    nas.name AS nas, lease.valid_until, lease.free_from, count(*) OVER () AS total
-FROM net.lease
+    nas.name AS nas, lease.valid_until, lease.free_from, lease.total
+FROM (
+    SELECT lease.address, lease.state, lease.login_id, lease.nas_id, lease.valid_until, lease.free_from,
+        count(*) OVER () AS total
+    FROM net.lease
+    WHERE lease.pool_id = $1 AND (lease.state = 'bound'
+        OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until))
+    ORDER BY lease.address LIMIT $2
+) AS lease
 LEFT JOIN erp.login ON login.id = lease.login_id
 LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
 LEFT JOIN net.nas ON nas.id = lease.nas_id
-WHERE lease.pool_id = $1 AND (lease.state = 'bound'
-    OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until))
-ORDER BY lease.address
-LIMIT $2;
+ORDER BY lease.address;
 
 -- name: begin_adopting
 SELECT FROM net.begin_adoption(ARRAY[$1::integer]);
