@@ -72,6 +72,7 @@ COMMENT ON FUNCTION net.is_held IS 'Whether its login uses this lease, by what i
 
 -- What is claimed ---------------------------------------------------------------------------------------------------
 
+<<<<<<< HEAD
 -- As before, but that an address rests until what came meanwhile is drained, too (rule R5.3): a node may have answered
 -- from its copy just before it heard of the release, and the Start of that session may lie in a spool. What is past its
 -- validity is nobody's in any case.
@@ -113,6 +114,8 @@ BEGIN
 END
 $$;
 
+=======
+>>>>>>> heads/keeper
 -- What sessions report is not given out, whatever the ledger says of it: the keeper, who marks it, may come later.
 CREATE FUNCTION net.units_reported(aside net.reserve) RETURNS SETOF cidr LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -177,13 +180,21 @@ COMMENT ON TABLE net.adoption_reading IS
 CREATE INDEX adoption_reading_nas ON net.adoption_reading (nas_id);
 
 CREATE TABLE net.database_seen (
+<<<<<<< HEAD
     id integer PRIMARY KEY DEFAULT 1,
+=======
+    one integer PRIMARY KEY GENERATED ALWAYS AS (1) STORED,
+>>>>>>> heads/keeper
     system_identifier text NOT NULL,
     timeline text NOT NULL,
     waits boolean NOT NULL,
     standbys integer NOT NULL,
+<<<<<<< HEAD
     seen_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT database_seen_one_row CHECK (id = 1)
+=======
+    seen_at timestamptz NOT NULL DEFAULT now()
+>>>>>>> heads/keeper
 );
 COMMENT ON TABLE net.database_seen IS
     'Which PostgreSQL this was when it was looked at last: another one may have lost what it had promised (rule R7.3).';
@@ -223,6 +234,10 @@ BEGIN
     RETURN NULL;
 END
 $$;
+<<<<<<< HEAD
+=======
+REVOKE EXECUTE ON FUNCTION net.adopt_pool_range FROM PUBLIC;
+>>>>>>> heads/keeper
 CREATE TRIGGER adopt AFTER INSERT ON net.pool_range FOR EACH ROW EXECUTE FUNCTION net.adopt_pool_range();
 
 -- Reserves of nodes that are gone --------------------------------------------------------------------------------
@@ -239,6 +254,10 @@ BEGIN
     RETURN OLD;
 END
 $$;
+<<<<<<< HEAD
+=======
+REVOKE EXECUTE ON FUNCTION net.abandon_reserves FROM PUBLIC;
+>>>>>>> heads/keeper
 CREATE TRIGGER abandon BEFORE DELETE ON net.node FOR EACH ROW EXECUTE FUNCTION net.abandon_reserves();
 
 CREATE INDEX reserve_abandoned ON net.reserve (abandoned_at) WHERE abandoned_at IS NOT NULL;
