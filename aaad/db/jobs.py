@@ -59,7 +59,7 @@ async def _repeat(job: Job, stopping: asyncio.Event, tally: Tally, retry_s: floa
                 tally.log.warning(f"{tally.event}.failed", job=job.name, error=str(error))
             is_away = True
             wait_s = min(job.interval_s, retry_s)
-        except Exception:  # noqa: BLE001  our bug in one job must not end the others
+        except Exception:
             tally.counters.add(tally.bugs)
             tally.log.exception(f"{tally.event}.broken", job=job.name)
         await pause(stopping, wait_s)

@@ -1,4 +1,4 @@
-"""Begins and ends the adoption of pools by what PostgreSQL and its routers tell (rule R7.3); decided in `adopting.py`."""
+"""Begins and ends the adoption of pools by what PostgreSQL and routers tell (rule R7.3); decided in `adopting.py`."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
-"""Work of the whole cluster on the ledger that goes on where it was left: whoever holds the chore's row does the next bit.
+"""Work of the whole cluster on the ledger: whoever holds a chore's row does its next bit, where it was left.
 
-Nobody waits for anybody: who finds the row held leaves the bit to its holder, and what a row's lock would keep waiting
-for more than a moment is given up and tried again.
+Nobody waits for anybody: who finds the row held leaves the bit to its holder, and what a row's lock would keep
+waiting for more than a moment is given up and tried again.
 """
 
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """What the keeper tells of pools and the ledger to its own node: a file beside the counters (rule R10).
 
-Written whole every few seconds by the control role, read for /metrics and `aaad status`, so that both ask no database.
-What it says is as old as `at_s`.
+Written whole every few seconds by the control role, read for /metrics and `aaad status`, so that both ask no
+database. What it says is as old as `at_s`.
 """
 
 import os
@@ -42,7 +42,7 @@ class PoolFacts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unaccounted(self) -> int:
         """How many are in no state, or in two: always 0."""
-        return self.size - sum(getattr(self, state) for state in STATES)
+        return self.size - self.used - self.never - self.reserved - self.resting - self.free
 
 
 class LedgerFacts(msgspec.Struct, frozen=True, kw_only=True):

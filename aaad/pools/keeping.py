@@ -1,7 +1,7 @@
 """Keeps the ledger of addresses true: leases follow their sessions, what is reported is compared, reserves come back.
 
-Each job is a bounded bit, repeated with pauses several times as long, by whichever node holds its chore. None waits for
-a row that somebody else holds, and none writes what was changed since it was read: who binds a lease again in the
+Each job is a bounded bit, repeated with pauses several times as long, by whichever node holds its chore. None waits
+for a row that somebody else holds, and none writes what was changed since it was read: who binds a lease again in the
 same instant keeps it. Carries out rules R7.2 (validity, release, rest), R7.3 (pools that adopt), R5.3 (who is silent
 keeps his address) and R4.3 (who is blocked, too). Answers nobody, and gives nothing out.
 """
@@ -164,7 +164,7 @@ class PoolKeeping:
         async with next_bit(self._database, "reserves") as bit:
             if bit is None:
                 return False
-            row = await bit.transaction.fetchrow(SQL.take_back_reserves, REST_MIN_S, RESERVES_AT_ONCE)
+            row = await bit.transaction.fetchrow(SQL.take_back_reserves, RESERVES_AT_ONCE)
             assert row is not None
         self._counters.add(TAKEN_BACK, row["units"])
         return bool(row["reserves"] == RESERVES_AT_ONCE)

@@ -93,12 +93,12 @@ WITH due AS MATERIALIZED (
     LEFT JOIN net.pool ON pool.id = lease.pool_id
     WHERE lease.ctid >= format('(%s,0)', $1::bigint)::tid AND lease.ctid < format('(%s,0)', $2::bigint)::tid
         AND lease.state = 'foreign'
-        AND (lease.valid_until IS NULL
-            OR lease.valid_until < now() + coalesce(pool.valid_s, $3) / 2.0 * interval '1 second'
+        AND (lease.free_from IS NULL
+            OR lease.free_from < now() + coalesce(pool.valid_s, $3) / 2.0 * interval '1 second'
                 AND net.is_reported(lease.address_space, lease.address))
     FOR UPDATE OF lease SKIP LOCKED
 )
-UPDATE net.lease SET valid_until = now() + due.valid_s * interval '1 second'
+UPDATE net.lease SET free_from = now() + due.valid_s * interval '1 second'
 FROM due
 WHERE lease.address_space = due.address_space AND lease.address = due.address;
 
@@ -111,7 +111,7 @@ FROM (
     FROM net.lease
     LEFT JOIN net.pool ON pool.id = lease.pool_id
     WHERE lease.ctid >= format('(%s,0)', $1::bigint)::tid AND lease.ctid < format('(%s,0)', $2::bigint)::tid
-        AND lease.state = 'foreign' AND lease.valid_until < (SELECT net.drained_until())
+        AND lease.state = 'foreign' AND lease.free_from < (SELECT net.drained_until())
         AND NOT net.is_reported(lease.address_space, lease.address)
     LIMIT $4
 ) AS gone;
@@ -150,9 +150,9 @@ WITH drained AS MATERIALIZED (
         AND router.nas_identifier = doubtful.nas_identifier
     LEFT JOIN LATERAL (
         SELECT pool.*, pool_range.id AS range_id, pool_range.first,
-            set_masklen(doubtful.address, pool.prefix_length)::cidr AS unit
+            network(set_masklen(doubtful.address, pool.prefix_length)) AS unit
         FROM net.pool_range JOIN net.pool ON pool.id = pool_range.pool_id
-        WHERE doubtful.address BETWEEN set_masklen(pool_range.first, pool.prefix_length)::cidr AND pool_range.last
+        WHERE net.first_host(doubtful.address) BETWEEN pool_range.first AND pool_range.last
             AND pool.address_space = doubtful.address_space AND pool.prefix_length <= masklen(doubtful.address)
         LIMIT 1
     ) AS in_pool ON true
@@ -168,7 +168,7 @@ SELECT placed.login_id, placed.nas_id, placed.mac::text AS mac, placed.calling_s
         SELECT FROM net.reserve
         WHERE reserve.node_id = placed.grant_node AND reserve.slot = placed.grant_slot
             AND (reserve.range_id = placed.range_id
-                AND net.unit_place(placed.first, placed.prefix_length, placed.unit) BETWEEN reserve.from_unit AND reserve.until_unit - 1
+                AND net.unit_number(placed.first, placed.prefix_length, placed.unit) BETWEEN reserve.from_unit AND reserve.until_unit - 1
                 OR reserve.addresses @> ARRAY[placed.unit])) AS is_of_its_reserve
 FROM placed
 CROSS JOIN drained
@@ -202,7 +202,8 @@ UPDATE net.lease SET
     login_id = locked.login_id,
     nas_id = locked.nas_id,
     offered_at = CASE WHEN lease.login_id = locked.login_id THEN coalesce(lease.offered_at, locked.started_at) ELSE locked.started_at END,
-    valid_until = now() + locked.valid_s * interval '1 second',
+    valid_until = greatest(CASE WHEN isfinite(lease.valid_until) THEN lease.valid_until END,
+        now() + locked.valid_s * interval '1 second'),
     released_at = NULL,
     free_from = NULL,
     changed = pg_current_xact_id()
@@ -237,15 +238,14 @@ UPDATE net.lease SET
     login_id = locked.login_id,
     device = locked.device,
     nas_id = locked.nas_id,
-    valid_until = greatest(lease.valid_until, now() + locked.valid_s * interval '1 second'),
     released_at = NULL,
-    free_from = NULL,
+    free_from = now() + locked.valid_s * interval '1 second',
     changed = pg_current_xact_id()
 FROM locked
 WHERE lease.address_space = locked.address_space AND lease.address = locked.address;
 
 -- name: mark_new
-INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, valid_until)
+INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, free_from)
 SELECT wanted.address_space, wanted.address, pool.id, 'foreign', wanted.login_id, wanted.device, wanted.nas_id,
     now() + pool.valid_s * interval '1 second'
 FROM unnest($1::integer[], $2::text[]::cidr[], $3::integer[], $4::integer[], $5::bigint[], $6::integer[])
@@ -284,7 +284,7 @@ DELETE FROM net.address_finding WHERE id IN (
 -- Abandoned ones, once what their node wrote until then is drained. One of a node that is gone waits as long as what it
 -- gave out last may hold (rule R7.2).
 SELECT count(taken) AS reserves, coalesce(sum(taken), 0) AS units FROM (
-    SELECT net.take_back_reserve(due.id, $1::integer * interval '1 second') AS taken
+    SELECT net.take_back_reserve(due.id) AS taken
     FROM (
         SELECT reserve.id FROM net.reserve
         JOIN net.pool ON pool.id = reserve.pool_id
@@ -292,7 +292,7 @@ SELECT count(taken) AS reserves, coalesce(sum(taken), 0) AS units FROM (
         WHERE reserve.abandoned_at IS NOT NULL AND CASE
             WHEN reserve.node_id IS NULL THEN reserve.abandoned_at + (pool.valid_s + 60) * interval '1 second' < (SELECT net.drained_until())
             ELSE node.drain_watermark > reserve.abandoned_at END
-        ORDER BY reserve.id LIMIT $2
+        ORDER BY reserve.id LIMIT $1
     ) AS due
 ) AS given_back;
 

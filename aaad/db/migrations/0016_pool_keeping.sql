@@ -7,36 +7,11 @@ INSERT INTO net.chore (name) VALUES ('lease_ends'), ('leases'), ('reports'), ('r
 
 CREATE INDEX address_finding_settled ON net.address_finding (settled_at) WHERE settled_at IS NOT NULL;
 
--- Numbers of units -----------------------------------------------------------------------------------------------
-
-CREATE FUNCTION net.unit_address(first inet, prefix_length integer, place bigint) RETURNS cidr
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
-DECLARE
-    start constant numeric := net.address_place(0, host(first)::inet) - CASE family(first) WHEN 4 THEN 0 ELSE 2::numeric ^ 128 END;
-    width constant integer := CASE family(first) WHEN 4 THEN 32 ELSE 128 END;
-    number constant numeric := start + place * 2::numeric ^ (width - prefix_length);
-BEGIN
-    IF width = 32 THEN
-        RETURN set_masklen('0.0.0.0'::inet + number::bigint, prefix_length)::cidr;
-    END IF;
-    RETURN (SELECT set_masklen(string_agg(to_hex((div(number, 65536::numeric ^ (7 - part)) % 65536)::integer), ':' ORDER BY part)::inet,
-        prefix_length)::cidr FROM generate_series(0, 7) AS part);
-END
-$$;
-COMMENT ON FUNCTION net.unit_address IS 'The unit of this place in a range that begins with `first`.';
-
-CREATE FUNCTION net.unit_place(first inet, prefix_length integer, address inet) RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN div(net.address_place(0, host(address)::inet) - net.address_place(0, host(first)::inet),
-        2::numeric ^ (CASE family(first) WHEN 4 THEN 32 ELSE 128 END - prefix_length))::bigint;
-COMMENT ON FUNCTION net.unit_place IS 'The place of the unit that holds this address, in a range that begins with `first`.';
-
 CREATE FUNCTION net.is_excluded(pool integer, unit cidr) RETURNS boolean LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 BEGIN
     RETURN EXISTS (
         SELECT FROM net.pool_range JOIN net.pool_exclusion ON pool_exclusion.range_id = pool_range.id
-        WHERE pool_range.pool_id = pool AND unit >= set_masklen(pool_exclusion.first, masklen(unit))::cidr
-            AND unit <= pool_exclusion.last);
+        WHERE pool_range.pool_id = pool AND net.first_host(unit) BETWEEN pool_exclusion.first AND pool_exclusion.last);
 END
 $$;
 COMMENT ON FUNCTION net.is_excluded IS 'Whether this unit of a pool is one that is not given out.';
@@ -191,35 +166,13 @@ CREATE TRIGGER abandon BEFORE DELETE ON net.node FOR EACH ROW EXECUTE FUNCTION n
 
 CREATE INDEX reserve_abandoned ON net.reserve (abandoned_at) WHERE abandoned_at IS NOT NULL;
 
--- What is left of a reserve becomes leases that are nobody's, which others may have: it lies below the range's `next`,
--- so that it is not among what was never given out. False: somebody holds it, or it is not abandoned any more.
-CREATE FUNCTION net.take_back_reserve(reserve_id bigint, rests interval) RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-    old net.reserve;
-    taken integer;
+CREATE FUNCTION net.take_back_reserve(reserve_id bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT * INTO old FROM net.reserve WHERE id = reserve_id AND abandoned_at IS NOT NULL FOR UPDATE SKIP LOCKED;
+    PERFORM FROM net.reserve WHERE id = reserve_id AND abandoned_at IS NOT NULL FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    INSERT INTO net.lease (address_space, address, pool_id, state, released_at, free_from)
-    SELECT pool.address_space, unit.address, pool.id, 'released', now(), now() + rests
-    FROM net.pool
-    CROSS JOIN LATERAL (
-        SELECT net.unit_address(pool_range.first, pool.prefix_length, place) AS address
-        FROM net.pool_range, generate_series(old.from_unit, old.until_unit - 1) AS place
-        WHERE pool_range.id = old.range_id AND NOT EXISTS (
-            SELECT FROM net.pool_exclusion
-            WHERE pool_exclusion.range_id = old.range_id AND place >= from_unit AND place < until_unit)
-        UNION ALL
-        SELECT unnest(old.addresses)
-    ) AS unit
-    WHERE pool.id = old.pool_id
-    ORDER BY 1, 2
-    ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS taken = ROW_COUNT;
-    DELETE FROM net.reserve WHERE id = reserve_id;
-    RETURN taken;
+    RETURN net.return_reserve(reserve_id);
 END
 $$;
 COMMENT ON FUNCTION net.take_back_reserve IS
@@ -240,19 +193,19 @@ BEGIN
         RETURN false;
     END IF;
     SELECT pool_range.* INTO place_range FROM net.pool_range
-    WHERE pool_range.pool_id = mark.pool_id AND marked >= set_masklen(first, masklen(marked))::cidr AND marked <= last
+    WHERE pool_range.pool_id = mark.pool_id AND net.first_host(marked) BETWEEN first AND last
     FOR SHARE SKIP LOCKED;
     IF place_range.id IS NULL THEN
         -- Of no range: nothing was ever taken away from anything. A range that somebody holds waits for the next time.
-        IF NOT EXISTS (SELECT FROM net.pool_range WHERE pool_range.pool_id = mark.pool_id
-            AND marked >= set_masklen(first, masklen(marked))::cidr AND marked <= last)
+        IF NOT EXISTS (
+            SELECT FROM net.pool_range WHERE pool_range.pool_id = mark.pool_id AND net.first_host(marked) BETWEEN first AND last)
         THEN
             DELETE FROM net.lease WHERE address_space = space AND address = marked;
             RETURN true;
         END IF;
         RETURN false;
     END IF;
-    place := net.unit_place(place_range.first, masklen(marked), marked);
+    place := net.unit_number(place_range.first, masklen(marked), marked);
     SELECT id INTO in_reserve FROM net.reserve
     WHERE (range_id = place_range.id AND place >= from_unit AND place < until_unit) OR addresses @> ARRAY[marked];
     IF in_reserve IS NOT NULL THEN
@@ -286,7 +239,7 @@ WITH place AS MATERIALIZED (
     FROM net.pool JOIN net.pool_range ON pool_range.pool_id = pool.id
 ), in_ranges AS (
     SELECT place.pool_id, sum(place.units - coalesce(excluded.units, 0)) AS size,
-        sum(place.units - place.next - coalesce(excluded.ahead, 0) - coalesce(marked.ahead, 0)) AS never
+        sum(place.units - place.next - coalesce(excluded.ahead, 0) - marked.ahead - listed.ahead) AS never
     FROM place
     LEFT JOIN LATERAL (
         SELECT sum(until_unit - from_unit) AS units, sum(greatest(until_unit - greatest(from_unit, place.next), 0)) AS ahead
@@ -299,47 +252,35 @@ WITH place AS MATERIALIZED (
             AND lease.address >= net.unit_address(place.first, place.prefix_length, place.next)
             AND lease.address <= place.last AND NOT net.is_excluded(lease.pool_id, lease.address)
     ) AS marked ON true
+    LEFT JOIN LATERAL (
+        -- Adopted ones that were released and set aside again, before the pool gave out what lies before them.
+        SELECT count(*) AS ahead FROM net.reserve CROSS JOIN LATERAL unnest(reserve.addresses) AS unit (address)
+        WHERE place.next < place.units AND reserve.pool_id = place.pool_id
+            AND unit.address >= net.unit_address(place.first, place.prefix_length, place.next) AND unit.address <= place.last
+            AND NOT EXISTS (
+                SELECT FROM net.lease WHERE lease.address_space = place.address_space AND lease.address = unit.address)
+    ) AS listed ON true
     GROUP BY place.pool_id
 ), in_reserves AS (
-    SELECT reserve.pool_id, sum(coalesce(spanned.units, listed.units)) AS units
-    FROM net.reserve
-    LEFT JOIN place ON place.range_id = reserve.range_id
-    LEFT JOIN LATERAL (
-        SELECT reserve.until_unit - reserve.from_unit
-            - coalesce((SELECT sum(greatest(least(until_unit, reserve.until_unit) - greatest(from_unit, reserve.from_unit), 0))
-                FROM net.pool_exclusion WHERE pool_exclusion.range_id = reserve.range_id), 0)
-            - (SELECT count(*) FROM net.lease
-                WHERE lease.address_space = place.address_space AND lease.pool_id = reserve.pool_id
-                    AND lease.address >= net.unit_address(place.first, place.prefix_length, reserve.from_unit)
-                    AND lease.address <= net.unit_address(place.first, place.prefix_length, reserve.until_unit - 1)
-                    AND NOT net.is_excluded(lease.pool_id, lease.address)) AS units
-        WHERE reserve.range_id IS NOT NULL
-    ) AS spanned ON true
-    LEFT JOIN LATERAL (
-        SELECT count(*) AS units FROM unnest(reserve.addresses) AS unit (address)
-        WHERE NOT net.is_excluded(reserve.pool_id, unit.address) AND NOT EXISTS (
-            SELECT FROM net.lease JOIN net.pool ON pool.address_space = lease.address_space
-            WHERE pool.id = reserve.pool_id AND lease.address = unit.address)
-    ) AS listed ON reserve.addresses IS NOT NULL
-    GROUP BY reserve.pool_id
+    SELECT reserve.pool_id, sum(net.count_left(reserve)) AS units FROM net.reserve GROUP BY reserve.pool_id
 ), in_ledger AS (
     SELECT leased.pool_id,
-        sum(weight) FILTER (WHERE state = 'bound') AS bound,
-        sum(weight) FILTER (WHERE state = 'bound' AND offered_at > now() - pool.offer_s * interval '1 second'
+        sum(weight) FILTER (WHERE leased.state = 'bound') AS bound,
+        sum(weight) FILTER (WHERE leased.state = 'bound' AND offered_at > now() - pool.offer_s * interval '1 second'
             AND NOT net.is_reported(leased.address_space, leased.address)) AS offered,
-        sum(weight) FILTER (WHERE state = 'fixed') AS fixed,
-        sum(weight) FILTER (WHERE state = 'foreign') AS reported,
-        sum(weight) FILTER (WHERE state = 'released' AND free_from > now()) AS resting,
-        sum(weight) FILTER (WHERE state = 'released' AND free_from <= now()) AS free
+        sum(weight) FILTER (WHERE leased.state = 'fixed') AS fixed,
+        sum(weight) FILTER (WHERE leased.state = 'foreign') AS reported,
+        sum(weight) FILTER (WHERE leased.state = 'released' AND free_from > now()) AS resting,
+        sum(weight) FILTER (WHERE leased.state = 'released' AND free_from <= now()) AS free
     FROM (
         SELECT pool_id, address_space, address, state, offered_at, free_from, 1 AS weight FROM net.lease WHERE pool_id IS NOT NULL
         UNION ALL
-        SELECT lease.pool_id, lease.address_space, lease.address, state, offered_at, free_from, -1
+        SELECT lease.pool_id, lease.address_space, lease.address, lease.state, lease.offered_at, lease.free_from, -1
         FROM place
         JOIN net.pool_exclusion ON pool_exclusion.range_id = place.range_id
         JOIN net.lease ON lease.address_space = place.address_space AND lease.pool_id = place.pool_id
-            AND lease.address >= set_masklen(pool_exclusion.first, place.prefix_length)::cidr
-            AND lease.address <= pool_exclusion.last
+            AND lease.address >= network(set_masklen(pool_exclusion.first, place.prefix_length))
+            AND lease.address <= network(pool_exclusion.last)
     ) AS leased
     JOIN net.pool ON pool.id = leased.pool_id
     GROUP BY leased.pool_id
