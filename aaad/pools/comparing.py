@@ -142,7 +142,7 @@ async def _open_findings(transaction: Transaction, judged: list[_Judged]) -> lis
         *_places(found),
         [str(one.verdict.finding) for one in found],
         _column(found, "login_id"),
-        _column(found, "holder_id"),
+        [one.row["holder_id"] if one.row["holder_id"] != one.row["login_id"] else None for one in found],
         _column(found, "nas_id"),
     )
     return [{name: value for name, value in row.items() if name != "is_new"} for row in rows if row["is_new"]]

@@ -34,12 +34,12 @@ LIMIT $3;
 
 -- name: find_unused
 -- Bound leases in a range of the table's blocks that nobody has: their session ended, or never began although what came
--- until the offer was over is drained (rule R5.3).
+-- until the offer was over is drained (rule R5.3). Not of pools that adopt: their sessions may not be known yet.
 SELECT lease.address_space, lease.address::text AS address, lease.changed::text AS changed
 FROM net.lease
 JOIN net.pool ON pool.id = lease.pool_id
 WHERE lease.ctid >= format('(%s,0)', $1::bigint)::tid AND lease.ctid < format('(%s,0)', $2::bigint)::tid
-    AND lease.state = 'bound'
+    AND lease.state = 'bound' AND pool.adopting_since IS NULL
     AND lease.offered_at + pool.offer_s * interval '1 second' < (SELECT net.drained_until())
     AND NOT net.is_held(lease) AND NOT net.is_reported(lease.address_space, lease.address);
 
@@ -282,14 +282,14 @@ DELETE FROM net.address_finding WHERE id IN (
 
 -- name: take_back_reserves
 -- Abandoned ones, once what their node wrote until then is drained. One of a node that is gone waits as long as what it
--- gave out last may hold (rule R7.2).
-SELECT count(taken) AS reserves, coalesce(sum(taken), 0) AS units FROM (
+-- gave out last may hold (rule R7.2), and one of a pool that adopts until it is known who lives in it.
+SELECT count(taken) AS reserves, coalesce(sum(taken), 0)::bigint AS units FROM (
     SELECT net.take_back_reserve(due.id) AS taken
     FROM (
         SELECT reserve.id FROM net.reserve
         JOIN net.pool ON pool.id = reserve.pool_id
         LEFT JOIN net.node ON node.id = reserve.node_id
-        WHERE reserve.abandoned_at IS NOT NULL AND CASE
+        WHERE reserve.abandoned_at IS NOT NULL AND pool.adopting_since IS NULL AND CASE
             WHEN reserve.node_id IS NULL THEN reserve.abandoned_at + (pool.valid_s + 60) * interval '1 second' < (SELECT net.drained_until())
             ELSE node.drain_watermark > reserve.abandoned_at END
         ORDER BY reserve.id LIMIT $1

@@ -43,7 +43,7 @@ COMMENT ON FUNCTION net.is_reported IS 'Whether a session that lives (of this lo
 
 CREATE FUNCTION net.is_held(lease net.lease) RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
-    family constant text := (SELECT pool.family FROM net.pool WHERE pool.id = lease.pool_id);
+    kind constant text := (SELECT pool.family FROM net.pool WHERE pool.id = lease.pool_id);
 BEGIN
     IF net.is_reported(lease.address_space, lease.address, lease.login_id) THEN
         RETURN true;
@@ -52,7 +52,7 @@ BEGIN
     IF EXISTS (
         SELECT FROM net.session
         WHERE login_id = lease.login_id AND ended_at IS NULL AND address_space = lease.address_space
-            AND CASE family WHEN 'ipv4' THEN net.is_no_address(ipv4) WHEN 'ipv6' THEN ipv6_prefix IS NULL
+            AND CASE kind WHEN 'ipv4' THEN net.is_no_address(ipv4) WHEN 'ipv6' THEN ipv6_prefix IS NULL
                 ELSE delegated_ipv6_prefix IS NULL END
             AND (mac IS NULL OR lease.device = 0 OR lease.device >= 1::bigint << 62
                 OR ('x' || replace(mac::text, ':', ''))::bit(48)::bigint = lease.device)
@@ -69,6 +69,83 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION net.is_held IS 'Whether its login uses this lease, by what its sessions say, or will again when he is not blocked any more.';
+
+-- What is claimed ---------------------------------------------------------------------------------------------------
+
+-- As before, but that an address rests until what came meanwhile is drained, too (rule R5.3): a node may have answered
+-- from its copy just before it heard of the release, and the Start of that session may lie in a spool. What is past its
+-- validity is nobody's in any case.
+CREATE OR REPLACE FUNCTION net.claim_released(wanted_pool integer, how_many integer, since timestamptz) RETURNS cidr[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    taken cidr[];
+    drained constant timestamptz := net.drained_until();
+BEGIN
+    WITH oldest AS MATERIALIZED (
+        (SELECT address_space, address, changed, valid_until, free_from FROM net.lease
+            WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= least(now(), drained) AND released_at >= since
+            ORDER BY free_from LIMIT how_many + 1024)
+        UNION
+        (SELECT address_space, address, changed, valid_until, free_from FROM net.lease
+            WHERE pool_id = wanted_pool AND state = 'released' AND valid_until < now() - interval '60 seconds'
+                AND free_from <= now() AND released_at >= since
+            ORDER BY valid_until LIMIT how_many)
+    ), nodes AS MATERIALIZED (
+        SELECT snapshot FROM net.node
+    ), free AS (
+        SELECT address_space, address, changed FROM oldest
+        WHERE valid_until IS NULL OR valid_until < now() - interval '60 seconds' OR NOT EXISTS (
+            SELECT FROM nodes WHERE snapshot IS NULL OR NOT pg_visible_in_snapshot(oldest.changed, nodes.snapshot))
+        ORDER BY free_from
+    ), gone AS (
+        DELETE FROM net.lease USING (
+            SELECT lease.address_space, lease.address FROM net.lease JOIN free USING (address_space, address)
+            WHERE lease.changed = free.changed AND lease.state = 'released'
+            LIMIT how_many FOR UPDATE OF lease SKIP LOCKED) AS chosen
+        WHERE lease.address_space = chosen.address_space AND lease.address = chosen.address
+        RETURNING lease.address
+    )
+    SELECT array_agg(gone.address ORDER BY gone.address) INTO taken FROM gone
+    WHERE NOT EXISTS (SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
+        WHERE range.pool_id = wanted_pool AND excluded.first <= net.first_host(gone.address)
+            AND excluded.last >= net.first_host(gone.address));
+    RETURN taken;
+END
+$$;
+
+-- What sessions report is not given out, whatever the ledger says of it: the keeper, who marks it, may come later.
+CREATE FUNCTION net.units_reported(aside net.reserve) RETURNS SETOF cidr LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    pool net.pool;
+    low inet;
+    high inet;
+BEGIN
+    SELECT * INTO pool FROM net.pool AS found WHERE found.id = aside.pool_id;
+    IF aside.addresses IS NOT NULL THEN
+        RETURN QUERY SELECT unit FROM unnest(aside.addresses) AS unit WHERE net.is_reported(pool.address_space, unit);
+        RETURN;
+    END IF;
+    SELECT net.unit_address(first, pool.prefix_length, aside.from_unit),
+        net.last_host(net.unit_address(first, pool.prefix_length, aside.until_unit - 1))
+        INTO low, high FROM net.pool_range WHERE id = aside.range_id;
+    IF family(low) = 4 THEN
+        RETURN QUERY SELECT DISTINCT network(set_masklen(ipv4, pool.prefix_length)) FROM net.session
+            WHERE ipv4 BETWEEN net.first_host(low) AND high AND address_space = pool.address_space AND ended_at IS NULL;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT DISTINCT network(set_masklen(told.address, pool.prefix_length))
+        FROM (
+            SELECT ipv6_prefix FROM net.session
+            WHERE ipv6_prefix >= low AND ipv6_prefix <= high AND address_space = pool.address_space AND ended_at IS NULL
+            UNION ALL
+            SELECT delegated_ipv6_prefix FROM net.session
+            WHERE delegated_ipv6_prefix >= low AND delegated_ipv6_prefix <= high AND address_space = pool.address_space
+                AND ended_at IS NULL
+        ) AS told (address)
+        WHERE masklen(told.address) >= pool.prefix_length;
+END
+$$;
+COMMENT ON FUNCTION net.units_reported IS 'Units of a reserve that sessions report which live now: not to be given out.';
 
 -- Pools that adopt (rule R7.3) -----------------------------------------------------------------------------------
 
