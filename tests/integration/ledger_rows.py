@@ -20,8 +20,10 @@ LOGINS = """
 INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz');
 INSERT INTO erp.client (id, branch_id, kind, name) VALUES (1, 1, 'E', 'Ana');
 INSERT INTO erp.plan (id, name, upload, download) VALUES (1, 'p', '10M', '10M');
-INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status) SELECT n, 1, 1, 1, 'A' FROM generate_series(1, 9) AS n;
-INSERT INTO erp.login (id, contract_id, name, password) SELECT n, n, 'login' || n, 'x' FROM generate_series(1, 9) AS n;
+INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status)
+    SELECT n, 1, 1, 1, 'A' FROM generate_series(1, 9) AS n;
+INSERT INTO erp.login (id, contract_id, name, password)
+    SELECT n, n, 'login' || n, 'x' FROM generate_series(1, 9) AS n;
 INSERT INTO net.nas (id, name, address, secret, address_space)
     VALUES (1, 'a', '192.0.2.1', 's', 1), (2, 'b', '192.0.2.2', 's', 1), (3, 'c', '192.0.2.3', 's', 2);
 """
@@ -115,7 +117,8 @@ class Ledger:
     ) -> None:
         """Let a session have ended."""
         await self.db.execute(
-            "UPDATE net.session SET ended_at = $2, ended_latest = $4, end_evidence = $3, version = version + 1 WHERE family = $1",
+            "UPDATE net.session SET ended_at = $2, ended_latest = $4, end_evidence = $3, version = version + 1 "
+            "WHERE family = $1",
             family, at, evidence, latest or at,
         )  # fmt: skip
 
@@ -134,7 +137,8 @@ class Ledger:
     async def findings(self) -> list[tuple[Any, ...]]:
         """Return the findings that are not settled: kind, address, login, holder."""
         rows = await self.db.fetch(
-            "SELECT kind, address::text, login_id, holder_id FROM net.address_finding WHERE settled_at IS NULL ORDER BY 1, 2, 3"
+            "SELECT kind, address::text, login_id, holder_id FROM net.address_finding "
+            "WHERE settled_at IS NULL ORDER BY 1, 2, 3"
         )
         return [tuple(row) for row in rows]
 

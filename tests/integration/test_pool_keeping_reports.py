@@ -321,8 +321,8 @@ async def test_r7_3_an_operator_or_a_reading_of_every_nas_ends_it(ledger, pool):
     reports = PoolReports(ledger.keeper._database)
     assert await reports.awaited() == {pool: ["a", "b"]}
     await ledger.db.execute(
-        "INSERT INTO net.adoption_reading (pool_id, nas_id, read_at, source) VALUES ($1, 1, $2, 'api'), ($1, 2, $3, 'api')",
-        pool, NOW, NOW - HOUR,
+        "INSERT INTO net.adoption_reading (pool_id, nas_id, read_at, source) "
+        "VALUES ($1, 1, $2, 'api'), ($1, 2, $3, 'api')", pool, NOW, NOW - HOUR,
     )  # fmt: skip
     await ledger.run("adoption")
     assert await reports.awaited() == {pool: ["b"]}

@@ -339,7 +339,14 @@ WITH place AS MATERIALIZED (
     ) AS listed ON true
     GROUP BY place.pool_id
 ), in_reserves AS (
-    SELECT reserve.pool_id, sum(net.count_left(reserve)) AS units FROM net.reserve GROUP BY reserve.pool_id
+    SELECT reserve.pool_id, sum(net.count_left(reserve) - excluded.units) AS units
+    FROM net.reserve
+    CROSS JOIN LATERAL (
+        -- Of what was set aside before it was excluded.
+        SELECT count(*) AS units FROM unnest(reserve.addresses) AS unit (address)
+        WHERE net.is_excluded(reserve.pool_id, unit.address) AND unit.address NOT IN (SELECT net.units_elsewhere(reserve))
+    ) AS excluded
+    GROUP BY reserve.pool_id
 ), in_ledger AS (
     SELECT leased.pool_id,
         sum(weight) FILTER (WHERE leased.state = 'bound') AS bound,
