@@ -311,7 +311,7 @@ SELECT system_identifier, timeline, waits, extract(epoch FROM seen_at)::double p
 
 -- name: remember_seen
 INSERT INTO net.database_seen (system_identifier, timeline, waits, standbys) VALUES ($1, $2, $3, $4)
-ON CONFLICT (id) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
+ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
     waits = excluded.waits, standbys = excluded.standbys, seen_at = now();
 
 -- name: begin_adoption

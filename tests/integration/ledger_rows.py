@@ -65,7 +65,7 @@ class Ledger:
     async def node(self, name: str = "n1", until: datetime = NOW) -> int:
         """Let a node be drained until then, and have applied all that is committed; returns its id."""
         await drained(self.db, until, name)
-        await self.db.execute("UPDATE net.node SET snapshot = pg_current_snapshot() WHERE name = $1", name)
+        await self.db.execute("UPDATE net.node SET settled = pg_current_snapshot() WHERE name = $1", name)
         return await self.db.fetchval("SELECT id FROM net.node WHERE name = $1", name)
 
     async def claim(self, pool_id: int, node_id: int, how_many: int = 8, slot: int = 0) -> int | None:

@@ -119,7 +119,7 @@ class World:
     async def later(self) -> None:
         """Ten minutes pass, in which no offer became a session."""
         await self.ledger.db.execute(LATER)
-        await self.ledger.db.execute("UPDATE net.node SET snapshot = pg_current_snapshot()")
+        await self.ledger.db.execute("UPDATE net.node SET settled = pg_current_snapshot()")
         self.offered = {address: login for address, (login, _) in self.held.items()}
 
     async def power_cut(self) -> None:
@@ -189,7 +189,7 @@ class World:
             await self.ledger.db.execute(LATER)
             await self.ledger.db.execute("UPDATE net.lease SET free_from = $1 WHERE state = 'foreign'", NOW - HOUR)
             await self.ledger.run("reports", "ends", "leases", "reserves")
-        await self.ledger.db.execute("UPDATE net.node SET snapshot = pg_current_snapshot()")
+        await self.ledger.db.execute("UPDATE net.node SET settled = pg_current_snapshot()")
         await self.ledger.db.execute(LATER)
 
 
