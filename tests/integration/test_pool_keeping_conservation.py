@@ -4,7 +4,7 @@ import random
 from uuid import UUID
 
 import pytest
-from ledger_rows import Ledger, opened_ledger
+from ledger_rows import Ledger, one_database, opened_ledger
 from session_rows import HOUR, NOW
 
 from aaad.db.connection import Database
@@ -191,6 +191,11 @@ class World:
             await self.ledger.run("reports", "ends", "leases", "reserves")
         await self.ledger.db.execute("UPDATE net.node SET settled = pg_current_snapshot()")
         await self.ledger.db.execute(LATER)
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres, _template):
+    yield from one_database(postgres)
 
 
 @pytest.mark.parametrize(("seed", "family"), [(1, 4), (2, 6), (3, 4)])
