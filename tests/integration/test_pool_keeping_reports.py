@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from ledger_rows import MINUTE, SECOND, Ledger, opened_ledger
+from ledger_rows import MINUTE, SECOND, Ledger, one_database, opened_ledger
 from session_rows import DAY, HOUR, NOW, drained
 
 from aaad.db.connection import Database
@@ -16,6 +16,11 @@ from aaad.pools.store import LedgerStore
 
 A, B = "100.64.0.1/32", "100.64.0.2/32"
 OLD = {"started": NOW - HOUR}
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres, _template):
+    yield from one_database(postgres)
 
 
 @pytest.fixture
