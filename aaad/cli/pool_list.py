@@ -10,6 +10,7 @@ from aaad.cli.records import Desk, shown_value, working
 from aaad.cli.sheets import Column, Document, refuse_both_forms, show_table, write_csv
 from aaad.cli.terminal import Terminal
 from aaad.erp.network.tables import POOL
+from aaad.errors import StoreError
 from aaad.pools.holdings import Holdings
 from aaad.pools.operate import SetAside
 from aaad.pools.reports import PoolReports
@@ -71,6 +72,10 @@ def show_pool(terminal: Terminal, word: str) -> None:
             terminal.line("  " + _("not heard for two interims yet: {names}", names=", ".join(awaited)), "yellow")
     if record["use"]:
         _show_use(terminal, record["use"])
+    elif record["kind"] == "radius":
+        terminal.line(
+            "  " + _("too large to be counted just now: aaad pool list has the figures counted last"), "yellow"
+        )
     if names := naming_text(terminal, record["named_by"]):
         terminal.line("  " + _("named by: {names}", names=names))
     _show_parts(terminal, record)
@@ -82,12 +87,24 @@ async def _record(terminal: Terminal, word: str) -> dict[str, Any]:
         record = await desk.store.record("pool", pool_id) or {}
         reports = PoolReports(desk.store.queries)
         awaited = await reports.awaited() if record["adopting_since"] else {}
-        return {
+        told = {
             **record,
             "reserves": await reports.reserves(pool_id),
-            "use": await reports.counted(pool_id),
+            "use": None,
             "awaited": awaited.get(pool_id, []),
         }
+    if record["kind"] == "radius":
+        told["use"] = await _count(terminal, pool_id)
+    return told
+
+
+async def _count(terminal: Terminal, pool_id: int) -> dict[str, Any] | None:
+    """Count how a pool is used now; None: it is so large that PostgreSQL's time limit comes first."""
+    try:
+        async with working(terminal) as desk:
+            return await PoolReports(desk.store.queries).counted(pool_id)
+    except StoreError:
+        return None
 
 
 def _show_use(terminal: Terminal, use: dict[str, Any]) -> None:
