@@ -167,13 +167,13 @@ async def test_r5_3_who_is_silent_keeps_his_address(ledger, pool):
 
 
 async def test_r7_2_a_lease_is_extended_at_half_its_life_and_not_before(ledger):
-    valid_s = 900  # of a Hotspot
+    valid_s = 86_400  # the tests' NOW may be minutes ago
     pool = await ledger.pool("100.64.0.0", "100.64.0.7", valid_s=valid_s)
     await ledger.claim(pool, await ledger.node())
     half = timedelta(seconds=valid_s / 2)
-    await ledger.lease(A, pool, valid_until=NOW + half + 60 * SECOND)
-    await ledger.lease(B, pool, 2, valid_until=NOW + half - 60 * SECOND)
-    await ledger.lease(C, pool, 3, valid_until=NOW + half - 60 * SECOND)  # its session has not begun
+    await ledger.lease(A, pool, valid_until=NOW + half + HOUR)
+    await ledger.lease(B, pool, 2, valid_until=NOW + half - HOUR)
+    await ledger.lease(C, pool, 3, valid_until=NOW + half - HOUR)  # its session has not begun
     before = {unit: await ledger.of(unit) for unit in (A, C)}
     await ledger.session("100.64.0.1")
     await ledger.session("100.64.0.2", 2)
