@@ -199,7 +199,7 @@ def dsn(postgres, _template):
 
 
 @pytest.mark.parametrize(("seed", "family"), [(1, 4), (2, 6), (3, 4)])
-async def test_r7_2_never_reserved_and_leased_are_the_whole_pool_whatever_happens(dsn, tmp_path, seed, family):
+async def test_complaint_29_of_two_nodes_each_unit_is_in_one_state_whatever_happens(dsn, tmp_path, seed, family):
     async with opened_ledger(dsn, tmp_path) as ledger:
         door = Database(dsn, connect_timeout_s=5, statement_timeout_s=10, application_name="test")
         if family == 4:
