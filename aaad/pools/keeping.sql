@@ -22,7 +22,7 @@ SELECT pg_relation_size('net.session') / current_setting('block_size')::integer 
 -- name: find_ended
 -- Bound leases that a session of their login had, which ended a short while ago and began after they were offered: the
 -- session of a newer offer may still be on its way.
-SELECT DISTINCT lease.address_space, lease.address::text AS address, lease.changed::text AS changed
+SELECT lease.address_space, lease.address::text AS address, lease.changed::text AS changed
 FROM net.session
 CROSS JOIN LATERAL (VALUES (session.ipv4), (session.ipv6_prefix), (session.delegated_ipv6_prefix)) AS had (address)
 JOIN net.lease ON lease.address_space = session.address_space AND lease.address = had.address
@@ -136,7 +136,10 @@ WITH drained AS MATERIALIZED (
     -- Nearly all end here: what they report is theirs by the ledger.
     SELECT reported.*
     FROM reported
-    LEFT JOIN net.lease ON lease.address_space = reported.address_space AND lease.address = reported.address
+    LEFT JOIN LATERAL (
+        SELECT * FROM net.lease WHERE lease.address_space = reported.address_space AND lease.address = reported.address
+        OFFSET 0  -- a bit of the sessions never reads the whole ledger
+    ) AS lease ON true
     WHERE lease.address IS NULL OR lease.state NOT IN ('bound', 'fixed') OR lease.login_id IS DISTINCT FROM reported.login_id
 ), placed AS (
     SELECT doubtful.*, in_pool.id AS pool_id, in_pool.adopting_since IS NOT NULL AS is_adopting, in_pool.valid_s,
@@ -163,7 +166,7 @@ SELECT placed.login_id, placed.nas_id, placed.mac::text AS mac, placed.calling_s
     lease.state, lease.login_id AS holder_id, lease.changed::text AS changed,
     coalesce(lease.state = 'bound' AND lease.offered_at + placed.offer_s * interval '1 second' >= drained.until
         OR lease.state IN ('bound', 'foreign') AND lease.login_id IS NOT NULL
-            AND lease.login_id IS DISTINCT FROM placed.login_id AND net.is_held(lease), false) AS holder_lives,
+            AND lease.login_id IS DISTINCT FROM placed.login_id AND net.is_held(lease.held), false) AS holder_lives,
     lease.address IS NULL AND placed.range_id IS NOT NULL AND EXISTS (
         SELECT FROM net.reserve
         WHERE reserve.node_id = placed.grant_node AND reserve.slot = placed.grant_slot
@@ -172,7 +175,10 @@ SELECT placed.login_id, placed.nas_id, placed.mac::text AS mac, placed.calling_s
                 OR reserve.addresses @> ARRAY[placed.unit])) AS is_of_its_reserve
 FROM placed
 CROSS JOIN drained
-LEFT JOIN net.lease ON lease.address_space = placed.address_space AND lease.address = placed.unit
+LEFT JOIN LATERAL (
+    SELECT lease.*, lease AS held FROM net.lease
+    WHERE lease.address_space = placed.address_space AND lease.address = placed.unit OFFSET 0
+) AS lease ON true
 WHERE (placed.pool_id IS NOT NULL OR lease.address IS NOT NULL
         AND (lease.state NOT IN ('bound', 'fixed') OR lease.login_id IS DISTINCT FROM placed.login_id))
     OR placed.started_at < drained.until AND EXISTS (
@@ -311,7 +317,7 @@ SELECT system_identifier, timeline, waits, extract(epoch FROM seen_at)::double p
 
 -- name: remember_seen
 INSERT INTO net.database_seen (system_identifier, timeline, waits, standbys) VALUES ($1, $2, $3, $4)
-ON CONFLICT (id) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
+ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, timeline = excluded.timeline,
     waits = excluded.waits, standbys = excluded.standbys, seen_at = now();
 
 -- name: begin_adoption

@@ -1,8 +1,11 @@
 """Pools, leases and what the keeper makes of them, for tests of the ledger."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,14 @@ import asyncpg
 from session_rows import NOW, add_session, drained
 
 from aaad.db.connection import Database
+from aaad.db.embedded import EmbeddedPostgres
 from aaad.metrics import CounterFile
 from aaad.pools import keeping
 from aaad.pools.keeping import POOL_KEEPING_COUNTERS, PoolKeeping
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 MAC = 0x020000000001
+_numbers = count(1)
 LOGINS = """
 INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz');
 INSERT INTO erp.client (id, branch_id, kind, name) VALUES (1, 1, 'E', 'Ana');
@@ -26,6 +31,23 @@ INSERT INTO erp.login (id, contract_id, name, password)
     SELECT n, n, 'login' || n, 'x' FROM generate_series(1, 9) AS n;
 INSERT INTO net.nas (id, name, address, secret, address_space)
     VALUES (1, 'a', '192.0.2.1', 's', 1), (2, 'b', '192.0.2.2', 's', 1), (3, 'c', '192.0.2.3', 's', 2);
+"""
+# One database for a module: making one for each test would take longer than all else that they do.
+EMPTY = """
+DELETE FROM net.address_finding;
+DELETE FROM net.session;
+DELETE FROM net.reserve;
+UPDATE erp.login SET ipv4 = NULL WHERE ipv4 IS NOT NULL;
+UPDATE erp.contract SET access_status = 'A' WHERE access_status <> 'A';
+DELETE FROM net.lease;
+DELETE FROM net.pool_exclusion;
+DELETE FROM net.lease;
+DELETE FROM net.pool_range;
+DELETE FROM net.pool;
+DELETE FROM net.node;
+DELETE FROM net.router;
+DELETE FROM net.database_seen;
+UPDATE net.chore SET cursor = 0, due_at = '-infinity', began_at = NULL;
 """
 
 
@@ -65,7 +87,7 @@ class Ledger:
     async def node(self, name: str = "n1", until: datetime = NOW) -> int:
         """Let a node be drained until then, and have applied all that is committed; returns its id."""
         await drained(self.db, until, name)
-        await self.db.execute("UPDATE net.node SET snapshot = pg_current_snapshot() WHERE name = $1", name)
+        await self.db.execute("UPDATE net.node SET settled = pg_current_snapshot() WHERE name = $1", name)
         return await self.db.fetchval("SELECT id FROM net.node WHERE name = $1", name)
 
     async def claim(self, pool_id: int, node_id: int, how_many: int = 8, slot: int = 0) -> int | None:
@@ -176,11 +198,32 @@ class Ledger:
         return {row["name"]: dict(row) for row in rows}
 
 
+def one_database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Make a database with the current schema, for all tests of a module."""
+    name = f"ledger_{next(_numbers)}"
+
+    def run(sql: str) -> None:
+        async def execute() -> None:
+            db = await asyncpg.connect(postgres.dsn())
+            await db.execute(sql)
+            await db.close()
+
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, execute()).result()
+
+    run(f"CREATE DATABASE {name} TEMPLATE aaad_template")
+    yield postgres.dsn(name)
+    run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @asynccontextmanager
 async def opened_ledger(dsn: str, directory: Path) -> AsyncIterator[Ledger]:
     """Open a ledger with logins and concentrators, and no pool yet."""
     db = await asyncpg.connect(dsn)
-    await db.execute(LOGINS)
+    if await db.fetchval("SELECT count(*) FROM erp.login"):
+        await db.execute(EMPTY)
+    else:
+        await db.execute(LOGINS)
     door = Database(dsn, connect_timeout_s=5, statement_timeout_s=10, application_name="test")
     counters = CounterFile(directory / "control-0.cnt", POOL_KEEPING_COUNTERS)
     try:

@@ -1,9 +1,10 @@
 """What concentrators report is compared with the ledger: adopted, marked, found, settled (rules R7.1, R7.3)."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
-from ledger_rows import MINUTE, SECOND, Ledger, opened_ledger
+from ledger_rows import MINUTE, SECOND, Ledger, one_database, opened_ledger
 from session_rows import DAY, HOUR, NOW, drained
 
 from aaad.db.connection import Database
@@ -15,6 +16,11 @@ from aaad.pools.store import LedgerStore
 
 A, B = "100.64.0.1/32", "100.64.0.2/32"
 OLD = {"started": NOW - HOUR}
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres, _template):
+    yield from one_database(postgres)
 
 
 @pytest.fixture
@@ -78,18 +84,18 @@ async def test_a_mark_stays_while_it_is_reported_and_then_what_was_given_out_bef
     assert (await ledger.check())["p"]["resting"] == 1
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "255.255.255.254", "255.255.255.255"])
-async def test_complaint_32_no_address_is_none(ledger, address):
+async def test_complaint_32_no_address_is_none(ledger, pool):
     """It is neither marked nor taken for another one than the login was given."""
-    pool = await ledger.pool("100.64.0.0", "100.64.0.15")
     await ledger.claim(pool, await ledger.node())
-    await ledger.lease(A, pool, offered=NOW - 2 * HOUR, valid_until=NOW)
-    await ledger.session(address, **OLD)
+    for n, address in enumerate(("0.0.0.0", "255.255.255.254", "255.255.255.255"), 1):
+        await ledger.lease(f"100.64.0.{n}/32", pool, n, offered=NOW - 2 * HOUR, valid_until=NOW)
+        await ledger.session(address, n, **OLD)
     await ledger.run("ends", "leases", "reports")
     assert await ledger.findings() == []
-    lease = await ledger.of(A)
-    assert lease["state"] == "bound"
-    assert lease["valid_until"] > NOW + 23 * HOUR
+    for n in (1, 2, 3):
+        lease = await ledger.of(f"100.64.0.{n}/32")
+        assert lease["state"] == "bound"
+        assert lease["valid_until"] > NOW + 23 * HOUR
 
 
 async def test_what_a_login_was_given_and_another_address_that_it_reports_instead_is_found(ledger, pool):
@@ -206,8 +212,6 @@ async def test_a_session_of_who_has_it_in_his_reserve_is_bound(ledger, pool):
 
 async def claimed(dsn: str, ledger: Ledger, pool: int, how_many: int = 16) -> list[int]:
     """Return the last octets of what a process may give out after a claim."""
-    from uuid import UUID
-
     node = await ledger.node(until=NOW + HOUR)
     door = Database(dsn, connect_timeout_s=5, statement_timeout_s=5, application_name="test")
     try:
@@ -222,18 +226,6 @@ async def test_what_sessions_report_is_not_given_out_even_before_it_is_marked(ds
     await ledger.end(await ledger.session("100.64.0.2", 1, **OLD))
     assert await claimed(dsn, ledger, pool) == [0, *range(2, 16)]
     await ledger.check()
-
-
-async def test_r5_3_a_released_address_rests_until_what_came_meanwhile_is_drained(dsn, ledger):
-    pool = await ledger.pool("100.64.0.0", "100.64.0.0")
-    await ledger.claim(pool, await ledger.node(), slot=1)
-    await ledger.db.execute("DELETE FROM net.reserve")
-    await ledger.lease("100.64.0.0/32", pool, state="released", released_at=NOW - HOUR, free_from=NOW - MINUTE)
-    await ledger.db.execute("UPDATE net.lease SET valid_until = $1", NOW + DAY)
-    await ledger.node("n2", NOW - 2 * MINUTE)
-    assert await claimed(dsn, ledger, pool) == []
-    await ledger.node("n2", NOW)
-    assert await claimed(dsn, ledger, pool) == [0]
 
 
 # --- R7.3 ---------------------------------------------------------------------------------------------------------

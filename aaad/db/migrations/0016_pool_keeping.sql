@@ -72,47 +72,6 @@ COMMENT ON FUNCTION net.is_held IS 'Whether its login uses this lease, by what i
 
 -- What is claimed ---------------------------------------------------------------------------------------------------
 
--- As before, but that an address rests until what came meanwhile is drained, too (rule R5.3): a node may have answered
--- from its copy just before it heard of the release, and the Start of that session may lie in a spool. What is past its
--- validity is nobody's in any case.
-CREATE OR REPLACE FUNCTION net.claim_released(wanted_pool integer, how_many integer, since timestamptz) RETURNS cidr[]
-LANGUAGE plpgsql AS $$
-DECLARE
-    taken cidr[];
-    drained constant timestamptz := net.drained_until();
-BEGIN
-    WITH oldest AS MATERIALIZED (
-        (SELECT address_space, address, changed, valid_until, free_from FROM net.lease
-            WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= least(now(), drained) AND released_at >= since
-            ORDER BY free_from LIMIT how_many + 1024)
-        UNION
-        (SELECT address_space, address, changed, valid_until, free_from FROM net.lease
-            WHERE pool_id = wanted_pool AND state = 'released' AND valid_until < now() - interval '60 seconds'
-                AND free_from <= now() AND released_at >= since
-            ORDER BY valid_until LIMIT how_many)
-    ), nodes AS MATERIALIZED (
-        SELECT snapshot FROM net.node
-    ), free AS (
-        SELECT address_space, address, changed FROM oldest
-        WHERE valid_until IS NULL OR valid_until < now() - interval '60 seconds' OR NOT EXISTS (
-            SELECT FROM nodes WHERE snapshot IS NULL OR NOT pg_visible_in_snapshot(oldest.changed, nodes.snapshot))
-        ORDER BY free_from
-    ), gone AS (
-        DELETE FROM net.lease USING (
-            SELECT lease.address_space, lease.address FROM net.lease JOIN free USING (address_space, address)
-            WHERE lease.changed = free.changed AND lease.state = 'released'
-            LIMIT how_many FOR UPDATE OF lease SKIP LOCKED) AS chosen
-        WHERE lease.address_space = chosen.address_space AND lease.address = chosen.address
-        RETURNING lease.address
-    )
-    SELECT array_agg(gone.address ORDER BY gone.address) INTO taken FROM gone
-    WHERE NOT EXISTS (SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
-        WHERE range.pool_id = wanted_pool AND excluded.first <= net.first_host(gone.address)
-            AND excluded.last >= net.first_host(gone.address));
-    RETURN taken;
-END
-$$;
-
 -- What sessions report is not given out, whatever the ledger says of it: the keeper, who marks it, may come later.
 CREATE FUNCTION net.units_reported(aside net.reserve) RETURNS SETOF cidr LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -177,13 +136,12 @@ COMMENT ON TABLE net.adoption_reading IS
 CREATE INDEX adoption_reading_nas ON net.adoption_reading (nas_id);
 
 CREATE TABLE net.database_seen (
-    id integer PRIMARY KEY DEFAULT 1,
+    one integer PRIMARY KEY GENERATED ALWAYS AS (1) STORED,
     system_identifier text NOT NULL,
     timeline text NOT NULL,
     waits boolean NOT NULL,
     standbys integer NOT NULL,
-    seen_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT database_seen_one_row CHECK (id = 1)
+    seen_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE net.database_seen IS
     'Which PostgreSQL this was when it was looked at last: another one may have lost what it had promised (rule R7.3).';
@@ -223,6 +181,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
+REVOKE EXECUTE ON FUNCTION net.adopt_pool_range FROM PUBLIC;
 CREATE TRIGGER adopt AFTER INSERT ON net.pool_range FOR EACH ROW EXECUTE FUNCTION net.adopt_pool_range();
 
 -- Reserves of nodes that are gone --------------------------------------------------------------------------------
@@ -239,6 +198,7 @@ BEGIN
     RETURN OLD;
 END
 $$;
+REVOKE EXECUTE ON FUNCTION net.abandon_reserves FROM PUBLIC;
 CREATE TRIGGER abandon BEFORE DELETE ON net.node FOR EACH ROW EXECUTE FUNCTION net.abandon_reserves();
 
 CREATE INDEX reserve_abandoned ON net.reserve (abandoned_at) WHERE abandoned_at IS NOT NULL;
