@@ -172,9 +172,9 @@ def test_its_concentrators_have_an_api_that_shows_who_is_connected(capsys: pytes
     watcher = threading.Thread(target=watch)
     with serving(answer) as good:
         watcher.start()
-        words = ("--subscribers", "4", "--nases", "2", "--source", "127.0.7.1", "--accounting", "--stay", "2", "--redial", "0.1")
-        acct = ("--acct-port", str(good.server.auth_port))
-        assert simulate(good, *words, *acct, "--api-port", str(port), "--json") == 0
+        words = ["--subscribers", "4", "--nases", "2", "--source", "127.0.7.1", "--stay", "2", "--redial", "0.1"]
+        words += ["--accounting", "--acct-port", str(good.server.auth_port), "--api-port", str(port), "--json"]
+        assert simulate(good, *words) == 0
     watcher.join()
     row = seen[-1][0]
     assert (row["name"], row["address"], row["service"]) == ("user000000", "100.64.0.1", "pppoe")
