@@ -20,6 +20,7 @@ from aaad.replica.leases import LeaseChanges
 from aaad.replica.record import PoolRow
 from aaad.replica.source import STATEMENTS
 
+LIMIT_S = 20.0
 POOLS = """
 INSERT INTO net.pool (id, name, kind, family, prefix_length, valid_s) VALUES
     (1, 'cgnat', 'radius', 'ipv4', 32, 900), (2, 'casa', 'radius', 'delegated', 56, 86400),
@@ -85,7 +86,7 @@ WHERE login_id BETWEEN $1 AND $2 AND state = 'bound'
 async def equal(dsn: str, node: Node) -> None:
     """Wait until the replica has what the ledger has."""
     expected = await expected_leases(dsn)
-    await until(lambda: node.leases() == expected)
+    await until(lambda: node.leases() == expected, LIMIT_S)
 
 
 async def test_r7_2_leases_arrive_are_extended_and_vanish(dsn: str, tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ async def test_r7_2_many_changes_are_taken_bit_by_bit_and_told_as_far_as_they_ar
             visible = "SELECT count(*) FROM net.lease WHERE pg_visible_in_snapshot(changed, $1::text::pg_snapshot)"
             assert await sql.fetchval(visible, snapshot) == size
         last = taken[-1][1]
-        async with asyncio.timeout(7):
+        async with asyncio.timeout(LIMIT_S):
             while not await sql.fetchval("SELECT snapshot::text = $1 FROM net.node", last):
                 await asyncio.sleep(0.05)
 
@@ -214,9 +215,9 @@ async def test_r1_2_what_one_transaction_changes_beyond_measure_is_read_as_a_who
         assert node.count("resyncs_total") == 1
         await sql.execute(BIND, 1001, 1500)
         await equal(dsn, node)
-        await until(lambda: node.count("resyncs_total") == 2)
+        await until(lambda: node.count("resyncs_total") == 2, LIMIT_S)
         await sql.execute("TRUNCATE net.lease")
-        await until(lambda: node.count("resyncs_total") == 3)
+        await until(lambda: node.count("resyncs_total") == 3, LIMIT_S)
         assert node.leases() == {}
 
 
