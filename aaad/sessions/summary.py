@@ -246,9 +246,7 @@ def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
     is_renamed = False
     ipv4, prefix, delegated = record.ipv4, record.ipv6_prefix, record.delegated_ipv6_prefix
     if ipv4:
-        if not part.ipv4 and not part.earlier:
-            part.ipv4, part.ipv4_at, part.ipv4_since, is_renamed = ipv4, at, at, True
-        elif ipv4 != part.ipv4:
+        if ipv4 != part.ipv4:
             is_renamed = _hold(part, Held(0, ipv4, at, at))
         else:
             if at > part.ipv4_at:
@@ -256,9 +254,7 @@ def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
             if at < part.ipv4_since:
                 part.ipv4_since, is_renamed = at, bool(part.earlier)
     if prefix:
-        if not part.ipv6_prefix and not part.earlier:
-            part.ipv6_prefix, part.ipv6_prefix_at, part.ipv6_prefix_since, is_renamed = prefix, at, at, True
-        elif prefix != part.ipv6_prefix:
+        if prefix != part.ipv6_prefix:
             is_renamed |= _hold(part, Held(1, prefix, at, at))
         else:
             if at > part.ipv6_prefix_at:
@@ -266,9 +262,7 @@ def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
             if at < part.ipv6_prefix_since:
                 part.ipv6_prefix_since, is_renamed = at, is_renamed or bool(part.earlier)
     if delegated:
-        if not part.delegated_ipv6_prefix and not part.earlier:
-            part.delegated_ipv6_prefix, part.delegated_at, part.delegated_since, is_renamed = delegated, at, at, True
-        elif delegated != part.delegated_ipv6_prefix:
+        if delegated != part.delegated_ipv6_prefix:
             is_renamed |= _hold(part, Held(2, delegated, at, at))
         else:
             if at > part.delegated_at:
@@ -296,10 +290,12 @@ def _held(part: Part, kind: int) -> list[Held]:
 def _hold(part: Part, *more: Held) -> bool:
     """Take addresses of one kind to those that it had: what was reported last stands above, the rest beside."""
     kind = more[0].kind
-    *earlier, now = combined((*_held(part, kind), *more))
+    is_first = len(more) == 1 and not part.earlier and not getattr(part, _ADDRESSES[kind][0])
+    *earlier, now = more if is_first else combined((*_held(part, kind), *more))
     for name, value in zip(_ADDRESSES[kind], (now.value, now.last_at, now.first_at), strict=True):
         setattr(part, name, value)
-    part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
+    if not is_first:
+        part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
     return True
 
 
@@ -413,16 +409,9 @@ def _merge_into(part: Part, other: Part) -> None:
 
 
 _HIGHEST = (
-    *(
-        "user_name",
-        "acct_session_id",
-        "nas_port",
-        "nas_port_id",
-        "called_station_id",
-        "calling_station_id",
-        "circuit_id",
-    ),
-    *("high_s", "session_time_s", "octets_in", "octets_out", "packets_in", "packets_out", "has_gigawords"),
+    *("user_name", "acct_session_id", "nas_port", "nas_port_id", "called_station_id", "calling_station_id"),
+    *("circuit_id", "high_s", "session_time_s", "octets_in", "octets_out", "packets_in", "packets_out"),
+    "has_gigawords",
 )
 _LEAST = ("low_s", "timeless_s", "implied_at")
 
