@@ -28,7 +28,7 @@ from aaad.spool.segment import START, Cut, Frame, Position, Tail
 # What a batch costs beside its records is little with two thousand; but of a backlog several records may be of one
 # session, which is read and written once for all that a batch has of it. Who hands over waits for a batch's end.
 BATCH_RECORDS_MAX = 8000
-BATCH_S = 0.5
+BATCH_S = 0.75  # below the second for which a writer waits
 BATCH_OCTETS_MAX = 4 << 20
 PARSED_AT_ONCE = 500  # the feed and others of this process go on in between
 SET_ASIDE_OCTETS_MAX = 16 << 20
@@ -134,6 +134,7 @@ class Slot:
         began_s = monotonic_s()
         try:
             parsed = await _parse(batch.frames)
+            began_s = monotonic_s()
             skipped = await self._take(cursor, batch, parsed)
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
