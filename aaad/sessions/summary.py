@@ -294,9 +294,8 @@ def _hold(part: Part, *more: Held) -> bool:
     *earlier, now = more if is_first else combined((*_held(part, kind), *more))
     for name, value in zip(_ADDRESSES[kind], (now.value, now.last_at, now.first_at), strict=True):
         setattr(part, name, value)
-    if is_first:
-        return True
-    part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
+    if not is_first:
+        part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
     return True
 
 
@@ -410,16 +409,9 @@ def _merge_into(part: Part, other: Part) -> None:
 
 
 _HIGHEST = (
-    *(
-        "user_name",
-        "acct_session_id",
-        "nas_port",
-        "nas_port_id",
-        "called_station_id",
-        "calling_station_id",
-        "circuit_id",
-    ),
-    *("high_s", "session_time_s", "octets_in", "octets_out", "packets_in", "packets_out", "has_gigawords"),
+    *("user_name", "acct_session_id", "nas_port", "nas_port_id", "called_station_id", "calling_station_id"),
+    *("circuit_id", "high_s", "session_time_s", "octets_in", "octets_out", "packets_in", "packets_out"),
+    "has_gigawords",
 )
 _LEAST = ("low_s", "timeless_s", "implied_at")
 
