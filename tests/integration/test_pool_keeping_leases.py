@@ -1,7 +1,7 @@
 """Leases follow their sessions: extended, released, kept for who is silent or blocked (rules R7.2, R5.3, R4.3)."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -167,19 +167,19 @@ async def test_r5_3_who_is_silent_keeps_his_address(ledger, pool):
 
 
 async def test_r7_2_a_lease_is_extended_at_half_its_life_and_not_before(ledger):
-    valid_s = 900  # of a Hotspot
+    valid_s, now = 900, datetime.now(UTC)  # of a Hotspot
     pool = await ledger.pool("100.64.0.0", "100.64.0.7", valid_s=valid_s)
     await ledger.claim(pool, await ledger.node())
     half = timedelta(seconds=valid_s / 2)
-    await ledger.lease(A, pool, valid_until=NOW + half + 60 * SECOND)
-    await ledger.lease(B, pool, 2, valid_until=NOW + half - 60 * SECOND)
-    await ledger.lease(C, pool, 3, valid_until=NOW + half - 60 * SECOND)  # its session has not begun
+    await ledger.lease(A, pool, valid_until=now + half + 60 * SECOND)
+    await ledger.lease(B, pool, 2, valid_until=now + half - 60 * SECOND)
+    await ledger.lease(C, pool, 3, valid_until=now + half - 60 * SECOND)  # its session has not begun
     before = {unit: await ledger.of(unit) for unit in (A, C)}
     await ledger.session("100.64.0.1")
     await ledger.session("100.64.0.2", 2)
     await ledger.run("leases", "leases")
     assert {unit: await ledger.of(unit) for unit in (A, C)} == before
-    assert (await ledger.of(B))["valid_until"] >= NOW + timedelta(seconds=valid_s)
+    assert (await ledger.of(B))["valid_until"] >= now + timedelta(seconds=valid_s)
     assert ledger.counted(EXTENDED) == 1
 
 

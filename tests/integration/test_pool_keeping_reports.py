@@ -1,6 +1,6 @@
 """What concentrators report is compared with the ledger: adopted, marked, found, settled (rules R7.1, R7.3)."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -358,7 +358,7 @@ async def test_how_pools_are_used_is_counted_told_and_alarmed(ledger):
         "SELECT id, 8, 10, first, last FROM net.pool_range"
     )
     await ledger.claim(pool, await ledger.node(), 4)
-    await ledger.lease(A, pool, offered=NOW)
+    await ledger.lease(A, pool, offered=datetime.now(UTC))
     await ledger.lease(B, pool, 2, offered=NOW - 2 * HOUR)
     await ledger.session("100.64.0.2", 2, **OLD)
     await ledger.session("100.64.0.5", 3, **OLD)
