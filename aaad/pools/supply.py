@@ -80,8 +80,8 @@ class Ledger(Protocol):
     async def claim(self, pool_id: int, how_many: int, life: uuid.UUID) -> Claimed | None:
         """Set aside units of a pool; None: nothing is free."""
 
-    async def bind(self, wishes: Sequence[Wish], life: uuid.UUID) -> list[Bound]:
-        """Bind a micro-batch."""
+    async def bind_within(self, wishes: Sequence[Wish], life: uuid.UUID) -> tuple[int, list[Bound]]:
+        """Bind a micro-batch; tells in which transaction."""
 
     async def give_back(self, reserve_id: int, units: Sequence[Unit], family: int) -> int:
         """Return units that nobody got."""
@@ -322,10 +322,10 @@ class Supply:
         """Compare what is set aside here with what PostgreSQL says, and give back what must not be kept."""
         chunks = self._reserve.chunks
         known = await ledger.own_reserves(self.life)
+        for chunk in [chunk for chunk in chunks.values() if not chunk.free and not chunk.unsettled]:
+            self._drop(chunk)  # used up
         for chunk in [chunk for reserve_id, chunk in chunks.items() if reserve_id not in known]:
             self.lose(chunk)
-        for chunk in [chunk for chunk in chunks.values() if not chunk.free and not chunk.unsettled]:
-            self._drop(chunk)
         if unknown := known - chunks.keys():  # used up, or of a claim whose answer was lost
             await ledger.abandon_reserves(self.life, unknown)
         pool_ids = {chunk.pool_id for chunk in chunks.values() if chunk.free}
