@@ -227,6 +227,7 @@ class Supply:
         elif now_s < stock.refused_until_s:
             self.on_lack([want], pool_id, stock.last_lack)
         else:
+            want.hungry_since_s = now_s
             stock.starved.append(want)
             if len(stock.starved) == 1:
                 asyncio.get_running_loop().call_later(STARVED_MAX_S, self._let_go, pool_id)
@@ -362,8 +363,16 @@ class Supply:
     def _let_go(self, pool_id: int) -> None:
         """Let those go who have waited for a claim in vain."""
         stock = self.stocks.get(pool_id)
-        if stock is not None:
-            self._end_hunger(stock, Lack.IMPOSSIBLE)
+        if stock is None or not stock.starved:
+            return
+        before_s = clock.monotonic_s() - STARVED_MAX_S
+        late = [want for want in stock.starved if want.hungry_since_s <= before_s]
+        stock.starved = [want for want in stock.starved if want.hungry_since_s > before_s]
+        if stock.starved:
+            wait_s = stock.starved[0].hungry_since_s - before_s
+            asyncio.get_running_loop().call_later(wait_s, self._let_go, pool_id)
+        if late:
+            self.on_lack(late, pool_id, Lack.IMPOSSIBLE)
 
     def _end_hunger(self, stock: Stock, lack: Lack) -> None:
         starved, stock.starved = stock.starved, []

@@ -26,9 +26,11 @@ class Want:
 
     context: Any  # of who wants it
     origin: Any  # whence he was asked
+    hungry_since_s: float
     __slots__ = (
         "context",
         "device",
+        "hungry_since_s",
         "is_fallback",
         "is_hungry",
         "lacks",
