@@ -66,10 +66,9 @@ class Bound(NamedTuple):
 
     outcome: Outcome
     unit: Unit | None
-    transaction: int = 0  # in which it was bound
 
 
-_NONE, _NEW = Bound(Outcome.NONE, None), Outcome.NEW
+_NONE, _NEW, _AGAIN = Bound(Outcome.NONE, None), Outcome.NEW, Outcome.AGAIN
 _POOL, _LOGIN = Wish._fields.index("pool_id"), Wish._fields.index("login_id")
 _new_tuple = tuple.__new__
 
@@ -115,9 +114,13 @@ class LedgerStore:
 
         At most one wish for each login and pool, and each candidate once: a second one is for the next batch.
         """
+        return (await self.bind_within(wishes, life))[1]
+
+    async def bind_within(self, wishes: Sequence[Wish], life: UUID) -> tuple[int, list[Bound]]:
+        """Do the same, and tell in which transaction: until a replica shows that, it may not know of it."""
         columns = tuple(zip(*wishes, strict=True))
         if not columns:
-            return []
+            return 0, []
         keys = list(zip(columns[_LOGIN], columns[_POOL], strict=True))
         order = sorted(range(len(wishes)), key=keys.__getitem__)
         batch = [wishes[place] for place in order]
@@ -143,15 +146,15 @@ class LedgerStore:
         answers: list[Bound] = [_NONE] * len(wishes)
         for number, (place, space, candidate) in enumerate(zip(order, spaces, candidates, strict=True), 1):
             if number in again:
-                answers[place] = _new_tuple(Bound, (Outcome.AGAIN, again[number], transaction))
+                answers[place] = _new_tuple(Bound, (_AGAIN, again[number]))
             elif candidate is None:
                 continue
             elif (space, candidate) in made:
-                answers[place] = _new_tuple(Bound, (_NEW, wishes[place].candidate, transaction))
+                answers[place] = _new_tuple(Bound, (_NEW, wishes[place].candidate))
             else:
                 is_lost = wishes[place].reserve_id in lost
                 answers[place] = Bound(Outcome.LOST if is_lost else Outcome.TAKEN, None)
-        return answers
+        return transaction, answers
 
     async def _read(self, reserve_id: int) -> Claimed | None:
         row = await self._database.fetchrow(_SQL.read_reserve, reserve_id)

@@ -80,8 +80,8 @@ class Ledger(Protocol):
     async def claim(self, pool_id: int, how_many: int, life: uuid.UUID) -> Claimed | None:
         """Set aside units of a pool; None: nothing is free."""
 
-    async def bind(self, wishes: Sequence[Wish], life: uuid.UUID) -> list[Bound]:
-        """Bind a micro-batch."""
+    async def bind_within(self, wishes: Sequence[Wish], life: uuid.UUID) -> tuple[int, list[Bound]]:
+        """Bind a micro-batch; tells in which transaction."""
 
     async def give_back(self, reserve_id: int, units: Sequence[Unit], family: int) -> int:
         """Return units that nobody got."""
@@ -227,6 +227,7 @@ class Supply:
         elif now_s < stock.refused_until_s:
             self.on_lack([want], pool_id, stock.last_lack)
         else:
+            want.hungry_since_s = now_s
             stock.starved.append(want)
             if len(stock.starved) == 1:
                 asyncio.get_running_loop().call_later(STARVED_MAX_S, self._let_go, pool_id)
@@ -322,10 +323,10 @@ class Supply:
         """Compare what is set aside here with what PostgreSQL says, and give back what must not be kept."""
         chunks = self._reserve.chunks
         known = await ledger.own_reserves(self.life)
+        for chunk in [chunk for chunk in chunks.values() if not chunk.free and not chunk.unsettled]:
+            self._drop(chunk)  # used up
         for chunk in [chunk for reserve_id, chunk in chunks.items() if reserve_id not in known]:
             self.lose(chunk)
-        for chunk in [chunk for chunk in chunks.values() if not chunk.free and not chunk.unsettled]:
-            self._drop(chunk)
         if unknown := known - chunks.keys():  # used up, or of a claim whose answer was lost
             await ledger.abandon_reserves(self.life, unknown)
         pool_ids = {chunk.pool_id for chunk in chunks.values() if chunk.free}
@@ -362,8 +363,16 @@ class Supply:
     def _let_go(self, pool_id: int) -> None:
         """Let those go who have waited for a claim in vain."""
         stock = self.stocks.get(pool_id)
-        if stock is not None:
-            self._end_hunger(stock, Lack.IMPOSSIBLE)
+        if stock is None or not stock.starved:
+            return
+        before_s = clock.monotonic_s() - STARVED_MAX_S
+        late = [want for want in stock.starved if want.hungry_since_s <= before_s]
+        stock.starved = [want for want in stock.starved if want.hungry_since_s > before_s]
+        if stock.starved:
+            wait_s = stock.starved[0].hungry_since_s - before_s
+            asyncio.get_running_loop().call_later(wait_s, self._let_go, pool_id)
+        if late:
+            self.on_lack(late, pool_id, Lack.IMPOSSIBLE)
 
     def _end_hunger(self, stock: Stock, lack: Lack) -> None:
         starved, stock.starved = stock.starved, []
