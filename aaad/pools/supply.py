@@ -39,7 +39,7 @@ CLAIMED, CLAIMED_NOTHING, CLAIM_FAILED = (
 )
 GIVEN_BACK = "aaad_pool_units_given_back_total"
 RESERVE_LOST = "aaad_pool_reserves_lost_total"
-RESERVE_FREE = "aaad_pool_reserve_units"
+RESERVE_FREE = "aaad_pool_reserve_addresses"
 SUPPLY_COUNTERS = (CLAIMED, CLAIMED_NOTHING, CLAIM_FAILED, GIVEN_BACK, RESERVE_LOST, RESERVE_FREE)
 
 _SQL = load_statements(Path(__file__).with_name("claims.sql"))
