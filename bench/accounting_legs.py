@@ -89,7 +89,7 @@ class DurablePrototype:
     def __init__(self, port_base: int) -> None:
         self.port = port_base
         self._database_port = port_base + 1
-        self._postgres: Postgres | None = None
+        self.postgres: Postgres | None = None
         self._process: subprocess.Popen | None = None
         self._stops = 0
 
@@ -97,24 +97,32 @@ class DurablePrototype:
         check_port_is_free(self.port)
         folder = scratch / self.name
         folder.mkdir()
-        self._postgres = Postgres(folder / "pg", self._database_port)
-        self._postgres.start()
-        dsn = f"postgresql://postgres@/postgres?host={self._postgres.directory}&port={self._database_port}"
-        command = [sys.executable, str(_HERE / "limits" / "pydurable.py"), str(self.port), "--dsn", dsn]
+        self.postgres = Postgres(folder / "pg", self._database_port)
+        self.postgres.start()
+        self.start_process()
+
+    def start_process(self, *more: str) -> None:
+        """Start the responder, which makes its tables; `more` are arguments."""
+        dsn = f"postgresql://postgres@/postgres?host={self.postgres.directory}&port={self._database_port}"
+        command = [sys.executable, str(_HERE / "limits" / "pydurable.py"), str(self.port), "--dsn", dsn, *more]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         wait_until(self._process.stdout.readline, self.name, self._process)
 
     def stop(self) -> None:
+        self.stop_process()
+        if self.postgres is not None:
+            self.postgres.stop()
+
+    def stop_process(self) -> None:
+        """End the responder alone."""
         end(self._process)
-        if self._postgres is not None:
-            self._postgres.stop()
 
     def roots(self) -> dict[str, list[int]]:
-        return {"prototype": [self._process.pid], "postgres": [self._postgres.pid]}
+        return {"prototype": [self._process.pid], "postgres": [self.postgres.pid]}
 
     def before(self, load: AccountingLoad) -> None:
         self._stops = self._count_stops()
-        self._postgres.run_sql("postgres", "-c", "CHECKPOINT")
+        self.postgres.run_sql("postgres", "-c", "CHECKPOINT")
 
     def settle(self) -> None:
         """A record is in the table when it is answered."""
@@ -123,7 +131,7 @@ class DurablePrototype:
         return max(0, row["sequences"] - (self._count_stops() - self._stops))
 
     def _count_stops(self) -> int:
-        return int(self._postgres.run_sql("postgres", "-c", "SELECT count(stop_time) FROM session"))
+        return int(self.postgres.run_sql("postgres", "-c", "SELECT count(stop_time) FROM session"))
 
 
 class AaadAccounting:

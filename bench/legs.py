@@ -11,7 +11,7 @@ from node import Node, Ports
 from servers import Postgres, ServerError, check_port_is_free, end, wait_until
 
 _HERE = Path(__file__).resolve().parent
-_FREERADIUS = _HERE / "peers" / "freeradius"
+FREERADIUS = _HERE / "peers" / "freeradius"
 _STOCK = Path("/etc/freeradius/3.0")  # Debian's configuration: the stock schema and queries
 _SQL_THREADS = 8  # the best of 4, 8, 16, 32 on a machine with two cores
 
@@ -77,7 +77,7 @@ class Freeradius:
             os.environ
             | {
                 "FR_SCRATCH": str(folder),
-                "FR_CONFIG": str(_FREERADIUS / "raddb"),
+                "FR_CONFIG": str(FREERADIUS / "raddb"),
                 "FR_STOCK": str(_STOCK),
                 "FR_VARIANT": self.variant,
                 "FR_THREADS": str(self._threads),
@@ -85,7 +85,7 @@ class Freeradius:
             }
             | self.environment()
         )
-        command = ["freeradius", "-f", "-d", str(_FREERADIUS / "raddb"), "-n", "radiusd"]
+        command = ["freeradius", "-f", "-d", str(FREERADIUS / "raddb"), "-n", "radiusd"]
         output = (folder / "output").open("wb")
         try:
             self._process = subprocess.Popen(
@@ -121,6 +121,8 @@ class FreeradiusSql(Freeradius):
     """FreeRADIUS that asks its own PostgreSQL with the stock queries, five SELECTs a login."""
 
     variant = "sql"
+    schemas: tuple[str, ...] = ("main/postgresql/schema.sql",)  # of FreeRADIUS, as Debian ships them
+    logins_file = "logins.sql"
 
     def __init__(self, port: int, database_port: int, *, name: str, about: str, threads: int) -> None:
         super().__init__(port, name=name, about=about, threads=threads)
@@ -128,17 +130,14 @@ class FreeradiusSql(Freeradius):
         self.postgres: Postgres | None = None
 
     def prepare(self, folder: Path, logins: int) -> None:
-        schema = _STOCK / "mods-config" / "sql" / "main" / "postgresql" / "schema.sql"
-        if not os.access(schema, os.R_OK):
-            raise ServerError(
-                f"{schema} cannot be read: bench/install.sh installs it, and root or its group may read it"
-            )
+        schemas = [stock_sql(name) for name in self.schemas]
         self.postgres = Postgres(folder / "pg", self._database_port)
         self.postgres.start()
         self.postgres.run_sql("postgres", "-c", "CREATE ROLE radius LOGIN SUPERUSER")
         self.postgres.run_sql("postgres", "-c", "CREATE DATABASE radius OWNER radius")
-        self.postgres.run_sql("radius", "-f", str(schema))
-        self.postgres.run_sql("radius", "-v", f"logins={logins}", "-f", str(_FREERADIUS / "logins.sql"))
+        for schema in schemas:
+            self.postgres.run_sql("radius", "-f", str(schema))
+        self.postgres.run_sql("radius", "-v", f"logins={logins}", "-f", str(FREERADIUS / self.logins_file))
 
     def environment(self) -> dict[str, str]:
         return {"FR_PG_HOST": str(self.postgres.directory), "FR_PG_PORT": str(self._database_port)}
@@ -197,6 +196,14 @@ def all_legs(port_base: int) -> list[Leg]:
         ),
         Aaad(Ports(port_base + 40, port_base + 41, port_base + 42)),
     ]
+
+
+def stock_sql(name: str) -> Path:
+    """Return one of the files on SQL that FreeRADIUS comes with."""
+    path = _STOCK / "mods-config" / "sql" / name
+    if not os.access(path, os.R_OK):
+        raise ServerError(f"{path} cannot be read: bench/install.sh installs it, and root or its group may read it")
+    return path
 
 
 def _users_entries(logins: int) -> Iterator[str]:
