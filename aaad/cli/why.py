@@ -185,6 +185,8 @@ class _Report:
             line(_("What was answered at {when}", when=self._terminal.clock(told.at_s)), "bold")
             for name, value in told.reply:
                 line(f"  {name} = {value}")
+            if told.pools:
+                line("  " + _("From our own pools: {pools}", pools=", ".join(told.pools)))
 
     def _router_problems(self, past: list[Past]) -> None:
         """Tell what is wrong with the login's routers, then with others of the same NAS entries.
@@ -377,6 +379,8 @@ def present_lines(terminal: Terminal, node: str, now: PresentDecision) -> Iterat
         yield f"  {hint}", ""
     if now.is_as_last:
         yield "  " + _("Asked as the last request did, at {nas}.", nas=now.at or "?"), ""
+    if now.pools:
+        yield "  " + _("With addresses of our own pools: {pools}", pools=", ".join(now.pools)), ""
     if now.until_s is not None:
         yield "  " + _("By these facts it stays so until {when}.", when=terminal.clock(now.until_s)), ""
     for problem in now.problems:

@@ -81,6 +81,28 @@ FAMILIES: dict[str, Family] = {
     ),
     "aaad_radius_probes_total": Family((SLOT,), "Sessions whose NAS was asked by CoA whether they live."),
     "aaad_radius_probe_answers_total": Family((SLOT, "outcome"), "What it said: alive, gone, refused or silent."),
+    "aaad_radius_addresses_total": Family(
+        (SLOT, "outcome"),
+        "Logins that needed something of our own pools: answered from a lease that stands, or after a claim; refused "
+        "as the pool is exhausted; left without an answer; let in without an IPv6 prefix that was due; blocked, and "
+        "in the usual pool as that of blocked addresses is full.",
+    ),
+    "aaad_pool_bound_total": Family(
+        (SLOT, "how"), "Units bound: new ones, those that the login had before, by the spool without PostgreSQL."
+    ),
+    "aaad_pool_candidates_refused_total": Family(
+        (SLOT,), "Units set aside here that PostgreSQL says are another's, or not ours any more."
+    ),
+    "aaad_pool_bindings_failed_total": Family((SLOT,), "Batches that PostgreSQL did not bind, or not in time."),
+    "aaad_pool_claims_total": Family((SLOT, "outcome"), "Claims of units to set aside: got some, nothing, failed."),
+    "aaad_pool_units_given_back_total": Family(
+        (SLOT,), "Units set aside that went back: others found nothing, or the pool is drained."
+    ),
+    "aaad_pool_reserves_lost_total": Family((SLOT,), "Claims that PostgreSQL says are not this process's any more."),
+    "aaad_pool_reserve_units": Family((SLOT,), "Units of all pools that this process can give out by itself now."),
+    "aaad_pool_reserve_free_addresses": Family(
+        (SLOT, "space", "pool"), "The same of each pool: what new logins get while PostgreSQL is away."
+    ),
     "aaad_bugs_total": Family((SLOT,), "Errors of this program that it survived; each is logged with its traceback."),
     "aaad_journal_dropped_total": Family((SLOT,), "Decisions not written to the journal: no room, or too long."),
     # routers, since the radius process began: those in trouble and the last heard. proven="false" is all that came

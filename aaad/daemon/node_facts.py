@@ -11,9 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from aaad.daemon.kernel_sockets import KernelSocket, read_udp_sockets
+from aaad.daemon.pool_facts import read_stocks
 from aaad.daemon.router_facts import ROUTER_COUNTERS, RouterFacts, UnknownSource, read_routers, read_unknown_sources
 from aaad.errors import ReplicaError
 from aaad.metrics import read_counters
+from aaad.pools.supply import StockFacts
 from aaad.replica.store import ReplicaReader
 from aaad.spool.status import SpoolStatus, spool_statuses
 
@@ -70,6 +72,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     routers: list[RouterFacts]
     counters: AllCounters
     unknown_sources: list[UnknownSource] = []
+    stocks: list[StockFacts] = []
 
 
 def role_ages_s(facts: NodeFacts) -> dict[str, float]:
@@ -118,6 +121,7 @@ class NodeFiles:
             routers=self.routers(),
             counters=counters,
             unknown_sources=self.unknown_sources(),
+            stocks=[stock for stock in read_stocks(self._counters) if not self._is_retired(stock.slot)],
         )
 
     def counters(self) -> AllCounters:
@@ -205,6 +209,8 @@ def gauges(facts: NodeFacts) -> Iterator[Gauge]:
         for name, field in ROUTER_COUNTERS.items():
             yield Gauge(name, of_router, getattr(router, field))
         yield Gauge("aaad_router_last_heard_at_seconds", of_router, router.last_heard_s)
+    for stock in facts.stocks:
+        yield Gauge("aaad_pool_reserve_free_addresses", (stock.slot, str(stock.space), stock.pool), stock.units)
     for slot, role_age_s in role_ages_s(facts).items():
         yield Gauge("aaad_role_up", (slot,), role_age_s < ROLE_SILENT_S)
         yield Gauge("aaad_role_age_seconds", (slot,), role_age_s)

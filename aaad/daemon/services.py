@@ -134,6 +134,7 @@ def _claims(context: RoleContext, spool: "SpoolWriter") -> "tuple[Reserve | None
 
     Bindings are made on one connection, what is set aside is claimed on another.
     """
+    from aaad.daemon.pool_facts import stocks_path
     from aaad.pools.claims import BIND_LIMIT_S, Claims
     from aaad.pools.recent import Recent
     from aaad.pools.reserve import Reserve
@@ -149,7 +150,8 @@ def _claims(context: RoleContext, spool: "SpoolWriter") -> "tuple[Reserve | None
     claiming = _database(context, "addresses claimed", CLAIM_LIMIT_S)
     binding = _database(context, "addresses bound", BIND_LIMIT_S)
     slot, counters, log = context.number, context.counters, get_logger("radius")
-    supply = Supply(reserve, lambda node: PoolLedger(claiming, node, slot), counters, log)
+    facts_path = stocks_path(context.config.node.state_dir / "counters", context.slot)
+    supply = Supply(reserve, lambda node: PoolLedger(claiming, node, slot), counters, log, facts_path)
     return reserve, Claims(
         supply,
         lambda node: PoolLedger(binding, node, slot),

@@ -53,6 +53,7 @@ class PastDecision(msgspec.Struct, frozen=True, kw_only=True):
     is_ppp: bool = True
     account: Account | None = None
     reply: list[tuple[str, str]] = []  # what was said: names and values, without session keys
+    pools: list[str] = []  # names of our own pools that its addresses were from
     until_s: float | None = None  # when the same facts would have decided otherwise; None: never
     problem: str = ""
 
@@ -66,6 +67,7 @@ class PresentDecision(msgspec.Struct, frozen=True, kw_only=True):
     plan: str = ""  # the one that holds: the login's own, or that for who is late or used up the cap
     state: str = ""  # full, notice or blocked; empty for a refusal
     reply: list[tuple[str, str]] = []
+    pools: list[str] = []  # of ours, that it would get addresses from
     until_s: float | None = None
     at: str = ""  # the concentrator that it was decided for
     is_as_last: bool = False  # asked as the last request did; else as the login's bindings want it
@@ -224,6 +226,7 @@ def present_decision(
         plan=grant.plan.name if grant else "",
         state=GrantState(grant.state).name.lower() if grant else "",
         reply=found.attributes,
+        pools=found.pools if grant else [],
         until_s=_instant(found.decision.until_s),
         at=next((nas.name for nas in tables.nases if nas.nas_id == (how.nas_id or login.nas_id)), ""),
         is_as_last=how.is_as_last,
@@ -260,6 +263,7 @@ def _subjects(name: bytes, tables: Tables | None, login_id: int) -> list[int]:
 
 def _read(entries: Iterable[Entry], tables: Tables | None) -> Iterator[PastDecision]:
     names = {nas.nas_id: nas.name for nas in tables.nases} if tables else {}
+    pools = {pool.pool_id: pool.name for pool in tables.pools} if tables else {}
     for entry in entries:
         try:
             found = explain(entry.body)
@@ -284,6 +288,7 @@ def _read(entries: Iterable[Entry], tables: Tables | None) -> Iterator[PastDecis
             queued_s=found.queued_s,
             is_ppp=found.is_ppp,
             reply=list(found.reply),
+            pools=[pools.get(pool_id, f"#{pool_id}") for pool_id in found.pool_ids],
             until_s=_instant(found.until_s),
             account=account_of(found.facts) if found.facts else None,
         )

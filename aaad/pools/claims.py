@@ -68,7 +68,7 @@ class Claims:
         log: Log,
     ) -> None:
         """Wire them; `ledger_of` makes the ledger for our id in net.node, on a connection of its own."""
-        self._supply = supply
+        self.supply = supply
         self._ledger_of = ledger_of
         self._ledger: Ledger | None = None
         self._node = 0
@@ -85,7 +85,7 @@ class Claims:
         self._unsafe = 0  # records on their way to the disk
         self._told_all = asyncio.Event()
         self._away_until_s = 0.0
-        self._is_away = False
+        self.is_away = False
         self.seen: Callable[[], Snapshot | None] = _no_snapshot
         self.on_settled: Callable[[list[Want]], None] = _nobody
         supply.on_fed = self._fed
@@ -96,7 +96,7 @@ class Claims:
         if node != self._node:
             self._node = node
             self._ledger = self._ledger_of(node)
-        self._supply.load(pools, node)
+        self.supply.load(pools, node)
 
     def ask(self, want: Want) -> None:
         """Let a want wait for the next batch."""
@@ -114,7 +114,7 @@ class Claims:
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             connected = group.create_task(self._keep_connected())
-            supplied = group.create_task(self._supply.run(stopping))
+            supplied = group.create_task(self.supply.run(stopping))
             ended = group.create_task(self._wake_at_end(stopping))
             while not stopping.is_set() or self._waiting:
                 await self._asked.wait()
@@ -150,7 +150,7 @@ class Claims:
             if ledger is not None and not ledger.is_connected:
                 try:
                     await ledger.connect()
-                    self._is_away = False
+                    self.is_away = False
                 except StoreError as error:
                     self._note_away(error)
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -162,7 +162,7 @@ class Claims:
         ledger = self._ledger
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
             try:
-                answers = await ledger.bind([_wish(row) for row in rows], self._supply.life)
+                answers = await ledger.bind([_wish(row) for row in rows], self.supply.life)
             except StoreError as error:
                 self._counters.add(BINDINGS_FAILED)
                 self._away_until_s = clock.monotonic_s() + AWAY_S
@@ -176,7 +176,7 @@ class Claims:
         """Take a candidate for all that is wanted; of two wants of one login the second waits for the next batch."""
         rows: list[_Row] = []
         logins: set[int] = set()
-        take = self._supply.take
+        take = self.supply.take
         for want in batch:
             login_id = want.login_id
             if login_id in logins:
@@ -213,7 +213,7 @@ class Claims:
         self._counters.add(BOUND_AGAIN, again)
         self._tell_settled(rows)
         for want, _, pool, _, _ in hungry:
-            self._supply.starve(want, pool.pool_id)
+            self.supply.starve(want, pool.pool_id)
 
     def _unbound(self, row: _Row, outcome: Outcome, hungry: list[_Row]) -> None:
         """See to a wish that got nothing: another candidate, or a claim, or nothing at all."""
@@ -225,7 +225,7 @@ class Claims:
         chunk.unsettled -= 1
         self._counters.add(REFUSED_UNITS)
         if outcome is _LOST:
-            self._supply.lose(chunk)
+            self.supply.lose(chunk)
         want.tries += 1
         if want.tries >= TRIES_MAX:
             want.lacks[place] = Lack.IMPOSSIBLE
@@ -337,9 +337,9 @@ class Claims:
             self._told_all.set()
 
     def _note_away(self, error: StoreError) -> None:
-        if not self._is_away:  # once: an hour without PostgreSQL must not fill the log
+        if not self.is_away:  # once: an hour without PostgreSQL must not fill the log
             self._log.warning("database.away", purpose="addresses of logins", error=str(error))
-        self._is_away = True
+        self.is_away = True
 
 
 _NOTHING: tuple[None, int] = (None, 0)

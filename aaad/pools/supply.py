@@ -14,6 +14,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from aaad import clock
 from aaad.db.connection import Database
 from aaad.db.statements import load_statements
@@ -29,6 +31,7 @@ from aaad.replica.record import PoolRow
 CLAIM_LIMIT_S = 2.0  # of a statement
 LOOK_EVERY_S = 1.0
 LOOK_AFTER_EVERY_S = 1.0  # after exclusions, shortages, and what is ours no more
+FACTS_EVERY_S = 5.0
 STARVED_MAX_S = 0.4  # who waits longer for a claim is too late for his NAS
 _OURS, _DRAINING = "radius", "draining"
 CLAIMED, CLAIMED_NOTHING, CLAIM_FAILED = (
@@ -40,6 +43,15 @@ RESERVE_FREE = "aaad_pool_reserve_units"
 SUPPLY_COUNTERS = (CLAIMED, CLAIMED_NOTHING, CLAIM_FAILED, GIVEN_BACK, RESERVE_LOST, RESERVE_FREE)
 
 _SQL = load_statements(Path(__file__).with_name("claims.sql"))
+
+
+class StockFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of one pool a process has set aside."""
+
+    slot: str = ""
+    space: int
+    pool: str
+    units: int  # that it can give out
 
 
 class Counts(Protocol):
@@ -141,8 +153,18 @@ class PoolLedger(LedgerStore):
 class Supply:
     """The stocks of one process."""
 
-    def __init__(self, reserve: Reserve, ledger_of: Callable[[int], Ledger], counters: Counts, log: Log) -> None:
-        """`ledger_of` makes the ledger for our id in net.node. The reserve is open."""
+    def __init__(
+        self,
+        reserve: Reserve,
+        ledger_of: Callable[[int], Ledger],
+        counters: Counts,
+        log: Log,
+        facts_path: Path | None = None,
+    ) -> None:
+        """`ledger_of` makes the ledger for our id in net.node. The reserve is open.
+
+        `facts_path`: where other programs of this node read what is set aside of each pool.
+        """
         self._reserve = reserve
         self._ledger_of = ledger_of
         self._ledger: Ledger | None = None
@@ -152,6 +174,8 @@ class Supply:
         self._is_settled_in = False  # PostgreSQL knows which life we lead
         self._is_away = False
         self._looked_after_s = 0.0
+        self._facts_path = facts_path
+        self._facts_written_s = 0.0
         self.node = 0
         self.stocks: dict[int, Stock] = {}
         # Called with who can be tried again, and with who gets nothing of a pool and why.
@@ -225,7 +249,21 @@ class Supply:
             except Exception:  # noqa: BLE001  our own bug: the reserve is filled in a while
                 self._log.exception("bug", while_="claiming addresses")
                 await asyncio.sleep(LOOK_EVERY_S)
-            self._counters.set(RESERVE_FREE, sum(stock.free for stock in self.stocks.values()))
+            await self._tell_facts()
+
+    async def _tell_facts(self) -> None:
+        """Tell what is set aside, in all and of each pool."""
+        stocks = list(self.stocks.values())
+        self._counters.set(RESERVE_FREE, sum(stock.free for stock in stocks))
+        now_s = clock.monotonic_s()
+        if self._facts_path is None or now_s - self._facts_written_s < FACTS_EVERY_S:
+            return
+        self._facts_written_s = now_s
+        rows = [StockFacts(space=s.pool.address_space, pool=s.pool.name, units=s.free) for s in stocks]
+        try:
+            await asyncio.to_thread(_write, self._facts_path, msgspec.json.encode(rows))
+        except OSError as error:  # on a full disk they read what was
+            self._log.warning("pool.facts_not_written", error=str(error))
 
     async def _step(self) -> None:
         ledger = self._ledger
@@ -329,6 +367,12 @@ class Supply:
         starved, stock.starved = stock.starved, []
         if starved:
             self.on_lack(starved, stock.pool.pool_id, lack)
+
+
+def _write(path: Path, data: bytes) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(data)
+    fresh.replace(path)
 
 
 def _nobody(_: list[Want]) -> None:

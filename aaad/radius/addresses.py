@@ -151,6 +151,14 @@ def _with(grant: Grant, units: list[Unit | None], pool_ids: tuple[int, ...]) -> 
     return _new_tuple(Grant, (plan, speed, state, phase, number, ends_at_s, extras, policy, leases))
 
 
+def own_pools(grant: Grant, pools: GrantPools | None) -> list[str]:
+    """Return the names of the pools of ours that a grant's addresses come from."""
+    if pools is None:
+        return []
+    chosen = pools.chosen if grant.extras is None else pools.chosen_by(grant.extras)
+    return [pool.name for place, pool in chosen.ours if not _is_fixed(place, grant, grant.extras)]
+
+
 def granted_record(grant: Grant, node: int, slot: int, serial: int, login_id: int, now_s: float) -> Granted | None:
     """Return what is told of a grant with IPv6 prefixes, as RouterOS's accounting may leave them out."""
     prefixes = said_prefixes(grant)

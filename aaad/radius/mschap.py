@@ -282,6 +282,7 @@ _ERROR_CODES: dict[Reason, int] = {
     Reason.IN_USE_ELSEWHERE: _NO_PERMISSION,
     Reason.PLAN_MISSING: _NO_PERMISSION,
     Reason.REPLY_TOO_LONG: _NO_PERMISSION,
+    Reason.POOL_EXHAUSTED: _NO_PERMISSION,
 }
 _NO_CHALLENGE = "0" * 32  # no retry is allowed, so none is given to answer
 _ERROR_TEXT_MAX = VALUE_SIZE_MAX - _VENDOR_HEADER - 1

@@ -11,8 +11,10 @@ from aaad.policy.codes import Credential, Reason
 from aaad.policy.decide import decide
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision
+from aaad.radius.addresses import own_pools
 from aaad.radius.dictionary import decode
 from aaad.radius.kinds import kind_of
+from aaad.radius.pool_book import of_nas
 from aaad.radius.reply import accept_attributes, reject_attributes
 from aaad.radius.rulebook import Rulebook, reason_unsaid
 from aaad.replica.record import Tables
@@ -43,6 +45,7 @@ class Simulation(NamedTuple):
     reason: Reason  # the decision's, or why what it grants cannot be said
     attributes: list[tuple[str, str]]  # names and values of the reply, in order
     problems: list[str]  # what of the tables cannot be used, in words
+    pools: list[str]  # our own pools that it would get addresses from: no address is taken for a simulation
 
 
 def simulate(
@@ -80,16 +83,18 @@ def simulate(
     facts = _asked(login, (asked or AskedFacts())._replace(nas_id=at))
     decision = decide(login, rules.plans, rules.policy(login.branch_id), credential, facts, now_s)
     reason, said = decision.reason, b""
+    pools: list[str] = []
     if decision.grant is not None:
         try:
-            template = rules.template(nas_kind, decision.grant)
+            template = rules.template(nas_kind, decision.grant, of_nas(entry) if entry else None)
+            pools = own_pools(decision.grant, template.pools)
             said = accept_attributes(nas_kind, template, decision.grant, login.login_id, is_ppp, now_s)[0]
         except (ValueError, OverflowError) as error:
             reason = reason_unsaid(login, decision.grant, now_s)
             problems.append(str(error))
     if not reason.is_grant:
         said = reject_attributes((reject_messages or {}).get(reason, ""))
-    return Simulation(decision, reason, decode(said), problems)
+    return Simulation(decision, reason, decode(said), problems, pools if reason.is_grant else [])
 
 
 def _asked(login: LoginFacts, asked: AskedFacts) -> _Asked:

@@ -17,13 +17,14 @@ from aaad.metrics import CounterFile
 from aaad.policy.codes import Discard, LoginFlag, Reason
 from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
+from aaad.pools.claims import Claims
 from aaad.radius import counters as names
 from aaad.radius.datagrams import Listener
 from aaad.radius.server import RadiusService, Watchdog
 from aaad.replica.layout import ReplicaMeta
 from aaad.replica.record import NasRow, ParameterRow, Tables, encode
 from aaad.replica.store import ReplicaReader, ReplicaWriter
-from aaad.spool.records import Accounting, Granted, Record
+from aaad.spool.records import Record
 from aaad.words import Language, customer_text
 
 SO_TIMESTAMPNS = 35
@@ -49,7 +50,13 @@ def tables(*, secret: bytes = SECRET, deadline_ms: int = 2000, generation: int =
     return Tables(generation, nas, [], [PLAN], [], b"key of a cluster", 3)
 
 
-def write_replica(directory: Path, logins: dict[bytes, bytes], small: Tables) -> None:
+def write_replica(
+    directory: Path,
+    logins: dict[bytes, bytes],
+    small: Tables,
+    leases: dict[int, bytes] | None = None,
+    lease_snapshot: str = "1:1:",
+) -> None:
     """Make a generation with this in it and put it in force."""
     writer = ReplicaWriter(directory, 1 << 28)
     writer.open()
@@ -58,18 +65,20 @@ def write_replica(directory: Path, logins: dict[bytes, bytes], small: Tables) ->
         for name, record in logins.items():
             transaction.put_record(name, record)
         transaction.put_tables(small)
-        transaction.put_meta(ReplicaMeta("1:1:", "test", "1", len(logins), 0, 1.0, small.node_number))
+        transaction.put_leases(leases or {})
+        meta = ReplicaMeta("1:1:", "test", "1", len(logins), 0, 1.0, small.node_number)
+        transaction.put_meta(msgspec.structs.replace(meta, lease_snapshot=lease_snapshot))
     writer.swap(built)
     writer.close()
 
 
-def write_replica_elsewhere(directory: Path, logins: dict[bytes, bytes], small: Tables) -> None:
+def write_replica_elsewhere(directory: Path, logins: dict[bytes, bytes], small: Tables, *leases: Any) -> None:
     """The same from another process, since LMDB opens an environment once in each."""
     program = (
         "import pickle, sys; from radius_service import write_replica; write_replica(*pickle.load(sys.stdin.buffer))"
     )
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
-    given = pickle.dumps((directory, logins, small))
+    given = pickle.dumps((directory, logins, small, *leases))
     subprocess.run([sys.executable, "-c", program], input=given, env=environment, check=True, timeout=30)
 
 
@@ -97,21 +106,23 @@ class Lines(list[tuple[str, dict[str, Any]]]):
         return [values for name, values in self if name == event]
 
 
-record_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record | Accounting | Granted)
+record_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Record)
 
 
 class Spool(list[Any]):
     """A spool in memory."""
 
     is_full = False
+    is_failing = False
     is_taking = True
 
     def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:  # type: ignore[override]
         if self.is_full:
             return False
-        super().append(record_decoder.decode(record))
+        if not self.is_failing:
+            super().append(record_decoder.decode(record))
         if done is not None:
-            done(True)
+            done(not self.is_failing)
         return True
 
 
@@ -139,6 +150,8 @@ class Service:
         watchdog: Watchdog | None = None,
         peers_max: int = 1000,
         spool: Any = None,
+        counter_names: Sequence[str] = names.RADIUS_COUNTERS,
+        claims: Callable[["Service"], Claims] | None = None,
     ) -> None:
         self.replica_directory = directory / "replica"
         small = small or tables()
@@ -150,7 +163,7 @@ class Service:
             write_replica(self.replica_directory, logins, small)
         self.listeners = [bound(address) for address in addresses] + [bound(addresses[0], is_accounting=True)]
         self.journal, self.spool, self.log = Recorder(), Spool() if spool is None else spool, Lines()
-        self.counters = CounterFile(directory / "radius-0.cnt", names.RADIUS_COUNTERS)
+        self.counters = CounterFile(directory / "radius-0.cnt", counter_names)
         self.statistics_path = directory / "radius-0.routers.json"
         self.unknown_sources_path = directory / "radius-0.unknown.json"
         self.stopping = asyncio.Event()
@@ -170,6 +183,7 @@ class Service:
             unknown_sources_path=self.unknown_sources_path,
             claim=claim,
             must_wait=must_wait,
+            claims=claims(self) if claims is not None else None,
         )
 
     @property

@@ -74,45 +74,61 @@ COMMENT ON COLUMN net.pool_range.first IS 'First address of the first unit; last
 COMMENT ON COLUMN net.pool_range.next IS 'Units below it were given out at least once, or set aside: each is in net.lease or in net.reserve.';
 CREATE INDEX pool_range_pool ON net.pool_range (pool_id);
 
+-- Half of an IPv6 address as a number of 64 bits with a sign: inet itself knows differences of so many bits only. The
+-- upper half begins at octet 5 of its binary form, the lower one at 13.
+CREATE FUNCTION net.address_half(address inet, octet integer) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('x' || encode(substr(inet_send(address), octet, 8), 'hex'))::bit(64)::bigint;
+
 -- An address of a space as one number, of either family, so that ranges need no extension to be excluded from each
 -- other: 0 to 2^128 - 1 with the family above and the space above that.
-CREATE FUNCTION net.address_place(space integer, address inet) RETURNS numeric LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+-- In PL/pgSQL, which keeps its plans: what SQL functions of this size say is planned anew at each call.
+CREATE FUNCTION net.address_place(space integer, address inet) RETURNS numeric LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
-    SELECT (space::numeric * 2 + CASE family(address) WHEN 4 THEN 0 ELSE 1 END) * 340282366920938463463374607431768211456
-        + (SELECT sum(get_byte(octets, place)::numeric * power(256::numeric, length(octets) - 1 - place))
-            FROM (SELECT substr(inet_send(address), 5) AS octets) AS sent, generate_series(0, length(octets) - 1) AS place)
+DECLARE
+    high bigint;
+    low bigint;
+BEGIN
+    IF family(address) = 4 THEN
+        RETURN space * 680564733841876926926749214863536422912 + (host(address)::inet - inet '0.0.0.0');
+    END IF;
+    high := net.address_half(address, 5);
+    low := net.address_half(address, 13);
+    RETURN space * 680564733841876926926749214863536422912 + 340282366920938463463374607431768211456
+        + (high + CASE WHEN high < 0 THEN 18446744073709551616 ELSE 0 END) * 18446744073709551616
+        + (low + CASE WHEN low < 0 THEN 18446744073709551616 ELSE 0 END);
+END
 $$;
 COMMENT ON FUNCTION net.address_place IS 'Where an address lies among all of all address spaces.';
 
--- The upper half of an IPv6 address, for units of /64 and more: inet knows sums with numbers of 63 bits only.
-CREATE FUNCTION net.address_high(address inet) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN ('x' || encode(substr(inet_send(address), 5, 8), 'hex'))::bit(64)::bigint;
-
 -- The unit with this number in a range that begins at `first`.
 CREATE FUNCTION net.unit_address(first inet, prefix_length integer, unit bigint) RETURNS cidr
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN network(set_masklen(
         CASE WHEN family(first) = 4 THEN first + (unit << (32 - prefix_length))
             WHEN prefix_length > 64 THEN first + (unit << (128 - prefix_length))
-            ELSE (rtrim(regexp_replace(lpad(to_hex(net.address_high(first) + (unit << (64 - prefix_length))), 16, '0'),
+            ELSE (rtrim(regexp_replace(lpad(to_hex(net.address_half(first, 5) + (unit << (64 - prefix_length))), 16, '0'),
                 '(....)', '\1:', 'g'), ':') || '::')::inet END, prefix_length));
 COMMENT ON FUNCTION net.unit_address IS 'The address or prefix with this number, from 0, of a range of such units.';
 
 CREATE FUNCTION net.unit_number(first inet, prefix_length integer, address inet) RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN family(first) = 4 THEN (host(address)::inet - host(first)::inet) >> (32 - prefix_length)
         WHEN prefix_length > 64 THEN (host(address)::inet - host(first)::inet) >> (128 - prefix_length)
-        ELSE (net.address_high(address) - net.address_high(first)) >> (64 - prefix_length) END;
+        ELSE (net.address_half(address, 5) - net.address_half(first, 5)) >> (64 - prefix_length) END;
 COMMENT ON FUNCTION net.unit_number IS 'Which unit of a range an address of it lies in.';
 
 -- First and last address of a network, as hosts: inet orders a network before all that it holds.
-CREATE FUNCTION net.first_host(network inet) RETURNS inet LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+CREATE FUNCTION net.first_host(network inet) RETURNS inet LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN host(network(network))::inet;
-CREATE FUNCTION net.last_host(network inet) RETURNS inet LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+CREATE FUNCTION net.last_host(network inet) RETURNS inet LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN host(broadcast(network))::inet;
 
-CREATE FUNCTION net.place_of(space integer, network inet) RETURNS numrange LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+CREATE FUNCTION net.place_of(space integer, network inet) RETURNS numrange LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+BEGIN
     RETURN numrange(net.address_place(space, net.first_host(network)), net.address_place(space, net.last_host(network)), '[]');
+END
+$$;
 COMMENT ON FUNCTION net.place_of IS 'Where a network lies among all addresses of all spaces: what overlaps it overlaps this.';
 
 CREATE TABLE net.pool_exclusion (
@@ -123,6 +139,7 @@ CREATE TABLE net.pool_exclusion (
     first inet NOT NULL,
     last inet NOT NULL,
     why text,
+    since timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pool_exclusion_ascends CHECK (0 <= from_unit AND from_unit < until_unit AND first <= last),
     CONSTRAINT pool_exclusion_once EXCLUDE USING gist (
         int8range(range_id, range_id, '[]') WITH =, int8range(from_unit, until_unit) WITH &&)
@@ -241,24 +258,62 @@ CALL net.follow('net.pool',
 
 -- Ranges and the ledger ---------------------------------------------------------------------------------------------
 
--- Nobody may believe in a lease any more that was released: every node has applied it (rule R8.2's way), or it is past
+-- What a node answered from its copy before it heard of a release becomes a session only by its own records. So a release
+-- is settled with a node when the node has applied it, and all that it recorded up to a minute later is drained: by then
+-- the session of such an answer has begun, and its login has the address again.
+ALTER TABLE net.node
+    ADD COLUMN settled pg_snapshot,
+    ADD COLUMN settling pg_snapshot,
+    ADD COLUMN settling_since timestamptz;
+COMMENT ON COLUMN net.node.settled IS 'What the node''s replica had applied before it recorded all that is drained by now; kept by a trigger.';
+COMMENT ON COLUMN net.node.settling IS 'What it had applied at settling_since, and becomes settled next.';
+
+CREATE FUNCTION net.settle_node() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.settled::text IS DISTINCT FROM OLD.settled::text THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.settling IS NOT NULL AND NEW.drain_watermark > NEW.settling_since + interval '60 seconds' THEN
+        NEW.settled := NEW.settling;
+        NEW.settling := NULL;
+    END IF;
+    IF NEW.settling IS NULL AND NEW.snapshot IS NOT NULL THEN
+        NEW.settling := NEW.snapshot;
+        NEW.settling_since := now();
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER settle BEFORE UPDATE OF snapshot, drain_watermark, settled ON net.node
+    FOR EACH ROW EXECUTE FUNCTION net.settle_node();
+
+-- Nobody may believe in a lease any more that was released: it is settled with every node (rule R8.2's way), or it is past
 -- its validity and the guard of a minute, by which clocks may differ.
 CREATE FUNCTION net.is_forgotten(changed xid8, valid_until timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT valid_until IS NULL OR valid_until < now() - interval '60 seconds' OR NOT EXISTS (
-        SELECT FROM net.node WHERE snapshot IS NULL OR NOT pg_visible_in_snapshot(changed, snapshot))
+        SELECT FROM net.node WHERE settled IS NULL OR NOT pg_visible_in_snapshot(changed, settled))
 $$;
 COMMENT ON FUNCTION net.is_forgotten IS 'Whether no node can give a released address to its last login any more (rule R7.2).';
 
--- Rows of the ledger that overlap what lies from one host to another, and are no unit of this length from there on.
-CREATE FUNCTION net.ledger_within(space integer, first inet, last inet, shortest integer) RETURNS SETOF net.lease
-LANGUAGE plpgsql STABLE AS $$
+-- A network sorts before all that it holds. So what holds an address is the row before it, or holds that row, too.
+CREATE FUNCTION net.ledger_within(space integer, first inet, last inet) RETURNS SETOF net.lease LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    before cidr := network(first);
+    found net.lease;
 BEGIN
     RETURN QUERY SELECT * FROM net.lease
         WHERE address_space = space AND address >= network(first) AND address <= network(last);
-    -- Longer networks sort behind their first address, shorter ones before it: these are looked up one by one.
-    RETURN QUERY SELECT * FROM net.lease
-        WHERE address_space = space AND address = ANY (ARRAY(
-            SELECT network(set_masklen(first, length)) FROM generate_series(shortest, masklen(first) - 1) AS length));
+    SELECT * INTO found FROM net.lease WHERE address_space = space AND address < before ORDER BY address DESC LIMIT 1;
+    WHILE family(found.address) = family(first) LOOP
+        IF found.address >>= first THEN
+            RETURN NEXT found;
+            before := found.address;
+            SELECT * INTO found FROM net.lease WHERE address_space = space AND address < before ORDER BY address DESC LIMIT 1;
+        ELSE
+            before := inet_merge(found.address, first);
+            SELECT * INTO found FROM net.lease WHERE address_space = space AND address <= before ORDER BY address DESC LIMIT 1;
+        END IF;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION net.ledger_within IS 'Rows of the ledger that overlap the addresses from first to last, which are hosts.';
@@ -280,7 +335,7 @@ DECLARE
     held net.lease;
     aside integer;
 BEGIN
-    SELECT * INTO held FROM net.ledger_within(space, first, last, masklen(first)) AS lease
+    SELECT * INTO held FROM net.ledger_within(space, first, last) AS lease
         WHERE lease.state = 'bound' OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until)
         ORDER BY lease.address LIMIT 1;
     IF held.address IS NOT NULL THEN
@@ -319,6 +374,8 @@ BEGIN
         PERFORM net.leave_pool(OLD.pool_id, (SELECT address_space FROM net.pool WHERE id = OLD.pool_id), OLD.first, OLD.last);
         RETURN OLD;
     END IF;
+    -- Programs that fix addresses have to end first, so that what they fix is seen below.
+    PERFORM pg_advisory_xact_lock('net.pool_range'::regclass::oid::bigint);
     SELECT * INTO pool FROM net.pool WHERE id = NEW.pool_id FOR KEY SHARE;
     family_wanted := CASE pool.family WHEN 'ipv4' THEN 4 ELSE 6 END;
     NEW.first := host(NEW.first)::inet;
@@ -353,7 +410,7 @@ BEGIN
             NEW.next := least(NEW.next, NEW.units);
         END IF;
     END IF;
-    SELECT * INTO held FROM net.ledger_within(pool.address_space, NEW.first, NEW.last, 8) AS lease
+    SELECT * INTO held FROM net.ledger_within(pool.address_space, NEW.first, NEW.last) AS lease
         WHERE masklen(lease.address) <> pool.prefix_length
             OR lease.pool_id IS DISTINCT FROM NEW.pool_id AND lease.state IN ('bound', 'released')
         ORDER BY lease.address LIMIT 1;
@@ -398,6 +455,7 @@ BEGIN
             RAISE EXCEPTION 'the range has % units', range.units USING ERRCODE = 'check_violation', SCHEMA = 'net',
                 TABLE = 'pool_exclusion', CONSTRAINT = 'pool_exclusion_in_range';
         END IF;
+        NEW.since := clock_timestamp(); -- who claimed earlier did not see it, who did not had to wait
         NEW.first := net.first_host(net.unit_address(range.first, pool.prefix_length, NEW.from_unit));
         NEW.last := net.last_host(net.unit_address(range.first, pool.prefix_length, NEW.until_unit - 1));
         DELETE FROM net.lease WHERE address_space = pool.address_space AND state = 'released'
@@ -418,8 +476,9 @@ BEGIN
             now() + pool.valid_s * interval '1 second'
         FROM generate_series(OLD.from_unit, OLD.from_unit + behind - 1) AS number,
             net.unit_address(range.first, pool.prefix_length, number) AS unit
-        WHERE NOT EXISTS (SELECT FROM net.reserve WHERE pool_id = pool.id
-            AND (range_id = range.id AND number >= from_unit AND number < until_unit OR unit = ANY (addresses)))
+        WHERE NOT EXISTS (SELECT FROM net.reserve AS aside WHERE aside.pool_id = pool.id
+            AND (aside.range_id = range.id AND number >= aside.from_unit AND number < aside.until_unit
+                AND aside.claimed_at < OLD.since OR unit = ANY (aside.addresses)))
         ON CONFLICT DO NOTHING;
     RETURN NULL;
 END
@@ -450,17 +509,33 @@ BEGIN
 END
 $$;
 
+-- A transaction that fixes very many tells of the first 256 only, and has claims of the range wait for its end.
+CREATE FUNCTION net.tell_fixing(space integer, network cidr, range integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    told constant integer := coalesce(nullif(current_setting('aaad.fixing', true), '')::integer, 0);
+BEGIN
+    IF told < 256 AND current_setting('transaction_isolation') = 'read committed' THEN
+        PERFORM pg_advisory_xact_lock_shared('net.lease'::regclass::oid::integer, net.fixing_lock(space, network));
+        PERFORM set_config('aaad.fixing', (told + 1)::text, true);
+    ELSE -- so does one that sees old rows only: the range must be what it sees, and stay so
+        PERFORM FROM net.pool_range WHERE id = range FOR NO KEY UPDATE;
+    END IF;
+END
+$$;
+
 -- Whose pool a network lies in, or a refusal: null is no pool's.
 CREATE FUNCTION net.pool_to_fix(space integer, network cidr, constraint_name text) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     range record;
     unit bigint;
+    next_unit bigint;
+    place constant numrange := net.place_of(space, network);
     aside text;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared('net.lease'::regclass::oid::integer, net.fixing_lock(space, network));
     FOR range IN
-        SELECT pool.id AS pool_id, pool.name, pool.prefix_length, found.* FROM net.pool_range AS found
-        JOIN net.pool ON pool.id = found.pool_id WHERE found.span && net.place_of(space, network)
+        SELECT pool.id AS pool_id, pool.name, pool.prefix_length, found.id, found.first, found.last
+        FROM net.pool_range AS found JOIN net.pool ON pool.id = found.pool_id
+        WHERE found.span && place
     LOOP
         CONTINUE WHEN EXISTS (SELECT FROM net.pool_exclusion AS excluded WHERE excluded.range_id = range.id
             AND excluded.first <= greatest(net.first_host(network), range.first)
@@ -469,10 +544,9 @@ BEGIN
             PERFORM net.refuse_fixed(format('%s lies in pool %s, which gives out /%s', network, range.name,
                 range.prefix_length), constraint_name, 'Exclude it from the pool first.');
         END IF;
-        IF current_setting('transaction_isolation') <> 'read committed' THEN
-            -- It sees old rows: so the range must be what it sees, and stay so.
-            PERFORM FROM net.pool_range WHERE id = range.id FOR NO KEY UPDATE;
-        END IF;
+        -- First told, then read: a claim writes first and looks for what was told afterwards.
+        PERFORM net.tell_fixing(space, network, range.id);
+        SELECT found.next INTO next_unit FROM net.pool_range AS found WHERE found.id = range.id;
         unit := net.unit_number(range.first, range.prefix_length, network);
         SELECT node.name INTO aside FROM net.reserve JOIN net.node ON node.id = reserve.node_id
             WHERE reserve.pool_id = range.pool_id AND (network = ANY (reserve.addresses)
@@ -481,7 +555,7 @@ BEGIN
         IF aside IS NOT NULL THEN
             PERFORM net.refuse_fixed(format('%s is set aside by node %s, which may give it to any login of pool %s', network,
                 aside, range.name), constraint_name, 'Choose another address of the pool, or exclude this one first.');
-        ELSIF unit < range.next THEN
+        ELSIF unit < next_unit THEN
             RAISE EXCEPTION '% changes hands just now: try again', network USING ERRCODE = 'serialization_failure';
         END IF;
         RETURN range.pool_id;
@@ -491,11 +565,13 @@ END
 $$;
 
 CREATE FUNCTION net.fix_address(space integer, network cidr, login integer, constraint_name text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     held net.lease;
     wanted_pool integer;
 BEGIN
+    -- Until it ends nobody makes a range of what it fixes.
+    PERFORM pg_advisory_xact_lock_shared('net.pool_range'::regclass::oid::bigint);
     SELECT * INTO held FROM net.lease WHERE address_space = space AND address = network FOR UPDATE;
     IF held.address IS NOT NULL THEN
         IF held.login_id = login OR (held.state = 'foreign' AND held.login_id IS NULL)
@@ -506,7 +582,7 @@ BEGIN
         END IF;
         PERFORM net.refuse_fixed(net.lease_words(held), constraint_name);
     END IF;
-    SELECT * INTO held FROM net.ledger_within(space, net.first_host(network), net.last_host(network), 8) AS lease
+    SELECT * INTO held FROM net.ledger_within(space, net.first_host(network), net.last_host(network)) AS lease
         WHERE lease.login_id IS DISTINCT FROM login ORDER BY lease.address LIMIT 1;
     IF held.address IS NOT NULL THEN
         PERFORM net.refuse_fixed(format('%s overlaps: %s', network, net.lease_words(held)), constraint_name);
@@ -521,15 +597,16 @@ END
 $$;
 
 -- A node that is not heard would go on giving it to its login, whatever the time: so it is free once all have heard.
-CREATE FUNCTION net.unfix_address(space integer, network cidr, login integer) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION net.unfix_address(space integer, network cidr, login integer) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 BEGIN
-    DELETE FROM net.lease WHERE address_space = space AND address = network AND state = 'fixed' AND login_id = login
-        AND pool_id IS NULL;
-    UPDATE net.lease SET state = 'released', released_at = now(), valid_until = 'infinity',
+    DELETE FROM net.lease AS own WHERE own.address_space = space AND own.address = network AND own.state = 'fixed'
+        AND own.login_id = login AND own.pool_id IS NULL;
+    UPDATE net.lease AS own SET state = 'released', released_at = now(), valid_until = 'infinity',
             free_from = now() + pool.quarantine_s * interval '1 second', changed = pg_current_xact_id()
         FROM net.pool
-        WHERE address_space = space AND address = network AND lease.state = 'fixed' AND login_id = login
-            AND pool.id = lease.pool_id;
+        WHERE own.address_space = space AND own.address = network AND own.state = 'fixed' AND own.login_id = login
+            AND pool.id = own.pool_id;
 END
 $$;
 
@@ -546,6 +623,10 @@ DECLARE
     after cidr[] := '{}';
     network cidr;
 BEGIN
+    IF TG_RELID <> 'erp.login'::regclass THEN
+        RAISE EXCEPTION 'net.keep_fixed serves erp.login, not %', TG_RELID::regclass
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF TG_OP <> 'INSERT' THEN
         before := erp.fixed_networks(OLD);
     END IF;
@@ -570,6 +651,8 @@ BEGIN
 END
 $$;
 REVOKE EXECUTE ON FUNCTION net.keep_fixed FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION net.place_pool_range, net.keep_pool_form, net.place_exclusion, net.keep_exclusion,
+    net.settle_node FROM PUBLIC;
 -- Before the row is written, so that the refusal tells who has it; the last of its kind, by its name.
 CREATE TRIGGER write_fixed BEFORE INSERT OR DELETE
     OR UPDATE OF id, ipv4, ipv6_prefix, delegated_ipv6_prefix, routes, address_space, deleted_at ON erp.login
@@ -705,11 +788,11 @@ BEGIN
                 AND free_from <= now() AND released_at >= since
             ORDER BY valid_until LIMIT how_many)
     ), nodes AS MATERIALIZED (
-        SELECT snapshot FROM net.node
+        SELECT settled FROM net.node
     ), free AS (
         SELECT address_space, address, changed FROM oldest
         WHERE valid_until IS NULL OR valid_until < now() - interval '60 seconds' OR NOT EXISTS (
-            SELECT FROM nodes WHERE snapshot IS NULL OR NOT pg_visible_in_snapshot(oldest.changed, nodes.snapshot))
+            SELECT FROM nodes WHERE settled IS NULL OR NOT pg_visible_in_snapshot(oldest.changed, nodes.settled))
         ORDER BY free_from
     ), gone AS (
         DELETE FROM net.lease USING (

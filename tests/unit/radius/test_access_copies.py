@@ -6,8 +6,9 @@ from nas_double import SECRET, access_request, chap, checked, fresh_authenticato
 
 from aaad.policy.codes import Discard, Reason
 from aaad.policy.grant import Decision
-from aaad.radius import access
+from aaad.radius import copies
 from aaad.radius.access import REPLY_TTL_S
+from aaad.radius.request import Pending
 from aaad.replica.record import Tables
 
 OLD = b"old secret"
@@ -196,7 +197,7 @@ def test_a_clock_that_was_set_back_makes_nothing_late() -> None:
 def test_in_a_backlog_each_source_has_its_share_and_all_strangers_together_have_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(access, "_BACKLOG_ANSWERS_PER_S", 10)
+    monkeypatch.setattr(copies, "_BACKLOG_ANSWERS_PER_S", 10)
     world = World(nases=[nas_row(address="192.0.2.0/24")])
     piled_up = {"arrived_s": NOW_S - 0.5}
     forged = access_request(b"mallory", signed=False, secret=b"other")
@@ -228,9 +229,7 @@ def waiting_world() -> World:
     return World(logins, must_wait=lambda facts, _: facts.login_id == 1)
 
 
-def finish(
-    world: World, pending: access.Pending, decision: Decision | None = None, now_s: float = NOW_S + 0.2
-) -> object:
+def finish(world: World, pending: Pending, decision: Decision | None = None, now_s: float = NOW_S + 0.2) -> object:
     """The reply to a request that waited, by its own decision or by another."""
     decided = pending if decision is None else pending._replace(decision=decision)
     return world.path.finish(*decided, now_s)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -76,8 +77,18 @@ def test_a_decision_comes_back_as_it_was_made() -> None:
         acct_session_id="81a00001",
         is_ppp=True,
         reply=(("Framed-IP-Address", "192.0.2.1"), ("Mikrotik-Rate-Limit", "25M/50M")),
+        pool_ids=(),
         until_s=math.inf,
     )
+
+
+def test_r7_2_the_pools_that_addresses_are_from_come_back() -> None:
+    flags, with_pools = explain.with_pools(explain.FLAG_SIGNED, key(), (7, 2**31 - 1))
+    shown, known = public(REQUEST), record.public_part(RECORD)
+    found = explain.explain(explain.encode(Reason.GRANTED, 1, flags, 0.25, with_pools, known, shown, REPLY, 5.0))
+    assert found.pool_ids == (7, 2**31 - 1)
+    plain = explain.explain(body(until_s=5.0))
+    assert found == replace(plain, pool_ids=found.pool_ids)
 
 
 def test_the_extras_of_a_login_and_the_end_of_a_decision_come_back() -> None:
