@@ -902,59 +902,81 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION net.release_leases IS 'End leases by address space and address. Returns how many were bound.';
 
--- Binds one micro-batch for a process, sorted by login and pool, at most one wish for each login and pool: what the login has
--- in the pool by this device already, or had last, is its again, the same device's first; else its candidate is, if
--- the candidate's reserve is still the process's. Waits for no row that others hold. Returns which wish got which address
--- again, the candidates that were bound (beside their address space, negative), and beside 0 the reserves that are the
--- process's no more. Who is in none of these found its candidate taken.
--- Planned once and for rows of a large table, however new and empty it is: a plan that reads all of it, or one made
--- for each batch, would cost more than all else.
+-- Binds one micro-batch for a process, at most one wish for each login and pool: what the login has in the pool by this
+-- device already, or had last, is its again, the same device's first; else its candidate is, if the candidate's reserve
+-- is still the process's. Waits for no row that others hold. Returns beside 0 how many candidates were bound, beside a
+-- wish's number which address is its again, and beside that number's negative what became of a candidate that it did
+-- not get: 'lost', its reserve is not the process's, or 'taken'.
+-- Every statement of it looks rows up one by one, whatever the planner believes: the plan is made once, perhaps when the
+-- table is empty, and a plan that reads all of it, or one made for each batch, would cost more than all else.
 CREATE FUNCTION net.bind_leases(node integer, slot integer, life uuid, address_spaces integer[], pools integer[],
     logins integer[], devices bigint[], nases integer[], seconds integer[], reserves bigint[], candidates text[])
 RETURNS TABLE (number integer, bound text) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
+DECLARE
+    known integer[];
+    again integer[] := '{}';
+    held bigint[];
+    made integer;
 BEGIN
-    RETURN QUERY
-    WITH wish AS MATERIALIZED (
-        SELECT * FROM unnest(address_spaces, pools, logins, devices, nases, seconds, reserves, candidates) WITH ORDINALITY
-            AS wish (address_space, pool_id, login_id, device, nas_id, valid_s, reserve_id, candidate, n)
-    ), kept AS MATERIALIZED (
-        SELECT wish.n, own.address
-        FROM wish CROSS JOIN LATERAL (
-            SELECT lease.address FROM net.lease
-            WHERE lease.login_id = wish.login_id AND lease.pool_id = wish.pool_id
-                AND (lease.state = 'released' OR lease.state = 'bound' AND lease.device = wish.device AND lease.device <> 0)
-            ORDER BY lease.device = wish.device DESC, lease.released_at DESC NULLS FIRST
-            LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
-        ) AS own
-    ), held AS MATERIALIZED (
+    known := ARRAY(
+        SELECT wish.n::integer FROM unnest(logins, pools) WITH ORDINALITY AS wish (login_id, pool_id, n)
+        WHERE EXISTS (SELECT FROM net.lease WHERE lease.login_id = wish.login_id AND lease.pool_id = wish.pool_id
+            AND lease.state IN ('released', 'bound') OFFSET 0));
+    IF known <> '{}' THEN -- by ON CONFLICT, which finds a row by the key and in no other way
+        FOR number, bound IN
+            WITH kept AS MATERIALIZED (
+                SELECT known.n, own.address
+                FROM unnest(known) AS known (n) CROSS JOIN LATERAL (
+                    SELECT lease.address FROM net.lease
+                    WHERE lease.login_id = logins[known.n] AND lease.pool_id = pools[known.n] AND (lease.state = 'released'
+                        OR lease.state = 'bound' AND lease.device = devices[known.n] AND lease.device <> 0)
+                    ORDER BY lease.device = devices[known.n] DESC, lease.released_at DESC NULLS FIRST
+                    LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+                ) AS own
+            ), renewed AS (
+                INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at,
+                    valid_until)
+                SELECT address_spaces[n], address, pools[n], 'bound', logins[n], devices[n], nases[n], now(),
+                    now() + seconds[n] * interval '1 second'
+                FROM kept
+                ON CONFLICT (address_space, address) DO UPDATE SET state = 'bound', device = excluded.device,
+                    nas_id = excluded.nas_id, offered_at = now(), released_at = NULL, free_from = NULL,
+                    valid_until = greatest(CASE WHEN isfinite(lease.valid_until) THEN lease.valid_until END,
+                        excluded.valid_until),
+                    changed = pg_current_xact_id()
+            )
+            SELECT kept.n, kept.address::text FROM kept
+        LOOP
+            again := again || number;
+            RETURN NEXT;
+        END LOOP;
+    END IF;
+    held := ARRAY(
         SELECT reserve.id FROM net.reserve
-        WHERE reserve.id IN (SELECT wish.reserve_id FROM wish) AND reserve.node_id = node
-            AND reserve.slot = bind_leases.slot AND reserve.life = bind_leases.life AND reserve.abandoned_at IS NULL
-        FOR SHARE
-    ), renewed AS (
-        UPDATE net.lease SET state = 'bound', device = wish.device, nas_id = wish.nas_id, offered_at = now(),
-            valid_until = greatest(CASE WHEN isfinite(lease.valid_until) THEN lease.valid_until END,
-                now() + wish.valid_s * interval '1 second'),
-            released_at = NULL, free_from = NULL, changed = pg_current_xact_id()
-        FROM kept JOIN wish USING (n)
-        WHERE lease.address_space = wish.address_space AND lease.address = kept.address
-        RETURNING kept.n, lease.address
-    ), made AS (
-        INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until)
+        WHERE reserve.id = ANY (reserves) AND reserve.node_id = node AND reserve.slot = bind_leases.slot
+            AND reserve.life = bind_leases.life AND reserve.abandoned_at IS NULL
+        FOR SHARE);
+    INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until)
         SELECT wish.address_space, wish.candidate::cidr, wish.pool_id, 'bound', wish.login_id, wish.device, wish.nas_id,
             now(), now() + wish.valid_s * interval '1 second'
-        FROM wish
-        WHERE wish.reserve_id IN (SELECT held.id FROM held) AND wish.n NOT IN (SELECT kept.n FROM kept)
-            AND wish.candidate IS NOT NULL
-        ON CONFLICT DO NOTHING
-        RETURNING lease.address_space, lease.address
-    )
-    SELECT renewed.n::integer, renewed.address::text FROM renewed
-    UNION ALL
-    SELECT -made.address_space, made.address::text FROM made
-    UNION ALL
-    SELECT DISTINCT 0, wish.reserve_id::text FROM wish WHERE wish.reserve_id NOT IN (SELECT held.id FROM held);
+        FROM unnest(address_spaces, pools, logins, devices, nases, seconds, reserves, candidates) WITH ORDINALITY
+            AS wish (address_space, pool_id, login_id, device, nas_id, valid_s, reserve_id, candidate, n)
+        WHERE wish.candidate IS NOT NULL AND wish.reserve_id = ANY (held) AND wish.n NOT IN (SELECT unnest(again))
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS made = ROW_COUNT;
+    IF made < cardinality(candidates) - cardinality(again) THEN
+        RETURN QUERY
+            SELECT -wish.n::integer, CASE WHEN wish.reserve_id = ANY (held) THEN 'taken' ELSE 'lost' END
+            FROM unnest(address_spaces, logins, reserves, candidates) WITH ORDINALITY
+                AS wish (address_space, login_id, reserve_id, candidate, n)
+            WHERE wish.candidate IS NOT NULL AND wish.n NOT IN (SELECT unnest(again)) AND NOT EXISTS (
+                SELECT FROM net.lease WHERE lease.address_space = wish.address_space AND lease.address = wish.candidate::cidr
+                    AND lease.login_id = wish.login_id AND lease.changed = pg_current_xact_id() OFFSET 0);
+    END IF;
+    number := 0;
+    bound := made;
+    RETURN NEXT;
 END
 $$;
