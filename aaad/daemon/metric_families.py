@@ -194,6 +194,10 @@ FAMILIES: dict[str, Family] = {
         (SLOT, "kind"),
         "Rows not written: routers whose NAS entry is gone, refused names of a router that never proved its secret.",
     ),
+    "aaad_drain_addresses_total": Family(
+        (SLOT, "outcome"),
+        "Addresses given out while PostgreSQL was away, by what the ledger made of them; conflict: another has it.",
+    ),
     "aaad_drain_segments_missing_total": Family((SLOT,), "Segments that were gone before they were drained."),
     "aaad_drain_damaged_total": Family((SLOT,), "Places in segments that hold no record."),
     "aaad_drain_damaged_bytes_total": Family((SLOT,), "Octets of these places."),

@@ -54,7 +54,7 @@ _SWITCH = _("S (always), N (never) or P (as the parameter says)")
 _DAY = _("a date from 1970-01-02 to 2099-12-31, as dd/mm/yyyy or yyyy-mm-dd")
 _SECONDS = _("seconds; 0: no limit")
 _SPEED = _("a number without leading zero and k or M, such as 512k or 50M")
-_POOL = _("the name of a pool in the concentrator: 1 to 128 printable ASCII characters")
+_POOL = _("the name of a pool, here or in the concentrator: 1 to 128 printable ASCII characters")
 _LIST = _("the name of a list in the concentrator: 1 to 128 printable ASCII characters")
 _LIST_IPV6 = _(
     "the name of a list in the concentrator: 1 to 128 printable ASCII characters; no effect yet: RADIUS cannot say it"
@@ -107,6 +107,15 @@ def _days(column: str, label: str) -> Field:
 
 def _router_name(column: str, label: str, allowed: str) -> Field:
     return Field(column, label, allowed, lambda word: validate.router_name(column, word))
+
+
+def _pools() -> tuple[Field, ...]:
+    """The pools that something names; login, contract, plan and concentrator go before the next one."""
+    return (
+        _router_name("ipv4_pool", _("IPv4 pool"), _POOL),
+        _router_name("ipv6_pool", _("IPv6 pool"), _POOL),
+        _router_name("delegated_ipv6_pool", _("pool of delegated IPv6 prefixes"), _POOL),
+    )
 
 
 def _dns() -> Field:
@@ -223,9 +232,7 @@ PLAN = Table(
             values.integer(0, 86_400),
             is_nullable=False,
         ),
-        _router_name("ipv4_pool", _("IPv4 pool"), _POOL),
-        _router_name("ipv6_pool", _("IPv6 pool"), _POOL),
-        _router_name("delegated_ipv6_pool", _("pool of delegated IPv6 prefixes"), _POOL),
+        *_pools(),
         _router_name("address_list", _("address list"), _LIST),
         _router_name("address_list_ipv6", _("IPv6 address list"), _LIST_IPV6),
         _router_name(
@@ -348,6 +355,7 @@ CONTRACT = Table(
         Field("due_day", _("due day"), _("a day of the month, 1 to 31"), values.integer(1, 31)),
         _day("suspended_from", _("suspended from")),
         _day("suspended_until", _("suspended until")),
+        *_pools(),
         Field("logins_max", _("most logins"), _("a number from 1 to 10000"), values.integer(1, 10_000)),
         _sessions(),
     ),
@@ -400,6 +408,13 @@ LOGIN = Table(
             _("an IPv4 address that no other login has, not loopback, link-local, multicast or reserved"),
             validate.host_ipv4,
         ),
+        Field(
+            "address_space",
+            _("address space"),
+            _("a number from 1 on: in which its fixed addresses are its own"),
+            values.integer(1, _INTEGER_MAX - 1),
+            is_nullable=False,
+        ),
         Field("mac", _("MAC"), _("AA:BB:CC:DD:EE:FF, digits 0 to 9 and letters A to F"), validate.mac),
         _switch("auto_fill_mac", _("learn the MAC")),
         _switch("bind_mac", _("bind to the MAC")),
@@ -416,9 +431,7 @@ LOGIN = Table(
         Field("access_hours", _("hours of access"), _HOURS, values.hours),
         _speed("upload", _("own upload")),
         _speed("download", _("own download")),
-        _router_name("ipv4_pool", _("IPv4 pool"), _POOL),
-        _router_name("ipv6_pool", _("IPv6 pool"), _POOL),
-        _router_name("delegated_ipv6_pool", _("pool of delegated IPv6 prefixes"), _POOL),
+        *_pools(),
         Field(
             "ipv6_prefix",
             _("fixed IPv6 prefix"),

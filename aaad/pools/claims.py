@@ -33,6 +33,7 @@ AWAY_S = 1.0  # after PostgreSQL did not answer in time it is left alone for so 
 TRIES_MAX = 8  # candidates that turned out to be somebody's
 _TOLD_AT_ONCE = 64
 _LOOK_EVERY_S = 0.5
+_FIRST_LOOK_EVERY_S = 0.01
 _LAST_WAIT_S = 1.0
 _IPV4 = 0
 _FAMILIES = {"ipv4": 4, "ipv6": 6, "delegated": 6}
@@ -84,6 +85,7 @@ class Claims:
         self._is_called = False
         self._unsafe = 0  # records on their way to the disk
         self._told_all = asyncio.Event()
+        self._is_tried = asyncio.Event()  # whether PostgreSQL is there
         self._away_until_s = 0.0
         self.is_away = False
         self.seen: Callable[[], Snapshot | None] = _no_snapshot
@@ -153,13 +155,16 @@ class Claims:
                     self.is_away = False
                 except StoreError as error:
                     self._note_away(error)
-            await asyncio.sleep(_LOOK_EVERY_S)
+                self._is_tried.set()
+            await asyncio.sleep(_LOOK_EVERY_S if self._is_tried.is_set() else _FIRST_LOOK_EVERY_S)
 
     # --- a batch ------------------------------------------------------------------------------------------------
 
     async def _settle(self, batch: list[Want]) -> None:
         rows = self._rows(batch)
         ledger = self._ledger
+        if not self._is_tried.is_set():  # the process has just begun
+            await clock.pause(self._is_tried, BIND_LIMIT_S)
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
             try:
                 answers = await ledger.bind([_wish(row) for row in rows], self.supply.life)

@@ -12,6 +12,7 @@ FIRST_UNITS = 32  # of a pool that was not asked for yet
 CLAIM_UNITS_MAX = 4_096
 SHORT_S = 10.0  # for so long nothing is kept of a pool after PostgreSQL had no more of it, here or elsewhere
 FOR_OTHERS_S = 5.0  # for so long who finds nothing is left without an answer, as others may give back what they have
+REST_S = 1.0
 REFUSE_S = 1.0  # after PostgreSQL said that nothing is free it is not asked again
 ASK_AGAIN_S = 0.25  # ... but where others may give something back
 _ACTIVE = "active"
@@ -25,8 +26,9 @@ class Stock:
         "chunks",
         "is_asked",
         "last_lack",
-        "nothing_until_s",
         "pool",
+        "refused_until_s",
+        "rests_until_s",
         "short_since_s",
         "short_until_s",
         "starved",
@@ -38,7 +40,8 @@ class Stock:
         self.chunks: list[Chunk] = []
         self.starved: list[Want] = []  # wait for a claim
         self.is_asked = False  # a claim is under way
-        self.nothing_until_s = 0.0
+        self.rests_until_s = 0.0  # nothing is claimed beforehand
+        self.refused_until_s = 0.0  # nothing is claimed for anybody
         self.last_lack = Lack.EXHAUSTED
         self.short_since_s = 0.0
         self.short_until_s = 0.0
@@ -76,9 +79,9 @@ class Stock:
 
     def lacking(self, now_s: float) -> int:
         """Return how many units to claim now."""
-        if not self.is_given or self.is_asked or now_s < self.nothing_until_s:
-            return 0
         free, needed = self.free, len(self.starved)
+        if not self.is_given or self.is_asked or now_s < (self.refused_until_s if needed else self.rests_until_s):
+            return 0
         if self.is_short(now_s):
             return min(max(0, needed - free), CLAIM_UNITS_MAX)
         target = min(self._target, self.pool.reserve_size)
@@ -90,13 +93,13 @@ class Stock:
         """Note what a claim came to."""
         self._target = min(2 * self._target, self.pool.reserve_size)
         if not got:
-            self.nothing_until_s = now_s + REFUSE_S
+            self.rests_until_s = now_s + REST_S
 
     def refuse(self, now_s: float, *, may_others_give_back: bool) -> Lack:
         """Return why nobody gets anything now; it holds for a moment."""
         self.become_short(now_s)
         may_come = may_others_give_back and now_s - self.short_since_s < FOR_OTHERS_S
-        self.nothing_until_s = now_s + (ASK_AGAIN_S if may_come else REFUSE_S)
+        self.refused_until_s = now_s + (ASK_AGAIN_S if may_come else REFUSE_S)
         self.last_lack = Lack.IMPOSSIBLE if may_come else Lack.EXHAUSTED
         return self.last_lack
 

@@ -222,7 +222,9 @@ class Supply:
         now_s = clock.monotonic_s()
         if stock is None or not stock.is_given:
             self.on_lack([want], pool_id, Lack.EXHAUSTED)
-        elif now_s < stock.nothing_until_s:
+        elif stock.free:  # claimed meanwhile
+            self.on_fed([want])
+        elif now_s < stock.refused_until_s:
             self.on_lack([want], pool_id, stock.last_lack)
         else:
             stock.starved.append(want)

@@ -214,7 +214,7 @@ class Feed:
                 return False
             is_checked = self._checksum.is_due
             batch = await self._read_batch(queries, meta, head, changes, is_checked=is_checked)
-            leases = await read_lease_changes(queries, meta.lease_snapshot, head.snapshot)
+            leases = await read_lease_changes(queries, meta.lease_snapshot, head.snapshot, changes.leases_of)
             if self._has_to_resync(source.TOO_MANY_CHANGES if leases.is_too_many else ""):
                 return False
             batch = dataclasses.replace(batch, leases=leases)

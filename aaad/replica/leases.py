@@ -1,9 +1,9 @@
 """Leases on their way into the replica (rules R1, R7.2): which logins' changed, and what each of those has now.
 
-Nothing logs a change of a lease and no NOTIFY tells of it: net.lease.changed names the transaction. A poll takes so
-many, in the order of transactions, and says where that leaves it, as a snapshot: so none is missed, in whatever order
-they commit and however many there are. A login's bound leases are read whole and replace what the replica had of it.
-A row that cannot be read costs itself only: its login asks the ledger.
+No NOTIFY tells of a lease, and nothing logs its change but that of whose it is: net.lease.changed names the
+transaction. A poll takes so many, in the order of transactions, and says where that leaves it, as a snapshot: so none
+is missed, in whatever order they commit and however many there are. A login's bound leases are read whole and replace
+what the replica had of it. A row that cannot be read costs itself only: its login asks the ledger.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -34,10 +34,11 @@ class LeaseChanges:
     unusable_ids: tuple[int, ...] = ()  # logins of leases that cannot be read
 
 
-async def read_lease_changes(queries: Queries, since: str, now: str) -> LeaseChanges:
+async def read_lease_changes(queries: Queries, since: str, now: str, also: Iterable[int]) -> LeaseChanges:
     """Return the next leases that `since` did not see and this transaction, whose snapshot is `now`, sees.
 
-    The last thing that its transaction reads, since it sets how PostgreSQL plans.
+    Those of the logins in `also` are read again in any case. The last thing that its transaction reads, since it sets
+    how PostgreSQL plans.
     """
     await queries.execute(STATEMENTS["go_by_index"])
     row = await queries.fetchrow(STATEMENTS["find_changed_leases"], since, LEASES_PER_POLL, LEASES_AT_ONCE_MAX)
@@ -45,7 +46,7 @@ async def read_lease_changes(queries: Queries, since: str, now: str) -> LeaseCha
     if row["found_max"] >= LEASES_AT_ONCE_MAX:
         return LeaseChanges(snapshot=since, is_complete=False, is_too_many=True)
     taken = Taken(row["beyond"], row["open"])
-    values, unusable = await _read_leases(queries, row["login_ids"])
+    values, unusable = await _read_leases(queries, list({*row["login_ids"], *also}))
     return LeaseChanges(
         values=values,
         snapshot=advance(since, now, taken),

@@ -86,6 +86,7 @@ class Changes:
     logins: dict[int, bool]  # login id -> whether every change of it passed a run's brake or was accepted
     are_nases_exempt: bool  # likewise for all changes of NAS entries
     are_terms_exempt: bool  # likewise of plans, parameters and branches
+    leases_of: frozenset[int]  # logins that lost a lease which the ledger does not know for theirs any more
     is_too_many: bool
     impossible_ids: frozenset[int]  # left out: no store can hold them
     newest_at_s: float | None  # when the newest change's transaction began, by PostgreSQL's clock
@@ -138,6 +139,7 @@ async def read_changes(queries: Queries, snapshot: str, limit: int) -> Changes:
         kinds=frozenset(row["kind"] for row in rows),
         logins=logins,
         impossible_ids=impossible_ids,
+        leases_of=frozenset(row["key"] for row in rows if row["kind"] == "lease" and row["key"] in LOGIN_IDS),
         are_nases_exempt={row["is_exempt"] for row in rows if row["kind"] in NAS_KINDS} == {True},
         are_terms_exempt={row["is_exempt"] for row in rows if row["kind"] in TERM_KINDS} == {True},
         is_too_many=sum(row["rows_count"] for row in rows) >= limit or len(logins) >= limit,

@@ -15,6 +15,7 @@ from aaad.db.connection import Database
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
+from aaad.sessions.addresses import ADDRESS_COUNTERS
 from aaad.sessions.changes import KINDS
 from aaad.sessions.settle import Settler
 from aaad.sessions.slot import Slot
@@ -39,6 +40,7 @@ DRAIN_COUNTERS = [
     *(f"aaad_drain_records_total|kind={kind}" for kind in KINDS.values()),
     *(f"aaad_drain_set_aside_total|cause={cause}" for cause in ("undecodable", "unfit", "refused")),
     *(f"aaad_drain_skipped_total|kind={kind}" for kind in ("router_seen", "name_refused")),
+    *ADDRESS_COUNTERS,
     "aaad_drain_segments_missing_total",
     "aaad_drain_damaged_total",
     "aaad_drain_damaged_bytes_total",

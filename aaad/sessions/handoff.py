@@ -14,6 +14,7 @@ from aaad.db.connection import Database
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
+from aaad.sessions.addresses import note_told
 from aaad.sessions.entries import Entry, read_entry
 from aaad.sessions.store import DrainStore
 from aaad.spool.handoff import (
@@ -127,8 +128,10 @@ class HandoffServer:
             self._counters.add("aaad_handoff_batches_total|outcome=failed")
             _log.warning("handoff.failed", slot=handoff.slot, records=len(handoff.records), error=str(error))
             return False
-        if skipped is not None and skipped.deferred:
-            _log.warning("drain.deferred", slot=handoff.slot, records=skipped.deferred)
+        if skipped is not None:
+            note_told(self._counters, skipped.addresses)
+            if skipped.deferred:
+                _log.warning("drain.deferred", slot=handoff.slot, records=skipped.deferred)
         self._looks_due = 2  # the first one only waits
         outcome = "repeated" if skipped is None else "applied"
         self._counters.add(f"aaad_handoff_batches_total|outcome={outcome}")

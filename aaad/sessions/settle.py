@@ -9,6 +9,7 @@ from aaad.clock import monotonic_s
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
+from aaad.sessions.addresses import note_told
 from aaad.sessions.entries import read_entry
 from aaad.sessions.ledger import UnreadableSessions
 from aaad.sessions.store import CursorLost, Deferred, DrainStore, is_refused
@@ -73,6 +74,7 @@ class Settler:
         skipped = await self._store.settle([item.id for item in batch], [read_entry(item.record) for item in batch])
         self._counters.add("aaad_drain_skipped_total|kind=router_seen", skipped.routers)
         self._counters.add("aaad_drain_skipped_total|kind=name_refused", skipped.refused_names)
+        note_told(self._counters, skipped.addresses)
 
     async def _drop(self, deferred: Deferred, error: Exception) -> None:
         await self._store.drop_deferred(deferred)

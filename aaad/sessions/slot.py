@@ -17,6 +17,7 @@ from aaad.clock import wall_s
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
+from aaad.sessions.addresses import note_told
 from aaad.sessions.entries import Entry, entry_of, kind_of
 from aaad.sessions.store import CursorLost, DrainStore, Skipped, is_refused
 from aaad.spool.directory import find_spool_id, read_drained, write_drained
@@ -179,6 +180,7 @@ class Slot:
             add(f"aaad_drain_set_aside_total|cause={item.cause}")
         add("aaad_drain_skipped_total|kind=router_seen", skipped.routers)
         add("aaad_drain_skipped_total|kind=name_refused", skipped.refused_names)
+        note_told(self._counters, skipped.addresses)
         add("aaad_drain_segments_missing_total", int(batch.is_start_missing))
         add("aaad_drain_damaged_total", len(batch.damages))
         add("aaad_drain_damaged_bytes_total", sum(damage.end - damage.offset for damage in batch.damages))

@@ -15,13 +15,15 @@ from aaad.db.connection import Database, Row, Transaction, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.log import get_logger
+from aaad.sessions.addresses import Told, Written, write_bound
+from aaad.sessions.bound import key_of
 from aaad.sessions.changes import BINDING_KINDS, SAMPLE_MAX, Changes, RouterKey, fold
 from aaad.sessions.entries import Entry
 from aaad.sessions.heard import HeardRouters
 from aaad.sessions.ledger import Ledger, UnreadableSessions
 from aaad.sessions.record import AccountingRecord
 from aaad.spool.handoff import Handoff
-from aaad.spool.records import BindingLearned, Granted
+from aaad.spool.records import AddressBound, BindingLearned, Granted
 from aaad.spool.segment import Cut, Position
 
 _SQL = load_statements(Path(__file__).with_name("queries.sql"))
@@ -46,11 +48,12 @@ _log = get_logger("drain")
 
 
 class Skipped(NamedTuple):
-    """Rows of a committed batch that found no NAS or router to belong to, and records put off for a later try."""
+    """Rows of a committed batch that found nothing to belong to, records put off for a later try, and addresses."""
 
     routers: int = 0
     refused_names: int = 0
     deferred: int = 0  # because of what others do; records that are always deferred are not counted
+    addresses: Sequence[Told] = ()  # what the ledger made of each that was given out
 
 
 class Deferred(NamedTuple):
@@ -174,15 +177,20 @@ class DrainStore:
             await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
             await transaction.execute(_SQL.limit_statements, str(SETTLE_STATEMENT_MS))
             held = await self._find_held(transaction, entries)
-            free = [(id_, entry) for id_, entry in zip(ids, entries, strict=True) if _family(entry) not in held]
+            addresses = await write_bound(transaction, _bindings(entries))
+            free = [
+                (id_, entry)
+                for id_, entry in zip(ids, entries, strict=True)
+                if _family(entry) not in held and not _is_held(entry, addresses)
+            ]
             entries = [entry for _, entry in free]
             if affected(await transaction.execute(_SQL.delete_deferred, [id_ for id_, _ in free])) != len(free):
                 raise CursorLost("deferred records were settled by somebody else")
-            now, of_erp, of_sessions = _sort(entries)
+            now, of_erp, _, of_sessions = _sort(entries)
             skipped = await self._write(transaction, now + of_erp)
             if of_sessions:
                 await self._write_sessions(transaction, of_sessions)
-            return skipped
+            return skipped._replace(addresses=addresses.told)
 
     async def drop_deferred(self, deferred: Deferred) -> None:
         """Give up a record that PostgreSQL refuses."""
@@ -223,9 +231,9 @@ class DrainStore:
     ) -> Skipped:
         """Write what can be written now and defer the rest.
 
-        Two savepoints, so that what holds up a router's row does not hold up its sessions, nor the other way round.
+        A savepoint for each, so that what holds up a router's row holds up neither addresses nor sessions.
         """
-        now, of_erp, of_sessions = _sort(entries)
+        now, of_erp, of_ledger, of_sessions = _sort(entries)
         await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
         skipped, later = Skipped(), []
         await transaction.execute("SAVEPOINT rows")
@@ -236,11 +244,29 @@ class DrainStore:
                 raise
             await transaction.execute("ROLLBACK TO SAVEPOINT rows")
             later = now
+        told: Sequence[Told] = ()
+        if of_ledger:
+            told, held = await self._take_addresses(transaction, of_ledger, defers_refused=defers_refused)
+            later = later + held
         if of_sessions:
             later = later + await self._take_sessions(transaction, of_sessions, defers_refused=defers_refused)
-        skipped = skipped._replace(deferred=len(later) + len(unread))
+        skipped = skipped._replace(deferred=len(later) + len(unread), addresses=told)
         await self._defer(transaction, [*unread, *(entry.payload for entry in later + of_erp)])
         return skipped
+
+    async def _take_addresses(
+        self, transaction: Transaction, entries: list[Entry], *, defers_refused: bool
+    ) -> tuple[Sequence[Told], list[Entry]]:
+        """Write addresses; returns also the records to be deferred."""
+        await transaction.execute("SAVEPOINT addresses")
+        try:
+            written = await write_bound(transaction, _bindings(entries))
+        except StoreError as error:
+            if not _is_deferred(error, defers_refused):
+                raise
+            await transaction.execute("ROLLBACK TO SAVEPOINT addresses")
+            return (), entries
+        return written.told, [entry for entry in entries if _is_held(entry, written)]
 
     async def _defer(self, transaction: Transaction, payloads: Sequence[bytes]) -> None:
         if payloads:
@@ -319,10 +345,11 @@ def _cut(row: Row) -> Cut:
     return Cut(UUID(str(row["life"])), Position(row["segment"], row["position"]), row["last_segment"])
 
 
-def _sort(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry], list[Entry]]:
-    """Return the network's records, those that change rows of the ERP's, and those that make sessions."""
+def _sort(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry], list[Entry], list[Entry]]:
+    """Return the network's records, those that change rows of the ERP's, addresses, and those that make sessions."""
     now: list[Entry] = []
     of_erp: list[Entry] = []
+    of_ledger: list[Entry] = []
     of_sessions: list[Entry] = []
     for entry in entries:
         kind = type(entry.content)
@@ -330,9 +357,19 @@ def _sort(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry], list[Entr
             of_sessions.append(entry)
         elif kind is BindingLearned:
             of_erp.append(entry)
+        elif kind is AddressBound:
+            of_ledger.append(entry)
         else:
             now.append(entry)
-    return now, of_erp, of_sessions
+    return now, of_erp, of_ledger, of_sessions
+
+
+def _bindings(entries: Sequence[Entry]) -> list[AddressBound]:
+    return [entry.content for entry in entries if isinstance(entry.content, AddressBound)]
+
+
+def _is_held(entry: Entry, written: Written) -> bool:
+    return isinstance(entry.content, AddressBound) and key_of(entry.content) in written.held
 
 
 def _is_deferred(error: StoreError, defers_refused: bool) -> bool:

@@ -6,10 +6,12 @@ PHASE = {"plan_id": 1, "phase": "reduced", "hours": [0, 1], "upload": "10M", "do
 PLAN_ATTRIBUTE = {"plan_id": 1, "name": "Filter-Id", "value": "x"}
 LOGIN_ATTRIBUTE = {"login_id": 1, "name": "Filter-Id", "value": "x"}
 ADMINISTRATOR = {"name": "root", "password": "secret"}
+CONTRACT = {"client_id": 1, "branch_id": 1, "plan_id": 1}
 NAS = {"name": "bras-1", "address": "192.0.2.1/32", "secret": "testing123"}
 DICTIONARY_ATTRIBUTE = {"name": "X", "vendor": 1, "code": 1, "kind": "string", "may_be_given": True}
 DICTIONARY_VALUE = {"attribute": "Framed-Compression", "name": "X", "number": 9}
 
+POOLS = ("ipv4_pool", "ipv6_pool", "delegated_ipv6_pool")
 _MANY_NAMES = [str(number) for number in range(9)]
 _MANY_SERVERS = [f"192.0.2.{number}" for number in range(1, 10)]
 
@@ -106,6 +108,7 @@ LOGINS = [
     ({"ipv4_pool": ""}, "login_ipv4_pool_form"),
     ({"ipv6_pool": ""}, "login_ipv6_pool_form"),
     ({"delegated_ipv6_pool": ""}, "login_delegated_ipv6_pool_form"),
+    ({"address_space": 0}, "login_address_space_range"),
     ({"ipv6_prefix": "2001:db8::/47"}, "login_ipv6_prefix_form"),
     ({"ipv6_prefix": "10.0.0.0/24"}, "login_ipv6_prefix_form"),
     ({"ipv6_prefix": "ff00::/64"}, "login_ipv6_prefix_form"),
@@ -150,6 +153,8 @@ NETWORK_REFUSED = [
     ("erp.plan_attribute", PLAN_ATTRIBUTE, {"plan_id": 99}, "plan_attribute_plan_id_fkey"),
     ("erp.login_attribute", LOGIN_ATTRIBUTE, {"login_id": 99}, "login_attribute_login_id_fkey"),
     ("net.nas", NAS, {"kind": "Mikrotik"}, "nas_kind_known"),
+    *(("erp.contract", CONTRACT, {pool: " x"}, f"contract_{pool}_form") for pool in POOLS),
+    *(("net.nas", NAS, {pool: " x"}, f"nas_{pool}_form") for pool in (*POOLS, "secondary_pool")),
     ("net.dictionary_attribute", DICTIONARY_ATTRIBUTE, {"code": 256}, "dictionary_attribute_code_range"),
     ("net.dictionary_attribute", DICTIONARY_ATTRIBUTE, {"kind": "tlv"}, "dictionary_attribute_kind_known"),
     ("net.dictionary_value", DICTIONARY_VALUE, {"number": -1}, "dictionary_value_number_range"),

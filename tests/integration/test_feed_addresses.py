@@ -20,6 +20,7 @@ from aaad.replica.leases import LeaseChanges
 from aaad.replica.record import PoolRow
 from aaad.replica.source import STATEMENTS
 
+LIMIT_S = 20.0
 POOLS = """
 INSERT INTO net.pool (id, name, kind, family, prefix_length, valid_s) VALUES
     (1, 'cgnat', 'radius', 'ipv4', 32, 900), (2, 'casa', 'radius', 'delegated', 56, 86400),
@@ -85,7 +86,7 @@ WHERE login_id BETWEEN $1 AND $2 AND state = 'bound'
 async def equal(dsn: str, node: Node) -> None:
     """Wait until the replica has what the ledger has."""
     expected = await expected_leases(dsn)
-    await until(lambda: node.leases() == expected)
+    await until(lambda: node.leases() == expected, LIMIT_S)
 
 
 async def test_r7_2_leases_arrive_are_extended_and_vanish(dsn: str, tmp_path: Path) -> None:
@@ -110,6 +111,30 @@ async def test_r7_2_leases_arrive_are_extended_and_vanish(dsn: str, tmp_path: Pa
         await sql.execute(RELEASE, 2, 3)
         await until(lambda: node.leases().keys() == {1, 4, 5})
         assert node.count("unusable_leases_total") == 0
+
+
+async def test_r7_2_who_lost_a_lease_to_another_or_with_its_row_is_told_so(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 5)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        await sql.execute(POOLS)
+        await sql.execute(BIND, 1, 5)
+        await equal(dsn, node)
+        await sql.execute("UPDATE net.lease SET login_id = 4, changed = pg_current_xact_id() WHERE login_id = 2")
+        await until(lambda: node.leases().keys() == {1, 3, 4, 5})
+        assert len(node.leases()[4]) == 2
+        async with sql.transaction():  # released, and another's at once
+            await sql.execute(RELEASE, 3, 3)
+            await sql.execute("UPDATE net.lease SET state = 'bound', login_id = 1 WHERE login_id = 3")
+        await until(lambda: node.leases().keys() == {1, 4, 5})
+        await sql.execute("DELETE FROM net.lease WHERE login_id = 5")
+        await until(lambda: node.leases().keys() == {1, 4})
+        assert node.count("resyncs_total") == 1
+        logged = await sql.fetch("SELECT key FROM net.change WHERE kind = 'lease' ORDER BY id")
+        assert [row["key"] for row in logged] == [2, 3, 5]
+        await sql.execute(RELEASE, 1, 9)
+        await sql.execute("DELETE FROM net.lease")
+        assert await sql.fetchval("SELECT count(*) FROM net.change WHERE kind = 'lease'") == 3
 
 
 async def test_r7_2_a_lease_of_a_long_transaction_is_not_missed(dsn: str, tmp_path: Path) -> None:
@@ -166,12 +191,12 @@ async def test_r7_2_many_changes_are_taken_bit_by_bit_and_told_as_far_as_they_ar
             visible = "SELECT count(*) FROM net.lease WHERE pg_visible_in_snapshot(changed, $1::text::pg_snapshot)"
             assert await sql.fetchval(visible, snapshot) == size
         last = taken[-1][1]
-        async with asyncio.timeout(7):
+        async with asyncio.timeout(LIMIT_S):
             while not await sql.fetchval("SELECT snapshot::text = $1 FROM net.node", last):
                 await asyncio.sleep(0.05)
 
 
-async def read_nothing(_queries: Queries, since: str, _now: str) -> LeaseChanges:
+async def read_nothing(_queries: Queries, since: str, *_rest: object) -> LeaseChanges:
     return LeaseChanges(snapshot=since)
 
 
@@ -190,9 +215,9 @@ async def test_r1_2_what_one_transaction_changes_beyond_measure_is_read_as_a_who
         assert node.count("resyncs_total") == 1
         await sql.execute(BIND, 1001, 1500)
         await equal(dsn, node)
-        await until(lambda: node.count("resyncs_total") == 2)
+        await until(lambda: node.count("resyncs_total") == 2, LIMIT_S)
         await sql.execute("TRUNCATE net.lease")
-        await until(lambda: node.count("resyncs_total") == 3)
+        await until(lambda: node.count("resyncs_total") == 3, LIMIT_S)
         assert node.leases() == {}
 
 
@@ -246,6 +271,12 @@ WITH taken AS (
     RETURNING address
 ) INSERT INTO step (address, is_bound) SELECT address, true FROM taken
 """
+MOVE = """
+WITH moved AS (
+    UPDATE net.lease SET login_id = $2, changed = pg_current_xact_id()
+    WHERE address_space = 1 AND address = ('100.64.0.0'::inet + $1::integer)::cidr RETURNING address, state
+) INSERT INTO step (address, is_bound) SELECT address, state = 'bound' FROM moved
+"""
 LEAVE = """
 WITH left_ AS (
     UPDATE net.lease SET state = 'released', released_at = now(), free_from = now(), changed = pg_current_xact_id()
@@ -262,16 +293,19 @@ WHERE NOT is_bound AND pg_visible_in_snapshot(xid, $1::text::pg_snapshot) AND ad
 
 
 async def bind_and_release(sql: asyncpg.Connection, choice: random.Random, own: range, rounds: int) -> None:
-    """Bind and release addresses of its own, each always of one login; some transactions take long or fail."""
+    """Bind and release addresses of its own, and move them to others; some transactions take long or fail."""
     for _ in range(rounds):
         opened = sql.transaction()
         await opened.start()
         for _ in range(choice.choice((1, 1, 2, 9))):
             unit = choice.choice(own)
-            if choice.random() < 0.5:
-                await sql.execute(TAKE, unit, 1 + unit % 60, choice.randrange(1, 4))
-            else:
-                await sql.execute(LEAVE, unit)
+            match choice.randrange(9):
+                case 0:
+                    await sql.execute(MOVE, unit, choice.randrange(1, 61))
+                case 1 | 2 | 3 | 4:
+                    await sql.execute(TAKE, unit, 1 + unit % 60, choice.randrange(1, 4))
+                case _:
+                    await sql.execute(LEAVE, unit)
         await asyncio.sleep(choice.random() ** 4 * 0.3)
         await (opened.rollback() if choice.random() < 0.15 else opened.commit())
 

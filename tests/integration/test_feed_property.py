@@ -45,6 +45,15 @@ UPDATE erp.contract SET speed_status = (ARRAY['N','R'])[1 + {n} % 2],
     late_speed = (ARRAY['S','N','P'])[1 + {n} % 3], not_reduced_until = date '2026-01-01' + {n} % 9,
     suspended_until = date '2026-02-01' + {n} % 9 WHERE id = {own}
 
+UPDATE erp.contract SET ipv4_pool = nullif('c' || {n} % 3, 'c0'), ipv6_pool = 'c{n}' WHERE id = {own}
+
+UPDATE erp.login SET ipv4_pool = nullif('l' || {n} % 3, 'l0') WHERE id = {own}
+
+INSERT INTO net.pool (name, kind, family) VALUES ('p{writer}', 'nas', 'ipv4')
+    ON CONFLICT (address_space, name) DO UPDATE SET valid_s = 300 + {n}
+
+DELETE FROM net.pool WHERE name = 'p{writer}'
+
 UPDATE erp.contract SET trust_unlock_active = {n} % 2 = 0, trust_unlock_until = now() WHERE id = {own}
 
 UPDATE erp.login SET port_id = 'vlan {n}', bind_port = 'S', circuit_id = nullif('c' || {n} % 3, 'c0'),
@@ -156,7 +165,7 @@ async def test_the_replica_equals_the_database(start: int, dsn: str, tmp_path: P
 
 
 def tables_of(tables: Tables) -> tuple[object, ...]:
-    return tables.plans, tables.parameters, tables.branches, tables.administrators, tables.nases
+    return tables.plans, tables.parameters, tables.branches, tables.administrators, tables.nases, tables.pools
 
 
 async def _write(writer: Writer, serials: range) -> None:

@@ -1,9 +1,6 @@
 -- What the nodes' replicas copy for addresses (rule R7): the pools that contracts and concentrators name, beside those of
 -- logins and plans. Leases are followed by net.lease.changed alone, without triggers (aaad/replica/leases.py).
 
-COMMENT ON COLUMN net.lease.login_id IS
-    'Whose it is, or was last. A bound address changes hands only by being released first, and that is known to every node: replicas are told by this login.';
-
 CALL net.follow('erp.contract',
     '{id, client_id, branch_id, plan_id, status, access_status, suspended, suspended_from, suspended_until, oldest_open_due, not_reduced_until, access_ends_at, trust_unlock_active, trust_unlock_until, late_speed, speed_status, ipv4_pool, ipv6_pool, delegated_ipv6_pool}');
 CALL net.follow('net.nas',
@@ -79,5 +76,20 @@ FROM (
 ) AS source;
 COMMENT ON VIEW net.login_source IS 'One row for each login with all that decides about it. Ask with WHERE login_id = ANY(…).';
 
--- Of single leases nothing is logged; a ledger that was emptied is read anew.
+-- By a row's login nodes learn whose leases to read again. Of a row that changes hands, or goes while it is bound, nobody
+-- could tell whose it was: so that is logged. It is seldom, and costs nothing where login_id is not written.
+CREATE FUNCTION net.log_lost_lease() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO net.change (kind, key) VALUES ('lease', OLD.login_id);
+    RETURN NULL;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION net.log_lost_lease FROM PUBLIC;
+CREATE TRIGGER log_moved AFTER UPDATE OF login_id ON net.lease FOR EACH ROW
+    WHEN (OLD.login_id IS DISTINCT FROM NEW.login_id AND OLD.login_id IS NOT NULL AND OLD.state IN ('bound', 'released'))
+    EXECUTE FUNCTION net.log_lost_lease();
+CREATE TRIGGER log_delete AFTER DELETE ON net.lease FOR EACH ROW WHEN (OLD.state = 'bound')
+    EXECUTE FUNCTION net.log_lost_lease();
+
+-- A ledger that was emptied is read anew.
 CREATE TRIGGER log_truncate AFTER TRUNCATE ON net.lease FOR EACH STATEMENT EXECUTE FUNCTION net.log_change();

@@ -6,7 +6,7 @@ Pure data, in the form of `aaad.erp.fields`. A secret is never shown: a generate
 from ipaddress import ip_address, ip_network
 
 from aaad.erp import values
-from aaad.erp.fields import LOGIN, Field, Table
+from aaad.erp.fields import LOGIN, PLAN, Field, Table
 from aaad.erp.values import Value
 
 KINDS = ("mikrotik", "accel_ppp", "huawei", "juniper", "cisco", "other")
@@ -105,6 +105,10 @@ NAS = Table(
             values.integer(1, _INTEGER_MAX),
             is_nullable=False,
         ),
+        PLAN.field("ipv4_pool"),
+        PLAN.field("ipv6_pool"),
+        PLAN.field("delegated_ipv6_pool"),
+        PLAN.field("ipv4_pool")._replace(column="secondary_pool", label=_("pool of secondary networks")),
         Field("coa_address", _("address for CoA"), _ADDRESS, address),
         Field("coa_port", _("port for CoA"), _("1 to 65535"), values.integer(1, _PORT_MAX), is_nullable=False),
         Field("api_address", _("address of its API"), _ADDRESS, address),
