@@ -19,7 +19,7 @@ from uuid import UUID
 from aaad.db.connection import Database, Row, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
-from aaad.pools.address import WIDTHS, Unit, parse_unit, unit_text
+from aaad.pools.address import WIDTHS, Unit, unit_text
 
 CLAIMS_MAX = 64  # in a row, while all that they bring is fixed for somebody already
 
@@ -158,15 +158,15 @@ def _unit(text: str) -> Unit:
 
 
 def _claimed(row: Row) -> Claimed:
-    taken = tuple(sorted(parse_unit(text)[1:] for text in row["taken"]))
+    taken = tuple(sorted(map(_unit, row["taken"])))
     if row["addresses"] is not None:
-        family = parse_unit(row["addresses"][0])[0]
-        units = [parse_unit(text)[1:] for text in row["addresses"]]
+        family = 6 if ":" in row["addresses"][0] else 4
+        units = list(map(_unit, row["addresses"]))
     else:
         first = ip_address(row["first"])
         family, length = first.version, row["prefix_length"]
         size = 1 << (WIDTHS[family] - length)
         units = [(int(first) + place * size, length) for place in range(row["from_unit"], row["until_unit"])]
     elsewhere = set(taken)
-    free = tuple(unit for unit in units if unit not in elsewhere)
+    free = tuple([unit for unit in units if unit not in elsewhere]) if taken else tuple(units)
     return Claimed(row["id"], row["pool_id"], row["address_space"], family, free, taken)

@@ -692,7 +692,7 @@ BEGIN
     SELECT * INTO pool FROM net.pool AS found WHERE found.id = aside.pool_id;
     IF aside.addresses IS NOT NULL THEN
         RETURN QUERY SELECT unit FROM unnest(aside.addresses) AS unit
-            WHERE EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = unit)
+            WHERE EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = unit OFFSET 0)
                 OR EXISTS (SELECT FROM net.reserve AS later WHERE later.pool_id = aside.pool_id AND later.id > aside.id
                     AND unit = ANY (later.addresses));
         RETURN;
@@ -772,41 +772,72 @@ BEGIN
 END
 $$;
 
--- Units that were given back or released and are nobody's by now, the longest free first.
+-- Units that were given back or released and are nobody's by now, the longest free first. Looks at few more rows than it
+-- takes, whatever the planner believes of the table, and deletes by place.
 CREATE FUNCTION net.claim_released(wanted_pool integer, how_many integer, since timestamptz) RETURNS cidr[]
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
-    taken cidr[];
+    -- Below it every node has settled all; what lies beyond is looked at more closely.
+    horizon constant xid8 := (SELECT CASE WHEN bool_or(settled IS NULL) THEN '0' ELSE min(pg_snapshot_xmin(settled)::text::bigint)
+        END::text::xid8 FROM net.node);
+    places tid[];
+    taken cidr[] := '{}';
+    more cidr[];
 BEGIN
-    WITH oldest AS MATERIALIZED (
-        (SELECT address_space, address, changed, valid_until, free_from FROM net.lease
-            WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= now() AND released_at >= since
-            ORDER BY free_from LIMIT how_many + 1024)
-        UNION
-        (SELECT address_space, address, changed, valid_until, free_from FROM net.lease
-            WHERE pool_id = wanted_pool AND state = 'released' AND valid_until < now() - interval '60 seconds'
-                AND free_from <= now() AND released_at >= since
-            ORDER BY valid_until LIMIT how_many)
-    ), nodes AS MATERIALIZED (
-        SELECT settled FROM net.node
-    ), free AS (
-        SELECT address_space, address, changed FROM oldest
-        WHERE valid_until IS NULL OR valid_until < now() - interval '60 seconds' OR NOT EXISTS (
-            SELECT FROM nodes WHERE settled IS NULL OR NOT pg_visible_in_snapshot(oldest.changed, nodes.settled))
-        ORDER BY free_from
-    ), gone AS (
-        DELETE FROM net.lease USING (
-            SELECT lease.address_space, lease.address FROM net.lease JOIN free USING (address_space, address)
-            WHERE lease.changed = free.changed AND lease.state = 'released'
-            LIMIT how_many FOR UPDATE OF lease SKIP LOCKED) AS chosen
-        WHERE lease.address_space = chosen.address_space AND lease.address = chosen.address
-        RETURNING lease.address
-    )
-    SELECT array_agg(gone.address ORDER BY gone.address) INTO taken FROM gone
-    WHERE NOT EXISTS (SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
-        WHERE range.pool_id = wanted_pool AND excluded.first <= net.first_host(gone.address)
-            AND excluded.last >= net.first_host(gone.address));
-    RETURN taken;
+    FOR source IN 1..2 LOOP
+        IF source = 1 THEN
+            SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
+                SELECT own.place, own.address FROM (
+                    SELECT address_space, address, changed, valid_until FROM net.lease
+                    WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= now() AND released_at >= since
+                    ORDER BY free_from LIMIT how_many + 1024
+                ) AS oldest CROSS JOIN LATERAL (
+                    SELECT lease.ctid AS place, lease.address FROM net.lease
+                    WHERE lease.address_space = oldest.address_space AND lease.address = oldest.address
+                        AND lease.changed = oldest.changed AND lease.state = 'released' FOR UPDATE SKIP LOCKED
+                ) AS own
+                WHERE oldest.changed < horizon OR net.is_forgotten(oldest.changed, oldest.valid_until) LIMIT how_many
+            ) AS own;
+        ELSE
+            SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
+                SELECT own.place, own.address FROM (
+                    SELECT address_space, address, changed FROM net.lease
+                    WHERE pool_id = wanted_pool AND state = 'released' AND valid_until < now() - interval '60 seconds'
+                        AND free_from <= now() AND released_at >= since
+                    ORDER BY valid_until LIMIT how_many
+                ) AS oldest CROSS JOIN LATERAL (
+                    SELECT lease.ctid AS place, lease.address FROM net.lease
+                    WHERE lease.address_space = oldest.address_space AND lease.address = oldest.address
+                        AND lease.changed = oldest.changed AND lease.state = 'released' FOR UPDATE SKIP LOCKED
+                ) AS own
+                LIMIT how_many - cardinality(taken)
+            ) AS own;
+        END IF;
+        DELETE FROM net.lease WHERE ctid = ANY (places);
+        taken := taken || coalesce(more, '{}');
+        EXIT WHEN cardinality(taken) >= how_many;
+    END LOOP;
+    IF EXISTS (SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
+        WHERE range.pool_id = wanted_pool) THEN
+        taken := ARRAY(SELECT unit FROM unnest(taken) AS unit WHERE NOT EXISTS (
+            SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
+            WHERE range.pool_id = wanted_pool AND excluded.first <= net.first_host(unit)
+                AND excluded.last >= net.first_host(unit)));
+    END IF;
+    RETURN (SELECT array_agg(unit ORDER BY unit) FROM unnest(taken) AS unit);
+END
+$$;
+
+-- Whether a reserve of the process's own is used up: the last unit, which is given out last, tells it mostly.
+CREATE FUNCTION net.is_used_up(aside net.reserve) RETURNS boolean LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+DECLARE
+    space integer;
+    unit cidr := aside.addresses[cardinality(aside.addresses)];
+BEGIN
+    SELECT pool.address_space, coalesce(unit, net.unit_address(range.first, pool.prefix_length, aside.until_unit - 1))
+        INTO space, unit
+        FROM net.pool LEFT JOIN net.pool_range AS range ON range.id = aside.range_id WHERE pool.id = aside.pool_id;
+    RETURN EXISTS (SELECT FROM net.lease WHERE address_space = space AND address = unit) AND net.count_left(aside) = 0;
 END
 $$;
 
@@ -828,7 +859,7 @@ BEGIN
     -- What the process has used up.
     DELETE FROM net.reserve AS used WHERE used.id IN (
         SELECT own.id FROM net.reserve AS own WHERE own.node_id = claim_units.node AND own.slot = claim_units.slot
-            AND own.pool_id = wanted.id ORDER BY own.id LIMIT 8) AND net.count_left(used) = 0;
+            AND own.pool_id = wanted.id ORDER BY own.id LIMIT 8) AND net.is_used_up(used);
     IF wanted.adopting_since IS NULL THEN
         SELECT * INTO run FROM net.claim_new(wanted.id, how_many);
         IF run.until_unit > run.from_unit THEN
