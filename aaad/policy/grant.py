@@ -10,11 +10,12 @@ from aaad.policy.parameters import BranchPolicy
 class Leases(NamedTuple):
     """What of a grant comes from pools of ours. A prefix is its number and length."""
 
-    has_ipv4: bool = False  # the grant's IPv4 address does
-    ipv6: tuple[int, int] | None = None  # of the link
-    delegated: tuple[int, int] | None = None
-    pool_ids: tuple[int, ...] = ()  # where it comes from
-    ipv4_pool: str = ""  # one of the concentrator's, which is told its name as ours had nothing
+    has_ipv4: bool  # the grant's IPv4 address does
+    has_more: bool  # any of the three below
+    ipv6: tuple[int, int] | None  # of the link
+    delegated: tuple[int, int] | None
+    ipv4_pool: str  # one of the concentrator's, which is told its name as ours had nothing
+    noted: bytes  # which pools they are, for the journal
 
 
 class Grant(NamedTuple):

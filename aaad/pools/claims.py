@@ -233,7 +233,7 @@ class Claims:
             self.supply.lose(chunk)
         want.tries += 1
         if want.tries >= TRIES_MAX:
-            want.lacks[place] = Lack.IMPOSSIBLE
+            want.lack(place, Lack.IMPOSSIBLE)
 
     def _tell_settled(self, rows: list[_Row]) -> None:
         """Tell who has all that can be had; who has to try again waits for the next batch."""
@@ -268,7 +268,7 @@ class Claims:
             left = []
             for place, pool in want.missing:
                 if pool.pool_id == pool_id:
-                    want.lacks[place] = lack
+                    want.lack(place, lack)
                 else:
                     left.append((place, pool))
             want.missing = left
@@ -287,7 +287,7 @@ class Claims:
         for row in rows:
             want, place, _, chunk, at = row
             if chunk is None:
-                want.lacks[place] = Lack.IMPOSSIBLE
+                want.lack(place, Lack.IMPOSSIBLE)
             elif want.lacks[_IPV4] is not None:  # no answer will come of it
                 chunk.put_back(at)
             else:
@@ -297,7 +297,7 @@ class Claims:
                     self._unsafe += 1
                 else:
                     chunk.put_back(at)
-                    want.lacks[place] = Lack.IMPOSSIBLE
+                    want.lack(place, Lack.IMPOSSIBLE)
         settled = []
         for want in dict.fromkeys(row[0] for row in rows):
             want.missing = []
@@ -328,7 +328,7 @@ class Claims:
                 self.recent.note(want.login_id, pool.pool_id, want.device, unit, valid_until_s, BY_SPOOL, seen)
                 self._counters.add(BOUND_BY_SPOOL)
             else:  # perhaps it is on the disk all the same: the unit stays marked
-                want.lacks[place] = Lack.IMPOSSIBLE
+                want.lack(place, Lack.IMPOSSIBLE)
             want.unsafe -= 1
             self._unsafe -= 1
             if not want.unsafe:

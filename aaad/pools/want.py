@@ -17,9 +17,15 @@ class Lack(IntEnum):
     IMPOSSIBLE = 2  # nobody can say it now: a later try, or another server, may have it
 
 
+Lacks = tuple[Lack | None, ...]
+_NO_LACKS: Lacks = (None, None, None)
+
+
 class Want:
     """Units of some pools for a login's device. What has a value for each family has IPv4, link, delegated."""
 
+    context: Any  # of who wants it
+    origin: Any  # whence he was asked
     __slots__ = (
         "context",
         "device",
@@ -44,17 +50,19 @@ class Want:
         self.missing = missing  # what is still to be had
         self.units: list[Unit | None] = [None, None, None]
         self.pool_ids: tuple[int, ...] = ()  # where the units come from
-        self.lacks: list[Lack | None] = [None, None, None]
+        self.lacks: Lacks = _NO_LACKS
         self.is_fallback = False  # what was wanted first could not be had
         self.is_hungry = False  # it waits for a claim
         self.tries = 0
         self.unsafe = 0  # records of the spool that it waits for
-        self.context: Any = None  # of who wants it
-        self.origin: Any = None  # whence he was asked
 
     def __repr__(self) -> str:
         """Show whose it is."""
         return f"Want(login_id={self.login_id}, missing={len(self.missing)})"
+
+    def lack(self, place: int, why: Lack) -> None:
+        """Note that there is no unit, and why."""
+        self.lacks = (*self.lacks[:place], why, *self.lacks[place + 1 :])
 
     def give(self, place: int, pool_id: int, unit: Unit) -> None:
         """Note that there is a unit."""
@@ -63,7 +71,7 @@ class Want:
 
     def ask_instead(self, place: int, pool: PoolRow) -> None:
         """Want a unit of another pool after all."""
-        self.lacks[place] = None
+        self.lacks = (*self.lacks[:place], None, *self.lacks[place + 1 :])
         self.missing = [(place, pool)]
         self.is_fallback = True
         self.tries = 0

@@ -44,7 +44,7 @@ from aaad.radius.reply import (
     reject_attributes,
     with_strong_types,
 )
-from aaad.radius.request import Answer, Decided, Pending, Proven, Request
+from aaad.radius.request import Answer, Leasing, Pending, Proven, Request
 from aaad.radius.routers import Neighbourhood, Peer, Remembered, Source
 from aaad.radius.rulebook import Rulebook, reason_unsaid
 from aaad.radius.starts import StartWatch
@@ -162,6 +162,7 @@ class AccessPath:
         self._rules = Rulebook(utc_offset_s)
         self._must_wait = must_wait or _nothing_waits
         self._addresses = addresses
+        self._lease = addresses.lease if addresses is not None else _nothing_leased
         self.starts = StartWatch(neighbourhood)
         self.copies = Copies(neighbourhood)
         self._signer = ClassSigner(b"", node=0, slot=slot, serial=first_serial)  # nothing is granted before load()
@@ -320,9 +321,9 @@ class AccessPath:
                 kind, at = router.nas.kind, router.nas.pools
                 template = self._rules.template(kind, grant, at)
                 if template.pools is not None and grant.leases is None:
-                    leased = self._leased(grant, template.pools, (request, proven, login, record, decision), now_s)
+                    leased = self._lease(request, login, grant, template.pools, now_s)
                     if isinstance(leased, Want):
-                        return leased
+                        return self._waiting(leased, (request, proven, login, record, decision, template.pools))
                     grant = leased
                 kept, checksum, has_secret = accept_attributes(kind, template, grant, login_id, layout.is_ppp, now_s)
             except (ValueError, OverflowError):
@@ -339,7 +340,7 @@ class AccessPath:
                     reason, grant = Reason.REPLY_TOO_LONG, None
         is_proven = router.last_heard_s >= arrived_s  # the router proved its secret since this was sent
         if grant is None:
-            code, (said, kept) = _REJECT, self._reject_attributes(request, reason)
+            code, (said, kept), leases = _REJECT, self._reject_attributes(request, reason), None
             router.statistics.refused += 1
             self._learned.login_refused(login_id, reason, now_s)
         else:
@@ -350,7 +351,8 @@ class AccessPath:
             elif not is_proven:
                 router.accepted_unwatched(now_s)
             learns = login.flags & template.learn_flags
-            if learns or grant.extras is not None or grant.leases is not None:
+            leases = grant.leases
+            if learns or grant.extras is not None or (leases is not None and leases.has_more):
                 self._note_grant(request, login, grant, learns if proves else 0, now_s)
         reply = keys.signed_reply(code, data[1], authenticator, _joined(said, states) if states else said)
         peer.remembered[data[1]] = _new_tuple(Remembered, (authenticator, reply, arrived_s, is_proven))
@@ -361,22 +363,16 @@ class AccessPath:
             flags = 0 if signed_by is None else explain.FLAG_SIGNED
             asked = asked if proves else explain.bounded(asked)
             queued_s, key = now_s - arrived_s, router.journal_key
-            leases = grant.leases if grant is not None else None
-            flags, key = (flags, key) if leases is None else explain.with_pools(flags, key, leases.pool_ids)
+            flags, key = (flags, key) if leases is None else (flags | explain.FLAG_LEASED, key + leases.noted)
             body = explain.encode(reason, credential, flags, queued_s, key, facts, asked, kept, until_s)
             self._journal.append(login_id, now_s, body)
         return reply
 
-    def _leased(self, grant: Grant, pools: GrantPools, decided: Decided, now_s: float) -> Grant | Want:
-        """Return the grant with what pools of ours give; or what it has to wait for."""
-        if self._addresses is None:
-            return grant
-        request, _, login, _, _ = decided
-        found = self._addresses.lease(request, login, grant, pools, now_s)
-        if isinstance(found, Want):
-            self.copies.remember(request, None)
-            found.context = (*decided, pools)
-        return found
+    def _waiting(self, want: Want, decided: Leasing) -> Want:
+        """Let a request wait for its addresses; copies join it."""
+        self.copies.remember(decided[0], None)
+        want.context = decided
+        return want
 
     def _note_grant(self, request: Request, login: LoginFacts, grant: Grant, learns: int, now_s: float) -> None:
         """Tell of IPv6 prefixes, as RouterOS's accounting may leave them out; learn what is to be learned."""
@@ -549,6 +545,10 @@ def _joined(attributes: bytes, states: bytes) -> bytes:
 
 def _nothing_waits(_: LoginFacts, __: Grant) -> bool:
     return False
+
+
+def _nothing_leased(_: Request, __: LoginFacts, grant: Grant, ___: GrantPools, ____: float) -> Grant | Want:
+    return grant
 
 
 def _is_readable(record: bytes) -> bool:

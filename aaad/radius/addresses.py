@@ -12,13 +12,15 @@ from ipaddress import IPv4Address
 
 from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.policy.grant import Grant, Leases
-from aaad.policy.lease import device_of, find_lease
+from aaad.policy.lease import device_of, find_unit
 from aaad.pools.address import Unit, unit_text
 from aaad.pools.recent import Recent
 from aaad.pools.want import Lack, Want
+from aaad.radius.explain import pool_octets
 from aaad.radius.packet import value_at
 from aaad.radius.pool_book import DELEGATED, IPV4, IPV6, GrantPools
 from aaad.radius.request import Request
+from aaad.replica.record import PoolRow
 from aaad.replica.snapshot import Snapshot
 from aaad.sessions.attribute_text import readable
 from aaad.spool.records import Granted
@@ -70,31 +72,49 @@ class Addresses:
     ) -> Grant | Want:
         """Return the grant with its addresses; or what has to be claimed for it."""
         extras = grant.extras
-        chosen = pools.chosen if extras is None else pools.chosen_by(extras)
-        if not chosen.ours:
-            return grant
+        if extras is None:
+            chosen = pools.chosen
+            if chosen.only_ipv4 is not None:  # the usual case the short way
+                return self._ipv4(request, login.login_id, grant, chosen.only_ipv4, chosen.leases, now_s)
+        else:
+            chosen = pools.chosen_by(extras)
         login_id = login.login_id
+        wanted = [(place, pool) for place, pool in chosen.ours if not _is_fixed(place, grant, extras)]
+        if not wanted:
+            return grant
         device = _device(request)
         stored = self._leases(login_id)
-        want: Want | None = None
+        missing: list[tuple[int, PoolRow]] = []
         units: list[Unit | None] = [None, None, None]
         pool_ids: tuple[int, ...] = ()
-        for place, pool in chosen.ours:
-            if _is_fixed(place, grant, extras):
-                continue
-            unit = self._standing(stored, login_id, pool.pool_id, device, now_s)
-            if unit is not None:
-                units[place] = unit
-                pool_ids += (pool.pool_id,)
-            elif want is None:
-                want = Want(login_id, device, request.router.nas.nas_id, [(place, pool)])
+        for place, pool in wanted:
+            units[place] = unit = self._standing(stored, login_id, pool.pool_id, device, now_s)
+            if unit is None:
+                missing.append((place, pool))
             else:
-                want.missing.append((place, pool))
-        if want is None:
+                pool_ids += (pool.pool_id,)
+        if not missing:
             self.counts[_STANDING] += 1
             return _with(grant, units, pool_ids)
+        want = Want(login_id, device, request.router.nas.nas_id, missing)
         want.units, want.pool_ids = units, pool_ids
         return want
+
+    def _ipv4(
+        self, request: Request, login_id: int, grant: Grant, pool: PoolRow, leases: Leases | None, now_s: float
+    ) -> Grant | Want:
+        plan, speed, state, phase, fixed, ends_at_s, extras, policy, _ = grant
+        if fixed:
+            return grant
+        device = request.mac or _device(request)
+        stored = self._leases(login_id)
+        unit = find_unit(stored, pool.pool_id, device, now_s) if stored is not None else None
+        if unit is None:
+            unit = self._recent.find(login_id, pool.pool_id, device, now_s, self._seen())
+            if unit is None:
+                return Want(login_id, device, request.router.nas.nas_id, [(IPV4, pool)])
+        self.counts[_STANDING] += 1
+        return _new_tuple(Grant, (plan, speed, state, phase, unit[0], ends_at_s, extras, policy, leases))
 
     def settle(
         self, want: Want, login: LoginFacts, grant: Grant, pools: GrantPools, now_s: float
@@ -117,7 +137,7 @@ class Addresses:
         if isinstance(source, str):
             given = _with(grant, want.units, want.pool_ids)
             assert given.leases is not None
-            return given._replace(leases=given.leases._replace(ipv4_pool=source))
+            return given._replace(leases=given.leases._replace(ipv4_pool=source, has_more=True))
         stored = self._leases(want.login_id)
         unit = self._standing(stored, want.login_id, source.pool_id, want.device, now_s)
         if unit is not None:
@@ -127,11 +147,8 @@ class Addresses:
         return want
 
     def _standing(self, stored: bytes | None, login_id: int, pool_id: int, device: int, now_s: float) -> Unit | None:
-        if stored is not None:
-            lease = find_lease(stored, pool_id, device, now_s)
-            if lease is not None:
-                return lease.number, lease.prefix_length
-        return self._recent.find(login_id, pool_id, device, now_s, self._seen())
+        unit = find_unit(stored, pool_id, device, now_s) if stored is not None else None
+        return unit or self._recent.find(login_id, pool_id, device, now_s, self._seen())
 
 
 def _is_fixed(place: int, grant: Grant, extras: LoginExtras | None) -> bool:
@@ -146,7 +163,8 @@ def _is_fixed(place: int, grant: Grant, extras: LoginExtras | None) -> bool:
 def _with(grant: Grant, units: list[Unit | None], pool_ids: tuple[int, ...]) -> Grant:
     ipv4, ipv6, delegated = units
     plan, speed, state, phase, fixed, ends_at_s, extras, policy, _ = grant
-    leases = _new_tuple(Leases, (ipv4 is not None, ipv6, delegated, pool_ids, ""))
+    has_more = ipv6 is not None or delegated is not None
+    leases = Leases(ipv4 is not None, has_more, ipv6, delegated, "", pool_octets(pool_ids))
     number = fixed if ipv4 is None else ipv4[0]
     return _new_tuple(Grant, (plan, speed, state, phase, number, ends_at_s, extras, policy, leases))
 
@@ -182,8 +200,7 @@ def said_prefixes(grant: Grant) -> tuple[str, str]:
 
 def _device(request: Request) -> int:
     """Return what tells the customer's device from his others; 0: nothing does."""
-    mac = request.mac
-    if mac:
+    if mac := request.mac:
         return mac
     at = request.positions.get(_CALLING_STATION_ID)
     calling = readable(value_at(request.data, at)) if at else ""

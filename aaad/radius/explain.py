@@ -5,8 +5,8 @@ secrets, the request's attributes without anything that hides or proves a passwo
 session keys, and until when the same facts would have decided the same. It is never recomputed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2s
 from struct import Struct
 from struct import error as StructError  # noqa: N812  the library's own name says too little
@@ -68,14 +68,10 @@ def bounded(attributes: bytes) -> bytes:
     return attributes[:end]
 
 
-def with_pools(flags: int, journal_key: bytes, pool_ids: tuple[int, ...]) -> tuple[int, bytes]:
-    """Return an entry's flags and router's key, with the pools of ours that the addresses come from."""
-    return flags | FLAG_LEASED, journal_key + _pool_octets(pool_ids)
-
-
-@lru_cache(maxsize=4096)
-def _pool_octets(pool_ids: tuple[int, ...]) -> bytes:
-    return bytes((len(pool_ids),)) + b"".join(pool_id.to_bytes(_POOL_ID_OCTETS, "little") for pool_id in pool_ids)
+def pool_octets(pool_ids: Iterable[int]) -> bytes:
+    """Return which pools addresses come from: in an entry with FLAG_LEASED this stands behind the router's key."""
+    pools = [pool_id.to_bytes(_POOL_ID_OCTETS, "little") for pool_id in pool_ids]
+    return bytes((len(pools),)) + b"".join(pools)
 
 
 def encode(

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from aaad.policy.facts import LoginExtras, PlanFacts
+from aaad.policy.grant import Leases
 from aaad.policy.parameters import BranchPolicy
+from aaad.radius.explain import pool_octets
 from aaad.replica.record import NasRow, PoolRow
 
 FAMILIES = ("ipv4", "ipv6", "delegated")
@@ -49,6 +51,8 @@ class Chosen(NamedTuple):
     delegated: Source = ""
     ours: tuple[tuple[int, PoolRow], ...] = ()  # the pools of ours among them, with their families' places
     marks: bytes = b""  # by which of ours one choice is told from another
+    only_ipv4: PoolRow | None = None  # the one of ours, if it is for IPv4
+    leases: Leases | None = None  # what there is to say of an address of that one
 
 
 NOTHING = Chosen()
@@ -212,4 +216,6 @@ def _usable(row: PoolRow, place: int, problems: list[str]) -> Source:
 def _chosen(sources: Sequence[Source]) -> Chosen:
     ours = tuple((place, source) for place, source in enumerate(sources) if isinstance(source, PoolRow))
     marks = b"".join(b"%d:%d;" % (place, pool.pool_id) for place, pool in ours)
-    return Chosen(sources[IPV4], sources[IPV6], sources[DELEGATED], ours, marks)
+    only = ours[0][1] if len(ours) == 1 and ours[0][0] == IPV4 else None
+    leases = Leases(True, False, None, None, "", pool_octets((only.pool_id,))) if only else None
+    return Chosen(sources[IPV4], sources[IPV6], sources[DELEGATED], ours, marks, only, leases)

@@ -212,7 +212,7 @@ def accept_attributes(
         fingerprint ^= ends_at_s * _SPREAD & _NUMBER_MASK
     compiled += template.interims[login_id & _JITTER_MASK]
     compiled += _FRAMED_IP_HEADER + ipv4.to_bytes(4, "big") if ipv4 else template.ipv4_pool
-    if leases is not None:
+    if leases is not None and leases.has_more:
         compiled += _leased(kind, leases)
     return compiled, fingerprint, template.has_secret
 

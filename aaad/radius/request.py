@@ -16,6 +16,7 @@ from aaad.radius.layout import Layout
 from aaad.radius.lookup import mac_number
 from aaad.radius.mschap import Verified
 from aaad.radius.packet import value_at, vendor_values
+from aaad.radius.pool_book import GrantPools
 from aaad.radius.routers import Peer, Router, Source
 from aaad.sessions.attribute_text import readable
 
@@ -101,6 +102,6 @@ class Pending(NamedTuple):
         return f"Pending(login_id={self.login.login_id}, source={self.request.source!r})"
 
 
-Decided = tuple[Request, Proven, LoginFacts, bytes, Decision]  # as a Pending has it
-# The context of a Want is what was decided, and the pools that its grant is from.
+# The context of a Want: what was decided, as a Pending has it, and the pools that the grant is from.
+Leasing = tuple[Request, Proven, LoginFacts, bytes, Decision, GrantPools]
 Answer = bytes | Discard | Pending | Want

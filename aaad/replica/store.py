@@ -42,9 +42,10 @@ from aaad.replica.record import Tables, decode_tables
 from aaad.replica.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from aaad.replica.layout import LmdbTransaction
+    from aaad.replica.layout import LmdbDatabase, LmdbTransaction
 
 
+_login_key = LOGIN_ID.pack
 LOCK_OCTETS = 8192  # what LMDB makes it for READERS_MAX readers; a longer file it takes as it is
 
 
@@ -76,6 +77,7 @@ class ReplicaReader:
         self._transaction_id = -1
         self._tables_generation = -1
         self._get: Callable[[bytes], bytes | None] = _no_record
+        self._leases: LmdbDatabase | None = None
         self.snapshot: Snapshot | None = None  # up to where the generation in force shows leases
 
     @property
@@ -124,9 +126,9 @@ class ReplicaReader:
 
     def leases(self, login_id: int) -> bytes | None:
         """Return a login's bound leases (aaad/policy/lease.py); None if it has none."""
-        if self._transaction is None or self._store is None:
+        if self._transaction is None:
             return None
-        return self._transaction.get(LOGIN_ID.pack(login_id), db=self._store.databases.lease)
+        return self._transaction.get(_login_key(login_id), None, self._leases)
 
     def tables(self) -> Tables:
         """Return the small tables; ReplicaError if there is no replica."""
@@ -163,6 +165,7 @@ class ReplicaReader:
         store = self._store
         assert store is not None
         self._transaction = transaction = store.environment.begin(store.databases.login)
+        self._leases = store.databases.lease
         self._get = transaction.get
 
     def _look(self, transaction_id: int) -> bool:

@@ -23,9 +23,10 @@ from aaad.pools.address import parse_unit, unit_text
 from aaad.pools.store import LedgerStore, Outcome, Wish
 
 BATCH = 64
-CHUNK = 256
-LOW = 160
+CHUNK = 128
+LOW = 96
 POLL_S = 0.05
+START_S = 0.1
 CONNECTED_MAX = 500
 VALID_S = 86_400
 REDIAL_SHARE = 0.3
@@ -128,10 +129,12 @@ class Node:
         self.answers = Answers(directory / f"{name}.{os.getpid()}.answers")
         mine = [login for login in range(1, logins + 1) if login % shard[1] == shard[0]]
         self.idle = [login for login in mine if login not in self.connected]
-        self.spool = dict(self.connected)  # what the ledger may not know of
+        # What the ledger may not know of, and since when: it hears some time later, as of a session by its Start.
+        self.spool = {login: (number, 0.0) for login, number in self.connected.items()}
         self.ended: dict[int, int] = {}
         self.copy: dict[int, set[int]] = {}
         self.followed = "0"
+        self.settling: tuple[str, float] | None = None
         self.polled_at = 0.0
         self.id = 0
         self.is_told_to_stop = False
@@ -146,7 +149,8 @@ class Node:
             try:
                 await self._serve_ledger()
             except StoreError as error:
-                print(self.name, error, file=sys.stderr, flush=True)
+                if error.sqlstate and not error.sqlstate.startswith(("08", "57")):
+                    raise  # PostgreSQL is there and refuses
                 is_there = False
                 await asyncio.sleep(0.02)
             self._end_some()
@@ -176,8 +180,8 @@ class Node:
         self.id = row["id"]
 
     async def _serve_ledger(self, last: bool = False) -> None:
-        if self.spool:
-            given = dict(self.spool)
+        due = time.monotonic() - (0 if last else START_S)
+        if given := {login: number for login, (number, at) in self.spool.items() if at < due}:
             texts = [unit_text(4, number, 32) for number in given.values()]
             rows = await self.database.fetch(ENSURE, self.pool, texts, list(given))
             missed = given.keys() - {row["login_id"] for row in rows}
@@ -209,10 +213,12 @@ class Node:
                     self.copy.get(login, set()).discard(number)
         snapshot = rows[-1]["snapshot"]
         self.followed = snapshot.split(":")[0]
-        # All that was answered from the older copy is in the ledger: `spool` was empty just now.
-        await self.database.execute(
-            "UPDATE net.node SET settled = $2::text::pg_snapshot WHERE id = $1", self.id, snapshot
-        )
+        # Settled is a copy when all that was answered from an older one is in the ledger.
+        if self.settling and all(at > self.settling[1] for _, at in self.spool.values()):
+            await self.database.execute(SETTLE, self.id, self.settling[0])
+            self.settling = None
+        if self.settling is None:
+            self.settling = snapshot, time.monotonic()
         self.polled_at = time.monotonic()
 
     def _end_some(self) -> None:
@@ -274,7 +280,7 @@ class Node:
         for login, number in given:
             self.connected[login] = number
             if to_tell:
-                self.spool[login] = number
+                self.spool[login] = number, time.monotonic()
 
 
 def read_connected(directory: Path) -> dict[int, int]:

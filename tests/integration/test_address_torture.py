@@ -8,7 +8,6 @@ import os
 import signal
 from pathlib import Path
 
-import asyncpg
 import pytest
 from address_torture import NODES, Torture, judge
 
@@ -34,19 +33,19 @@ async def test_r7_2_no_address_is_held_twice_and_none_leaks_whatever_is_killed(t
     with EmbeddedPostgres(tmp_path / "postgres", settings={"fsync": "off"}) as postgres:
         await migrate(postgres.dsn())
         torture = Torture(postgres.dsn, tmp_path, logins=4000)
-        await torture.prepare("100.64.0.0/21", "100.64.64.0/24")
+        await torture.prepare("100.64.0.0/22", "100.64.64.0/24")
         try:
             for name in NODES:
                 torture.start(name)
-            for step in range(1, 9):
-                await torture.until(ANSWERS * step // 9, timeout_s=100)
-                if step in (3, 6):
+            for step in range(1, 6):
+                await torture.until(ANSWERS * step // 6, timeout_s=100)
+                if step in (2, 4):
                     os.kill(postgres.pid, signal.SIGKILL)
-                    if step == 6:
+                    if step == 4:
                         torture.kill_and_start(NODES[0])
                     await asyncio.sleep(0.3)
                     await asyncio.to_thread(postgres.start)
-                elif step == 4:
+                elif step == 3:
                     torture.swap_logins()
                 else:
                     torture.kill_and_start(NODES[step % 2])
@@ -62,12 +61,3 @@ async def test_r7_2_no_address_is_held_twice_and_none_leaks_whatever_is_killed(t
         assert verdict.answers["ledger"] > 0
         assert min(verdict.answers[how] for how in ("copy", "spool")) > 0  # both ways without a round trip
         assert (used, used + free) == (0, size)
-        connection = await asyncpg.connect(postgres.dsn())
-        try:
-            holders = await connection.fetchval(
-                "SELECT count(DISTINCT login_id)::float / count(DISTINCT address) FROM net.lease"
-            )
-            assert holders > 0
-        finally:
-            await connection.close()
-        print(verdict.answers, verdict.ends, torture.killed)

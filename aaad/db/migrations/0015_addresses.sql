@@ -789,7 +789,8 @@ BEGIN
             SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
                 SELECT own.place, own.address FROM (
                     SELECT address_space, address, changed, valid_until FROM net.lease
-                    WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= now() AND released_at >= since
+                    WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= now() AND free_from >= since
+                        AND released_at >= since
                     ORDER BY free_from LIMIT how_many + 1024
                 ) AS oldest CROSS JOIN LATERAL (
                     SELECT lease.ctid AS place, lease.address FROM net.lease

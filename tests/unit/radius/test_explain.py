@@ -83,7 +83,7 @@ def test_a_decision_comes_back_as_it_was_made() -> None:
 
 
 def test_r7_2_the_pools_that_addresses_are_from_come_back() -> None:
-    flags, with_pools = explain.with_pools(explain.FLAG_SIGNED, key(), (7, 2**31 - 1))
+    flags, with_pools = explain.FLAG_SIGNED | explain.FLAG_LEASED, key() + explain.pool_octets((7, 2**31 - 1))
     shown, known = public(REQUEST), record.public_part(RECORD)
     found = explain.explain(explain.encode(Reason.GRANTED, 1, flags, 0.25, with_pools, known, shown, REPLY, 5.0))
     assert found.pool_ids == (7, 2**31 - 1)
