@@ -959,7 +959,7 @@ BEGIN
     IF known <> '{}' THEN -- by ON CONFLICT, which finds a row by the key and in no other way
         FOR number, bound IN
             WITH kept AS MATERIALIZED (
-                SELECT known.n, own.address
+                SELECT min(known.n) AS n, own.address -- of two that would have the same the first one has it
                 FROM unnest(known) AS known (n) CROSS JOIN LATERAL (
                     SELECT lease.address FROM net.lease
                     WHERE lease.login_id = logins[known.n] AND lease.pool_id = pools[known.n] AND (lease.state = 'released'
@@ -967,6 +967,7 @@ BEGIN
                     ORDER BY lease.device = devices[known.n] DESC, lease.released_at DESC NULLS FIRST
                     LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
                 ) AS own
+                GROUP BY address_spaces[known.n], own.address
             ), renewed AS (
                 INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at,
                     valid_until)
