@@ -17,7 +17,7 @@ GUARD_S = 60  # a node answers from its copy until so long before the end, and o
 _HEAD = struct.Struct("<IqIBB")  # pool, device, valid until, 4 or 6, prefix length
 _ENTRY = struct.Struct("<IqIBB16s")
 _ENTRY_OCTETS = _ENTRY.size
-_key, _unpack, _from_bytes = struct.Struct("<Iq").pack, _ENTRY.unpack, int.from_bytes
+_unpack, _from_bytes = _ENTRY.unpack, int.from_bytes
 _VALID_UNTIL_MAX_S = 2**32 - 1
 _NOT_A_MAC = 1 << 62
 
@@ -77,14 +77,13 @@ def find_lease(data: bytes, pool_id: int, device: int, now_s: float) -> Lease | 
 
 def find_unit(data: bytes, pool_id: int, device: int, now_s: float) -> tuple[int, int] | None:
     """Return number and prefix length of what `find_lease` finds: made for the request path, which asks each time."""
-    at = data.find(_key(pool_id, device))
-    if at < 0 or not device:
-        return None
-    if at or len(data) > _ENTRY_OCTETS:  # of several the one that holds longest
+    if len(data) != _ENTRY_OCTETS:  # of several the one that holds longest
         lease = find_lease(data, pool_id, device, now_s)
         return None if lease is None else (lease.number, lease.prefix_length)
-    _, _, until_s, _, length, number = _unpack(data)
-    return (_from_bytes(number, "big"), length) if until_s - GUARD_S > now_s else None
+    pool, of, until_s, _, length, number = _unpack(data)
+    if of != device or pool != pool_id or not device or until_s - GUARD_S <= now_s:
+        return None
+    return _from_bytes(number, "big"), length
 
 
 def device_of(mac: int, calling: str, nas_id: int, port: str) -> int:

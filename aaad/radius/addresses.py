@@ -17,7 +17,7 @@ from aaad.pools.address import Unit, unit_text
 from aaad.pools.recent import Recent
 from aaad.pools.want import Lack, Want
 from aaad.radius.explain import pool_octets
-from aaad.radius.packet import value_at
+from aaad.radius.lookup import mac_number
 from aaad.radius.pool_book import DELEGATED, IPV4, IPV6, GrantPools
 from aaad.radius.request import Request
 from aaad.replica.record import PoolRow
@@ -25,7 +25,6 @@ from aaad.replica.snapshot import Snapshot
 from aaad.sessions.attribute_text import readable
 from aaad.spool.records import Granted
 
-_CALLING_STATION_ID = 31
 _NO_PREFIXES = ("", "")
 _new_tuple = tuple.__new__
 
@@ -71,13 +70,30 @@ class Addresses:
         self, request: Request, login: LoginFacts, grant: Grant, pools: GrantPools, now_s: float
     ) -> Grant | Want:
         """Return the grant with its addresses; or what has to be claimed for it."""
+        if grant.extras is not None or pools.usual is None:
+            return self._lease_each(request, login, grant, pools, now_s)
+        pool, pool_id, leases = pools.usual
+        plan, speed, state, phase, fixed, ends_at_s, extras, policy, _ = grant
+        if fixed:
+            return grant
+        login_id = login.login_id
+        data, layout = request[0], request[1]
+        device = mac_number(data[layout.calling]) or _device(request)
+        stored = self._leases(login_id)
+        unit = find_unit(stored, pool_id, device, now_s) if stored is not None else None
+        if unit is None:
+            unit = self._recent.find(login_id, pool_id, device, now_s, self._seen())
+            if unit is None:
+                return Want(login_id, device, request.router.nas.nas_id, [(IPV4, pool)])
+        self.counts[_STANDING] += 1
+        return _new_tuple(Grant, (plan, speed, state, phase, unit[0], ends_at_s, extras, policy, leases))
+
+    def _lease_each(
+        self, request: Request, login: LoginFacts, grant: Grant, pools: GrantPools, now_s: float
+    ) -> Grant | Want:
+        """Do the same where several pools are ours, or a login's own decide."""
         extras = grant.extras
-        if extras is None:
-            chosen = pools.chosen
-            if chosen.only_ipv4 is not None:  # the usual case the short way
-                return self._ipv4(request, login.login_id, grant, chosen.only_ipv4, chosen.leases, now_s)
-        else:
-            chosen = pools.chosen_by(extras)
+        chosen = pools.chosen if extras is None else pools.chosen_by(extras)
         login_id = login.login_id
         wanted = [(place, pool) for place, pool in chosen.ours if not _is_fixed(place, grant, extras)]
         if not wanted:
@@ -99,22 +115,6 @@ class Addresses:
         want = Want(login_id, device, request.router.nas.nas_id, missing)
         want.units, want.pool_ids = units, pool_ids
         return want
-
-    def _ipv4(
-        self, request: Request, login_id: int, grant: Grant, pool: PoolRow, leases: Leases | None, now_s: float
-    ) -> Grant | Want:
-        plan, speed, state, phase, fixed, ends_at_s, extras, policy, _ = grant
-        if fixed:
-            return grant
-        device = request.mac or _device(request)
-        stored = self._leases(login_id)
-        unit = find_unit(stored, pool.pool_id, device, now_s) if stored is not None else None
-        if unit is None:
-            unit = self._recent.find(login_id, pool.pool_id, device, now_s, self._seen())
-            if unit is None:
-                return Want(login_id, device, request.router.nas.nas_id, [(IPV4, pool)])
-        self.counts[_STANDING] += 1
-        return _new_tuple(Grant, (plan, speed, state, phase, unit[0], ends_at_s, extras, policy, leases))
 
     def settle(
         self, want: Want, login: LoginFacts, grant: Grant, pools: GrantPools, now_s: float
@@ -202,6 +202,5 @@ def _device(request: Request) -> int:
     """Return what tells the customer's device from his others; 0: nothing does."""
     if mac := request.mac:
         return mac
-    at = request.positions.get(_CALLING_STATION_ID)
-    calling = readable(value_at(request.data, at)) if at else ""
+    calling = readable(request.data[request.layout.calling])
     return device_of(0, calling, request.router.nas.nas_id, request.port_id)

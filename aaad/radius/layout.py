@@ -20,7 +20,7 @@ OF_ONE_SIZE_MAX = 8  # each takes a comparison
 # Plain integers: looking up a member of an enum costs more than the comparison.
 _USER_NAME, _USER_PASSWORD, _CHAP_PASSWORD, _SERVICE_TYPE, _FRAMED_PROTOCOL = 1, 2, 3, 6, 7
 _CLASS, _VENDOR_SPECIFIC, _NAS_IDENTIFIER, _PROXY_STATE, _STATUS_TYPE, _ACCT_SESSION_ID = 25, 26, 32, 33, 40, 44
-_CHAP_CHALLENGE, _MESSAGE_AUTHENTICATOR = 60, 80
+_CALLING_STATION_ID, _CHAP_CHALLENGE, _MESSAGE_AUTHENTICATOR = 31, 60, 80
 _MICROSOFT = (311).to_bytes(4, "big")  # MS-CHAP lives there
 _VENDOR_HEADER = 6  # octets of a vendor attribute before its first inner one
 _NOTHING = slice(0, 0)
@@ -33,6 +33,7 @@ class Layout:
 
     __slots__ = (
         "_public",
+        "calling",
         "chap_challenge",
         "chap_password",
         "classes",
@@ -65,6 +66,7 @@ class Layout:
         self.name = self._value(data, _USER_NAME) or _NOTHING
         self.identifier = self._value(data, _NAS_IDENTIFIER) or _NOTHING
         self.status_type = self._value(data, _STATUS_TYPE) or _NOTHING
+        self.calling = self._value(data, _CALLING_STATION_ID) or _NOTHING
         self.session_id = self._value(data, _ACCT_SESSION_ID)
         self.password = self._value(data, _USER_PASSWORD)
         self.chap_password = self._value(data, _CHAP_PASSWORD)

@@ -165,7 +165,7 @@ def names_of(extras: LoginExtras | None) -> PoolNames:
 class GrantPools:
     """The pools of all grants that one template is for; the login's own names go before them."""
 
-    __slots__ = ("_book", "_known", "_space", "chosen", "fallback")
+    __slots__ = ("_book", "_known", "_space", "chosen", "fallback", "usual")
 
     def __init__(self, book: PoolBook, space: int, chosen: Chosen, fallback: Chosen | None = None) -> None:
         """Give what plan, NAS and branch say.
@@ -177,6 +177,9 @@ class GrantPools:
         self._known: dict[PoolNames, Chosen] = {}
         self.chosen = chosen
         self.fallback = fallback
+        only, leases = chosen.only_ipv4, chosen.leases
+        # A pool, its number and what there is to say of its addresses, where nothing but them comes from ours.
+        self.usual = None if only is None or leases is None else (only, only.pool_id, leases)
 
     def chosen_by(self, extras: LoginExtras | None) -> Chosen:
         """Return where the addresses of a login with these extras come from."""

@@ -20,7 +20,7 @@ from aaad.radius.pool_book import GrantPools
 from aaad.radius.routers import Peer, Router, Source
 from aaad.sessions.attribute_text import readable
 
-_CALLING_STATION_ID, _NAS_PORT_ID, _VENDOR_SPECIFIC = 31, 87, 26
+_NAS_PORT_ID, _VENDOR_SPECIFIC = 87, 26
 _AGENT_CIRCUIT_IDS = (
     (2352, 97),
     (3561, 1),
@@ -61,8 +61,7 @@ class Request(NamedTuple):
     @property
     def mac(self) -> int:
         """The customer's device as a number of 48 bits, 0 if the request names none."""
-        at = self.positions.get(_CALLING_STATION_ID)
-        return mac_number(value_at(self.data, at)) if at else 0
+        return mac_number(self.data[self.layout.calling])
 
     @property
     def port_id(self) -> str:

@@ -56,7 +56,7 @@ def _current_name(directory: Path) -> str | None:
         return None
 
 
-def _no_record(_key: bytes) -> bytes | None:
+def _no_record(_key: bytes, _default: None = None, _db: object = None) -> bytes | None:
     return None
 
 
@@ -76,7 +76,7 @@ class ReplicaReader:
         self._transaction: LmdbTransaction | None = None
         self._transaction_id = -1
         self._tables_generation = -1
-        self._get: Callable[[bytes], bytes | None] = _no_record
+        self._get: Callable[..., bytes | None] = _no_record
         self._leases: LmdbDatabase | None = None
         self.snapshot: Snapshot | None = None  # up to where the generation in force shows leases
 
@@ -126,9 +126,7 @@ class ReplicaReader:
 
     def leases(self, login_id: int) -> bytes | None:
         """Return a login's bound leases (aaad/policy/lease.py); None if it has none."""
-        if self._transaction is None:
-            return None
-        return self._transaction.get(_login_key(login_id), None, self._leases)
+        return self._get(_login_key(login_id), None, self._leases)
 
     def tables(self) -> Tables:
         """Return the small tables; ReplicaError if there is no replica."""
