@@ -1,7 +1,8 @@
 """What one radius process can give out of each pool right now, and how much it should have set aside.
 
-Pure but for the marks that a Chunk sets. Starts small and doubles with use up to the pool's `reserve_size`; of a pool
-that has become short nothing is kept in store, so that who needs an address gets it from wherever it lies.
+Pure but for the marks that a Chunk sets. Starts small and doubles with use up to the pool's `reserve_size`, and
+further while claims follow each other fast, so that a storm does not wait for them; of a pool that has become short
+nothing is kept in store, so that who needs an address gets it from wherever it lies.
 """
 
 from aaad.pools.reserve import Chunk
@@ -10,6 +11,8 @@ from aaad.replica.record import PoolRow
 
 FIRST_UNITS = 32  # of a pool that was not asked for yet
 CLAIM_UNITS_MAX = 4_096
+STORM_UNITS = 1_024  # set aside at most beyond a pool's `reserve_size`, while what is claimed is soon used up
+STORM_S = 1.0  # claims that follow each other sooner are a storm's
 SHORT_S = 10.0  # for so long nothing is kept of a pool after PostgreSQL had no more of it, here or elsewhere
 FOR_OTHERS_S = 5.0  # for so long who finds nothing is left without an answer, as others may give back what they have
 REST_S = 1.0
@@ -22,6 +25,7 @@ class Stock:
     """The free units of one pool."""
 
     __slots__ = (
+        "_claimed_s",
         "_target",
         "chunks",
         "is_asked",
@@ -46,6 +50,7 @@ class Stock:
         self.short_since_s = 0.0
         self.short_until_s = 0.0
         self._target = min(FIRST_UNITS, pool.reserve_size)
+        self._claimed_s = 0.0
 
     @property
     def is_given(self) -> bool:
@@ -62,9 +67,8 @@ class Stock:
         if self.pool.state != _ACTIVE:
             return None
         for chunk in self.chunks:
-            place = chunk.take()
-            if place >= 0:
-                return chunk, place
+            if chunk.free:
+                return chunk, chunk.take()
         return None
 
     def is_short(self, now_s: float) -> bool:
@@ -84,14 +88,19 @@ class Stock:
             return 0
         if self.is_short(now_s):
             return min(max(0, needed - free), CLAIM_UNITS_MAX)
-        target = min(self._target, self.pool.reserve_size)
-        if not needed and 2 * free > target:
+        if not needed and 2 * free > self._target:
             return 0
-        return min(max(target + needed - free, 0), CLAIM_UNITS_MAX)
+        return min(max(self._target + needed - free, 0), CLAIM_UNITS_MAX)
 
-    def claimed(self, got: int, now_s: float) -> None:
+    def claimed(self, got: int, asked: int, now_s: float) -> None:
         """Note what a claim came to."""
-        self._target = min(2 * self._target, self.pool.reserve_size)
+        most = self.pool.reserve_size
+        if now_s - self._claimed_s < STORM_S:
+            most = max(most, STORM_UNITS)
+        self._claimed_s = now_s
+        self._target = min(2 * self._target, most)
+        if got < asked:  # PostgreSQL lets nobody have much of a small pool
+            self._target = min(self._target, max(self.free, 1))
         if not got:
             self.rests_until_s = now_s + REST_S
 

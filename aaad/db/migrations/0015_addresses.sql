@@ -857,6 +857,9 @@ BEGIN
     IF wanted.kind IS DISTINCT FROM 'radius' OR wanted.state <> 'active' THEN
         RETURN NULL;
     END IF;
+    -- In a storm more than usual, but of no pool so much that others could want for it.
+    how_many := least(how_many, greatest(wanted.reserve_size,
+        (SELECT sum(units) / 64 FROM net.pool_range WHERE pool_id = wanted.id)));
     -- What the process has used up.
     DELETE FROM net.reserve AS used WHERE used.id IN (
         SELECT own.id FROM net.reserve AS own WHERE own.node_id = claim_units.node AND own.slot = claim_units.slot
