@@ -189,14 +189,26 @@ class Reserve:
         prefix_length: int,
     ) -> Chunk:
         """Keep the units of a claim; OSError if the disk does not take them."""
+        chunk = self.chunks[reserve_id] = self.write(reserve_id, pool_id, address_space, family, units, prefix_length)
+        return chunk
+
+    def write(
+        self,
+        reserve_id: int,
+        pool_id: int,
+        address_space: int,
+        family: int,
+        units: Sequence[Unit],
+        prefix_length: int,
+    ) -> Chunk:
+        """Write the file of a claim, in whatever thread; it is not among ours yet."""
         path = self._directory / str(reserve_id)
         fresh = path.with_suffix(".new")
         head = _HEAD.pack(_MAGIC, reserve_id, pool_id, address_space, family, prefix_length, len(units))
         numbers = b"".join(number.to_bytes(_NUMBER_OCTETS, "big") for number, _ in units)
         fresh.write_bytes(head + numbers + bytes(len(units)))
         fresh.replace(path)
-        chunk = self.chunks[reserve_id] = Chunk(path)
-        return chunk
+        return Chunk(path)
 
     def drop(self, chunk: Chunk) -> None:
         """Forget a chunk: it is used up, or not ours any more."""

@@ -1,15 +1,18 @@
 """What one radius process can give out of each pool right now, and how much it should have set aside.
 
 Pure but for the marks that a Chunk sets. Of a pool that nobody asked for yet little is set aside, of any other its
-`reserve_size`; of one that has become short nothing, so that who needs an address gets it from wherever it lies.
+`reserve_size`, and more while claims follow each other fast, so that a storm does not wait for them; of a pool that
+has become short nothing is kept in store, so that who needs an address gets it from wherever it lies.
 """
 
 from aaad.pools.reserve import Chunk
 from aaad.pools.want import Lack, Want
 from aaad.replica.record import PoolRow
 
-FIRST_UNITS = 32
+FIRST_UNITS = 32  # of a pool that was not asked for yet
 CLAIM_UNITS_MAX = 4_096
+STORM_UNITS = 1_024  # set aside at most beyond a pool's `reserve_size`, while what is claimed is soon used up
+STORM_S = 1.0  # claims that follow each other sooner are a storm's
 SHORT_S = 10.0  # for so long nothing is kept of a pool after PostgreSQL had no more of it, here or elsewhere
 FOR_OTHERS_S = 5.0  # for so long who finds nothing is left without an answer, as others may give back what they have
 REST_S = 1.0
@@ -22,6 +25,8 @@ class Stock:
     """The free units of one pool."""
 
     __slots__ = (
+        "_claimed_s",
+        "_target",
         "chunks",
         "is_asked",
         "is_used",
@@ -45,6 +50,8 @@ class Stock:
         self.last_lack = Lack.EXHAUSTED
         self.short_since_s = 0.0
         self.short_until_s = 0.0
+        self._target = min(FIRST_UNITS, pool.reserve_size)
+        self._claimed_s = 0.0
         self.is_used = False
 
     @property
@@ -61,11 +68,12 @@ class Stock:
         """Take out a unit, marked; None if there is none."""
         if self.pool.state != _ACTIVE:
             return None
-        self.is_used = True
+        if not self.is_used:
+            self.is_used = True
+            self._target = max(self._target, self.pool.reserve_size)
         for chunk in self.chunks:
-            place = chunk.take()
-            if place >= 0:
-                return chunk, place
+            if chunk.free:
+                return chunk, chunk.take()
         return None
 
     def is_short(self, now_s: float) -> bool:
@@ -85,13 +93,19 @@ class Stock:
             return 0
         if self.is_short(now_s):
             return min(max(0, needed - free), CLAIM_UNITS_MAX)
-        target = self.pool.reserve_size if self.is_used else min(FIRST_UNITS, self.pool.reserve_size)
-        if not needed and 2 * free > target:
+        if not needed and 2 * free > self._target:
             return 0
-        return min(max(target + needed - free, 0), CLAIM_UNITS_MAX)
+        return min(max(self._target + needed - free, 0), CLAIM_UNITS_MAX)
 
-    def claimed(self, got: int, now_s: float) -> None:
+    def claimed(self, got: int, asked: int, now_s: float) -> None:
         """Note what a claim came to."""
+        most = self.pool.reserve_size
+        if now_s - self._claimed_s < STORM_S:
+            most = max(most, STORM_UNITS)
+        self._claimed_s = now_s
+        self._target = min(2 * self._target, most)
+        if got < asked:  # PostgreSQL lets nobody have much of a small pool
+            self._target = min(self._target, max(self.free, 1))
         if not got:
             self.rests_until_s = now_s + REST_S
 

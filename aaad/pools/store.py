@@ -8,7 +8,7 @@ Every call may be repeated after a StoreError, whether it had committed or not: 
 by `load_reserves`, a binding by its login and device, and what was given back twice is in the ledger once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,12 +18,12 @@ from uuid import UUID
 
 from aaad.db.connection import Database, Row, affected
 from aaad.db.statements import load_statements
-from aaad.pools.address import WIDTHS, Unit, parse_unit, unit_text
+from aaad.errors import StoreError
+from aaad.pools.address import WIDTHS, Unit, unit_text
 
 CLAIMS_MAX = 64  # in a row, while all that they bring is fixed for somebody already
 
 _SQL = load_statements(Path(__file__).with_name("ledger.sql"))
-_LOST = 0  # instead of a wish's number: a reserve that is ours no more
 
 
 class Claimed(NamedTuple):
@@ -68,8 +68,8 @@ class Bound(NamedTuple):
     unit: Unit | None
 
 
-_NONE, _NEW, _AGAIN = Bound(Outcome.NONE, None), Outcome.NEW, Outcome.AGAIN
-_POOL, _LOGIN = Wish._fields.index("pool_id"), Wish._fields.index("login_id")
+_NONE, _TAKEN, _LOST = (Bound(outcome, None) for outcome in (Outcome.NONE, Outcome.TAKEN, Outcome.LOST))
+_NEW, _AGAIN = Outcome.NEW, Outcome.AGAIN
 _new_tuple = tuple.__new__
 
 
@@ -118,42 +118,29 @@ class LedgerStore:
 
     async def bind_within(self, wishes: Sequence[Wish], life: UUID) -> tuple[int, list[Bound]]:
         """Do the same, and tell in which transaction: until a replica shows that, it may not know of it."""
-        columns = tuple(zip(*wishes, strict=True))
-        if not columns:
+        if not wishes:
             return 0, []
-        keys = list(zip(columns[_LOGIN], columns[_POOL], strict=True))
-        order = sorted(range(len(wishes)), key=keys.__getitem__)
-        batch = [wishes[place] for place in order]
-        spaces, pools, logins, devices, nases, seconds, families, reserves, units = zip(*batch, strict=True)
+        spaces, pools, logins, devices, nases, seconds, families, reserves, units = zip(*wishes, strict=True)
         candidates = [
-            None if unit is None else unit_text(family, *unit) for family, unit in zip(families, units, strict=True)
+            "NULL" if unit is None else unit_text(family, *unit) for family, unit in zip(families, units, strict=True)
         ]
         rows = await self._database.fetch(
             _SQL.bind_leases,
             self._node,
             self._slot,
             life,
-            spaces,
-            pools,
-            logins,
-            devices,
-            nases,
-            seconds,
-            reserves,
-            candidates,
+            *(_array(map(str, column)) for column in (spaces, pools, logins, devices, nases, seconds, reserves)),
+            _array(candidates),
         )
-        again, made, lost, transaction = _told(rows)
-        answers: list[Bound] = [_NONE] * len(wishes)
-        for number, (place, space, candidate) in enumerate(zip(order, spaces, candidates, strict=True), 1):
-            if number in again:
-                answers[place] = _new_tuple(Bound, (_AGAIN, again[number]))
-            elif candidate is None:
-                continue
-            elif (space, candidate) in made:
-                answers[place] = _new_tuple(Bound, (_NEW, wishes[place].candidate))
+        made, transaction = int(rows[-1][1]), rows[-1][2]
+        answers = [_NONE if unit is None else _new_tuple(Bound, (_NEW, unit)) for unit in units]
+        for number, bound, _ in rows[:-1]:
+            if number > 0:
+                answers[number - 1] = _new_tuple(Bound, (_AGAIN, _unit(bound)))
             else:
-                is_lost = wishes[place].reserve_id in lost
-                answers[place] = Bound(Outcome.LOST if is_lost else Outcome.TAKEN, None)
+                answers[-number - 1] = _LOST if bound == "lost" else _TAKEN
+        if made != sum([outcome is _NEW for outcome, _ in answers]):
+            raise StoreError("the ledger bound another number of addresses than it tells of")
         return transaction, answers
 
     async def _read(self, reserve_id: int) -> Claimed | None:
@@ -161,19 +148,9 @@ class LedgerStore:
         return _claimed(row) if row else None
 
 
-def _told(rows: Sequence[Row]) -> tuple[dict[int, Unit], set[tuple[int, str]], set[int], int]:
-    again: dict[int, Unit] = {}
-    made: set[tuple[int, str]] = set()
-    lost: set[int] = set()
-    transaction = 0
-    for number, bound, transaction in rows:  # noqa: B007  it is the same in all
-        if number < 0:
-            made.add((-number, bound))
-        elif number == _LOST:
-            lost.add(int(bound))
-        else:
-            again[number] = _unit(bound)
-    return again, made, lost, transaction
+def _array(texts: Iterable[str]) -> str:
+    """Return an array as PostgreSQL reads it, of texts that need no quotes."""
+    return "{" + ",".join(texts) + "}"
 
 
 def _unit(text: str) -> Unit:
@@ -184,15 +161,15 @@ def _unit(text: str) -> Unit:
 
 
 def _claimed(row: Row) -> Claimed:
-    taken = tuple(sorted(parse_unit(text)[1:] for text in row["taken"]))
+    taken = tuple(sorted(map(_unit, row["taken"])))
     if row["addresses"] is not None:
-        family = parse_unit(row["addresses"][0])[0]
-        units = [parse_unit(text)[1:] for text in row["addresses"]]
+        family = 6 if ":" in row["addresses"][0] else 4
+        units = list(map(_unit, row["addresses"]))
     else:
         first = ip_address(row["first"])
         family, length = first.version, row["prefix_length"]
         size = 1 << (WIDTHS[family] - length)
         units = [(int(first) + place * size, length) for place in range(row["from_unit"], row["until_unit"])]
     elsewhere = set(taken)
-    free = tuple(unit for unit in units if unit not in elsewhere)
+    free = tuple([unit for unit in units if unit not in elsewhere]) if taken else tuple(units)
     return Claimed(row["id"], row["pool_id"], row["address_space"], family, free, taken)

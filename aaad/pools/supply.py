@@ -299,32 +299,49 @@ class Supply:
         now_s = clock.monotonic_s()
         if claimed is None:
             self._counters.add(CLAIMED_NOTHING)
-            stock.claimed(0, now_s)
+            stock.claimed(0, how_many, now_s)
             if stock.starved:
                 is_aside = await ledger.tell_shortage(pool.pool_id)
                 self._end_hunger(stock, stock.refuse(now_s, may_others_give_back=is_aside))
             return
         self._counters.add(CLAIMED)
-        chunk = self._reserve.add(
+        chunk = await self._keep(claimed, pool.prefix_length)
+        if chunk is None:
+            return
+        stock.chunks.append(chunk)
+        stock.claimed(len(claimed.units), how_many, now_s)
+        self._drop_used_up()
+        starved, stock.starved = stock.starved, []
+        if starved:
+            self.on_fed(starved)
+
+    async def _keep(self, claimed: Claimed, prefix_length: int) -> Chunk | None:
+        """Write a claim's file, beside the requests: a disk takes its time. None: it was another life's claim."""
+        reserve, life = self._reserve, self._reserve.life
+        chunk = await asyncio.to_thread(
+            reserve.write,
             claimed.reserve_id,
             claimed.pool_id,
             claimed.address_space,
             claimed.family,
             claimed.units,
-            pool.prefix_length,
+            prefix_length,
         )
-        stock.chunks.append(chunk)
-        stock.claimed(len(claimed.units), now_s)
-        starved, stock.starved = stock.starved, []
-        if starved:
-            self.on_fed(starved)
+        if reserve.life != life:
+            chunk.remove()
+            return None
+        reserve.chunks[chunk.reserve_id] = chunk
+        return chunk
+
+    def _drop_used_up(self) -> None:
+        for chunk in [chunk for chunk in self._reserve.chunks.values() if not chunk.free and not chunk.unsettled]:
+            self._drop(chunk)
 
     async def _look_after(self, ledger: Ledger) -> None:
         """Compare what is set aside here with what PostgreSQL says, and give back what must not be kept."""
         chunks = self._reserve.chunks
         known = await ledger.own_reserves(self.life)
-        for chunk in [chunk for chunk in chunks.values() if not chunk.free and not chunk.unsettled]:
-            self._drop(chunk)  # used up
+        self._drop_used_up()  # before what is missed: a claim has PostgreSQL forget what is used up
         for chunk in [chunk for reserve_id, chunk in chunks.items() if reserve_id not in known]:
             self.lose(chunk)
         if unknown := known - chunks.keys():  # used up, or of a claim whose answer was lost

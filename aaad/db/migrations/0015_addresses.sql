@@ -705,7 +705,7 @@ BEGIN
     SELECT * INTO pool FROM net.pool AS found WHERE found.id = aside.pool_id;
     IF aside.addresses IS NOT NULL THEN
         RETURN QUERY SELECT unit FROM unnest(aside.addresses) AS unit
-            WHERE EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = unit)
+            WHERE EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = unit OFFSET 0)
                 OR EXISTS (SELECT FROM net.reserve AS later WHERE later.pool_id = aside.pool_id AND later.id > aside.id
                     AND unit = ANY (later.addresses));
         RETURN;
@@ -785,48 +785,73 @@ BEGIN
 END
 $$;
 
--- Units that were given back or released and are nobody's by now, the longest free first.
--- By index, whatever the statistics say: they are of another hour, and all of a large table is never what is wanted.
+-- Units that were given back or released and are nobody's by now, the longest free first. Looks at few more rows than it
+-- takes, whatever the planner believes of the table, and deletes by place.
 CREATE FUNCTION net.claim_released(wanted_pool integer, how_many integer, since timestamptz) RETURNS cidr[]
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_mergejoin = off SET enable_hashjoin = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
-    taken cidr[];
-    looked_at integer;
+    -- Below it every node has settled all; what lies beyond is looked at more closely.
+    horizon constant xid8 := (SELECT CASE WHEN bool_or(settled IS NULL) THEN '0' ELSE min(pg_snapshot_xmin(settled)::text::bigint)
+        END::text::xid8 FROM net.node);
+    places tid[];
+    taken cidr[] := '{}';
+    more cidr[];
 BEGIN
-    -- Those that are free the longest have been forgotten by all nodes, nearly always; if not, it looks a little further.
-    FOREACH looked_at IN ARRAY ARRAY[how_many, how_many + 1024] LOOP
-        WITH oldest AS MATERIALIZED (
-            (SELECT address_space, address, changed, valid_until, free_from FROM net.lease
-                WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= now() AND free_from >= since AND released_at >= since
-                ORDER BY free_from LIMIT looked_at)
-            UNION
-            (SELECT address_space, address, changed, valid_until, free_from FROM net.lease
-                WHERE pool_id = wanted_pool AND state = 'released' AND valid_until < now() - interval '60 seconds'
-                    AND free_from <= now() AND released_at >= since
-                ORDER BY valid_until LIMIT how_many)
-        ), nodes AS MATERIALIZED (
-            SELECT settled FROM net.node
-        ), free AS (
-            SELECT address_space, address, changed FROM oldest
-            WHERE valid_until IS NULL OR valid_until < now() - interval '60 seconds' OR NOT EXISTS (
-                SELECT FROM nodes WHERE settled IS NULL OR NOT pg_visible_in_snapshot(oldest.changed, nodes.settled))
-            ORDER BY free_from
-        ), gone AS (
-            DELETE FROM net.lease USING (
-                SELECT lease.address_space, lease.address FROM net.lease JOIN free USING (address_space, address)
-                WHERE lease.changed = free.changed AND lease.state = 'released'
-                LIMIT how_many FOR UPDATE OF lease SKIP LOCKED) AS chosen
-            WHERE lease.address_space = chosen.address_space AND lease.address = chosen.address
-            RETURNING lease.address
-        )
-        SELECT array_agg(gone.address ORDER BY gone.address) INTO taken FROM gone
-        WHERE NOT EXISTS (SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
-            WHERE range.pool_id = wanted_pool AND excluded.first <= net.first_host(gone.address)
-                AND excluded.last >= net.first_host(gone.address));
-        EXIT WHEN taken IS NOT NULL;
+    FOR source IN 1..2 LOOP
+        IF source = 1 THEN
+            SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
+                SELECT own.place, own.address FROM (
+                    SELECT address_space, address, changed, valid_until FROM net.lease
+                    WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= now() AND free_from >= since
+                        AND released_at >= since
+                    ORDER BY free_from LIMIT how_many + 1024
+                ) AS oldest CROSS JOIN LATERAL (
+                    SELECT lease.ctid AS place, lease.address FROM net.lease
+                    WHERE lease.address_space = oldest.address_space AND lease.address = oldest.address
+                        AND lease.changed = oldest.changed AND lease.state = 'released' FOR UPDATE SKIP LOCKED
+                ) AS own
+                WHERE oldest.changed < horizon OR net.is_forgotten(oldest.changed, oldest.valid_until) LIMIT how_many
+            ) AS own;
+        ELSE
+            SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
+                SELECT own.place, own.address FROM (
+                    SELECT address_space, address, changed FROM net.lease
+                    WHERE pool_id = wanted_pool AND state = 'released' AND valid_until < now() - interval '60 seconds'
+                        AND free_from <= now() AND released_at >= since
+                    ORDER BY valid_until LIMIT how_many
+                ) AS oldest CROSS JOIN LATERAL (
+                    SELECT lease.ctid AS place, lease.address FROM net.lease
+                    WHERE lease.address_space = oldest.address_space AND lease.address = oldest.address
+                        AND lease.changed = oldest.changed AND lease.state = 'released' FOR UPDATE SKIP LOCKED
+                ) AS own
+                LIMIT how_many - cardinality(taken)
+            ) AS own;
+        END IF;
+        DELETE FROM net.lease WHERE ctid = ANY (places);
+        taken := taken || coalesce(more, '{}');
+        EXIT WHEN cardinality(taken) >= how_many;
     END LOOP;
-    RETURN taken;
+    IF EXISTS (SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
+        WHERE range.pool_id = wanted_pool) THEN
+        taken := ARRAY(SELECT unit FROM unnest(taken) AS unit WHERE NOT EXISTS (
+            SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
+            WHERE range.pool_id = wanted_pool AND excluded.first <= net.first_host(unit)
+                AND excluded.last >= net.first_host(unit)));
+    END IF;
+    RETURN (SELECT array_agg(unit ORDER BY unit) FROM unnest(taken) AS unit);
+END
+$$;
+
+-- Whether a reserve of the process's own is used up: the last unit, which is given out last, tells it mostly.
+CREATE FUNCTION net.is_used_up(aside net.reserve) RETURNS boolean LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+DECLARE
+    space integer;
+    unit cidr := aside.addresses[cardinality(aside.addresses)];
+BEGIN
+    SELECT pool.address_space, coalesce(unit, net.unit_address(range.first, pool.prefix_length, aside.until_unit - 1))
+        INTO space, unit
+        FROM net.pool LEFT JOIN net.pool_range AS range ON range.id = aside.range_id WHERE pool.id = aside.pool_id;
+    RETURN EXISTS (SELECT FROM net.lease WHERE address_space = space AND address = unit) AND net.count_left(aside) = 0;
 END
 $$;
 
@@ -845,10 +870,13 @@ BEGIN
     IF wanted.kind IS DISTINCT FROM 'radius' OR wanted.state <> 'active' THEN
         RETURN NULL;
     END IF;
+    -- In a storm more than usual, but of no pool so much that others could want for it.
+    how_many := least(how_many, greatest(wanted.reserve_size,
+        (SELECT sum(units) / 64 FROM net.pool_range WHERE pool_id = wanted.id)));
     -- What the process has used up.
     DELETE FROM net.reserve AS used WHERE used.id IN (
         SELECT own.id FROM net.reserve AS own WHERE own.node_id = claim_units.node AND own.slot = claim_units.slot
-            AND own.pool_id = wanted.id ORDER BY own.id LIMIT 8) AND net.count_left(used) = 0;
+            AND own.pool_id = wanted.id ORDER BY own.id LIMIT 8) AND net.is_used_up(used);
     IF wanted.adopting_since IS NULL THEN
         SELECT * INTO run FROM net.claim_new(wanted.id, how_many);
         IF run.until_unit > run.from_unit THEN
@@ -922,59 +950,82 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION net.release_leases IS 'End leases by address space and address. Returns how many were bound.';
 
--- Binds one micro-batch for a process, sorted by login and pool, at most one wish for each login and pool: what the login has
--- in the pool by this device already, or had last, is its again, the same device's first; else its candidate is, if
--- the candidate's reserve is still the process's. Waits for no row that others hold. Returns which wish got which address
--- again, the candidates that were bound (beside their address space, negative), and beside 0 the reserves that are the
--- process's no more. Who is in none of these found its candidate taken.
--- Planned once and for rows of a large table, however new and empty it is: a plan that reads all of it, or one made
--- for each batch, would cost more than all else.
+-- Binds one micro-batch for a process, at most one wish for each login and pool: what the login has in the pool by this
+-- device already, or had last, is its again, the same device's first; else its candidate is, if the candidate's reserve
+-- is still the process's. Waits for no row that others hold. Returns beside 0 how many candidates were bound, beside a
+-- wish's number which address is its again, and beside that number's negative what became of a candidate that it did
+-- not get: 'lost', its reserve is not the process's, or 'taken'.
+-- Every statement of it looks rows up one by one, whatever the planner believes: the plan is made once, perhaps when the
+-- table is empty, and a plan that reads all of it, or one made for each batch, would cost more than all else.
 CREATE FUNCTION net.bind_leases(node integer, slot integer, life uuid, address_spaces integer[], pools integer[],
     logins integer[], devices bigint[], nases integer[], seconds integer[], reserves bigint[], candidates text[])
 RETURNS TABLE (number integer, bound text) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
+DECLARE
+    known integer[];
+    again integer[] := '{}';
+    held bigint[];
+    made integer;
 BEGIN
-    RETURN QUERY
-    WITH wish AS MATERIALIZED (
-        SELECT * FROM unnest(address_spaces, pools, logins, devices, nases, seconds, reserves, candidates) WITH ORDINALITY
-            AS wish (address_space, pool_id, login_id, device, nas_id, valid_s, reserve_id, candidate, n)
-    ), kept AS MATERIALIZED (
-        SELECT wish.n, own.address
-        FROM wish CROSS JOIN LATERAL (
-            SELECT lease.address FROM net.lease
-            WHERE lease.login_id = wish.login_id AND lease.pool_id = wish.pool_id
-                AND (lease.state = 'released' OR lease.state = 'bound' AND lease.device = wish.device AND lease.device <> 0)
-            ORDER BY lease.device = wish.device DESC, lease.released_at DESC NULLS FIRST
-            LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
-        ) AS own
-    ), held AS MATERIALIZED (
+    known := ARRAY(
+        SELECT wish.n::integer FROM unnest(logins, pools) WITH ORDINALITY AS wish (login_id, pool_id, n)
+        WHERE EXISTS (SELECT FROM net.lease WHERE lease.login_id = wish.login_id AND lease.pool_id = wish.pool_id
+            AND lease.state IN ('released', 'bound') OFFSET 0));
+    IF known <> '{}' THEN -- by ON CONFLICT, which finds a row by the key and in no other way
+        FOR number, bound IN
+            WITH kept AS MATERIALIZED (
+                SELECT min(known.n) AS n, own.address -- of two that would have the same the first one has it
+                FROM unnest(known) AS known (n) CROSS JOIN LATERAL (
+                    SELECT lease.address FROM net.lease
+                    WHERE lease.login_id = logins[known.n] AND lease.pool_id = pools[known.n] AND (lease.state = 'released'
+                        OR lease.state = 'bound' AND lease.device = devices[known.n] AND lease.device <> 0)
+                    ORDER BY lease.device = devices[known.n] DESC, lease.released_at DESC NULLS FIRST
+                    LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+                ) AS own
+                GROUP BY address_spaces[known.n], own.address
+            ), renewed AS (
+                INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at,
+                    valid_until)
+                SELECT address_spaces[n], address, pools[n], 'bound', logins[n], devices[n], nases[n], now(),
+                    now() + seconds[n] * interval '1 second'
+                FROM kept
+                ON CONFLICT (address_space, address) DO UPDATE SET state = 'bound', device = excluded.device,
+                    nas_id = excluded.nas_id, offered_at = now(), released_at = NULL, free_from = NULL,
+                    valid_until = greatest(CASE WHEN isfinite(lease.valid_until) THEN lease.valid_until END,
+                        excluded.valid_until),
+                    changed = pg_current_xact_id()
+            )
+            SELECT kept.n, kept.address::text FROM kept
+        LOOP
+            again := again || number;
+            RETURN NEXT;
+        END LOOP;
+    END IF;
+    held := ARRAY(
         SELECT reserve.id FROM net.reserve
-        WHERE reserve.id IN (SELECT wish.reserve_id FROM wish) AND reserve.node_id = node
-            AND reserve.slot = bind_leases.slot AND reserve.life = bind_leases.life AND reserve.abandoned_at IS NULL
-        FOR SHARE
-    ), renewed AS (
-        UPDATE net.lease SET state = 'bound', device = wish.device, nas_id = wish.nas_id, offered_at = now(),
-            valid_until = greatest(CASE WHEN isfinite(lease.valid_until) THEN lease.valid_until END,
-                now() + wish.valid_s * interval '1 second'),
-            released_at = NULL, free_from = NULL, changed = pg_current_xact_id()
-        FROM kept JOIN wish USING (n)
-        WHERE lease.address_space = wish.address_space AND lease.address = kept.address
-        RETURNING kept.n, lease.address
-    ), made AS (
-        INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until)
+        WHERE reserve.id = ANY (reserves) AND reserve.node_id = node AND reserve.slot = bind_leases.slot
+            AND reserve.life = bind_leases.life AND reserve.abandoned_at IS NULL
+        FOR SHARE);
+    INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until)
         SELECT wish.address_space, wish.candidate::cidr, wish.pool_id, 'bound', wish.login_id, wish.device, wish.nas_id,
             now(), now() + wish.valid_s * interval '1 second'
-        FROM wish
-        WHERE wish.reserve_id IN (SELECT held.id FROM held) AND wish.n NOT IN (SELECT kept.n FROM kept)
-            AND wish.candidate IS NOT NULL
-        ON CONFLICT DO NOTHING
-        RETURNING lease.address_space, lease.address
-    )
-    SELECT renewed.n::integer, renewed.address::text FROM renewed
-    UNION ALL
-    SELECT -made.address_space, made.address::text FROM made
-    UNION ALL
-    SELECT DISTINCT 0, wish.reserve_id::text FROM wish WHERE wish.reserve_id NOT IN (SELECT held.id FROM held);
+        FROM unnest(address_spaces, pools, logins, devices, nases, seconds, reserves, candidates) WITH ORDINALITY
+            AS wish (address_space, pool_id, login_id, device, nas_id, valid_s, reserve_id, candidate, n)
+        WHERE wish.candidate IS NOT NULL AND wish.reserve_id = ANY (held) AND wish.n NOT IN (SELECT unnest(again))
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS made = ROW_COUNT;
+    IF made < cardinality(candidates) - cardinality(again) THEN
+        RETURN QUERY
+            SELECT -wish.n::integer, CASE WHEN wish.reserve_id = ANY (held) THEN 'taken' ELSE 'lost' END
+            FROM unnest(address_spaces, logins, reserves, candidates) WITH ORDINALITY
+                AS wish (address_space, login_id, reserve_id, candidate, n)
+            WHERE wish.candidate IS NOT NULL AND wish.n NOT IN (SELECT unnest(again)) AND NOT EXISTS (
+                SELECT FROM net.lease WHERE lease.address_space = wish.address_space AND lease.address = wish.candidate::cidr
+                    AND lease.login_id = wish.login_id AND lease.changed = pg_current_xact_id() OFFSET 0);
+    END IF;
+    number := 0;
+    bound := made;
+    RETURN NEXT;
 END
 $$;
