@@ -73,6 +73,30 @@ class StoreError(AaadError):
         self.column = column
 
 
+class RouterError(AaadError):
+    """A router's API is away, did not answer in time, or speaks another language. Its connection is closed."""
+
+
+class RouterUntrusted(RouterError):  # noqa: N818  reads as the sentence it prints
+    """A router's certificate is not one that is believed: nothing was told to it."""
+
+
+class RouterLoginRefused(RouterError):  # noqa: N818  reads as the sentence it prints
+    """A router does not take the user name and the password."""
+
+
+class RouterTrap(RouterError):  # noqa: N818  the protocol's own word
+    """A router refused one command, in its own words. Its connection goes on.
+
+    Category 0 is a missing item or command, 1 an argument's value, 2 an interruption, 4 anything else.
+    """
+
+    def __init__(self, message: str, category: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.category = category
+
+
 class SpoolError(AaadError):
     """The spool cannot be written or a segment cannot be read."""
 

@@ -16,6 +16,7 @@ from aaad.cli.main import EXIT_NEGATIVE
 from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
 from aaad.cli.options import Options
+from aaad.cli.pool_commands import add_pools
 from aaad.cli.session_commands import add_sessions
 from aaad.cli.simulate_options import add_simulate
 from aaad.cli.terminal import Terminal
@@ -59,6 +60,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     add_network(app, terminal)
     add_customers(app, terminal)
     add_office(app, terminal)
+    add_pools(app, terminal)
     _add_questions(app, terminal, _)
     add_whois(app, terminal)
     add_simulate(app, terminal, _, _end)

@@ -8,6 +8,7 @@ import asyncio
 import secrets
 from typing import Any, NamedTuple, NoReturn
 
+from aaad.cli.own_addresses import complain_of_taken
 from aaad.cli.plans import show_attributes, warn_of_lists
 from aaad.cli.records import Desk, Room, Saved, Words, add, fail, show_list, tell_saved, working
 from aaad.cli.terminal import Terminal
@@ -53,6 +54,8 @@ async def _complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> No
             desk.complain(fields.LOGIN.field("name"))
     if isinstance(password, str) and row.get("password_md5") is True:
         _check_md5(desk, row, password)
+    space = row.get("address_space") or (before or {}).get("address_space")
+    await complain_of_taken(desk, row, row_id, space if isinstance(space, int) else 1)
     needs_password = row.get("authentication") in _WITH_PASSWORD and not row.get("mac_login")
     if row_id is None and needs_password and password is None:
         desk.complain(fields.LOGIN.field("password"), MISSING)

@@ -62,6 +62,7 @@ def _add_nases(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         end(terminal, lambda: operate.reset_message_authenticator(terminal, name))
 
     _add_secrets(group, terminal, _)
+    _add_api(group, terminal, _)
 
 
 def _add_secrets(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
@@ -109,6 +110,28 @@ def _add_secrets(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         from aaad.cli import nas
 
         end(terminal, lambda: nas.delete_secret(terminal, name, number))
+
+
+def _add_api(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    @group.command("api-password", help=_("Give the password with which one's API is asked."))
+    def api_password(
+        name: Annotated[str, typer.Argument(help=_("id or name"))],
+        source: Annotated[
+            str | None,
+            typer.Option(
+                "--set", help=_("only -: read it from standard input; without it one is made and shown once")
+            ),
+        ] = None,
+    ) -> None:
+        from aaad.cli import router_api
+
+        end(terminal, lambda: router_api.set_password(terminal, name, _typed(terminal, source)))
+
+    @group.command("pools", help=_("Ask a router for its own pools, and how much of them is in use."))
+    def pools(name: Annotated[str, typer.Argument(help=_("id or name"))]) -> None:
+        from aaad.cli import router_api
+
+        end(terminal, lambda: router_api.show_pools(terminal, name))
 
 
 def _add_administrators(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:

@@ -108,3 +108,7 @@ JOIN erp.login ON login.id = contest.login_id
 WHERE contest.until > now()
 ORDER BY contest.began_at DESC, contest.login_id
 LIMIT $1;
+
+-- name: sign_session
+-- Who writes, for the history, in all transactions of this command.
+SELECT set_config('aaad.operator', $1, false);

@@ -210,6 +210,10 @@ def thing_name(terminal: Terminal, thing: str) -> str:
         "receivable": _("receivable"),
         "operator": _("operator"),
         "legal_hold": _("legal hold"),
+        "pool": _("pool"),
+        "lease": _("address in use"),
+        "reserve": _("addresses set aside by a process of node"),
+        "parameter": _("parameter of branch"),
     }.get(thing, thing)
 
 

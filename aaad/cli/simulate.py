@@ -23,6 +23,7 @@ from aaad.cli.terminal import Terminal
 from aaad.config import Config
 from aaad.errors import AaadError, MistypedError
 from aaad.simulator.accounting import Record
+from aaad.simulator.apis import serve_apis
 from aaad.simulator.fleet import Nases, Subscribers, mac_octets, methods_of
 from aaad.simulator.nas import Concentrator, Exchange
 from aaad.simulator.network import Server, simulate
@@ -67,6 +68,7 @@ class Wish:
     nases: Nases
     plan: Plan
     record_log: str = ""  # a file, or empty
+    api_port: int = 0  # of the concentrators' APIs; 0: none
 
 
 class Conditions(TypedDict):
@@ -92,6 +94,8 @@ def run(terminal: Terminal, wish: Wish) -> None:
             epoch_s=epoch_s,
             tell=_record_log(wish.record_log, epoch_s, files) if wish.record_log else None,
         )
+        if wish.api_port:
+            serve_apis(simulation, wish.api_port, files)
         report = simulate(simulation, servers, stopping)
     if terminal.options.is_json:
         terminal.json(report.as_json())

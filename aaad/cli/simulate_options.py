@@ -27,7 +27,8 @@ Method = Literal[
 Kind = Literal["mikrotik", "mikrotik-old", "accel-ppp"]
 Texts = list[str] | None
 _SUBSCRIBERS_MAX, _NASES_MAX = 1_000_000, 10_000
-_KNOWN_SECRET = "testing123"  # noqa: S105  of the throw-away node, and of every tutorial
+_SECRET = "AAAD_RADTEST_SECRET"  # noqa: S105  of the environment
+_KNOWN = "testing123"  # of the throw-away node, and of every tutorial
 
 
 class Quirk(StrEnum):
@@ -56,9 +57,7 @@ def add_simulate(
     def simulate(
         server: Annotated[str, Option(help=_("HOST:PORT, a second one behind a comma; default: this node"))] = "",
         acct_port: Annotated[int, Option(min=0, max=65_535, help=_("default: the port behind"))] = 0,
-        secret: Annotated[
-            str, Option(envvar="AAAD_RADTEST_SECRET", help=_("shared secret; %d is the NAS's number"))
-        ] = _KNOWN_SECRET,
+        secret: Annotated[str, Option(envvar=_SECRET, help=_("shared secret; %d is the NAS's number"))] = _KNOWN,
         kind: Annotated[Kind, Option(help=_("what the NASes are"))] = "mikrotik",
         nases: Annotated[int, Option(min=1, max=_NASES_MAX, help=_("how many NASes"))] = 1,
         source: Annotated[str, Option(help=_("address of the first NAS; the others have the next ones"))] = "",
@@ -84,6 +83,7 @@ def add_simulate(
         network: Annotated[str, Option(help=_("LOST/REPEATED/REORDERED datagrams in per cent"))] = "",
         quirks: Annotated[Quirks, Option("--quirk", help=_("what the NASes do else; may be repeated"))] = None,
         order_port: Annotated[int, Option(min=0, max=65_535, help=_("of the NASes, for CoA; 0: none"))] = 0,
+        api_port: Annotated[int, Option(min=0, max=65_535, help=_("of their RouterOS APIs, user aaad; 0: none"))] = 0,
         record_log: Annotated[str, Option(help=_("a file for a line of JSON on each record"))] = "",
         must_encrypt: Annotated[bool, Option("--require-encryption", help=_("MS-CHAP needs MPPE keys"))] = False,
     ) -> None:
@@ -106,6 +106,7 @@ def add_simulate(
                     **room.conditions_of(speed, cuts or (), network),
                 ),
                 record_log=record_log,
+                api_port=api_port,
             )
             room.run(terminal, wish)
 

@@ -15,9 +15,11 @@ from aaad.cli.terminal import Terminal
 from aaad.daemon.node_facts import ROLE_SILENT_S, NodeFacts, role_ages_s
 from aaad.daemon.router_problems import find_router_problems
 from aaad.errors import ConfigError, StoreError
+from aaad.pools.facts import LedgerFacts
 
 _UNKNOWN_SOURCES_SHOWN = 5  # all: aaad nas problems
 _CONTESTS_SHOWN = 10
+_POOLS_SHOWN = 10
 _REPLICA_OLD_S = 10.0  # a change is live within 1 s; ten times that is no hiccup
 
 
@@ -79,7 +81,40 @@ def find_problems(
                     port=found_socket.port,
                 )
             )
-    return [*found, *_cluster_problems(terminal, cluster)]
+    return [*found, *_ledger_problems(terminal, facts.ledger), *_cluster_problems(terminal, cluster)]
+
+
+def _ledger_problems(terminal: Terminal, ledger: LedgerFacts | None) -> list[str]:
+    _ = terminal.speak
+    if ledger is None:
+        return []
+    found = []
+    if ledger.may_lose_leases:
+        found.append(
+            _(
+                "There are {count} standbys and no commit waits for one: after a promotion addresses could be "
+                "given out twice. Set synchronous_standby_names.",
+                count=ledger.standbys,
+            )
+        )
+    for pool in [pool for pool in ledger.pools if pool.is_alarmed][:_POOLS_SHOWN]:
+        found.append(_("Of pool {pool} {used} of {size} are in use.", pool=pool.name, used=pool.used, size=pool.size))
+    for pool in [pool for pool in ledger.pools if pool.is_adopting][:_POOLS_SHOWN]:
+        found.append(
+            _("Pool {pool} adopts what lives in it, and gives out only what is proven unused.", pool=pool.name)
+        )
+    for pool in [pool for pool in ledger.pools if pool.unaccounted][:_POOLS_SHOWN]:
+        found.append(
+            _(
+                "Of pool {pool} {count} addresses are nowhere: aaad pool check.",
+                pool=pool.name,
+                count=pool.unaccounted,
+            )
+        )
+    count = sum(ledger.findings.values())
+    if count:
+        found.append(_("Of {count} addresses concentrators report something else: aaad pool check.", count=count))
+    return found
 
 
 def _cluster_problems(terminal: Terminal, cluster: Overview | None) -> list[str]:

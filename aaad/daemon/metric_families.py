@@ -28,6 +28,8 @@ class Family(NamedTuple):
 
 HISTOGRAMS = frozenset({"aaad_radius_answer_seconds", "aaad_radius_accounting_answer_seconds"})
 SLOT = "slot"
+_POOL = ("space", "pool")
+_POOL_STATE = (*_POOL, "state")
 _ROUTER = (SLOT, "nas", "source_address", "nas_identifier", "proven")
 
 FAMILIES: dict[str, Family] = {
@@ -99,7 +101,7 @@ FAMILIES: dict[str, Family] = {
         (SLOT,), "Units set aside that went back: others found nothing, or the pool is drained."
     ),
     "aaad_pool_reserves_lost_total": Family((SLOT,), "Claims that PostgreSQL says are not this process's any more."),
-    "aaad_pool_reserve_units": Family((SLOT,), "Units of all pools that this process can give out by itself now."),
+    "aaad_pool_reserve_addresses": Family((SLOT,), "Units of all pools that this process can give out by itself now."),
     "aaad_pool_reserve_free_addresses": Family(
         (SLOT, "space", "pool"), "The same of each pool: what new logins get while PostgreSQL is away."
     ),
@@ -228,6 +230,43 @@ FAMILIES: dict[str, Family] = {
         (SLOT,), "Logins of the cluster whose devices are kept apart now, since they push each other out."
     ),
     "aaad_keeping_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
+    # the keeping of the ledger of addresses, by whichever node does it
+    "aaad_pool_keeping_released_total": Family((SLOT,), "Leases whose session ended, or never began."),
+    "aaad_pool_keeping_extended_total": Family((SLOT,), "Leases in use that were extended, at half of their time."),
+    "aaad_pool_keeping_freed_total": Family((SLOT,), "Marks of foreign addresses that nobody reports any more."),
+    "aaad_pool_keeping_taken_back_total": Family((SLOT,), "Addresses of abandoned reserves that went back to pools."),
+    "aaad_pool_keeping_adopted_total": Family(
+        (SLOT,), "Leases made of what a session showed: the pool adopts, or the login had it last."
+    ),
+    "aaad_pool_keeping_marked_total": Family(
+        (SLOT,), "Addresses marked because a concentrator reports them and they were not given out here."
+    ),
+    "aaad_pool_keeping_findings_total": Family(
+        (SLOT, "kind"), "Findings that were opened: aaad pool check lists those that are not settled."
+    ),
+    "aaad_pool_keeping_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
+    # pools: the whole cluster's, as every node tells them
+    "aaad_pool_addresses": Family(
+        _POOL_STATE,
+        "Addresses or prefixes of a pool by state: never given out, reserved by processes, bound, fixed, reported "
+        "and not given out here, resting, free. Together they are its size.",
+    ),
+    "aaad_pool_size_addresses": Family(_POOL, "Addresses or prefixes of a pool, without those excluded."),
+    "aaad_pool_offered_addresses": Family(_POOL, "Of the bound ones, those whose session has not begun."),
+    "aaad_pool_unaccounted_addresses": Family(_POOL, "In no state, or in two: always 0."),
+    "aaad_pool_alarmed": Family(_POOL, "1 if a pool is used beyond its alarm_percent, else 0."),
+    "aaad_pool_adopting": Family(_POOL, "1 while a pool gives out only what is proven unused, else 0."),
+    "aaad_pool_counted_at_seconds": Family(_POOL, "When it was counted (Unix time)."),
+    "aaad_pool_exhausted_at_seconds": Family(
+        _POOL, "When nothing is left if use grows as in the last weeks (Unix time); absent if that is not in sight."
+    ),
+    "aaad_pool_facts_at_seconds": Family((), "When this node last read these figures (Unix time)."),
+    "aaad_address_findings": Family(
+        ("kind",), "Addresses of which concentrators report something else than the ledger says, not settled."
+    ),
+    "aaad_leases_at_risk": Family(
+        (), "1 if there are standbys and no commit waits for one: a promotion could give addresses out twice."
+    ),
     # the control role
     "aaad_heartbeat_at_seconds": Family(
         (SLOT,), "When this node last wrote its heartbeat to PostgreSQL (Unix time)."

@@ -15,6 +15,8 @@ from aaad.daemon.pool_facts import read_stocks
 from aaad.daemon.router_facts import ROUTER_COUNTERS, RouterFacts, UnknownSource, read_routers, read_unknown_sources
 from aaad.errors import ReplicaError
 from aaad.metrics import read_counters
+from aaad.pools.facts import STATES, LedgerFacts, read_ledger_facts
+from aaad.pools.reported import Finding
 from aaad.pools.supply import StockFacts
 from aaad.replica.store import ReplicaReader
 from aaad.spool.status import SpoolStatus, spool_statuses
@@ -73,6 +75,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     counters: AllCounters
     unknown_sources: list[UnknownSource] = []
     stocks: list[StockFacts] = []
+    ledger: LedgerFacts | None = None  # as its keeper saw it last; None: not yet
 
 
 def role_ages_s(facts: NodeFacts) -> dict[str, float]:
@@ -122,6 +125,7 @@ class NodeFiles:
             counters=counters,
             unknown_sources=self.unknown_sources(),
             stocks=[stock for stock in read_stocks(self._counters) if not self._is_retired(stock.slot)],
+            ledger=read_ledger_facts(self._counters),
         )
 
     def counters(self) -> AllCounters:
@@ -216,6 +220,27 @@ def gauges(facts: NodeFacts) -> Iterator[Gauge]:
         yield Gauge("aaad_role_age_seconds", (slot,), role_age_s)
     for slot, values in facts.counters.items():
         yield Gauge("aaad_counters_readable", (slot,), values is not None)
+    if facts.ledger is not None:
+        yield from _ledger_gauges(facts.ledger)
+
+
+def _ledger_gauges(ledger: LedgerFacts) -> Iterator[Gauge]:
+    yield Gauge("aaad_pool_facts_at_seconds", (), ledger.at_s)
+    yield Gauge("aaad_leases_at_risk", (), ledger.may_lose_leases)
+    for kind in Finding:
+        yield Gauge("aaad_address_findings", (kind,), ledger.findings.get(kind, 0))
+    for pool in ledger.pools:
+        of_pool = (str(pool.address_space), pool.name)
+        for state in STATES:
+            yield Gauge("aaad_pool_addresses", (*of_pool, state), getattr(pool, state))
+        yield Gauge("aaad_pool_offered_addresses", of_pool, pool.offered)
+        yield Gauge("aaad_pool_size_addresses", of_pool, pool.size)
+        yield Gauge("aaad_pool_unaccounted_addresses", of_pool, pool.unaccounted)
+        yield Gauge("aaad_pool_alarmed", of_pool, pool.is_alarmed)
+        yield Gauge("aaad_pool_adopting", of_pool, pool.is_adopting)
+        yield Gauge("aaad_pool_counted_at_seconds", of_pool, pool.counted_at_s)
+        if pool.exhausted_at_s is not None:
+            yield Gauge("aaad_pool_exhausted_at_seconds", of_pool, pool.exhausted_at_s)
 
 
 def _spool_facts(status: SpoolStatus) -> SpoolFacts:

@@ -198,9 +198,10 @@ async def _keep_connected(open_sessions: "OpenSessions", context: RoleContext) -
 def control_counters() -> Sequence[str]:
     """Return the names that the control role counts under."""
     from aaad.daemon.control import CONTROL_COUNTERS
+    from aaad.pools.keeping import POOL_KEEPING_COUNTERS
     from aaad.sessions.keeping import KEEPING_COUNTERS
 
-    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS)
+    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS, *POOL_KEEPING_COUNTERS)
 
 
 async def control(context: RoleContext) -> None:
@@ -247,6 +248,21 @@ async def keeping(context: RoleContext) -> None:
     finally:
         await database.close()
         await maintenance.close()
+
+
+async def pool_keeping(context: RoleContext) -> None:
+    """Keep the ledger of addresses: leases by their sessions, what is reported, reserves, how pools are used."""
+    from aaad.pools.keeping import PoolKeeping
+    from aaad.pools.use import COUNT_TIMEOUT_S
+
+    database = _database(context, "pools")
+    counting = _database(context, "pool use", COUNT_TIMEOUT_S)
+    facts_directory = context.config.node.state_dir / "counters"
+    try:
+        await PoolKeeping(database, counting, context.counters, facts_directory).run(context.stopping)
+    finally:
+        await database.close()
+        await counting.close()
 
 
 # --- sync -----------------------------------------------------------------------------------------------------------

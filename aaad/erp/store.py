@@ -140,6 +140,11 @@ class Store:
         """Work in this transaction."""
         self._queries = queries
 
+    @property
+    def queries(self) -> Queries:
+        """The transaction, for statements of another room in it."""
+        return self._queries
+
     async def sign(self, operator: str) -> None:
         """Say who writes: it goes into the history."""
         await self._queries.fetchrow(SQL.sign, operator)

@@ -167,13 +167,13 @@ class Claims:
             await clock.pause(self._is_tried, BIND_LIMIT_S)
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
             try:
-                answers = await ledger.bind([_wish(row) for row in rows], self.supply.life)
+                transaction, answers = await ledger.bind_within([_wish(row) for row in rows], self.supply.life)
             except StoreError as error:
                 self._counters.add(BINDINGS_FAILED)
                 self._away_until_s = clock.monotonic_s() + AWAY_S
                 self._note_away(error)
             else:
-                self._bound(rows, answers)
+                self._bound(rows, answers, transaction)
                 return
         self._write(rows)
 
@@ -193,13 +193,13 @@ class Claims:
                 rows.append((want, place, pool, chunk, at))
         return rows
 
-    def _bound(self, rows: list[_Row], answers: list[Bound]) -> None:
+    def _bound(self, rows: list[_Row], answers: list[Bound], transaction: int) -> None:
         now_s = clock.wall_s()
         seen = self.seen()
         note = self.recent.note
         again = new = 0
         hungry: list[_Row] = []
-        for row, (outcome, unit, transaction) in zip(rows, answers, strict=True):
+        for row, (outcome, unit) in zip(rows, answers, strict=True):
             want, place, pool, chunk, at = row
             if outcome is _NEW and chunk is not None:
                 new += 1
@@ -245,6 +245,10 @@ class Claims:
                 continue
             last = want
             units, lacks = want.units, want.lacks
+            if len(want.missing) == 1 and units[row[1]] is not None:  # the usual case
+                want.missing = _NOTHING_MISSING
+                settled.append(want)
+                continue
             left = [wanted for wanted in want.missing if units[wanted[0]] is None and lacks[wanted[0]] is None]
             want.missing = left
             if not left or lacks[_IPV4] is not None:
@@ -348,6 +352,7 @@ class Claims:
 
 
 _NOTHING: tuple[None, int] = (None, 0)
+_NOTHING_MISSING: list[tuple[int, PoolRow]] = []  # nobody adds to it
 
 
 def _wish(row: _Row) -> Wish:

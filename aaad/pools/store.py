@@ -66,7 +66,6 @@ class Bound(NamedTuple):
 
     outcome: Outcome
     unit: Unit | None
-    transaction: int = 0  # in which it was bound
 
 
 _NONE, _TAKEN, _LOST = (Bound(outcome, None) for outcome in (Outcome.NONE, Outcome.TAKEN, Outcome.LOST))
@@ -115,8 +114,12 @@ class LedgerStore:
 
         At most one wish for each login and pool, and each candidate once: a second one is for the next batch.
         """
+        return (await self.bind_within(wishes, life))[1]
+
+    async def bind_within(self, wishes: Sequence[Wish], life: UUID) -> tuple[int, list[Bound]]:
+        """Do the same, and tell in which transaction: until a replica shows that, it may not know of it."""
         if not wishes:
-            return []
+            return 0, []
         spaces, pools, logins, devices, nases, seconds, families, reserves, units = zip(*wishes, strict=True)
         candidates = [
             "NULL" if unit is None else unit_text(family, *unit) for family, unit in zip(families, units, strict=True)
@@ -130,15 +133,15 @@ class LedgerStore:
             _array(candidates),
         )
         made, transaction = int(rows[-1][1]), rows[-1][2]
-        answers = [_NONE if unit is None else _new_tuple(Bound, (_NEW, unit, transaction)) for unit in units]
+        answers = [_NONE if unit is None else _new_tuple(Bound, (_NEW, unit)) for unit in units]
         for number, bound, _ in rows[:-1]:
             if number > 0:
-                answers[number - 1] = _new_tuple(Bound, (_AGAIN, _unit(bound), transaction))
+                answers[number - 1] = _new_tuple(Bound, (_AGAIN, _unit(bound)))
             else:
                 answers[-number - 1] = _LOST if bound == "lost" else _TAKEN
-        if made != sum([outcome is _NEW for outcome, _, _ in answers]):
+        if made != sum([outcome is _NEW for outcome, _ in answers]):
             raise StoreError("the ledger bound another number of addresses than it tells of")
-        return answers
+        return transaction, answers
 
     async def _read(self, reserve_id: int) -> Claimed | None:
         row = await self._database.fetchrow(_SQL.read_reserve, reserve_id)

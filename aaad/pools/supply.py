@@ -39,7 +39,7 @@ CLAIMED, CLAIMED_NOTHING, CLAIM_FAILED = (
 )
 GIVEN_BACK = "aaad_pool_units_given_back_total"
 RESERVE_LOST = "aaad_pool_reserves_lost_total"
-RESERVE_FREE = "aaad_pool_reserve_units"
+RESERVE_FREE = "aaad_pool_reserve_addresses"
 SUPPLY_COUNTERS = (CLAIMED, CLAIMED_NOTHING, CLAIM_FAILED, GIVEN_BACK, RESERVE_LOST, RESERVE_FREE)
 
 _SQL = load_statements(Path(__file__).with_name("claims.sql"))
@@ -80,8 +80,8 @@ class Ledger(Protocol):
     async def claim(self, pool_id: int, how_many: int, life: uuid.UUID) -> Claimed | None:
         """Set aside units of a pool; None: nothing is free."""
 
-    async def bind(self, wishes: Sequence[Wish], life: uuid.UUID) -> list[Bound]:
-        """Bind a micro-batch."""
+    async def bind_within(self, wishes: Sequence[Wish], life: uuid.UUID) -> tuple[int, list[Bound]]:
+        """Bind a micro-batch; tells in which transaction."""
 
     async def give_back(self, reserve_id: int, units: Sequence[Unit], family: int) -> int:
         """Return units that nobody got."""
@@ -211,8 +211,8 @@ class Supply:
         stock = self.stocks.get(pool_id)
         if stock is None:
             return None
-        taken = stock.take()
-        if taken is None or (2 * taken[0].free < taken[0].count and stock.chunks[-1] is taken[0]):
+        was_used, taken = stock.is_used, stock.take()
+        if taken is None or not was_used or (2 * taken[0].free < taken[0].count and stock.chunks[-1] is taken[0]):
             self._low.set()
         return taken
 
@@ -227,6 +227,7 @@ class Supply:
         elif now_s < stock.refused_until_s:
             self.on_lack([want], pool_id, stock.last_lack)
         else:
+            want.hungry_since_s = now_s
             stock.starved.append(want)
             if len(stock.starved) == 1:
                 asyncio.get_running_loop().call_later(STARVED_MAX_S, self._let_go, pool_id)
@@ -379,8 +380,16 @@ class Supply:
     def _let_go(self, pool_id: int) -> None:
         """Let those go who have waited for a claim in vain."""
         stock = self.stocks.get(pool_id)
-        if stock is not None:
-            self._end_hunger(stock, Lack.IMPOSSIBLE)
+        if stock is None or not stock.starved:
+            return
+        before_s = clock.monotonic_s() - STARVED_MAX_S
+        late = [want for want in stock.starved if want.hungry_since_s <= before_s]
+        stock.starved = [want for want in stock.starved if want.hungry_since_s > before_s]
+        if stock.starved:
+            wait_s = stock.starved[0].hungry_since_s - before_s
+            asyncio.get_running_loop().call_later(wait_s, self._let_go, pool_id)
+        if late:
+            self.on_lack(late, pool_id, Lack.IMPOSSIBLE)
 
     def _end_hunger(self, stock: Stock, lack: Lack) -> None:
         starved, stock.starved = stock.starved, []

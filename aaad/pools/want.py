@@ -18,7 +18,7 @@ class Lack(IntEnum):
 
 
 Lacks = tuple[Lack | None, ...]
-_NO_LACKS: Lacks = (None, None, None)
+NO_LACKS: Lacks = (None, None, None)
 
 
 class Want:
@@ -26,9 +26,11 @@ class Want:
 
     context: Any  # of who wants it
     origin: Any  # whence he was asked
+    hungry_since_s: float
     __slots__ = (
         "context",
         "device",
+        "hungry_since_s",
         "is_fallback",
         "is_hungry",
         "lacks",
@@ -50,7 +52,7 @@ class Want:
         self.missing = missing  # what is still to be had
         self.units: list[Unit | None] = [None, None, None]
         self.pool_ids: tuple[int, ...] = ()  # where the units come from
-        self.lacks: Lacks = _NO_LACKS
+        self.lacks: Lacks = NO_LACKS
         self.is_fallback = False  # what was wanted first could not be had
         self.is_hungry = False  # it waits for a claim
         self.tries = 0

@@ -3,8 +3,9 @@
 This module owns sockets, clock and spool of the accounting port; what a datagram means is decided in `accounting`.
 A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Each record goes to the
 spool's thread at once; what one sync of the disk made safe comes back together, and its answers are sent some at a
-time. The first datagram after a while is read when it comes. While they pour in, the next look comes a little later:
-what arrives meanwhile shares a look, a sync and the way back, which cost more than the records.
+time. The first datagram after a while is read when it comes. While they pour in, the next look comes with
+the answers to the last ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which
+cost more than the records.
 A bug in one datagram is logged and costs that datagram only.
 """
 
@@ -28,7 +29,7 @@ from aaad.radius.starts import StartWatch
 from aaad.radius.unknown_sources import UnknownSources
 
 LOOK_MAX = 16  # who asks to be let in goes first
-LOOK_AGAIN_S = 0.001
+LOOK_AGAIN_S = 0.002
 _ANSWERS_AT_ONCE = 64  # of what one sync made safe
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
@@ -85,6 +86,7 @@ class AccountingPort:
         self._told: deque[tuple[Listener, Waiting, bool]] = deque()
         self._is_called = False
         self._loop: asyncio.AbstractEventLoop
+        self._next_looks: dict[Listener, asyncio.TimerHandle] = {}  # of sockets into which they pour
         self._is_closed = False
         self._settled = asyncio.Event()
 
@@ -99,6 +101,7 @@ class AccountingPort:
         self._look(listener)
 
     def _look(self, listener: Listener) -> None:
+        self._next_looks.pop(listener, None)
         if self._is_closed:
             return
         try:
@@ -109,7 +112,7 @@ class AccountingPort:
         if count == LOOK_MAX:
             self._loop.call_soon(self._look, listener)
         elif count:
-            self._loop.call_later(LOOK_AGAIN_S, self._look, listener)
+            self._next_looks[listener] = self._loop.call_later(LOOK_AGAIN_S, self._look, listener)
         else:
             self._loop.add_reader(listener.socket.fileno(), self._begin, listener)
 
@@ -175,6 +178,14 @@ class AccountingPort:
             self._loop.call_soon(self._answer_told)
         if not path.in_work:
             self._settled.set()
+        self._look_now()
+
+    def _look_now(self) -> None:
+        """Look at once where the next look is due soon: this process is awake, and the disk is free for what came."""
+        due, self._next_looks = self._next_looks, {}
+        for listener, look in due.items():
+            look.cancel()
+            self._look(listener)
 
     def _send(self, listener: Listener | None, replies: list[Datagram]) -> None:
         assert listener is not None

@@ -15,7 +15,7 @@ from aaad.policy.grant import Grant, Leases
 from aaad.policy.lease import device_of, find_unit
 from aaad.pools.address import Unit, unit_text
 from aaad.pools.recent import Recent
-from aaad.pools.want import Lack, Want
+from aaad.pools.want import NO_LACKS, Lack, Want
 from aaad.radius.explain import pool_octets
 from aaad.radius.lookup import mac_number
 from aaad.radius.pool_book import DELEGATED, IPV4, IPV6, GrantPools
@@ -121,10 +121,16 @@ class Addresses:
     ) -> Grant | Want | Lack:
         """Return the grant with what was claimed; what has to be claimed instead; or why there is no address."""
         lack = want.lacks[IPV4]
-        if want.lacks[IPV6] or want.lacks[DELEGATED]:
+        if want.lacks is not NO_LACKS and (want.lacks[IPV6] or want.lacks[DELEGATED]):
             self.counts[Counted.WITHOUT_IPV6] += 1
         if lack is None:
             self.counts[_CLAIMED] += 1
+            if pools.usual is not None and grant.extras is None:
+                plan, speed, state, phase, _, ends_at_s, extras, policy, _ = grant
+                number = want.units[IPV4][0]  # type: ignore[index]  # it lacks nothing
+                return _new_tuple(
+                    Grant, (plan, speed, state, phase, number, ends_at_s, extras, policy, pools.usual[2])
+                )
             return _with(grant, want.units, want.pool_ids)
         if pools.fallback is None or want.is_fallback:
             self.counts[Counted.EXHAUSTED if lack is Lack.EXHAUSTED else Counted.IMPOSSIBLE] += 1

@@ -4,6 +4,8 @@ Pure. The forms are those that network.md calls observed: RouterOS writes an add
 ways for Hotspot, with lower-case ones for dot1x, in DHCP as a client identifier, in DHCPv6 as a DUID (RFC 8415, 11).
 """
 
+from collections.abc import Sequence
+
 _SEPARATORS = b":-. "
 _DIGITS = 12
 _HARDWARE_ETHERNET = b"1:"  # RouterOS writes the type of hardware before the address, without leading zeros
@@ -20,6 +22,16 @@ def readable(value: bytes) -> str:
     except UnicodeDecodeError:
         return "0x" + value.hex()
     return text.strip() if text.isprintable() else "0x" + value.hex()
+
+
+def readable_all(values: Sequence[bytes]) -> list[str]:
+    """Return each as `readable` does; at once where all are plain words, as nearly all are."""
+    joined = b" ".join(values)
+    if joined.isascii() and (text := joined.decode()).isprintable():
+        texts = text.split(" ")
+        if len(texts) == len(values):
+            return texts
+    return [readable(value) for value in values]
 
 
 def mac_of(text: bytes) -> bytes | None:

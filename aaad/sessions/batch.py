@@ -4,11 +4,10 @@ Pure.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
-from aaad.sessions.draft import Draft, Key, Owner, rounded, seconds
-from aaad.sessions.fold import Folded, StoredLife
+from aaad.sessions.draft import Draft, Key, Owner, rounded
+from aaad.sessions.fold import Folded, StoredLife, begun_at
 from aaad.sessions.record import AccountingRecord
 from aaad.sessions.summary import SessionFacts
 from aaad.sessions.truth import Ending
@@ -18,7 +17,6 @@ class Stored(NamedTuple):
     """A row as it was read."""
 
     life: StoredLife
-    started_at: datetime
     kept: Ending | None  # what was thought of its end, if there was no Stop
     login_id: int | None
     has_grant: bool
@@ -72,7 +70,7 @@ class Batch:
         for gone in removed:
             row = _row(rows, gone)
             self.removed.append(((family, gone), row.life.version))
-            self.undone.add(seconds(row.started_at))
+            self.undone.add(rounded(begun_at(row.life)))
         if count > 1:
             self.of_several.append(family)
 

@@ -53,14 +53,17 @@ _fixed = Struct(">i16s ii ii ii ii iq i? iq iq iq iq iq iq ii".replace(" ", ""))
 _progress_count = Struct(">h").pack(len(PROGRESS_COLUMNS))
 _progress_fixed = Struct(">i16s ii ii iq i? iq iq iq iq iq iq ii".replace(" ", "")).pack
 _integer = Struct(">ii").pack
+_clocks = Struct(">iqiq").pack
 _long = Struct(">iq").pack
 _size = Struct(">i").pack
 _five = Struct(">iiiiiiiiii").pack
 _grant = Struct(">iiiiiqiq").pack
 _ipv4 = Struct(">iBBBBBBBB").pack
 _groups = Struct(">8H").pack
-_dates_of_one = Struct(">iiiiiiii").pack
-_longs_of_one = Struct(">iiiiiiiq").pack
+# Three arrays of one element each. Their heads: octets, dimensions, whether nulls, type, length, first index, size.
+_DATE_HEAD = Struct(">iiiiiii").pack(28, 1, 0, _DATE, 1, 1, 4)
+_LONG_HEAD = Struct(">iiiiiii").pack(32, 1, 0, _BIGINT, 1, 1, 8)
+_one_day = Struct(">28si28sq28sq").pack
 
 
 def _slice(fields: tuple[str, ...], first: str, last: str) -> slice:
@@ -140,17 +143,22 @@ def _add_names(pieces: list[bytes], facts: SessionFacts) -> None:
 def _add_end(pieces: list[bytes], draft: Draft, progress: tuple[Any, ...]) -> None:
     """Add what stands last in both forms: the end, intervals, the concentrator's own clock, days."""
     cause, interim_s, nas_started_at, nas_heard_at = progress[_CLOCKS]
-    days, day_octets_in, day_octets_out = progress[_DAYS]
     pieces += (
-        _end(draft),
+        _OPEN if draft.ended_at is None and draft.ending is None else _end(draft),
         _NULL if cause is None else _integer(4, cause),
         _NULL if interim_s is None else _integer(4, interim_s),
-        _NULL if nas_started_at is None else _long(8, nas_started_at * _US - _EPOCH_US),
-        _NULL if nas_heard_at is None else _long(8, nas_heard_at * _US - _EPOCH_US),
-        _dates(days),
-        _longs(day_octets_in),
-        _longs(day_octets_out),
     )
+    if nas_started_at is not None and nas_heard_at is not None:
+        pieces.append(_clocks(8, nas_started_at * _US - _EPOCH_US, 8, nas_heard_at * _US - _EPOCH_US))
+    else:
+        for stamp in (nas_started_at, nas_heard_at):
+            pieces.append(_NULL if stamp is None else _long(8, stamp * _US - _EPOCH_US))
+    days, day_octets_in, day_octets_out = progress[_DAYS]
+    if len(days) == 1:
+        values = (_DATE_HEAD, days[0] - _EPOCH_DAY, _LONG_HEAD, day_octets_in[0], _LONG_HEAD, day_octets_out[0])
+        pieces.append(_one_day(*values))
+    else:
+        pieces += (_dates(days), _longs(day_octets_in), _longs(day_octets_out))
 
 
 def progress_rows(drafts: Iterable[Draft]) -> bytes:
@@ -257,16 +265,12 @@ def _prefix(prefix: str) -> bytes:
 
 
 def _dates(days: Sequence[int]) -> bytes:
-    if len(days) == 1:
-        return _dates_of_one(28, 1, 0, _DATE, 1, 1, 4, days[0] - _EPOCH_DAY)
     if not days:
         return _NO_NUMBERS[_DATE]
     return _array(_DATE, [_integer(4, day - _EPOCH_DAY) for day in days])
 
 
 def _longs(numbers: Sequence[int]) -> bytes:
-    if len(numbers) == 1:
-        return _longs_of_one(32, 1, 0, _BIGINT, 1, 1, 8, numbers[0])
     if not numbers:
         return _NO_NUMBERS[_BIGINT]
     return _array(_BIGINT, [_long(8, number) for number in numbers])

@@ -68,6 +68,9 @@ def raise_days(days: bytes, others: bytes) -> bytes:
 
 def highest_of_days(days: bytes) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Return days ascending, and beside each the highest counters reported until its end."""
+    if len(days) == _DAY_OCTETS:
+        day, octets_in, octets_out = _unpack_day(days)
+        return (day,), (octets_in,), (octets_out,)
     if not days:
         return (), (), ()
     numbers, highest_in, highest_out = zip(*_DAY.iter_unpack(days), strict=True)

@@ -25,7 +25,7 @@ from aaad.spool.retention import Removed
 from aaad.spool.segment import START
 
 POLL_S = 0.05
-GATHER_S = 0.2  # a batch costs what many more records in it would cost, too: so they are let come together
+GATHER_S = 0.5  # a batch costs what many more records in it would cost, too: so they are let come together
 LOOK_AFTER_S = 1.0  # new slots, cursors, watermark
 RETENTION_EVERY_S = 60.0
 ROUTERS_NOTED_EVERY_S = 3.0

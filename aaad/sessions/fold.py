@@ -43,6 +43,7 @@ _Router = tuple[int, bytes]
 Origin = bytes | _Router  # see `origin`
 Zones = Mapping[Origin, str]
 _NO_ZONES: Zones = {}
+_new_tuple = tuple.__new__
 
 
 class StoredLife(NamedTuple):
@@ -108,8 +109,9 @@ def fold(
         part = part_of(records[0], zone)
         life, version, summary = _new_name(part), 0, b""
     # What nearly all records are: of one session, and no other in the family.
-    if not all(_is_of(part, record) for record in records):
-        return _of_many(stored, records, zone, zones)
+    for record in records:
+        if not _is_of(part, record):
+            return _of_many(stored, records, zone, zones)
     before, only_goes_on = started_at(part), version > 0
     for record in records if stored else records[1:]:
         if add(part, record):
@@ -117,7 +119,9 @@ def fold(
     folded = encode([part])
     if folded == summary:
         return Folded([], [])
-    return Folded([FoldedLife(life, version, folded, part, before, only_goes_on)], [])
+    return _new_tuple(
+        Folded, ([_new_tuple(FoldedLife, (life, version, folded, part, before, only_goes_on))], [], (), ())
+    )
 
 
 def _is_of(part: Part, record: AccountingRecord) -> bool:

@@ -8,13 +8,12 @@ hold).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from aaad.clock import monotonic_s, pause, wall_s
+from aaad.clock import wall_s
 from aaad.db.connection import Database
+from aaad.db.jobs import RETRY_S, Job, Tally, run_jobs
 from aaad.db.statements import load_statements
-from aaad.errors import StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.policy.parameters import PARAMETERS
@@ -37,8 +36,6 @@ PURGE_EVERY_S = 60.0
 LOST_BLOCKS = 1_000  # 8 MB
 LOST_EVERY_S = 600.0
 CHORE_POLL_S = 10.0  # whether the next round is due, or another node ended in the midst of this one
-REST_FACTOR = 3.0  # after a bit of work so many times as long a pause: a quarter of one connection at most
-RETRY_S = 60.0  # also of what a moment's lock kept from being done
 MAINTENANCE_TIMEOUT_S = 600.0  # for the connection that makes and drops months: looking for held sessions takes long
 
 MOVED = "aaad_keeping_moved_total"
@@ -90,40 +87,16 @@ class Keeping:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep until told to stop."""
-        async with asyncio.TaskGroup() as group:
-            for job, interval_s, act in (
-                ("months", MONTHS_EVERY_S, self.make_months),
-                ("move", MOVE_EVERY_S, self.move_ended),
-                ("expire", EXPIRE_EVERY_S, self.expire_months),
-                ("purge", PURGE_EVERY_S, self.purge),
-                ("lost", CHORE_POLL_S, self.close_lost),
-                ("caps", CHORE_POLL_S, self.look_at_caps),
-                ("contests", CHORE_POLL_S, self.look_at_contests),
-            ):
-                group.create_task(self._every(job, interval_s, act, stopping))
-
-    async def _every(
-        self, job: str, interval_s: float, act: Callable[[], Awaitable[bool]], stopping: asyncio.Event
-    ) -> None:
-        """Act now and at each interval, sooner while there is more to do; a failure waits for the next time."""
-        is_away = False
-        while not stopping.is_set():
-            begun_s = monotonic_s()
-            wait_s = interval_s
-            try:
-                if await act():
-                    wait_s = (monotonic_s() - begun_s) * REST_FACTOR
-                is_away = False
-            except StoreError as error:
-                self._counters.add(f"{FAILED}|job={job}")
-                if not is_away:  # once: an hour without PostgreSQL must not fill the log
-                    _log.warning("keeping.failed", job=job, error=str(error))
-                is_away = True
-                wait_s = min(interval_s, RETRY_S)
-            except Exception:  # noqa: BLE001  our bug in one job must not end the others
-                self._counters.add(BUGS)
-                _log.exception("keeping.broken", job=job)
-            await pause(stopping, wait_s)
+        jobs = (
+            Job("months", MONTHS_EVERY_S, self.make_months),
+            Job("move", MOVE_EVERY_S, self.move_ended),
+            Job("expire", EXPIRE_EVERY_S, self.expire_months),
+            Job("purge", PURGE_EVERY_S, self.purge),
+            Job("lost", CHORE_POLL_S, self.close_lost),
+            Job("caps", CHORE_POLL_S, self.look_at_caps),
+            Job("contests", CHORE_POLL_S, self.look_at_contests),
+        )
+        await run_jobs(jobs, stopping, Tally(self._counters, FAILED, BUGS, _log, "keeping"), RETRY_S)
 
     # --- the jobs: each returns whether there is more to do at once -------------------------------------------------
 

@@ -7,6 +7,7 @@ PostgreSQL's lock_timeout. Restarts of routers and addresses granted by Accepts 
 before the sessions that they speak of.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ LIVE_KEPT_S = 3600.0  # an ended session stays in net.session at least so long: 
 RECALL_MARGIN_S = 600.0
 RESTART_CLOSES_MAX = 5_000  # sessions closed in one batch by restarts
 _LOOKED_AT_ONCE = 2_000
+_FOLDED_AT_ONCE, _WRITTEN_AT_ONCE = 500, 1_000  # families, rows: others of this process go on in between
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _RESTART_KINDS = {Status.ON: "on", Status.OFF: "off"}
@@ -212,7 +214,9 @@ class Ledger:
         """Fold each family. UnreadableSessions names all that cannot be."""
         folds: dict[bytes, Folded] = {}
         unreadable, why = [], SpoolError()
-        for family, records in families.items():
+        for count, (family, records) in enumerate(families.items(), 1):
+            if not count % _FOLDED_AT_ONCE:
+                await asyncio.sleep(0)
             owner = owners.get(family)
             lives = [row.life for row in stored.get(family, ())]
             try:
@@ -251,16 +255,19 @@ class Ledger:
             await self._insert(transaction, batch.new)
         going_on = [draft for draft in batch.known if draft.only_goes_on]
         if going_on:
-            await transaction.copy("session_going_on", PROGRESS_COLUMNS, progress_rows(going_on), schema="pg_temp")
+            for some in _in_pieces(going_on):
+                await transaction.copy("session_going_on", PROGRESS_COLUMNS, progress_rows(some), schema="pg_temp")
             await _execute(transaction, _SQL.update_going_on, (), len(going_on))
         changed = [draft for draft in batch.known if not draft.only_goes_on]
         if changed:
-            await transaction.copy("session_changed", COLUMNS, rows(changed), schema="pg_temp")
+            for some in _in_pieces(changed):
+                await transaction.copy("session_changed", COLUMNS, rows(some), schema="pg_temp")
             await _execute(transaction, _SQL.update_changed, (), len(changed))
 
     async def _insert(self, transaction: Transaction, drafts: Sequence[Draft]) -> None:
         try:
-            await transaction.copy("session", COLUMNS, rows(drafts), schema="net")
+            for some in _in_pieces(drafts):
+                await transaction.copy("session", COLUMNS, rows(some), schema="net")
         except StoreError as error:
             if error.sqlstate == _EXISTS:
                 raise _ReadAgain("another drain began a session meanwhile") from error
@@ -276,6 +283,10 @@ class Ledger:
         if ends:
             await transaction.execute(_SQL.end_rivals, *_end_columns(ends))
         self._again.add_families(family for family, _ in by_key)  # somebody holds them, or changed them meanwhile
+
+
+def _in_pieces(drafts: Sequence[Draft]) -> Iterable[Sequence[Draft]]:
+    return (drafts[start : start + _WRITTEN_AT_ONCE] for start in range(0, len(drafts), _WRITTEN_AT_ONCE))
 
 
 async def _end_restarted(transaction: Transaction, restarts: Sequence[Restart]) -> bool:
@@ -306,9 +317,9 @@ def _grant(draft: Draft) -> Grant | None:
 async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Rows:
     rows = await transaction.fetch(_SQL.read_sessions, keys(families))
     stored: Rows = {}
-    for family, life, version, summary, started_at, ended_latest, evidence, login_id, serial in rows:
+    for family, life, version, summary, ended_latest, evidence, login_id, serial in rows:
         kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None
-        row = Stored(StoredLife(life, version, summary), started_at, kept, login_id, serial is not None)
+        row = Stored(StoredLife(life, version, summary), kept, login_id, serial is not None)
         if family in stored:
             stored[family].append(row)
         else:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from aaad.errors import SpoolError
 from aaad.replica.record import fold_name
-from aaad.sessions.attribute_text import readable
+from aaad.sessions.attribute_text import readable, readable_all
 from aaad.sessions.grant_class import CLASS_BODY, CLASS_SIZE, CLASS_VERSION, ClassFacts, class_facts
 from aaad.spool.records import Accounting
 
@@ -34,6 +34,8 @@ _INPUT_OCTETS, _OUTPUT_OCTETS, _SESSION_ID, _SESSION_TIME = 42, 43, 44, 46
 _INPUT_PACKETS, _OUTPUT_PACKETS, _TERMINATE_CAUSE = 47, 48, 49
 _INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS, _EVENT_TIMESTAMP = 52, 53, 55
 _NAS_PORT_ID, _FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS = 87, 97, 123, 168
+_OF_IPV6 = frozenset((_FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS))
+_NO_PREFIXES = ("", "")
 NUMBERS = (
     *(_STATUS, _DELAY_TIME, _EVENT_TIMESTAMP, _SESSION_TIME, _TERMINATE_CAUSE, _NAS_PORT),
     *(_INPUT_OCTETS, _OUTPUT_OCTETS, _INPUT_PACKETS, _OUTPUT_PACKETS, _INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS),
@@ -146,7 +148,7 @@ def compose(
     _, delay_s, stamp, time_s, cause, port, *counters = numbers
     sent_at_s = received_at_s - delay_s if delay_s and delay_s <= DELAY_MAX_S else received_at_s
     at_s = float(stamp) if stamp and abs(stamp - sent_at_s) <= EVENT_TIMESTAMP_WITHIN_S else sent_at_s
-    user_name, acct_session_id, *names = map(readable, octets)
+    user_name, acct_session_id, *names = readable_all(octets)
     return _new_tuple(
         AccountingRecord,
         (
@@ -168,9 +170,8 @@ def compose(
             port if port is not None else UNKNOWN,
             *names,
             _circuit_id(data) if _VENDOR_SPECIFIC in positions else "",
-            _ipv4(data, positions),
-            _ipv6_prefix(data, positions),
-            _prefix(data, positions, _DELEGATED_IPV6_PREFIX),
+            _ipv4(data, positions[_FRAMED_IP_ADDRESS]) if _FRAMED_IP_ADDRESS in positions else "",
+            *(_prefixes(data, positions) if not _OF_IPV6.isdisjoint(positions) else _NO_PREFIXES),
         ),
     )
 
@@ -239,15 +240,18 @@ def _class_body(data: bytes, positions: dict[int, int]) -> bytes:
     return b""
 
 
-def _ipv4(data: bytes, positions: dict[int, int]) -> str:
-    at = positions.get(_FRAMED_IP_ADDRESS)
-    if at is None or data[at + 1] != NUMBER_SIZE:
+def _ipv4(data: bytes, at: int) -> str:
+    if data[at + 1] != NUMBER_SIZE:
         return ""
     value = data[at + 2 : at + 6]
     if value in _NO_IPV4:
         return ""
     a, b, c, d = value
     return f"{a}.{b}.{c}.{d}"
+
+
+def _prefixes(data: bytes, positions: dict[int, int]) -> tuple[str, str]:
+    return _ipv6_prefix(data, positions), _prefix(data, positions, _DELEGATED_IPV6_PREFIX)
 
 
 def _ipv6_prefix(data: bytes, positions: dict[int, int]) -> str:

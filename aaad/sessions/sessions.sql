@@ -3,7 +3,8 @@
 
 -- name: read_sessions
 -- Not locked: who writes a row says which version he read, and another drain's meanwhile makes him read again.
-SELECT uuid_send(family), life, version, summary, started_at, ended_latest, end_evidence, login_id, grant_serial
+SELECT uuid_send(family), life, version, summary,
+    CASE WHEN end_evidence <> 'stop' THEN ended_latest END, end_evidence, login_id, grant_serial
 FROM net.session WHERE family = ANY($1::text::uuid[]);
 
 -- name: recall_sessions

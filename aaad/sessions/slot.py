@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from aaad.clock import wall_s
+from aaad.clock import monotonic_s, wall_s
 from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
@@ -26,7 +26,12 @@ from aaad.spool.records import decode
 from aaad.spool.retention import Removed, mark_drained, remove_drained
 from aaad.spool.segment import START, Cut, Frame, Position, Tail
 
-BATCH_RECORDS_MAX = 2000
+# What a batch costs beside its records is little with two thousand; but of a backlog several records may be of one
+# session, which is read and written once for all that a batch has of it. Who hands over waits for a batch's end.
+BATCH_RECORDS_MAX = 8000
+BATCH_S = 0.75  # below the second for which a writer waits
+BATCH_OCTETS_MAX = 4 << 20
+PARSED_AT_ONCE = 500  # the feed and others of this process go on in between
 SET_ASIDE_OCTETS_MAX = 16 << 20
 _SHRINK = 10  # a refused batch is tried again in tenths, until the one record that is refused stands alone
 
@@ -108,7 +113,11 @@ class Slot:
         if tail == self._tail_seen:
             return False
         batch = await asyncio.to_thread(
-            self._reader.read, self._cursor, records_max=self._records_max, cuts=self._cuts
+            self._reader.read,
+            self._cursor,
+            records_max=self._records_max,
+            octets_max=BATCH_OCTETS_MAX,
+            cuts=self._cuts,
         )
         if batch.next == self._cursor:
             self._tail_seen = tail
@@ -123,8 +132,10 @@ class Slot:
 
     async def _apply(self, cursor: Position, batch: Batch) -> None:
         parsed: _Parsed | None
+        began_s = monotonic_s()
         try:
-            parsed = _parse(batch.frames)
+            parsed = await _parse(batch.frames)
+            began_s = monotonic_s()
             skipped = await self._take(cursor, batch, parsed)
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
@@ -146,6 +157,14 @@ class Slot:
             parsed = _Parsed([], [])
             skipped = await self._take(cursor, batch, parsed, unread=[frame.payload for frame in batch.frames])
         self._committed(cursor, batch, parsed, skipped)
+        self._fit(len(batch.frames), monotonic_s() - began_s)
+
+    def _fit(self, records: int, took_s: float) -> None:
+        """Let the next batch take as many records as can be written in time."""
+        if took_s > BATCH_S:
+            self._records_max = max(BATCH_RECORDS_MAX // _SHRINK, int(records * BATCH_S / took_s))
+        else:
+            self._records_max = min(BATCH_RECORDS_MAX, 2 * self._records_max)
 
     async def _take(
         self, cursor: Position, batch: Batch, parsed: _Parsed, *, unread: Sequence[bytes] = ()
@@ -156,7 +175,6 @@ class Slot:
 
     def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
         self._cursor = self._place = batch.next
-        self._records_max = min(BATCH_RECORDS_MAX, 2 * self._records_max)
         self._count(batch, parsed, skipped)
         if skipped.deferred:
             _log.warning("drain.deferred", slot=self._directory.name, records=skipped.deferred)
@@ -233,8 +251,15 @@ class Slot:
         self._reader.close()
 
 
-def _parse(frames: Sequence[Frame]) -> _Parsed:
+async def _parse(frames: Sequence[Frame]) -> _Parsed:
     parsed = _Parsed([], [])
+    for start in range(0, len(frames), PARSED_AT_ONCE):
+        _parse_some(frames[start : start + PARSED_AT_ONCE], parsed)
+        await asyncio.sleep(0)
+    return parsed
+
+
+def _parse_some(frames: Sequence[Frame], parsed: _Parsed) -> None:
     for frame in frames:
         cause = "undecodable"
         try:
@@ -245,4 +270,3 @@ def _parse(frames: Sequence[Frame]) -> _Parsed:
             parsed.set_aside.append(_SetAside(frame, cause, str(error)))
         else:
             parsed.entries.append(entry)
-    return parsed

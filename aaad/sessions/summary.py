@@ -10,7 +10,6 @@ A session's address may change: each one is kept with when it was reported first
 """
 
 from collections.abc import Iterable
-from itertools import pairwise
 from math import inf
 from struct import Struct
 from typing import NamedTuple
@@ -20,7 +19,7 @@ import msgspec
 from aaad.errors import SpoolError
 from aaad.sessions.attribute_text import mac_of
 from aaad.sessions.counters import Samples, day_of, highest_of_days, raise_day, raise_days
-from aaad.sessions.grant_class import GRANT_KEY, class_facts
+from aaad.sessions.grant_class import CLASS_BODY, GRANT_KEY
 from aaad.sessions.held import Held, combined, encode_changes
 from aaad.sessions.record import UNKNOWN, AccountingRecord, Status
 
@@ -147,6 +146,7 @@ class SessionFacts(NamedTuple):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Summary).decode
+_unpack_class = CLASS_BODY.unpack
 _decode_part = msgspec.msgpack.Decoder(Part).decode
 _new_tuple = tuple.__new__
 
@@ -290,10 +290,12 @@ def _held(part: Part, kind: int) -> list[Held]:
 def _hold(part: Part, *more: Held) -> bool:
     """Take addresses of one kind to those that it had: what was reported last stands above, the rest beside."""
     kind = more[0].kind
-    *earlier, now = combined((*_held(part, kind), *more))
+    is_first = len(more) == 1 and not part.earlier and not getattr(part, _ADDRESSES[kind][0])
+    *earlier, now = more if is_first else combined((*_held(part, kind), *more))
     for name, value in zip(_ADDRESSES[kind], (now.value, now.last_at, now.first_at), strict=True):
         setattr(part, name, value)
-    part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
+    if not is_first:
+        part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
     return True
 
 
@@ -407,16 +409,9 @@ def _merge_into(part: Part, other: Part) -> None:
 
 
 _HIGHEST = (
-    *(
-        "user_name",
-        "acct_session_id",
-        "nas_port",
-        "nas_port_id",
-        "called_station_id",
-        "calling_station_id",
-        "circuit_id",
-    ),
-    *("high_s", "session_time_s", "octets_in", "octets_out", "packets_in", "packets_out", "has_gigawords"),
+    *("user_name", "acct_session_id", "nas_port", "nas_port_id", "called_station_id", "calling_station_id"),
+    *("circuit_id", "high_s", "session_time_s", "octets_in", "octets_out", "packets_in", "packets_out"),
+    "has_gigawords",
 )
 _LEAST = ("low_s", "timeless_s", "implied_at")
 
@@ -485,7 +480,7 @@ def progress(part: Part) -> Progress:
 def facts(part: Part) -> SessionFacts:
     """Return the columns that follow from a session's records."""
     if part.grant:
-        _, slot, node, serial, login_id, contract_id, plan_id, fingerprint, _ = class_facts(part.grant)
+        _, slot, node, serial, login_id, contract_id, plan_id, fingerprint, _ = _unpack_class(part.grant)
         grant: tuple[int | None, ...] = (node, slot, serial, fingerprint)
         owner: tuple[int | None, ...] = (login_id, contract_id, plan_id)
     else:
@@ -543,11 +538,15 @@ def _interim_s(recent: bytes) -> int | None:
     count = min(len(recent) // _RECENT_OCTETS, _INTERIMS_SEEN + 1)
     if count < 2:
         return None
-    identities = _unpack_identities[count](recent, len(recent) - count * _RECENT_OCTETS)
-    times = [number >> _KIND_BITS for number in identities if number & _KIND_MASK <= _INTERIM_KIND]
-    steps = sorted([later - earlier for earlier, later in pairwise(times)])
+    steps, before = [], -1
+    for identity in _unpack_identities[count](recent, len(recent) - count * _RECENT_OCTETS):
+        if identity & _KIND_MASK <= _INTERIM_KIND:
+            if before >= 0:
+                steps.append((identity >> _KIND_BITS) - before)
+            before = identity >> _KIND_BITS
     if len(steps) < _STEPS_TELL:  # a first update right after the Start tells of an address and not of an interval
         steps = [step for step in steps if step >= _INTERVAL_MIN_S]
+    steps.sort()
     return (steps[len(steps) // 2] or None) if steps else None
 
 

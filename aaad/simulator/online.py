@@ -84,6 +84,10 @@ class Online:
         found = self._up.get(self._numbers.get((concentrator, session_id), -1))
         return found[0] if found is not None and found[0].session_id == session_id else None
 
+    def at(self, concentrator: Concentrator) -> list[Session]:
+        """Return the sessions of a concentrator; may be asked by another thread."""
+        return [session for session, of in list(self._up.values()) if of is concentrator]
+
     def begin(self, dial: Dial, concentrator: Concentrator, now_s: float) -> None:
         """Begin the session of a dial that was accepted; one that is of no use ends just after its Start."""
         session = session_of(concentrator.nas, dial, self._count, now_s, self._interim_s)
@@ -128,7 +132,7 @@ class Online:
         session = record.session
         if exchange.is_answered or session is None or not concentrator.nas.kind.drops_unheard:
             return
-        if concentrator.has_power and self._is_up(session):
+        if concentrator.has_power and self.is_up(session):
             self.end(session.subscriber.number, Cause.NAS_ERROR, now_s)
             self._ended(session, now_s)
 
@@ -139,17 +143,18 @@ class Online:
             self._numbers.pop((concentrator, session.session_id), None)
         return found
 
-    def _is_up(self, session: Session) -> bool:
+    def is_up(self, session: Session) -> bool:
+        """Tell whether a session is still its subscriber's."""
         found = self._up.get(session.subscriber.number)
         return found is not None and found[0] is session
 
     def _go_on(self, session: Session, now_s: float) -> None:
-        if self._is_up(session):
+        if self.is_up(session):
             self._say(Status.INTERIM, session, self._up[session.subscriber.number][1], now_s)
             self.agenda.add(now_s + session.interim_s, partial(self._go_on, session))
 
     def _time_out(self, session: Session, now_s: float) -> None:
-        if self._is_up(session):
+        if self.is_up(session):
             self.end(session.subscriber.number, Cause.SESSION_TIMEOUT, now_s)
             self._ended(session, now_s)
 

@@ -98,6 +98,7 @@ class Simulation:
             ended=self._ended_by_itself,
             tell=tell,
         )
+        self._cut: deque[Session] = deque()  # by the concentrators' APIs
         self._busy: set[int] = set()  # numbers of those who dial or wait to dial again
         self._failures: dict[int, int] = {}  # in a row
         self._missing: dict[int, PowerCutReport] = {}  # numbers of those whom a power cut threw out
@@ -123,6 +124,11 @@ class Simulation:
             for concentrator in self.concentrators:
                 for exchange in concentrator.expire(now_s):
                     self._end(concentrator, exchange, now_s)
+        while self._cut:
+            session = self._cut.popleft()
+            if self.online.is_up(session):
+                self.online.end(session.subscriber.number, Cause.ADMIN_RESET, now_s)
+                self._ended_by_itself(session, now_s)
         for agenda in (self._power, self._redials, self.online.agenda):
             agenda.run(now_s)
         self._leave(now_s)
@@ -150,6 +156,10 @@ class Simulation:
             self.online.end(obeyed.ended.subscriber.number, Cause.ADMIN_RESET, now_s)
             self._ended_by_itself(obeyed.ended, now_s)
         return obeyed.answer
+
+    def cut(self, session: Session) -> None:
+        """End a session soon, as its concentrator's own administrator does; may be called by another thread."""
+        self._cut.append(session)
 
     def stop(self) -> None:
         """Let nobody begin to dial any more; what is in work is brought to its end."""

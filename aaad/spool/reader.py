@@ -68,7 +68,9 @@ class SpoolReader:
         """Return how far the records are durable."""
         return read_tail(self._directory)
 
-    def read(self, start: Position, *, records_max: int, cuts: Sequence[Cut] = ()) -> Batch:
+    def read(
+        self, start: Position, *, records_max: int, octets_max: int = PIECE_OCTETS, cuts: Sequence[Cut] = ()
+    ) -> Batch:
         """Return the next records from `start`; a batch without any when there are none (yet)."""
         position, is_missing = start, False
         tail = read_tail(self._directory)
@@ -81,14 +83,14 @@ class SpoolReader:
         while True:
             end = self._end(position.segment, tail, cuts)
             if position.offset < end:
-                return self._read_piece(position, end, records_max, is_missing)
+                length = min(octets_max, end - position.offset)
+                return self._read_piece(position, length, end, records_max, is_missing)
             following = self._following(position.segment) if position.segment < tail.position.segment else None
             if following is None or following > tail.position.segment or not self._open(following):
                 return Batch(position.segment, position, [], [], is_missing)
             position = Position(following, HEADER_OCTETS)
 
-    def _read_piece(self, position: Position, end: int, records_max: int, is_missing: bool) -> Batch:
-        length = min(PIECE_OCTETS, end - position.offset)
+    def _read_piece(self, position: Position, length: int, end: int, records_max: int, is_missing: bool) -> Batch:
         piece = read_piece(self._descriptor, position.offset, length)
         # A file that was cut short behind our back: the missing octets are damage, not the end.
         piece = piece.ljust(length, b"\0")

@@ -33,6 +33,10 @@ _FRAME_CHECKED = Struct("<IIQ")  # the part of the frame's head that the checksu
 _TAIL = Struct("<QQ")
 
 _pack_checked, _pack_checksum = _FRAME_CHECKED.pack, _CHECKSUM.pack
+_unpack_frame = _FRAME.unpack_from
+_CHECKED_OCTETS = _FRAME_CHECKED.size
+_UNCHECKED_OCTETS = _FRAME.size - _CHECKED_OCTETS
+_new_tuple = tuple.__new__
 _PADDINGS = tuple(bytes(-place % _ALIGNMENT_OCTETS) for place in range(_ALIGNMENT_OCTETS))
 
 FRAME_OCTETS = _FRAME.size
@@ -179,17 +183,17 @@ _OPEN = _Open()
 def _frame_at(data: bytes, start: int, base: int, seed: int, final: bool) -> Frame | _Open | None:
     if len(data) - start < FRAME_OCTETS:
         return None if final else _OPEN
-    marker, checksum, length, at_s, sequence = _FRAME.unpack_from(data, start)
+    marker, checksum, length, at_s, sequence = _unpack_frame(data, start)
     if marker != _MARKER or length > RECORD_OCTETS_MAX:
         return None
-    end = start + frame_octets(length)
+    size = FRAME_OCTETS + length
+    end = start + size + -size % _ALIGNMENT_OCTETS
     if end > len(data):
         return None if final else _OPEN
-    payload = data[start + FRAME_OCTETS : start + FRAME_OCTETS + length]
-    checked = _FRAME_CHECKED.pack(length, at_s, sequence)
-    if crc32(payload, crc32(checked, seed ^ (base + start))) != checksum:
+    checked = data[start + _UNCHECKED_OCTETS : start + size]
+    if crc32(checked, seed ^ (base + start)) != checksum:
         return None
-    return Frame(base + start, base + end, sequence, at_s, payload)
+    return _new_tuple(Frame, (base + start, base + end, sequence, at_s, checked[_CHECKED_OCTETS:]))
 
 
 def _next_marker(data: bytes, start: int) -> int:

@@ -48,7 +48,7 @@ BATCH_RECORDS_MAX = 4096
 BATCH_OCTETS_MAX = 1 << 20
 # Syncs begin so far apart while records pour in: what comes meanwhile shares the next one, whose price is that of ten
 # records. The first record after a while is not kept waiting.
-SYNCS_APART_S = 0.0005
+SYNCS_APART_S = 0.001
 LINGER_S = 0.02  # records for which nobody waits are gathered this long: fewer syncs in a storm of refusals
 IDLE_S = 1.0  # an idle thread looks this often after its gauge and a broken disk
 RETRY_INITIAL_S = 0.1

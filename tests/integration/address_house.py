@@ -1,7 +1,7 @@
 """A radius service that gives out addresses of pools: real UDP, a real replica on disk, a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
@@ -157,6 +157,25 @@ class House:
     async def patient_address(self, name: bytes) -> str:
         """Dial until there is an answer, and return the address."""
         return str(IPv4Address((await self.patient_dial(name))[FRAMED_IP]))
+
+    async def dial_together(self, numbers: Iterable[int]) -> list[bytes]:
+        """Dial all at once, sending again what is not answered; return the addresses that were given."""
+        waiting = {request[1]: request for request in (self.request(b"u%d" % number) for number in numbers)}
+        found: list[bytes] = []
+        async with asyncio.timeout(20):
+            while waiting:
+                self.client.send(*waiting.values())
+                while waiting:
+                    self.client.socket.settimeout(0.5)
+                    try:
+                        reply = await self.client.receive()
+                    except TimeoutError:
+                        break
+                    request = waiting.pop(reply[1], None)
+                    if request is not None:
+                        found.append(checked(reply, request)[FRAMED_IP])
+        self.client.socket.settimeout(2.0)
+        return found
 
     async def until_supplied(self, pool_id: int = 1, units: int = 1) -> None:
         """Wait until so much is set aside."""

@@ -23,8 +23,7 @@ class Process:
         return await self.store.claim(pool_id, how_many, self.life)
 
     async def bind(self, *wishes: Wish) -> list[Bound]:
-        """Return what became of them, without the transaction in which it did."""
-        return [answer._replace(transaction=0) for answer in await self.store.bind(wishes, self.life)]
+        return await self.store.bind(wishes, self.life)
 
 
 class House:

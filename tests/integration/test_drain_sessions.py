@@ -352,6 +352,15 @@ async def test_many_sessions_of_one_restart_end_by_and_by(house, monkeypatch):
         await house.until("SELECT count(*) FROM net.session WHERE end_evidence = 'nas_restart'", 100)
 
 
+async def test_batches_that_take_too_long_become_smaller_and_lose_nothing(house, monkeypatch):
+    monkeypatch.setattr("aaad.sessions.slot.BATCH_RECORDS_MAX", 100)
+    monkeypatch.setattr("aaad.sessions.slot.BATCH_S", 0.0)
+    house.put([accounting(START, T + place / 100, user=f"u{place}", session="1") for place in range(300)])
+    async with house.draining():
+        await house.until("SELECT sum(records)::integer FROM net.session", 300)
+        assert house.count("aaad_drain_batches_total") == 1 + 200 // 10
+
+
 async def test_r6_1_postgresql_killed_in_the_midst_loses_nothing_and_counts_nothing_twice(
     postgres_of_its_own, tmp_path, monkeypatch
 ):

@@ -87,7 +87,8 @@ ATTACKS = {  # what a program with the rights above could try, to do more than t
             "erp.tell_reach", "erp.tell_setting", "erp.check_client_inactive", "erp.check_contract_active",
             "erp.check_contract_suspension", "erp.inactivate_client", "erp.check_logins_max",
             "erp.check_plan_attribute", "erp.check_login_attribute", "net.bound_nas_secrets",
-            "net.free_cancelled_logins", "net.tell_legal_hold", "net.keep_fixed",
+            "net.free_cancelled_logins", "net.tell_legal_hold", "net.keep_fixed", "net.tell_pool",
+            "net.tell_pool_part",
         )
     },
     **{
@@ -226,7 +227,10 @@ async def test_history_cannot_be_forged(connection: asyncpg.Connection):
     assert await connection.fetchval(insert + "'api') RETURNING operator = session_user")
 
 
-NETWORK_TABLES = ["net.nas", "net.nas_secret", "net.router_administrator"]  # those that programs write
+NETWORK_TABLES = [  # those that programs write
+    *("net.nas", "net.nas_secret", "net.router_administrator"),
+    *("net.pool", "net.pool_range", "net.pool_exclusion"),
+]
 
 
 def section(table: str) -> str:
@@ -260,9 +264,8 @@ def rows_without(rules: list[asyncpg.Record]) -> list[asyncpg.Record]:
 
 async def test_every_rule_that_the_document_names_exists(connection: asyncpg.Connection):
     await connection.execute("CREATE ROLE erp_writer")
-    tables = (
-        "branch|client|plan|contract|login|parameter|history|nas|billing_type|receivable|contact|address|operator"
-    )
+    tables = "branch|client|plan|contract|login|parameter|history|nas|pool|billing_type|receivable|contact|address"
+    tables += "|operator"
     named = set(re.findall(rf"`((?:{tables})_\w+)`", DOCUMENT))
     named -= PARAMETERS.keys() | {"operator_group", "operator_group_permission"}  # tables
     known = {row[0] for row in await connection.fetch("SELECT conname FROM pg_constraint")}

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, date, datetime
 
 import pytest
+from address_rules import ADDRESS_REFUSED, ADDRESS_TABLES, POOL_OF_SCHEMA
 from evidence_rules import CGNAT_MAP, EVIDENCE, EVIDENCE_REFUSED, EVIDENCE_TABLES, INQUIRY, LOGIN_CONTEST
 from network_rules import NETWORK_REFUSED, NETWORK_TABLES
 from session_rules import SESSION_REFUSED, SESSION_TABLES
@@ -22,7 +23,7 @@ INSERT INTO erp.contract (client_id, branch_id, plan_id, status) VALUES (1, 1, 1
 @pytest.fixture
 async def database(dsn):
     database = Database(dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
-    await database.execute(PROVIDER)
+    await database.execute(PROVIDER + POOL_OF_SCHEMA)
     yield database
     await database.close()
 
@@ -209,11 +210,17 @@ REFUSED = [
     *NETWORK_REFUSED,
     *SESSION_REFUSED,
     *EVIDENCE_REFUSED,
+    *ADDRESS_REFUSED,
     ("net.nas", NAS, {"message_authenticator": "maybe"}, "nas_message_authenticator_known"),
     ("net.nas", NAS, {"timeout_ms": 0}, "nas_timeout_range"),
     ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
     ("net.nas", NAS, {"address_space": 0}, "nas_address_space_range"),
     ("net.nas", NAS, {"coa_port": 0}, "nas_coa_port_range"),
+    ("net.nas", NAS, {"api_port": 65536}, "nas_api_port_range"),
+    ("net.nas", NAS, {"api_fingerprint": "AB"}, "nas_api_fingerprint_form"),
+    ("net.nas", NAS, {"api_ca": "no certificate"}, "nas_api_ca_form"),
+    ("net.nas", NAS, {"api_user": " "}, "nas_api_user_form"),
+    ("net.nas", NAS, {"api_password": ""}, "nas_api_password_form"),
     ("net.nas_secret", NAS_SECRET, {"secret": ""}, "nas_secret_secret_form"),
     ("net.nas_secret", NAS_SECRET, {"secret": "another "}, "nas_secret_secret_form"),
     ("net.nas_secret", NAS_SECRET, {"note": " "}, "nas_secret_note_no_outer_space"),
@@ -228,6 +235,7 @@ REFUSED = [
             "erp.billing_type": BILLING_TYPE, "erp.receivable": RECEIVABLE, "erp.contact": CONTACT,
             "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
             "erp.permission": PERMISSION, **NETWORK_TABLES, **SESSION_TABLES, **EVIDENCE_TABLES,
+            **ADDRESS_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": ROUTER, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
@@ -275,7 +283,8 @@ async def test_the_defaults_of_these_tests_are_accepted(database: Database):
                             "erp.billing_type": BILLING_TYPE, "erp.receivable": RECEIVABLE, "erp.contact": CONTACT,
                             "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
                             "erp.permission": PERMISSION, "net.cgnat_map": CGNAT_MAP, "net.evidence": EVIDENCE,
-                            "net.inquiry": INQUIRY, "net.login_contest": LOGIN_CONTEST}.items():  # fmt: skip
+                            "net.inquiry": INQUIRY, "net.login_contest": LOGIN_CONTEST,
+                            **ADDRESS_TABLES}.items():  # fmt: skip
         if table == "erp.parameter":
             await database.execute("UPDATE erp.client SET document = '52998224725' WHERE document IS NULL")
         await insert(database, table, defaults)
@@ -305,7 +314,9 @@ async def test_a_fixed_address_is_free_again_after_deletion(database: Database):
     await insert(database, "erp.login", LOGIN, name="one", ipv4="100.64.0.1")
     with pytest.raises(StoreError) as caught:
         await insert(database, "erp.login", LOGIN, name="two", ipv4="100.64.0.1")
-    assert caught.value.constraint == "login_ipv4_unique"
+    assert (str(caught.value), caught.value.constraint) == (
+        "100.64.0.1/32 is the fixed address of login one", "login_ipv4_unique"
+    )  # fmt: skip
     await database.execute("UPDATE erp.login SET deleted_at = now()")
     await insert(database, "erp.login", LOGIN, name="two", ipv4="100.64.0.1")
 

@@ -61,7 +61,7 @@ UPDATE erp.login SET port_id = 'vlan {n}', bind_port = 'S', circuit_id = nullif(
 
 UPDATE erp.login SET access_hours = ARRAY[{n} % 24], cap_reached = NOT cap_reached, upload = '1{n}k',
     download = '9M', ipv6_prefix = ('2001:db8:' || to_hex({n}) || '::/64')::cidr,
-    routes = ARRAY['10.0.0.0/24']::cidr[] WHERE id = {own}
+    routes = ARRAY['10.{own}.0.0/24']::cidr[] WHERE id = {own}
 
 UPDATE erp.login SET authentication = 'H', mac_login = {n} % 3 > 0, mac = '02' || lpad(to_hex({n}), 10,
     '0') WHERE id = {own}

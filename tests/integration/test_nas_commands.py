@@ -17,6 +17,7 @@ from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
 from aaad.daemon.router_facts import statistics_path, unknown_sources_path
 from aaad.db.embedded import EmbeddedPostgres
+from aaad.simulator.routeros import Router, RouterosServer
 
 SEED = """
 INSERT INTO erp.parameter (name, value) VALUES ('document_required', 'N');
@@ -281,3 +282,40 @@ def test_r10_problems_are_told_of_this_nodes_routers(shell: Shell) -> None:
     for words in (("problems",), ("show", "bras-1")):
         assert sentence in " ".join(shell.run("nas", *words).output.split())
     assert "7 Accepts a CHAP" in shell.run("nas", "problems", language="pt").output
+
+
+def test_a_routers_api_is_asked_and_its_password_shown_once(shell: Shell) -> None:
+    router = Router(identity="bras-1", aaad="typed secret")
+    router.table("/ip/pool").put({"name": "pppoe", "ranges": "100.64.0.0/24"})
+    router.connect("ana", "100.64.0.1", caller="", session="0x1", pool="pppoe")
+    with RouterosServer(router) as server:
+        where = ("--api-address", server.address, "--api-port", str(server.port), "--api-tls", "N")
+        shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.0/24")
+        told = shell.run("nas", "pools", "bras-1")
+        assert (told.exit_code, "stands for many routers" in told.stderr) == (1, True)
+        shell.json("nas", "edit", "bras-1", *where)
+        assert "as whom to ask" in shell.run("nas", "pools", "bras-1").stderr
+        made = shell.json("nas", "api-password", "bras-1")
+        assert len(made["password"]) >= 20
+        assert len(made["warnings"]) == 2
+        shell.json("nas", "edit", "bras-1", "--api-user", "aaad")
+        refused = shell.run("nas", "pools", "bras-1")
+        assert (refused.exit_code, "invalid user name or password" in refused.stderr) == (1, True)
+        kept = shell.json("nas", "api-password", "bras-1", "--set", "-", typed="typed secret\n")
+        assert "typed secret" not in json.dumps(kept) + shell.run("nas", "show", "bras-1").output
+        seen = shell.json("nas", "pools", "bras-1")
+        assert seen["pools"] == [{"name": "pppoe", "size": 256, "used": 1, "ranges": ["100.64.0.0/24"]}]
+        assert (seen["router"], seen["connected"]) == ("bras-1", 1)
+        assert "1 clientes" in shell.run("nas", "pools", "bras-1", language="pt").output
+    assert router.changes == []
+
+
+def test_certificates_are_pinned_in_any_way_of_writing_them(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1")
+    shell.json("nas", "edit", "bras-1", "--api-fingerprint", ":".join(["AB"] * 32))
+    assert shell.json("nas", "show", "bras-1")["api_fingerprint"] == "ab" * 32
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+    shell.json("nas", "edit", "bras-1", "--api-ca", f"subject: x\n{pem}\n\n{pem}\n")
+    assert shell.json("nas", "show", "bras-1")["api_ca"] == f"{pem}\n{pem}"
+    for words in (("--api-fingerprint", "ab"), ("--api-ca", "none"), ("--api-port", "0")):
+        assert shell.run("nas", "edit", "bras-1", *words).exit_code == 2

@@ -2,8 +2,13 @@
 
 import json
 import re
+import socket
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
+import librouteros
 import pytest
 from misbehaving_server import MisbehavingServer, reply, serving
 
@@ -140,3 +145,37 @@ def test_servers_as_people_write_them() -> None:
     assert servers_of("", 0, None) == [Server("127.0.0.1", 1812, 1813)]
     with pytest.raises(AaadError):
         servers_of("127.0.0.1:0", 0, None)
+
+
+def test_its_concentrators_have_an_api_that_shows_who_is_connected(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.7.1", 0))
+        port = free.getsockname()[1]
+    seen: list[list[dict[str, Any]]] = []
+
+    def watch() -> None:
+        for _ in range(100):
+            try:
+                api = librouteros.connect("127.0.7.1", "aaad", "testing123", port=port, timeout=5)
+            except OSError:
+                time.sleep(0.05)
+                continue
+            seen.append(list(api.path("/ppp/active")))
+            if len(seen[-1]) == 2:
+                api.path("/ppp/active").remove(seen[-1][0][".id"])
+                break
+            api.close()
+
+    def answer(_copies: int, request: bytes) -> list[tuple[float, bytes]]:
+        return [(0, reply(request, code=2 if request[0] == 1 else 5, attributes=b"\x08\x06\x64\x40\0\1"))]
+
+    watcher = threading.Thread(target=watch)
+    with serving(answer) as good:
+        watcher.start()
+        words = ["--subscribers", "4", "--nases", "2", "--source", "127.0.7.1", "--stay", "2", "--redial", "0.1"]
+        words += ["--accounting", "--acct-port", str(good.server.auth_port), "--api-port", str(port), "--json"]
+        assert simulate(good, *words) == 0
+    watcher.join()
+    row = seen[-1][0]
+    assert (row["name"], row["address"], row["service"]) == ("user000000", "100.64.0.1", "pppoe")
+    assert json.loads(capsys.readouterr().out)["methods"]["chap"]["dials"] == 5  # who was cut dials again

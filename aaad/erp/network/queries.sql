@@ -1,4 +1,5 @@
--- Of the operators' commands: concentrators, their secrets and router administrators. No secret and no password is read.
+-- Of the operators' commands: concentrators, their secrets and router administrators. No secret and no password is read,
+-- but for that of a router's API, by who is about to ask it.
 
 -- name: list_nases
 SELECT
@@ -17,7 +18,7 @@ ORDER BY lower(nas.name), nas.id
 LIMIT $2::integer;
 
 -- name: show_nas
-SELECT to_jsonb(nas) - 'secret' - 'secret_previous' || jsonb_build_object(
+SELECT to_jsonb(nas) - 'secret' - 'secret_previous' - 'api_password' || jsonb_build_object(
     'branch', branch.name,
     'is_previous_valid', coalesce(nas.secret_previous_until > now(), false),
     'secrets', (
@@ -37,6 +38,13 @@ SELECT to_jsonb(nas) - 'secret' - 'secret_previous' || jsonb_build_object(
 FROM net.nas
 LEFT JOIN erp.branch ON branch.id = nas.branch_id
 WHERE nas.id = $1;
+
+-- name: find_router_access
+-- Where a concentrator's API is, and as whom it is asked.
+SELECT name, coalesce(host(api_address), CASE WHEN masklen(address) = CASE family(address) WHEN 4 THEN 32 ELSE 128 END
+        THEN host(address) END) AS address,
+    api_port, api_tls, api_fingerprint, api_ca, api_user, api_password, address_space
+FROM net.nas WHERE id = $1;
 
 -- name: links_of_nas
 -- Logins that are bound to it, but for those that a parameter lets go with it; and routers that use it.
@@ -150,3 +158,88 @@ LIMIT $2::integer;
 UPDATE net.legal_hold SET released_at = now(), released_by = erp.current_operator(), release_reason = $2
 WHERE id = $1 AND released_at IS NULL
 RETURNING id;
+
+-- name: find_pool
+-- Routers tell upper from lower case in names of pools; who types need not, where only one can be meant.
+SELECT pool.id, concat_ws(' ', pool.name, '(' || pool.address_space || ')') AS name,
+    CASE WHEN pool.name = $1 THEN 1 WHEN lower(pool.name) = lower($1) THEN 2 ELSE 3 END AS rank
+FROM net.pool
+WHERE lower(pool.name) = lower($1) OR pool.id = $2::integer
+ORDER BY rank, pool.address_space, pool.id
+LIMIT 20;
+
+-- name: show_pool
+-- With its ranges, what is excluded, and how many name it.
+SELECT to_jsonb(pool) || jsonb_build_object(
+    'gateway', host(pool.gateway),
+    'ipv4_pool', ipv4.name,
+    'ipv6_pool', ipv6.name,
+    'delegated_pool', delegated.name,
+    'ranges', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'id', range.id, 'first', host(range.first), 'last', host(range.last), 'units', range.units,
+            'next', range.next) ORDER BY range.first), '[]')
+        FROM net.pool_range AS range WHERE range.pool_id = pool.id),
+    'exclusions', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'first', host(exclusion.first), 'last', host(exclusion.last),
+            'units', exclusion.until_unit - exclusion.from_unit, 'why', exclusion.why) ORDER BY exclusion.first), '[]')
+        FROM net.pool_exclusion AS exclusion
+        JOIN net.pool_range AS range ON range.id = exclusion.range_id
+        WHERE range.pool_id = pool.id),
+    'named_by', jsonb_build_object(
+        'logins', (SELECT count(*) FROM erp.login WHERE login.deleted_at IS NULL
+            AND pool.name IN (login.ipv4_pool, login.ipv6_pool, login.delegated_ipv6_pool)),
+        'contracts', (SELECT count(*) FROM erp.contract
+            WHERE pool.name IN (contract.ipv4_pool, contract.ipv6_pool, contract.delegated_ipv6_pool)),
+        'plans', (SELECT count(*) FROM erp.plan WHERE pool.name IN (plan.ipv4_pool, plan.ipv6_pool, plan.delegated_ipv6_pool)),
+        'nases', (SELECT count(*) FROM net.nas
+            WHERE pool.name IN (nas.ipv4_pool, nas.ipv6_pool, nas.delegated_ipv6_pool, nas.secondary_pool)),
+        'parameters', (SELECT count(*) FROM erp.parameter WHERE parameter.name LIKE '%\_pool' AND parameter.value = pool.name),
+        'pools', (SELECT count(*) FROM net.pool AS dual
+            WHERE pool.id IN (dual.ipv4_pool_id, dual.ipv6_pool_id, dual.delegated_pool_id)))
+    ) AS record
+FROM net.pool
+LEFT JOIN net.pool AS ipv4 ON ipv4.id = pool.ipv4_pool_id
+LEFT JOIN net.pool AS ipv6 ON ipv6.id = pool.ipv6_pool_id
+LEFT JOIN net.pool AS delegated ON delegated.id = pool.delegated_pool_id
+WHERE pool.id = $1;
+
+-- name: links_of_pool
+-- Who names it, unless another address space has a pool of that name; who has an address of it; what is set aside.
+(SELECT 'pool' AS thing, dual.id, dual.name FROM net.pool AS dual
+    WHERE $1::integer IN (dual.ipv4_pool_id, dual.ipv6_pool_id, dual.delegated_pool_id) ORDER BY dual.id LIMIT 10)
+UNION ALL
+(SELECT 'lease', coalesce(lease.login_id, 0), concat_ws(' ', lease.address::text, login.name)
+    FROM net.lease LEFT JOIN erp.login ON login.id = lease.login_id
+    WHERE lease.pool_id = $1 AND (lease.state = 'bound'
+        OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until)) ORDER BY lease.address LIMIT 10)
+UNION ALL
+(SELECT 'reserve', coalesce(node.id, 0), concat_ws(' ', node.name, reserve.slot) FROM net.reserve LEFT JOIN net.node ON node.id = reserve.node_id
+    WHERE reserve.pool_id = $1 ORDER BY reserve.id LIMIT 10)
+UNION ALL
+(SELECT named.thing, named.id, named.name
+    FROM net.pool, LATERAL (
+        (SELECT 'login' AS thing, login.id, login.name FROM erp.login WHERE login.deleted_at IS NULL
+            AND pool.name IN (login.ipv4_pool, login.ipv6_pool, login.delegated_ipv6_pool) ORDER BY login.id LIMIT 10)
+        UNION ALL
+        (SELECT 'contract', contract.id, client.name FROM erp.contract JOIN erp.client ON client.id = contract.client_id
+            WHERE pool.name IN (contract.ipv4_pool, contract.ipv6_pool, contract.delegated_ipv6_pool) ORDER BY contract.id LIMIT 10)
+        UNION ALL
+        (SELECT 'plan', plan.id, plan.name FROM erp.plan
+            WHERE pool.name IN (plan.ipv4_pool, plan.ipv6_pool, plan.delegated_ipv6_pool) ORDER BY plan.id LIMIT 10)
+        UNION ALL
+        (SELECT 'nas', nas.id, nas.name FROM net.nas
+            WHERE pool.name IN (nas.ipv4_pool, nas.ipv6_pool, nas.delegated_ipv6_pool, nas.secondary_pool) ORDER BY nas.id LIMIT 10)
+        UNION ALL
+        (SELECT 'parameter', coalesce(parameter.branch_id, 0), parameter.name FROM erp.parameter
+            WHERE parameter.name LIKE '%\_pool' AND parameter.value = pool.name ORDER BY parameter.name LIMIT 10)
+    ) AS named
+    WHERE pool.id = $1 AND NOT EXISTS (SELECT FROM net.pool AS other WHERE other.name = pool.name AND other.id <> pool.id));
+
+-- name: delete_pool
+-- With its ranges, which go first: addresses that rest leave the ledger, fixed ones stay in it, of no pool.
+WITH ranges AS (
+    DELETE FROM net.pool_range WHERE pool_id = $1 RETURNING id
+)
+DELETE FROM net.pool WHERE id = $1 AND (SELECT count(*) FROM ranges) >= 0 RETURNING id;

@@ -6,18 +6,24 @@ from aaad.db.statements import load_statements
 
 SQL = load_statements(Path(__file__).with_name("queries.sql"))
 
-FIND = {"router_administrator": SQL.find_router_administrator}
+FIND = {"router_administrator": SQL.find_router_administrator, "pool": SQL.find_pool}
 SHOW = {
     "nas": SQL.show_nas,
     "router_administrator": SQL.show_router_administrator,
     "legal_hold": SQL.show_legal_hold,
+    "pool": SQL.show_pool,
 }
-LINKS = {"nas": SQL.links_of_nas}
-DELETE = {"nas": SQL.delete_nas, "router_administrator": SQL.delete_router_administrator}
+LINKS = {"nas": SQL.links_of_nas, "pool": SQL.links_of_pool}
+DELETE = {
+    "nas": SQL.delete_nas,
+    "router_administrator": SQL.delete_router_administrator,
+    "pool": SQL.delete_pool,
+}
 QUESTIONS = frozenset(
     {
         "add_secret",
         "describe_attribute",
+        "find_router_access",
         "list_legal_holds",
         "list_nases",
         "list_router_administrators",

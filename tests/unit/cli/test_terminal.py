@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 from rich.style import Style
 from typer.main import get_command
@@ -23,6 +24,7 @@ from aaad.daemon.node_facts import NodeFacts, ReplicaFacts, SocketFacts
 from aaad.daemon.router_facts import RouterFacts, UnknownSource
 from aaad.daemon.router_problems import ProblemKind, find_router_problems
 from aaad.errors import ConfigError
+from aaad.pools.facts import LedgerFacts, PoolFacts
 from aaad.words import Language
 
 ROOT = Path(__file__).parents[3]
@@ -218,6 +220,27 @@ def test_old_replica_held_logins_and_kernel_drops_are_told() -> None:
     assert "not being renewed; its age: 65.0 s" in told
     assert "70 logins" in told
     assert "dropped 9 datagrams on 192.0.2.1 port 1812" in told
+
+
+def test_r7_3_pools_near_their_end_or_in_doubt_and_standbys_that_nobody_waits_for_are_told() -> None:
+    calm = PoolFacts(
+        address_space=1, name="quiet", size=10, never=5, reserved=0, bound=5, offered=0, fixed=0, reported=0,
+        resting=0, free=0, counted_at_s=1.0, alarm_percent=90, is_alarmed=False, is_adopting=False,
+    )  # fmt: skip
+    full = structs.replace(calm, name="full", never=0, bound=9, free=1, is_alarmed=True)
+    doubtful = structs.replace(calm, name="doubtful", never=4, is_adopting=True)
+    ledger = LedgerFacts(
+        at_s=1.0, pools=[calm, full, doubtful], findings={"twice": 2}, standbys=1, waits_for_standby=False
+    )
+    told = find_problems(terminal("en"), facts(ledger=ledger), None, None)
+    assert len(told) == 5
+    assert "synchronous_standby_names" in told[0]
+    assert told[1] == "Of pool full 9 of 10 are in use."
+    assert told[2].startswith("Pool doubtful adopts")
+    assert told[3] == "Of pool doubtful 1 addresses are nowhere: aaad pool check."
+    assert told[4].startswith("Of 2 addresses")
+    assert "Do pool full" in find_problems(terminal("pt"), facts(ledger=ledger), None, None)[1]
+    assert find_problems(terminal(), facts(ledger=LedgerFacts(at_s=1.0, pools=[calm], findings={})), None, None) == []
 
 
 HOSTILE = "a\x1b[2J\x9b31m\r\nb\u202e\x7f"

@@ -26,6 +26,10 @@ UNITS = (
     "_holds",
     "_at_risk",
     "_successful",
+    "_addresses",
+    "_findings",
+    "_alarmed",
+    "_adopting",
 )
 
 

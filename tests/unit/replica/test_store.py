@@ -149,6 +149,24 @@ def test_r3_4_a_reader_finds_a_login_by_its_device(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_r7_2_a_reader_finds_a_logins_leases(tmp_path: Path) -> None:
+    writer = make(tmp_path, ["ana"])
+    assert writer.current is not None
+    with writer.current.write() as write:
+        write.put_leases({1: b"one", 2**31 - 1: b"last", 3: b""})
+        write.put_leases({1: b"other", 7: b"seven"})
+        assert list(write.leases()) == [(1, b"other"), (7, b"seven"), (2**31 - 1, b"last")]
+        write.put_leases({7: b""})
+    writer.current.flush()
+    writer.close()
+    reader = ReplicaReader(tmp_path)
+    assert reader.leases(1) is None
+    reader.begin()
+    assert [reader.leases(login_id) for login_id in (1, 3, 7, 2**31 - 1)] == [b"other", None, None, b"last"]
+    reader.end()
+    reader.close()
+
+
 def test_a_reader_sees_changes_and_moves_with_the_swap(tmp_path: Path) -> None:
     other = OtherProcess(tmp_path)
     try:

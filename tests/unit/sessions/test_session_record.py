@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaad.errors import SpoolError
+from aaad.sessions.attribute_text import readable, readable_all
 from aaad.sessions.grant_class import ClassFacts
 from aaad.sessions.record import UNKNOWN, AccountingRecord, Status, read
 from aaad.spool.records import Accounting
@@ -294,3 +295,8 @@ def test_any_octets_are_read_or_refused(octets: bytes, own: bool) -> None:
         except SpoolError:
             continue
         assert all(text.isprintable() for text in record if isinstance(text, str))
+
+
+@given(st.lists(st.one_of(st.binary(max_size=6), st.text("ab é\n ", max_size=4).map(str.encode)), max_size=6))
+def test_texts_read_at_once_are_those_read_one_by_one(values: list[bytes]) -> None:
+    assert readable_all(values) == [readable(value) for value in values]

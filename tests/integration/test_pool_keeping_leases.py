@@ -1,0 +1,298 @@
+"""Leases follow their sessions: extended, released, kept for who is silent or blocked (rules R7.2, R5.3, R4.3)."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from ledger_rows import MINUTE, SECOND, Ledger, one_database, opened_ledger
+from session_rows import DAY, HOUR, NOW, drained
+
+from aaad.pools import keeping
+from aaad.pools.keeping import BUGS, EXTENDED, FAILED, JOBS, RELEASED, TAKEN_BACK
+
+A, B, C = "100.64.0.1/32", "100.64.0.2/32", "100.64.0.3/32"
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres, _template):
+    yield from one_database(postgres)
+
+
+@pytest.fixture
+async def ledger(dsn, tmp_path):
+    async with opened_ledger(dsn, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def pool(ledger: Ledger) -> int:
+    """A pool of which everything was set aside once and what is not leased has come back."""
+    made = await ledger.pool("100.64.0.0", "100.64.0.7")
+    node = await ledger.node()
+    await ledger.claim(made, node)
+    return made
+
+
+# --- the end of a session -----------------------------------------------------------------------------------------
+
+
+async def test_r7_2_an_address_is_released_at_the_stop_and_rests(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    family = await ledger.session("100.64.0.1", started=NOW - HOUR)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(A) == ("bound", 1)
+    before = (await ledger.of(A))["changed"]
+    await ledger.end(family)
+    await ledger.run("ends")
+    lease = await ledger.of(A)
+    assert (lease["state"], lease["login_id"]) == ("released", 1)
+    assert lease["free_from"] - lease["released_at"] == timedelta(seconds=300)
+    assert int(lease["changed"]) > int(before)
+    assert ledger.counted(RELEASED) == 1
+    assert (await ledger.check())["p"]["resting"] == 1
+
+
+async def test_an_address_rests_for_as_long_as_an_accept_may_take_to_become_a_session(ledger):
+    pool = await ledger.pool("100.64.0.0", "100.64.0.7", quarantine_s=0)
+    await ledger.claim(pool, await ledger.node())
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    await ledger.run("ends")
+    lease = await ledger.of(A)
+    assert lease["free_from"] - lease["released_at"] == timedelta(seconds=keeping.REST_MIN_S)
+
+
+async def test_r7_2_the_stop_of_the_session_before_releases_nothing_of_the_new_offer(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW)
+    old = await ledger.session("100.64.0.1", started=NOW - HOUR)
+    await ledger.end(old)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(A) == ("bound", 1)
+    await ledger.session("100.64.0.1", started=NOW)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(A) == ("bound", 1)
+
+
+async def test_r7_2_a_login_that_binds_again_in_the_same_instant_keeps_it(dsn, ledger, pool, monkeypatch):
+    """What was read and has been changed since is not released."""
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    before = ledger.keeper._release
+
+    async def release_late(transaction, found):
+        await ledger.db.execute("UPDATE net.lease SET offered_at = now(), changed = pg_current_xact_id()")
+        return await before(transaction, found)
+
+    monkeypatch.setattr(ledger.keeper, "_release", release_late)
+    await ledger.run("ends")
+    assert await ledger.state(A) == ("bound", 1)
+    assert ledger.counted(RELEASED) == 0
+
+
+async def test_no_job_waits_for_a_row_that_somebody_holds(dsn, ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    await ledger.lease(B, pool, 2, offered=NOW - DAY)
+    await ledger.lease(C, pool, 3, state="released", offered_at=NOW, released_at=NOW, free_from=NOW)
+    await ledger.session("100.64.0.2", 2)
+    await ledger.session("100.64.0.3", 3)
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    await ledger.db.execute("UPDATE net.reserve SET abandoned_at = $1", NOW - HOUR)
+    binding = await asyncpg.connect(dsn)
+    async with binding.transaction():
+        await binding.execute("UPDATE net.lease SET nas_id = 2")
+        await binding.execute("SELECT FROM net.reserve FOR UPDATE")
+        async with asyncio.timeout(5):
+            await ledger.run("ends", "leases", "reports", "reserves")
+    await binding.close()
+    assert [(await ledger.state(unit))[0] for unit in (A, B, C)] == ["bound", "bound", "released"]
+    assert await ledger.db.fetchval("SELECT count(*) FROM net.reserve") == 1
+    await ledger.run("ends", "leases", "reports")
+    assert [(await ledger.state(unit))[0] for unit in (A, B, C)] == ["released", "bound", "bound"]
+
+
+async def test_r7_2_an_offer_whose_session_never_began_comes_back(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - 9 * MINUTE)
+    await ledger.lease(B, pool, 2, offered=NOW - 11 * MINUTE)
+    await ledger.run("leases")
+    assert await ledger.state(A) == ("bound", 1)
+    assert await ledger.state(B) == ("released", 2)
+
+
+async def test_r5_3_no_offer_is_over_while_what_may_tell_of_its_session_is_undrained(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    await ledger.node("n2", NOW - 55 * MINUTE)
+    await ledger.run("leases")
+    assert await ledger.state(A) == ("bound", 1)
+    await drained(ledger.db, NOW, "n2")
+    await ledger.run("leases")
+    assert await ledger.state(A) == ("released", 1)
+
+
+async def test_r7_2_a_session_closed_by_evidence_gives_its_address_back(ledger, pool):
+    """Who is lost ended when he was last heard: days ago, which is past what is looked for by time."""
+    evidences = ("nas_restart", "replaced", "gone", "lost", "operator")
+    for n, evidence in enumerate(evidences, 1):
+        await ledger.lease(f"100.64.0.{n}/32", pool, n, offered=NOW - 3 * DAY)
+        family = await ledger.session(f"100.64.0.{n}", n, started=NOW - 3 * DAY, heard=NOW - 2 * DAY)
+        await ledger.end(family, NOW - 2 * DAY, evidence, NOW)
+    await ledger.run("ends", "leases")
+    for n, _ in enumerate(evidences, 1):
+        assert await ledger.state(f"100.64.0.{n}/32") == ("released", n)
+
+
+async def test_complaint_28_a_login_has_the_addresses_of_its_sessions_and_no_more(ledger, pool):
+    """Two devices, two sessions: each end releases its own."""
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    await ledger.lease(B, pool, offered=NOW - HOUR, device=2)
+    first = await ledger.session("100.64.0.1", started=NOW - HOUR)
+    await ledger.session("100.64.0.2", started=NOW - HOUR, mac="00:00:00:00:00:02")
+    await ledger.end(first)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(A) == ("released", 1)
+    assert await ledger.state(B) == ("bound", 1)
+
+
+# --- who keeps his address ----------------------------------------------------------------------------------------
+
+
+async def test_r5_3_who_is_silent_keeps_his_address(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - 3 * DAY, valid_until=NOW - DAY)
+    await ledger.session("100.64.0.1", started=NOW - 3 * DAY, heard=NOW - 2 * HOUR, interim_s=300)
+    assert await ledger.db.fetchval("SELECT state FROM net.every_session") in ("open", "suspended")
+    await ledger.run("ends", "leases")
+    lease = await ledger.of(A)
+    assert lease["state"] == "bound"
+    assert lease["valid_until"] > NOW + 23 * HOUR
+
+
+async def test_r7_2_a_lease_is_extended_at_half_its_life_and_not_before(ledger):
+    valid_s, now = 900, datetime.now(UTC)  # of a Hotspot
+    pool = await ledger.pool("100.64.0.0", "100.64.0.7", valid_s=valid_s)
+    await ledger.claim(pool, await ledger.node())
+    half = timedelta(seconds=valid_s / 2)
+    await ledger.lease(A, pool, valid_until=now + half + 60 * SECOND)
+    await ledger.lease(B, pool, 2, valid_until=now + half - 60 * SECOND)
+    await ledger.lease(C, pool, 3, valid_until=now + half - 60 * SECOND)  # its session has not begun
+    before = {unit: await ledger.of(unit) for unit in (A, C)}
+    await ledger.session("100.64.0.1")
+    await ledger.session("100.64.0.2", 2)
+    await ledger.run("leases", "leases")
+    assert {unit: await ledger.of(unit) for unit in (A, C)} == before
+    assert (await ledger.of(B))["valid_until"] >= now + timedelta(seconds=valid_s)
+    assert ledger.counted(EXTENDED) == 1
+
+
+async def test_r4_3_who_is_blocked_has_his_own_address_again_afterwards(ledger, pool):
+    blocked = await ledger.pool("10.0.0.0", "10.0.0.7", name="bloqueados")
+    await ledger.claim(blocked, await ledger.node())
+    await ledger.lease(A, pool, offered=NOW - DAY)
+    await ledger.lease("10.0.0.1/32", blocked, offered=NOW - HOUR)
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - DAY), NOW - HOUR)
+    family = await ledger.session("10.0.0.1", started=NOW - HOUR)
+    await ledger.db.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+    await ledger.run("ends", "leases")
+    assert await ledger.state(A) == ("bound", 1)
+    await ledger.db.execute("UPDATE erp.contract SET access_status = 'A' WHERE id = 1")
+    await ledger.session("100.64.0.1", started=NOW - MINUTE)
+    await ledger.end(family)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(A) == ("bound", 1)
+    assert await ledger.state("10.0.0.1/32") == ("released", 1)
+
+
+async def test_complaint_34_a_nas_that_tells_no_ipv6_takes_nobodys_prefix_away(ledger):
+    pool = await ledger.pool("2001:db8::", "2001:db8:0:ffff:ffff:ffff:ffff:ffff", length=56)
+    await ledger.claim(pool, await ledger.node())
+    await ledger.lease("2001:db8:0:100::/56", pool, offered=NOW - DAY, valid_until=NOW)
+    family = await ledger.session("100.64.0.1", started=NOW - DAY)
+    await ledger.run("ends", "leases")
+    assert (await ledger.of("2001:db8:0:100::/56"))["valid_until"] > NOW + 23 * HOUR
+    await ledger.end(family)
+    await ledger.run("ends", "leases")
+    assert await ledger.state("2001:db8:0:100::/56") == ("released", 1)
+
+
+async def test_complaint_33_a_prefix_that_was_granted_and_is_not_reported_is_the_sessions(ledger):
+    """The session has it from its Accept; it follows the session whatever accounting leaves out."""
+    pool = await ledger.pool("2001:db8::", "2001:db8:0:ffff:ffff:ffff:ffff:ffff", length=56)
+    await ledger.claim(pool, await ledger.node())
+    unit = "2001:db8:0:200::/56"
+    await ledger.lease(unit, pool, offered=NOW - DAY)
+    family = await ledger.session(
+        None, started=NOW - DAY, delegated_ipv6_prefix=unit, delegated_ipv6_prefix_evidence="granted"
+    )
+    await ledger.run("ends", "leases", "reports")
+    assert await ledger.state(unit) == ("bound", 1)
+    await ledger.end(family)
+    await ledger.run("ends")
+    assert await ledger.state(unit) == ("released", 1)
+
+
+# --- reserves -----------------------------------------------------------------------------------------------------
+
+
+async def test_an_abandoned_reserve_comes_back_when_its_node_is_drained(ledger, pool):
+    node = await ledger.node()
+    await ledger.lease(A, pool)
+    await ledger.db.execute("UPDATE net.reserve SET abandoned_at = $1", NOW)
+    await ledger.run("reserves")
+    assert (await ledger.check())["p"]["reserved"] == 7
+    await drained(ledger.db, NOW + SECOND)
+    await ledger.run("reserves")
+    counted = (await ledger.check())["p"]
+    assert (counted["reserved"], counted["free"], counted["bound"]) == (0, 7, 1)
+    assert ledger.counted(TAKEN_BACK) == 7
+    assert await ledger.claim(pool, node) is not None
+    assert (await ledger.check())["p"]["reserved"] == 7
+
+
+async def test_r7_2_reserves_of_a_node_that_an_operator_removed_come_back_after_a_lifes_time(ledger, pool):
+    await ledger.node("n2")
+    await ledger.db.execute("DELETE FROM net.node WHERE name = 'n1'")
+    await ledger.run("reserves")
+    assert (await ledger.check())["p"]["reserved"] == 8
+    await ledger.db.execute("UPDATE net.reserve SET abandoned_at = $1", NOW - 25 * HOUR)
+    await ledger.run("reserves")
+    counted = (await ledger.check())["p"]
+    assert (counted["reserved"], counted["free"]) == (0, 8)
+
+
+# --- the service --------------------------------------------------------------------------------------------------
+
+
+async def test_a_round_goes_over_the_ledger_in_bounded_bits_one_node_at_a_time(dsn, ledger, monkeypatch):
+    monkeypatch.setattr(keeping, "LEASES_BLOCKS", 1)
+    pool = await ledger.pool("100.64.0.0", "100.64.1.255")
+    await ledger.claim(pool, await ledger.node(), 512)
+    await ledger.db.execute(
+        "INSERT INTO net.lease (address_space, address, pool_id, state, login_id, offered_at, valid_until) "
+        "SELECT 1, '100.64.0.0'::inet + n, $1, 'bound', 1, $2, $2 FROM generate_series(0, 299) AS n",
+        pool, NOW - DAY,
+    )  # fmt: skip
+    while not ledger.counted(RELEASED):
+        assert await ledger.keeper.look_at_leases()
+    other = await asyncpg.connect(dsn)
+    async with other.transaction():
+        await other.execute("SELECT FROM net.chore FOR UPDATE")
+        assert not await ledger.keeper.look_at_leases()
+    await other.close()
+    assert ledger.counted(RELEASED) < 300
+    while await ledger.keeper.look_at_leases():
+        pass
+    assert ledger.counted(RELEASED) == 300
+    assert await ledger.db.fetchval("SELECT due_at > now() FROM net.chore WHERE name = 'leases'")
+
+
+async def test_all_jobs_run_by_themselves_until_told_to_stop(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    stopping = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(ledger.keeper.run(stopping))
+        while (await ledger.state(A))[0] != "released":
+            await asyncio.sleep(0.02)
+        while not (ledger.directory / "pools.json").exists():
+            await asyncio.sleep(0.02)
+        stopping.set()
+    assert {ledger.counted(f"{FAILED}|job={job}") for job in JOBS} == {0}
+    assert ledger.counted(BUGS) == 0
