@@ -91,7 +91,8 @@ class Stock:
             return 0
         if self.is_short(now_s):
             return min(max(0, needed - free), CLAIM_UNITS_MAX)
-        target = max(self.pool.reserve_size, self._storm_units) if self.is_used else min(FIRST_UNITS, self.pool.reserve_size)
+        usual = self.pool.reserve_size
+        target = max(usual, self._storm_units) if self.is_used else min(FIRST_UNITS, usual)
         if not needed and 2 * free > target:
             return 0
         return min(max(target + needed - free, 0), CLAIM_UNITS_MAX)
