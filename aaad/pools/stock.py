@@ -99,9 +99,11 @@ class Stock:
 
     def claimed(self, got: int, asked: int, now_s: float) -> None:
         """Note what a claim came to."""
-        is_storm = got == asked and now_s - self._claimed_s < STORM_S
-        self._storm_units = min(2 * max(self._storm_units, self.pool.reserve_size), STORM_UNITS) if is_storm else 0
-        self._claimed_s = now_s
+        usual = self.pool.reserve_size
+        if 2 * asked >= usual:  # else the pool has just come into use
+            is_storm = got == asked and now_s - self._claimed_s < STORM_S
+            self._storm_units = min(2 * max(self._storm_units, usual), STORM_UNITS) if is_storm else 0
+            self._claimed_s = now_s
         if not got:
             self.rests_until_s = now_s + REST_S
 
