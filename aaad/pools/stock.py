@@ -1,8 +1,8 @@
 """What one radius process can give out of each pool right now, and how much it should have set aside.
 
 Pure but for the marks that a Chunk sets. Of a pool that nobody asked for yet little is set aside, of any other its
-`reserve_size`, and more while claims follow each other fast, so that a storm does not wait for them; of a pool that
-has become short nothing is kept in store, so that who needs an address gets it from wherever it lies.
+`reserve_size`, and more while claims follow each other fast, so that a storm does not wait for them; of one that has
+become short nothing, so that who needs an address gets it from wherever it lies.
 """
 
 from aaad.pools.reserve import Chunk
@@ -11,7 +11,7 @@ from aaad.replica.record import PoolRow
 
 FIRST_UNITS = 32  # of a pool that was not asked for yet
 CLAIM_UNITS_MAX = 4_096
-STORM_UNITS = 1_024  # set aside at most beyond a pool's `reserve_size`, while what is claimed is soon used up
+STORM_UNITS = 1_024  # set aside at most while what is claimed is soon used up
 STORM_S = 1.0  # claims that follow each other sooner are a storm's
 SHORT_S = 10.0  # for so long nothing is kept of a pool after PostgreSQL had no more of it, here or elsewhere
 FOR_OTHERS_S = 5.0  # for so long who finds nothing is left without an answer, as others may give back what they have
@@ -26,7 +26,7 @@ class Stock:
 
     __slots__ = (
         "_claimed_s",
-        "_target",
+        "_storm_units",
         "chunks",
         "is_asked",
         "is_used",
@@ -50,9 +50,9 @@ class Stock:
         self.last_lack = Lack.EXHAUSTED
         self.short_since_s = 0.0
         self.short_until_s = 0.0
-        self._target = min(FIRST_UNITS, pool.reserve_size)
-        self._claimed_s = 0.0
         self.is_used = False
+        self._claimed_s = 0.0
+        self._storm_units = 0
 
     @property
     def is_given(self) -> bool:
@@ -93,19 +93,19 @@ class Stock:
             return 0
         if self.is_short(now_s):
             return min(max(0, needed - free), CLAIM_UNITS_MAX)
-        if not needed and 2 * free > self._target:
+        usual = self.pool.reserve_size
+        target = max(usual, self._storm_units) if self.is_used else min(FIRST_UNITS, usual)
+        if not needed and 2 * free > target:
             return 0
-        return min(max(self._target + needed - free, 0), CLAIM_UNITS_MAX)
+        return min(max(target + needed - free, 0), CLAIM_UNITS_MAX)
 
     def claimed(self, got: int, asked: int, now_s: float) -> None:
         """Note what a claim came to."""
-        most = self.pool.reserve_size
-        if now_s - self._claimed_s < STORM_S:
-            most = max(most, STORM_UNITS)
-        self._claimed_s = now_s
-        self._target = min(2 * self._target, most)
-        if got < asked:  # PostgreSQL lets nobody have much of a small pool
-            self._target = min(self._target, max(self.free, 1))
+        usual = self.pool.reserve_size
+        if 2 * asked >= usual:  # else the pool has just come into use
+            is_storm = got == asked and now_s - self._claimed_s < STORM_S
+            self._storm_units = min(2 * max(self._storm_units, usual), STORM_UNITS) if is_storm else 0
+            self._claimed_s = now_s
         if not got:
             self.rests_until_s = now_s + REST_S
 
