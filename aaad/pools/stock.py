@@ -1,14 +1,14 @@
 """What one radius process can give out of each pool right now, and how much it should have set aside.
 
-Pure but for the marks that a Chunk sets. Of a pool that nobody asked for yet little is set aside, of any other its
-`reserve_size`; of one that has become short nothing, so that who needs an address gets it from wherever it lies.
+Pure but for the marks that a Chunk sets. Starts small and doubles with use up to the pool's `reserve_size`; of a pool
+that has become short nothing is kept in store, so that who needs an address gets it from wherever it lies.
 """
 
 from aaad.pools.reserve import Chunk
 from aaad.pools.want import Lack, Want
 from aaad.replica.record import PoolRow
 
-FIRST_UNITS = 32
+FIRST_UNITS = 32  # of a pool that was not asked for yet
 CLAIM_UNITS_MAX = 4_096
 SHORT_S = 10.0  # for so long nothing is kept of a pool after PostgreSQL had no more of it, here or elsewhere
 FOR_OTHERS_S = 5.0  # for so long who finds nothing is left without an answer, as others may give back what they have
@@ -22,6 +22,7 @@ class Stock:
     """The free units of one pool."""
 
     __slots__ = (
+        "_target",
         "chunks",
         "is_asked",
         "is_used",
@@ -40,12 +41,13 @@ class Stock:
         self.chunks: list[Chunk] = []
         self.starved: list[Want] = []  # wait for a claim
         self.is_asked = False  # a claim is under way
+        self.is_used = False
         self.rests_until_s = 0.0  # nothing is claimed beforehand
         self.refused_until_s = 0.0  # nothing is claimed for anybody
         self.last_lack = Lack.EXHAUSTED
         self.short_since_s = 0.0
         self.short_until_s = 0.0
-        self.is_used = False
+        self._target = min(FIRST_UNITS, pool.reserve_size)
 
     @property
     def is_given(self) -> bool:
@@ -61,7 +63,6 @@ class Stock:
         """Take out a unit, marked; None if there is none."""
         if self.pool.state != _ACTIVE:
             return None
-        self.is_used = True
         for chunk in self.chunks:
             place = chunk.take()
             if place >= 0:
@@ -85,13 +86,14 @@ class Stock:
             return 0
         if self.is_short(now_s):
             return min(max(0, needed - free), CLAIM_UNITS_MAX)
-        target = self.pool.reserve_size if self.is_used else min(FIRST_UNITS, self.pool.reserve_size)
+        target = min(self._target, self.pool.reserve_size)
         if not needed and 2 * free > target:
             return 0
         return min(max(target + needed - free, 0), CLAIM_UNITS_MAX)
 
     def claimed(self, got: int, now_s: float) -> None:
         """Note what a claim came to."""
+        self._target = min(2 * self._target, self.pool.reserve_size)
         if not got:
             self.rests_until_s = now_s + REST_S
 
@@ -102,6 +104,11 @@ class Stock:
         self.refused_until_s = now_s + (ASK_AGAIN_S if may_come else REFUSE_S)
         self.last_lack = Lack.IMPOSSIBLE if may_come else Lack.EXHAUSTED
         return self.last_lack
+
+    def begin_use(self) -> None:
+        """Note that logins ask for it: from now on all of its reserve is set aside, not the first few."""
+        self.is_used = True
+        self._target = max(self._target, self.pool.reserve_size)
 
     def surplus(self, now_s: float) -> list[Chunk]:
         """Return the chunks whose free units are to be given back."""
