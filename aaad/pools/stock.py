@@ -9,7 +9,7 @@ from aaad.pools.reserve import Chunk
 from aaad.pools.want import Lack, Want
 from aaad.replica.record import PoolRow
 
-FIRST_UNITS = 32  # of a pool that was not asked for yet
+FIRST_UNITS = 32
 CLAIM_UNITS_MAX = 4_096
 STORM_UNITS = 1_024  # set aside at most while what is claimed is soon used up
 STORM_S = 1.0  # claims that follow each other sooner are a storm's
@@ -68,9 +68,7 @@ class Stock:
         """Take out a unit, marked; None if there is none."""
         if self.pool.state != _ACTIVE:
             return None
-        if not self.is_used:
-            self.is_used = True
-            self._target = max(self._target, self.pool.reserve_size)
+        self.is_used = True
         for chunk in self.chunks:
             if chunk.free:
                 return chunk, chunk.take()

@@ -211,8 +211,11 @@ class Supply:
         stock = self.stocks.get(pool_id)
         if stock is None:
             return None
-        was_used, taken = stock.is_used, stock.take()
-        if taken is None or not was_used or (2 * taken[0].free < taken[0].count and stock.chunks[-1] is taken[0]):
+        if not stock.is_used:
+            stock.begin_use()
+            self._low.set()
+        taken = stock.take()
+        if taken is None or (2 * taken[0].free < taken[0].count and stock.chunks[-1] is taken[0]):
             self._low.set()
         return taken
 

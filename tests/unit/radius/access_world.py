@@ -11,7 +11,10 @@ from aaad.policy.codes import Discard, LoginFlag, Reason
 from aaad.policy.decide import is_conditional
 from aaad.policy.facts import LoginFacts, PlanFacts, Speed
 from aaad.policy.grant import Grant
+from aaad.pools.recent import Recent
+from aaad.pools.want import Want
 from aaad.radius.access import AccessPath, Answer, Pending
+from aaad.radius.addresses import Addresses
 from aaad.radius.counters import RADIUS_COUNTERS, decided, positions_by_code
 from aaad.radius.explain import Explanation, explain
 from aaad.radius.learned import Learned
@@ -21,12 +24,14 @@ from aaad.replica.record import (
     BranchRow,
     NasRow,
     ParameterRow,
+    PoolRow,
     RouterRow,
     Tables,
     decode,
     encode,
     fold_name,
 )
+from aaad.replica.snapshot import Snapshot
 from aaad.spool.records import Record
 from aaad.words import Language, customer_text
 
@@ -103,6 +108,7 @@ class World:
         loaded: bool = True,
         peers_max: int = 100,
         must_wait: Callable[[LoginFacts, Grant], bool] | None = None,
+        leases: Mapping[int, bytes] | None = None,
         **tables: Any,
     ) -> None:
         self.replica = Replica({b"alice": login()} if logins is None else logins, complete=complete)
@@ -113,6 +119,10 @@ class World:
         self.cells = [0] * len(index)
         self._index = index
         self.hood = Neighbourhood(peers_max=peers_max)
+        self.leases = dict(leases or {})
+        self.seen = Snapshot("100:100:")
+        self.recent = Recent()
+        self.addresses = Addresses(self.leases.get, lambda: self.seen, self.recent)
         self.path = AccessPath(
             logins=self.replica,
             neighbourhood=self.hood,
@@ -125,6 +135,7 @@ class World:
             reject_messages={reason: customer_text(reason, Language.PORTUGUESE) for reason in Reason},
             utc_offset_s=lambda time_zone, at_s: -10_800,
             must_wait=must_wait,
+            addresses=self.addresses,
         )
         if loaded:
             self.load(nases=nases, routers=routers, plans=plans, **tables)
@@ -137,6 +148,7 @@ class World:
         plans: Sequence[PlanFacts] = PLANS,
         parameters: Mapping[str, str] | None = None,
         administrators: Sequence[AdministratorRow] = (),
+        pools: Sequence[PoolRow] = (),
         class_key: bytes = CLASS_KEY,
         node_number: int = 3,
         now_s: float = NOW_S,
@@ -153,6 +165,7 @@ class World:
             node_number,
             [BranchRow(1, "America/Sao_Paulo")],
             list(administrators),
+            pools=list(pools),
         )
         return self.path.load(tables, now_s)
 
@@ -216,4 +229,10 @@ class World:
         """One datagram whose grant has to be claimed."""
         answer = self.answer(data, **when)
         assert isinstance(answer, Pending)
+        return answer
+
+    def wanting(self, data: bytes, **when: object) -> Want:
+        """One datagram whose login needs an address that it has not."""
+        answer = self.answer(data, **when)
+        assert isinstance(answer, Want)
         return answer
