@@ -144,7 +144,10 @@ class Node:
         while not self.id:
             with contextlib.suppress(StoreError):
                 await self._begin()
+        parent = os.getppid()
         while not self.is_told_to_stop:
+            if os.getppid() != parent:
+                return  # nobody is left who would end it
             is_there = True
             try:
                 await self._serve_ledger()
@@ -175,6 +178,11 @@ class Node:
             lost = [number for number, _ in claimed.units if number not in known]
             if lost:  # the claim was committed and nobody lived to hear it
                 self.marks.claimed(claimed.reserve_id, lost)
+            # Marked, and neither bound nor answered. What a statement on its way binds still the ledger decides.
+            told = set(self.connected.values())
+            unused = [unit for unit in claimed.units if unit[0] in self.marks.used and unit[0] not in told]
+            if unused:
+                await self.store.give_back(claimed.reserve_id, unused, 4)
         # Sessions of which nobody was told, and ends of which the ledger was not.
         await self.database.execute(RELEASE_OTHERS, self.shard[1], self.shard[0], list(self.connected))
         self.id = row["id"]
@@ -283,15 +291,20 @@ class Node:
                 self.spool[login] = number, time.monotonic()
 
 
-def read_connected(directory: Path) -> dict[int, int]:
-    """Return who was answered last and has not ended, by everybody's record."""
+def read_events(directory: Path) -> list[tuple[float, str, int, int, str]]:
+    """Return time, kind, login, address and how of all that was written down. Half a line was told to nobody."""
     events = []
     for path in directory.glob("*.answers"):
-        for line in path.read_text().splitlines():
-            kind, at, login, number, *_ = line.split()
-            events.append((float(at), kind, int(login), int(number)))
+        for line in path.read_text().split("\n")[:-1]:
+            kind, at, login, number, how = line.split()
+            events.append((float(at), kind, int(login), int(number), how))
+    return sorted(events)
+
+
+def read_connected(directory: Path) -> dict[int, int]:
+    """Return who was answered last and has not ended, by everybody's record."""
     connected: dict[int, int] = {}
-    for _, kind, login, number in sorted(events):
+    for _, kind, login, number, _ in read_events(directory):
         if kind == "A":
             connected[login] = number
         elif kind == "S":

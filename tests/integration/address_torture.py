@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from address_node import read_events
 from pool_house import House
 
 from aaad.db.connection import Database
@@ -41,16 +42,8 @@ class Verdict(NamedTuple):
 
 def judge(directory: Path) -> Verdict:
     """Read all records in the order of their times, which one clock of the machine gave them."""
-    events = []
-    complaints = []
-    for path in sorted(directory.glob("*.answers")):
-        for line in path.read_text().splitlines():
-            kind, at, login, number, how = line.split()
-            if kind == "X":
-                complaints.append(line)
-            else:
-                events.append((float(at), kind, int(login), int(number), how))
-    events.sort()
+    events = read_events(directory)
+    complaints = [f"{number} of {login} at {at}: {how}" for at, kind, login, number, how in events if kind == "X"]
     answers: Counter[str] = Counter()
     holders: dict[int, int] = {}
     held_twice = []
@@ -62,7 +55,7 @@ def judge(directory: Path) -> Verdict:
             if holder not in (None, login):
                 held_twice.append(f"{number} at {at}: {login} ({how}) and {holder}")
             holders[number] = login
-        else:
+        elif kind == "S":
             ends += 1
             if holder == login:
                 del holders[number]

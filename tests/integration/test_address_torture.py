@@ -30,7 +30,7 @@ def test_the_judge_finds_what_is_held_twice(tmp_path: Path):
 @pytest.mark.timeout(240)
 async def test_r7_2_no_address_is_held_twice_and_none_leaks_whatever_is_killed(tmp_path: Path):
     """Rule R7.2, by the recorded answers and their times: nodes and PostgreSQL are killed, logins change nodes."""
-    with EmbeddedPostgres(tmp_path / "postgres", settings={"fsync": "off"}) as postgres:
+    with EmbeddedPostgres(tmp_path / "postgres", settings={"fsync": "off", "jit": "on"}) as postgres:
         await migrate(postgres.dsn())
         torture = Torture(postgres.dsn, tmp_path, logins=4000)
         await torture.prepare("100.64.0.0/22", "100.64.64.0/24")

@@ -573,7 +573,7 @@ END
 $$;
 
 CREATE FUNCTION net.fix_address(space integer, network cidr, login integer, constraint_name text) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET jit = off SET enable_seqscan = off AS $$
 DECLARE
     held net.lease;
     wanted_pool integer;
@@ -606,7 +606,7 @@ $$;
 
 -- A node that is not heard would go on giving it to its login, whatever the time: so it is free once all have heard.
 CREATE FUNCTION net.unfix_address(space integer, network cidr, login integer) RETURNS void LANGUAGE plpgsql
-SET enable_seqscan = off AS $$
+SET jit = off SET enable_seqscan = off AS $$
 BEGIN
     DELETE FROM net.lease AS own WHERE own.address_space = space AND own.address = network AND own.state = 'fixed'
         AND own.login_id = login AND own.pool_id IS NULL;
@@ -619,13 +619,28 @@ END
 $$;
 
 -- What has not its column's form is refused by the column's own rule, after this.
-CREATE FUNCTION erp.fixed_networks(login erp.login) RETURNS cidr[] LANGUAGE sql IMMUTABLE
-    RETURN CASE WHEN login.deleted_at IS NULL THEN array_remove(ARRAY[
-            CASE WHEN erp.is_host_ipv4(login.ipv4) THEN login.ipv4::cidr END,
-            CASE WHEN erp.is_ipv6_prefix(login.ipv6_prefix, 48, 128) THEN login.ipv6_prefix END,
-            CASE WHEN erp.is_ipv6_prefix(login.delegated_ipv6_prefix, 32, 64) THEN login.delegated_ipv6_prefix END]
-        || CASE WHEN login.routes <> '{}' AND erp.are_routes(login.routes) THEN login.routes ELSE '{}' END, NULL)
-        ELSE '{}' END;
+CREATE FUNCTION erp.fixed_networks(login erp.login) RETURNS cidr[] LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    found cidr[] := '{}';
+BEGIN
+    IF login.deleted_at IS NOT NULL THEN
+        RETURN found;
+    END IF;
+    IF erp.is_host_ipv4(login.ipv4) THEN
+        found := found || login.ipv4::cidr;
+    END IF;
+    IF erp.is_ipv6_prefix(login.ipv6_prefix, 48, 128) THEN
+        found := found || login.ipv6_prefix;
+    END IF;
+    IF erp.is_ipv6_prefix(login.delegated_ipv6_prefix, 32, 64) THEN
+        found := found || login.delegated_ipv6_prefix;
+    END IF;
+    IF login.routes <> '{}' AND erp.are_routes(login.routes) THEN
+        found := found || login.routes;
+    END IF;
+    RETURN found;
+END
+$$;
 COMMENT ON FUNCTION erp.fixed_networks IS 'Addresses, prefixes and routes that are a login''s own: each is in the ledger (net.lease).';
 
 -- Runs with its owner's rights: who writes logins need not be able to write the ledger.
@@ -695,7 +710,7 @@ CREATE INDEX pool_exclusion_units ON net.pool_exclusion (range_id, from_unit);
 
 -- Units of a reserve that are elsewhere by now: in the ledger, set aside anew after they were in it, or excluded.
 CREATE FUNCTION net.units_elsewhere(aside net.reserve) RETURNS SETOF cidr LANGUAGE plpgsql STABLE
-SET enable_seqscan = off AS $$
+SET jit = off SET enable_seqscan = off AS $$
 DECLARE
     range net.pool_range;
     pool net.pool;
@@ -786,9 +801,10 @@ END
 $$;
 
 -- Units that were given back or released and are nobody's by now, the longest free first.
--- By index, whatever the statistics say: they are of another hour, and all of a large table is never what is wanted.
+-- By index, whatever the statistics say: they are of another hour, and all of a large table is never what is wanted. The
+-- price that such a plan is given would make PostgreSQL compile it, for a second or two.
 CREATE FUNCTION net.claim_released(wanted_pool integer, how_many integer, since timestamptz) RETURNS cidr[]
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_mergejoin = off SET enable_hashjoin = off AS $$
 DECLARE
     taken cidr[];
@@ -932,7 +948,7 @@ COMMENT ON FUNCTION net.release_leases IS 'End leases by address space and addre
 CREATE FUNCTION net.bind_leases(node integer, slot integer, life uuid, address_spaces integer[], pools integer[],
     logins integer[], devices bigint[], nases integer[], seconds integer[], reserves bigint[], candidates text[])
 RETURNS TABLE (number integer, bound text) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
