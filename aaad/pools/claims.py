@@ -163,7 +163,8 @@ class Claims:
     async def _settle(self, batch: list[Want]) -> None:
         rows = self._rows(batch)
         ledger = self._ledger
-        if not self._is_tried.is_set():  # the process has just begun
+        is_doubtful = False
+        if ledger is not None and not self._is_tried.is_set():  # the process has just begun
             await clock.pause(self._is_tried, BIND_LIMIT_S)
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
             try:
@@ -172,10 +173,11 @@ class Claims:
                 self._counters.add(BINDINGS_FAILED)
                 self._away_until_s = clock.monotonic_s() + AWAY_S
                 self._note_away(error)
+                is_doubtful = error.may_have_committed
             else:
                 self._bound(rows, answers, transaction)
                 return
-        self._write(rows)
+        self._write(rows, is_doubtful=is_doubtful)
 
     def _rows(self, batch: list[Want]) -> list[_Row]:
         """Take a candidate for all that is wanted; of two wants of one login the second waits for the next batch."""
@@ -285,22 +287,25 @@ class Claims:
 
     # --- without PostgreSQL -------------------------------------------------------------------------------------
 
-    def _write(self, rows: list[_Row]) -> None:
-        """Let the spool have what PostgreSQL does not take now. What has no candidate cannot be had."""
+    def _write(self, rows: list[_Row], *, is_doubtful: bool) -> None:
+        """Let the spool have what PostgreSQL does not take now. What has no candidate cannot be had.
+
+        `is_doubtful`: perhaps PostgreSQL has taken it. Then no unit goes to another login, whatever becomes of this.
+        """
         now_s = clock.wall_s()
         for row in rows:
             want, place, _, chunk, at = row
             if chunk is None:
                 want.lack(place, Lack.IMPOSSIBLE)
             elif want.lacks[_IPV4] is not None:  # no answer will come of it
-                chunk.put_back(at)
+                _return(chunk, at, is_doubtful=is_doubtful)
             else:
                 record = encode(_record(row, chunk, self._node, self._slot, now_s))
                 if self._spool.append(record, partial(self._tell, row, chunk.unit(at))):
                     want.unsafe += 1
                     self._unsafe += 1
                 else:
-                    chunk.put_back(at)
+                    _return(chunk, at, is_doubtful=is_doubtful)
                     want.lack(place, Lack.IMPOSSIBLE)
         settled = []
         for want in dict.fromkeys(row[0] for row in rows):
@@ -353,6 +358,14 @@ class Claims:
 
 _NOTHING: tuple[None, int] = (None, 0)
 _NOTHING_MISSING: list[tuple[int, PoolRow]] = []  # nobody adds to it
+
+
+def _return(chunk: Chunk, at: int, *, is_doubtful: bool) -> None:
+    """Return a candidate that nobody got; one that PostgreSQL has bound perhaps stays marked."""
+    if is_doubtful:
+        chunk.unsettled -= 1
+    else:
+        chunk.put_back(at)
 
 
 def _wish(row: _Row) -> Wish:

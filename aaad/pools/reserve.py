@@ -100,9 +100,11 @@ class Chunk:
         return place
 
     def put_back(self, place: int) -> None:
-        """Put a unit back that went into no answer and no statement."""
-        self._map[self._marks_at + place] = _FREE
+        """Put a unit back that went into no answer, and that no statement has bound. Of a lost chunk it stays lost."""
         self.unsettled -= 1
+        if self._map.closed:
+            return
+        self._map[self._marks_at + place] = _FREE
         self.free += 1
         self._next = min(self._next, place)
 
@@ -139,6 +141,7 @@ class Chunk:
 
     def remove(self) -> None:
         """Forget it for good."""
+        self.free = 0
         self._map.close()
         self._path.unlink(missing_ok=True)
 

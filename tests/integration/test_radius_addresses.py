@@ -32,6 +32,7 @@ from address_house import (
 from nas_double import FRAMED_IP, REPLY_MESSAGE, checked, vendor
 from radius_service import IN_ORDER, login
 
+from aaad.errors import StoreError
 from aaad.policy.codes import AccessStatus, Discard, LoginFlag, Reason
 from aaad.policy.facts import LoginExtras
 from aaad.policy.lease import Lease
@@ -290,6 +291,25 @@ async def test_r6_2_what_is_not_safe_on_the_disk_is_not_answered(house: House) -
         assert await house.client.is_silent(0.3)
 
 
+async def test_r7_2_what_was_perhaps_bound_goes_to_nobody_else(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = house.claims._ledger
+    bind = ledger.bind_within
+
+    async def bind_and_lose(*args):
+        await bind(*args)
+        raise StoreError("the connection was lost", may_have_committed=True)
+
+    monkeypatch.setattr(ledger, "bind_within", bind_and_lose)
+    house.service.spool.is_full = True
+    house.client.send(house.request(b"u1"))
+    await house.service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+    assert set((await house.leases()).values()) == {1}, "PostgreSQL had bound it"
+    house.service.spool.is_full = False
+    second = await house.address(b"u2")
+    assert [record.login_id for record in bound_records(house)] == [2], "by the spool"
+    assert second not in await house.leases(), "it is another's"
+
+
 async def test_r7_2_a_process_that_starts_without_postgresql_lives_on_what_was_set_aside(
     dsn, db, tmp_path: Path
 ) -> None:
@@ -389,6 +409,34 @@ async def test_what_postgresql_says_is_not_ours_is_not_given(house: House, db) -
     given = await house.address(b"u1")
     assert house.service.count(RESERVE_LOST) == 1
     assert int(given.rpartition(".")[2]) >= 32, "of a new claim"
+
+
+async def test_who_has_an_address_gets_it_again_beside_one_whose_reserve_is_lost(house: House, db) -> None:
+    first = await house.address(b"u1")
+    await db.execute("UPDATE net.reserve SET abandoned_at = now()")
+    asked = [house.request(b"u2"), house.request(b"u1")]
+    house.client.send(*asked)
+    given = {checked(await house.client.receive(), asked[1 - place])[FRAMED_IP] for place in (0, 1)}
+    assert len(given) == 2
+    assert house.service.count(names.BUGS) == 0
+    assert (await house.leases())[first] == 1
+
+
+async def test_a_range_that_a_stranger_holds_stops_the_claims_of_no_other_pool(dsn, db, tmp_path: Path) -> None:
+    held, other = pool(reserve_size=1), pool(2, "other")
+    await make_pool(db, held, RANGE)
+    await make_pool(db, other, "100.65.0.0/24")
+    facts = {**logins(9), b"u10": login(10, ipv4=0, extras=LoginExtras(ipv4_pool="other"))}
+    stranger = await asyncpg.connect(dsn)
+    try:
+        async with stranger.transaction():
+            await stranger.execute("SELECT FROM net.pool_range WHERE pool_id = 1 FOR UPDATE")
+            async with living(dsn, tmp_path, [held, other], logins=facts) as house:
+                house.client.send(house.request(b"u1"))  # waits for it in vain
+                await house.until_supplied(2)
+                await house.address(b"u10")
+    finally:
+        await stranger.close()
 
 
 async def test_a_node_that_was_removed_begins_another_life(house: House, db) -> None:
