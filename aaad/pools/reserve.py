@@ -13,6 +13,7 @@ import mmap
 import os
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from struct import error as StructError  # noqa: N812  the library's own name says too little
@@ -60,14 +61,18 @@ class Chunk:
     __slots__ = ("_map", "_marks_at", "_next", "_path", "address_space", "count", "family", "free", "numbers",
                  "pool_id", "prefix_length", "reserve_id", "unsettled")  # fmt: skip
 
-    def __init__(self, path: Path) -> None:
-        """Map a chunk's file; ReserveError if it is none."""
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        """Map a chunk's file; ReserveError if it is none. With `content` it is in memory only."""
         self._path = path
-        with path.open("r+b") as file:
-            try:
-                self._map = mmap.mmap(file.fileno(), 0)
-            except ValueError as error:
-                raise ReserveError(f"{path.name} is empty") from error
+        if content is None:
+            with path.open("r+b") as file:
+                try:
+                    self._map = mmap.mmap(file.fileno(), 0)
+                except ValueError as error:
+                    raise ReserveError(f"{path.name} is empty") from error
+        else:
+            self._map = mmap.mmap(-1, len(content))
+            self._map[:] = content
         try:
             magic, self.reserve_id, self.pool_id, self.address_space, self.family, self.prefix_length, self.count = (
                 _HEAD.unpack_from(self._map)
@@ -77,6 +82,8 @@ class Chunk:
         self._marks_at = _HEAD.size + self.count * _NUMBER_OCTETS
         if magic != _MAGIC or len(self._map) != self._marks_at + self.count:
             raise ReserveError(f"{path.name} is no part of a reserve")
+        if path.name != str(self.reserve_id):
+            raise ReserveError(f"{path.name} is another's")
         data = self._map[_HEAD.size : self._marks_at]
         self.numbers = [
             int.from_bytes(data[at : at + _NUMBER_OCTETS], "big") for at in range(0, len(data), _NUMBER_OCTETS)
@@ -100,7 +107,7 @@ class Chunk:
         return place
 
     def put_back(self, place: int) -> None:
-        """Put a unit back that went into no answer, and that no statement has bound. Of a lost chunk it stays lost."""
+        """Put a unit back that is in no answer, and that no statement has bound. Of a lost chunk it stays lost."""
         self.unsettled -= 1
         if self._map.closed:
             return
@@ -158,10 +165,22 @@ class Reserve:
         self._directory = directory
         self._boot = boot_id() if boot is None else boot
         self.life = ""
+        self._is_kept = False  # the disk knows which life we lead
         self.chunks: dict[int, Chunk] = {}
 
     def open(self) -> bool:
-        """Take over what is there; False: another life begins, and what the old ones had is not ours any more."""
+        """Take over what is there; False: another life begins, and what the old ones had is not ours any more.
+
+        On a full disk, too, there is a life, which ends with the process. OSError: nothing is known of the folder, so
+        nothing may be given out.
+        """
+        try:
+            return self._take_over()
+        except OSError:
+            self.chunks.clear()
+            raise
+
+    def _take_over(self) -> bool:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = self._read_life()
         is_known = known is not None and bool(known.boot) and (known.boot == self._boot or known.is_closed)
@@ -191,14 +210,21 @@ class Reserve:
         units: Sequence[Unit],
         prefix_length: int,
     ) -> Chunk:
-        """Keep the units of a claim; OSError if the disk does not take them."""
+        """Keep the units of a claim. What the disk does not take is kept in memory: our next process never had it."""
         path = self._directory / str(reserve_id)
         fresh = path.with_suffix(".new")
         head = _HEAD.pack(_MAGIC, reserve_id, pool_id, address_space, family, prefix_length, len(units))
         numbers = b"".join(number.to_bytes(_NUMBER_OCTETS, "big") for number, _ in units)
-        fresh.write_bytes(head + numbers + bytes(len(units)))
-        fresh.replace(path)
-        chunk = self.chunks[reserve_id] = Chunk(path)
+        content = head + numbers + bytes(len(units))
+        try:
+            fresh.write_bytes(content)
+            fresh.replace(path)
+            chunk = Chunk(path)
+        except OSError:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            chunk = Chunk(path, content)
+        self.chunks[reserve_id] = chunk
         return chunk
 
     def drop(self, chunk: Chunk) -> None:
@@ -207,12 +233,17 @@ class Reserve:
         chunk.remove()
 
     def close(self) -> None:
-        """Close in order: with every mark on the disk the next process, after a boot too, goes on from here."""
-        for chunk in self.chunks.values():
+        """Close in order: with every mark on the disk the next process, after a boot too, goes on from here.
+
+        OSError: perhaps they are not, and the next process goes on only in this run of the machine.
+        """
+        chunks = list(self.chunks.values())
+        self.chunks.clear()
+        for chunk in chunks:
             chunk.flush()
             chunk.close()
-        self.chunks.clear()
-        self._write_life(is_closed=True)
+        if self._is_kept:
+            self._store_life(is_closed=True)
 
     def begin_life(self) -> None:
         """Give up what is there: PostgreSQL knows another owner of it."""
@@ -228,6 +259,15 @@ class Reserve:
             return None
 
     def _write_life(self, *, is_closed: bool) -> None:
+        """Write whose the files are. If the disk does not take it, nobody's after us; OSError: not even that."""
+        try:
+            self._store_life(is_closed=is_closed)
+            self._is_kept = True
+        except OSError:
+            (self._directory / _LIFE).unlink(missing_ok=True)
+            self._is_kept = False
+
+    def _store_life(self, *, is_closed: bool) -> None:
         fresh = self._directory / (_LIFE + ".new")
         with fresh.open("wb") as file:
             file.write(msgspec.json.encode(_Life(self.life, self._boot, is_closed)))
