@@ -60,7 +60,7 @@ class Claims:
     def __init__(
         self,
         supply: Supply,
-        ledger_of: Callable[[int], Ledger],
+        ledger_of: Callable[[int], Ledger | None],
         recent: Recent,
         *,
         spool: Spool,
@@ -68,7 +68,7 @@ class Claims:
         counters: Counts,
         log: Log,
     ) -> None:
-        """Wire them; `ledger_of` makes the ledger for our id in net.node, on a connection of its own."""
+        """Wire them; `ledger_of` makes the ledger for our id in net.node, on a connection of its own, or none."""
         self.supply = supply
         self._ledger_of = ledger_of
         self._ledger: Ledger | None = None
@@ -89,6 +89,7 @@ class Claims:
         self._away_until_s = 0.0
         self.is_away = False
         self.seen: Callable[[], Snapshot | None] = _no_snapshot
+        self.is_late: Callable[[Want], bool] = _never  # who no longer waits takes no place in a batch (rule R3.3)
         self.on_settled: Callable[[list[Want]], None] = _nobody
         supply.on_fed = self._fed
         supply.on_lack = self._lacking
@@ -183,11 +184,13 @@ class Claims:
         """Take a candidate for all that is wanted; of two wants of one login the second waits for the next batch."""
         rows: list[_Row] = []
         logins: set[int] = set()
-        take = self.supply.take
+        take, is_late = self.supply.take, self.is_late
         for want in batch:
             login_id = want.login_id
             if login_id in logins:
                 self.ask(want)
+                continue
+            if is_late(want):
                 continue
             logins.add(login_id)
             for place, pool in want.missing:
@@ -401,6 +404,10 @@ def _record(row: _Row, chunk: Chunk, node: int, slot: int, now_s: float) -> Addr
         want.nas_id,
         pool.valid_s,
     )
+
+
+def _never(_: Want) -> bool:
+    return False
 
 
 def _no_snapshot() -> Snapshot | None:

@@ -266,6 +266,31 @@ async def test_r7_2_a_late_postgresql_is_not_waited_for(house: House) -> None:
     assert {record.address for record in bound_records(house)} == {f"{first}/32", f"{second}/32"}
 
 
+async def test_r3_3_who_has_given_up_while_he_waited_takes_no_address(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind, is_slow, sent = house.claims._ledger.bind_within, asyncio.Event(), asyncio.Event()
+
+    async def bind_slowly(*args):
+        is_slow.set()
+        await sent.wait()
+        return await bind(*args)
+
+    monkeypatch.setattr(house.claims._ledger, "bind_within", bind_slowly)
+    house.client.send(house.request(b"u1"))
+    await is_slow.wait()
+    house.client.send(house.request(b"u2"))
+    await until(lambda: house.claims.waiting == 1)
+    (want,) = house.claims._waiting
+    request, *others = want.context
+    want.context = (request._replace(arrived_s=request.arrived_s - 60), *others)
+    sent.set()
+    await house.service.counted(Discard.LATE, 1)
+    await house.client.receive()
+    await house.address(b"u3")
+    assert set((await house.leases()).values()) == {1, 3}
+
+
 async def test_r3_1_with_nothing_set_aside_and_postgresql_away_there_is_silence_and_then_an_answer(
     house: House,
 ) -> None:
@@ -426,7 +451,10 @@ async def test_a_range_that_a_stranger_holds_stops_the_claims_of_no_other_pool(d
     held, other = pool(reserve_size=1), pool(2, "other")
     await make_pool(db, held, RANGE)
     await make_pool(db, other, "100.65.0.0/24")
-    facts = {**logins(9), b"u10": login(10, ipv4=0, extras=LoginExtras(ipv4_pool="other"))}
+    facts = {
+        **logins(9),
+        b"u10": login(10, ipv4=0, flags=IN_ORDER | LoginFlag.CONDITIONAL, extras=LoginExtras(ipv4_pool="other")),
+    }
     stranger = await asyncpg.connect(dsn)
     try:
         async with stranger.transaction():
