@@ -123,12 +123,17 @@ async def radius(context: RoleContext) -> None:
             await service.run(context.stopping)
     finally:
         use.close()
-        try:
-            reserve.close()
-        except OSError as error:
-            context.log.warning("reserve.not_closed", error=str(error))
+        _close(reserve, context)
         if not await asyncio.to_thread(spool.stop, _SPOOL_STOP_S):
             context.log.error("spool.not_flushed", limit_s=_SPOOL_STOP_S)
+
+
+def _close(reserve: "Reserve", context: RoleContext) -> None:
+    """Close what is set aside in order; what a disk does not take must not keep the spool from its end."""
+    try:
+        reserve.close()
+    except OSError as error:
+        context.log.warning("reserve.not_closed", error=str(error))
 
 
 def _claims(context: RoleContext, spool: "SpoolWriter") -> "tuple[Reserve, Claims]":
