@@ -301,6 +301,7 @@ async def test_r3_1_with_nothing_set_aside_and_postgresql_away_there_is_silence_
         house.client.send(request)
         assert await house.client.is_silent(0.3)
         await house.service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+    assert explain(house.service.journal[-1][2]).discard is Discard.CLAIM_IMPOSSIBLE
     await house.until_supplied()
     assert checked(await house.client.ask(request), request).code == 2, "the copy is decided anew"
 
