@@ -156,6 +156,8 @@ class Claims:
                     self.is_away = False
                 except StoreError as error:
                     self._note_away(error)
+                except Exception:  # noqa: BLE001  our own bug, or the driver's, must not end the process
+                    self._log.exception("bug", while_="connecting for bindings")
                 self._is_tried.set()
             await asyncio.sleep(_LOOK_EVERY_S if self._is_tried.is_set() else _FIRST_LOOK_EVERY_S)
 

@@ -306,6 +306,24 @@ async def test_r3_1_with_nothing_set_aside_and_postgresql_away_there_is_silence_
     assert checked(await house.client.ask(request), request).code == 2, "the copy is decided anew"
 
 
+async def test_a_driver_that_fails_while_it_connects_ends_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise AttributeError("of a connection that went away meanwhile")
+
+    ledger = house.claims._ledger
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "connect", fail)
+        await ledger.close()
+        await asyncio.sleep(0.6)
+        await house.address(b"u1")
+        assert [record.login_id for record in bound_records(house)] == [1]
+    await until(lambda: ledger.is_connected)
+    await house.address(b"u2")
+    assert set((await house.leases()).values()) == {2}
+
+
 async def test_r6_2_what_is_not_safe_on_the_disk_is_not_answered(house: House) -> None:
     async with away(house):
         house.service.spool.is_failing = True
