@@ -7,7 +7,7 @@ second of its start.
 import asyncio
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -123,14 +123,21 @@ async def radius(context: RoleContext) -> None:
             await service.run(context.stopping)
     finally:
         use.close()
-        if reserve is not None:
-            reserve.close()
+        _close(reserve, context)
         if not await asyncio.to_thread(spool.stop, _SPOOL_STOP_S):
             context.log.error("spool.not_flushed", limit_s=_SPOOL_STOP_S)
 
 
-def _claims(context: RoleContext, spool: "SpoolWriter") -> "tuple[Reserve | None, Claims | None]":
-    """Return what this slot has set aside of pools, and who binds it to logins; None: the disk does not take it.
+def _close(reserve: "Reserve", context: RoleContext) -> None:
+    """Close what is set aside in order; what a disk does not take must not keep the spool from its end."""
+    try:
+        reserve.close()
+    except OSError as error:
+        context.log.warning("reserve.not_closed", error=str(error))
+
+
+def _claims(context: RoleContext, spool: "SpoolWriter") -> "tuple[Reserve, Claims]":
+    """Return what this slot has set aside of pools, and who binds it to logins.
 
     Bindings are made on one connection, what is set aside is claimed on another.
     """
@@ -141,20 +148,28 @@ def _claims(context: RoleContext, spool: "SpoolWriter") -> "tuple[Reserve | None
     from aaad.pools.supply import CLAIM_LIMIT_S, PoolLedger, Supply
 
     reserve = Reserve(context.config.node.state_dir / "reserve" / context.slot)
+    is_usable = True
     try:
         if not reserve.open():
             context.log.info("reserve.new_life")
     except OSError as error:
-        context.log.warning("reserve.unusable", error=str(error), cost="no addresses of our own pools are given out")
-        return None, None
+        # An Accept without the address that is due would be no service: who has no lease that stands gets no answer.
+        context.log.warning(
+            "reserve.unusable", error=str(error), cost="no new addresses of our own pools are given out"
+        )
+        is_usable = False
     claiming = _database(context, "addresses claimed", CLAIM_LIMIT_S)
     binding = _database(context, "addresses bound", BIND_LIMIT_S)
     slot, counters, log = context.number, context.counters, get_logger("radius")
     facts_path = stocks_path(context.config.node.state_dir / "counters", context.slot)
-    supply = Supply(reserve, lambda node: PoolLedger(claiming, node, slot), counters, log, facts_path)
+
+    def ledger_on(database: "Database") -> "Callable[[int], PoolLedger | None]":
+        return lambda node: PoolLedger(database, node, slot) if is_usable else None
+
+    supply = Supply(reserve, ledger_on(claiming), counters, log, facts_path)
     return reserve, Claims(
         supply,
-        lambda node: PoolLedger(binding, node, slot),
+        ledger_on(binding),
         Recent(),
         spool=spool,
         slot=slot,

@@ -60,7 +60,7 @@ class Claims:
     def __init__(
         self,
         supply: Supply,
-        ledger_of: Callable[[int], Ledger],
+        ledger_of: Callable[[int], Ledger | None],
         recent: Recent,
         *,
         spool: Spool,
@@ -68,7 +68,7 @@ class Claims:
         counters: Counts,
         log: Log,
     ) -> None:
-        """Wire them; `ledger_of` makes the ledger for our id in net.node, on a connection of its own."""
+        """Wire them; `ledger_of` makes the ledger for our id in net.node, on a connection of its own, or none."""
         self.supply = supply
         self._ledger_of = ledger_of
         self._ledger: Ledger | None = None
@@ -89,6 +89,7 @@ class Claims:
         self._away_until_s = 0.0
         self.is_away = False
         self.seen: Callable[[], Snapshot | None] = _no_snapshot
+        self.is_late: Callable[[Want], bool] = _never  # who no longer waits takes no place in a batch (rule R3.3)
         self.on_settled: Callable[[list[Want]], None] = _nobody
         supply.on_fed = self._fed
         supply.on_lack = self._lacking
@@ -155,6 +156,8 @@ class Claims:
                     self.is_away = False
                 except StoreError as error:
                     self._note_away(error)
+                except Exception:  # noqa: BLE001  our own bug, or the driver's, must not end the process
+                    self._log.exception("bug", while_="connecting for bindings")
                 self._is_tried.set()
             await asyncio.sleep(_LOOK_EVERY_S if self._is_tried.is_set() else _FIRST_LOOK_EVERY_S)
 
@@ -163,7 +166,8 @@ class Claims:
     async def _settle(self, batch: list[Want]) -> None:
         rows = self._rows(batch)
         ledger = self._ledger
-        if not self._is_tried.is_set():  # the process has just begun
+        is_doubtful = False
+        if ledger is not None and not self._is_tried.is_set():  # the process has just begun
             await clock.pause(self._is_tried, BIND_LIMIT_S)
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
             try:
@@ -172,20 +176,23 @@ class Claims:
                 self._counters.add(BINDINGS_FAILED)
                 self._away_until_s = clock.monotonic_s() + AWAY_S
                 self._note_away(error)
+                is_doubtful = error.may_have_committed
             else:
                 self._bound(rows, answers, transaction)
                 return
-        self._write(rows)
+        self._write(rows, is_doubtful=is_doubtful)
 
     def _rows(self, batch: list[Want]) -> list[_Row]:
         """Take a candidate for all that is wanted; of two wants of one login the second waits for the next batch."""
         rows: list[_Row] = []
         logins: set[int] = set()
-        take = self.supply.take
+        take, is_late = self.supply.take, self.is_late
         for want in batch:
             login_id = want.login_id
             if login_id in logins:
                 self.ask(want)
+                continue
+            if is_late(want):
                 continue
             logins.add(login_id)
             for place, pool in want.missing:
@@ -285,22 +292,25 @@ class Claims:
 
     # --- without PostgreSQL -------------------------------------------------------------------------------------
 
-    def _write(self, rows: list[_Row]) -> None:
-        """Let the spool have what PostgreSQL does not take now. What has no candidate cannot be had."""
+    def _write(self, rows: list[_Row], *, is_doubtful: bool) -> None:
+        """Let the spool have what PostgreSQL does not take now. What has no candidate cannot be had.
+
+        `is_doubtful`: perhaps PostgreSQL has taken it. Then no unit goes to another login, whatever becomes of this.
+        """
         now_s = clock.wall_s()
         for row in rows:
             want, place, _, chunk, at = row
             if chunk is None:
                 want.lack(place, Lack.IMPOSSIBLE)
             elif want.lacks[_IPV4] is not None:  # no answer will come of it
-                chunk.put_back(at)
+                _return(chunk, at, is_doubtful=is_doubtful)
             else:
                 record = encode(_record(row, chunk, self._node, self._slot, now_s))
                 if self._spool.append(record, partial(self._tell, row, chunk.unit(at))):
                     want.unsafe += 1
                     self._unsafe += 1
                 else:
-                    chunk.put_back(at)
+                    _return(chunk, at, is_doubtful=is_doubtful)
                     want.lack(place, Lack.IMPOSSIBLE)
         settled = []
         for want in dict.fromkeys(row[0] for row in rows):
@@ -355,6 +365,14 @@ _NOTHING: tuple[None, int] = (None, 0)
 _NOTHING_MISSING: list[tuple[int, PoolRow]] = []  # nobody adds to it
 
 
+def _return(chunk: Chunk, at: int, *, is_doubtful: bool) -> None:
+    """Return a candidate that nobody got; one that PostgreSQL has bound perhaps stays marked."""
+    if is_doubtful:
+        chunk.unsettled -= 1
+    else:
+        chunk.put_back(at)
+
+
 def _wish(row: _Row) -> Wish:
     want, _, pool, chunk, at = row
     reserve_id, candidate = (0, None) if chunk is None else (chunk.reserve_id, chunk.unit(at))
@@ -388,6 +406,10 @@ def _record(row: _Row, chunk: Chunk, node: int, slot: int, now_s: float) -> Addr
         want.nas_id,
         pool.valid_s,
     )
+
+
+def _never(_: Want) -> bool:
+    return False
 
 
 def _no_snapshot() -> Snapshot | None:

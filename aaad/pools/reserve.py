@@ -61,10 +61,18 @@ class Chunk:
     __slots__ = ("_map", "_marks_at", "_next", "_path", "address_space", "count", "family", "free", "numbers",
                  "pool_id", "prefix_length", "reserve_id", "unsettled")  # fmt: skip
 
-    def __init__(self, path: Path, data: bytes | None = None) -> None:
-        """Map a chunk's file; ReserveError if it is none. With `data`, which no file could take, it lives in memory."""
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        """Map a chunk's file; ReserveError if it is none. With `content` it is in memory only."""
         self._path = path
-        self._map = _mapped(path) if data is None else _in_memory(data)
+        if content is None:
+            with path.open("r+b") as file:
+                try:
+                    self._map = mmap.mmap(file.fileno(), 0)
+                except ValueError as error:
+                    raise ReserveError(f"{path.name} is empty") from error
+        else:
+            self._map = mmap.mmap(-1, len(content))
+            self._map[:] = content
         try:
             magic, self.reserve_id, self.pool_id, self.address_space, self.family, self.prefix_length, self.count = (
                 _HEAD.unpack_from(self._map)
@@ -74,6 +82,8 @@ class Chunk:
         self._marks_at = _HEAD.size + self.count * _NUMBER_OCTETS
         if magic != _MAGIC or len(self._map) != self._marks_at + self.count:
             raise ReserveError(f"{path.name} is no part of a reserve")
+        if path.name != str(self.reserve_id):
+            raise ReserveError(f"{path.name} is another's")
         data = self._map[_HEAD.size : self._marks_at]
         self.numbers = [
             int.from_bytes(data[at : at + _NUMBER_OCTETS], "big") for at in range(0, len(data), _NUMBER_OCTETS)
@@ -97,9 +107,11 @@ class Chunk:
         return place
 
     def put_back(self, place: int) -> None:
-        """Put a unit back that went into no answer and no statement."""
-        self._map[self._marks_at + place] = _FREE
+        """Put a unit back that is in no answer, and that no statement has bound. Of a lost chunk it stays lost."""
         self.unsettled -= 1
+        if self._map.closed:
+            return
+        self._map[self._marks_at + place] = _FREE
         self.free += 1
         self._next = min(self._next, place)
 
@@ -136,42 +148,13 @@ class Chunk:
 
     def remove(self) -> None:
         """Forget it for good."""
+        self.free = 0
         self._map.close()
         self._path.unlink(missing_ok=True)
 
     def text(self, place: int) -> str:
         """Return a unit as PostgreSQL writes it."""
         return unit_text(self.family, self.numbers[place], self.prefix_length)
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    with path.open("r+b") as file:
-        try:
-            return mmap.mmap(file.fileno(), 0)
-        except ValueError as error:
-            raise ReserveError(f"{path.name} is empty") from error
-
-
-def _in_memory(data: bytes) -> mmap.mmap:
-    found = mmap.mmap(-1, len(data))
-    found[:] = data
-    return found
-
-
-def _stored(path: Path, data: bytes) -> Chunk:
-    """Write a chunk's file; on a full or broken disk it lives in memory.
-
-    A process that ends takes it along, and PostgreSQL takes back what it says that nobody has.
-    """
-    fresh = path.with_suffix(".new")
-    try:
-        fresh.write_bytes(data)
-        fresh.replace(path)
-        return Chunk(path)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        return Chunk(path, data)
 
 
 class Reserve:
@@ -182,10 +165,22 @@ class Reserve:
         self._directory = directory
         self._boot = boot_id() if boot is None else boot
         self.life = ""
+        self._is_kept = False  # the disk knows which life we lead
         self.chunks: dict[int, Chunk] = {}
 
     def open(self) -> bool:
-        """Take over what is there; False: another life begins, and what the old ones had is not ours any more."""
+        """Take over what is there; False: another life begins, and what the old ones had is not ours any more.
+
+        On a full disk, too, there is a life, which ends with the process. OSError: nothing is known of the folder, so
+        nothing may be given out.
+        """
+        try:
+            return self._take_over()
+        except OSError:
+            self.chunks.clear()
+            raise
+
+    def _take_over(self) -> bool:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = self._read_life()
         is_known = known is not None and bool(known.boot) and (known.boot == self._boot or known.is_closed)
@@ -215,7 +210,7 @@ class Reserve:
         units: Sequence[Unit],
         prefix_length: int,
     ) -> Chunk:
-        """Keep the units of a claim; in memory if the disk does not take them."""
+        """Keep the units of a claim."""
         chunk = self.chunks[reserve_id] = self.write(reserve_id, pool_id, address_space, family, units, prefix_length)
         return chunk
 
@@ -228,11 +223,23 @@ class Reserve:
         units: Sequence[Unit],
         prefix_length: int,
     ) -> Chunk:
-        """Write the file of a claim, in whatever thread; it is not among ours yet."""
+        """Write the file of a claim, in whatever thread; it is not among ours yet.
+
+        What the disk does not take is kept in memory: our next process never had it.
+        """
         path = self._directory / str(reserve_id)
+        fresh = path.with_suffix(".new")
         head = _HEAD.pack(_MAGIC, reserve_id, pool_id, address_space, family, prefix_length, len(units))
         numbers = b"".join(number.to_bytes(_NUMBER_OCTETS, "big") for number, _ in units)
-        return _stored(path, head + numbers + bytes(len(units)))
+        content = head + numbers + bytes(len(units))
+        try:
+            fresh.write_bytes(content)
+            fresh.replace(path)
+            return Chunk(path)
+        except OSError:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            return Chunk(path, content)
 
     def drop(self, chunk: Chunk) -> None:
         """Forget a chunk: it is used up, or not ours any more."""
@@ -240,22 +247,24 @@ class Reserve:
         chunk.remove()
 
     def close(self) -> None:
-        """Close in order: with every mark on the disk the next process, after a boot too, goes on from here."""
-        with suppress(OSError):  # a bad disk: it counts as killed
-            for chunk in self.chunks.values():
-                chunk.flush()
-            self._write_life(is_closed=True)
-        for chunk in self.chunks.values():
-            chunk.close()
+        """Close in order: with every mark on the disk the next process, after a boot too, goes on from here.
+
+        OSError: perhaps they are not, and the next process goes on only in this run of the machine.
+        """
+        chunks = list(self.chunks.values())
         self.chunks.clear()
+        for chunk in chunks:
+            chunk.flush()
+            chunk.close()
+        if self._is_kept:
+            self._store_life(is_closed=True)
 
     def begin_life(self) -> None:
         """Give up what is there: PostgreSQL knows another owner of it."""
         for chunk in list(self.chunks.values()):
             self.drop(chunk)
         self.life = str(uuid.uuid4())
-        with suppress(OSError):  # else the next process finds a life of no chunks, and begins its own
-            self._write_life(is_closed=False)
+        self._write_life(is_closed=False)
 
     def _read_life(self) -> _Life | None:
         try:
@@ -264,6 +273,15 @@ class Reserve:
             return None
 
     def _write_life(self, *, is_closed: bool) -> None:
+        """Write whose the files are. If the disk does not take it, nobody's after us; OSError: not even that."""
+        try:
+            self._store_life(is_closed=is_closed)
+            self._is_kept = True
+        except OSError:
+            (self._directory / _LIFE).unlink(missing_ok=True)
+            self._is_kept = False
+
+    def _store_life(self, *, is_closed: bool) -> None:
         fresh = self._directory / (_LIFE + ".new")
         with fresh.open("wb") as file:
             file.write(msgspec.json.encode(_Life(self.life, self._boot, is_closed)))

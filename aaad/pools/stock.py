@@ -17,6 +17,7 @@ SHORT_S = 10.0  # for so long nothing is kept of a pool after PostgreSQL had no 
 FOR_OTHERS_S = 5.0  # for so long who finds nothing is left without an answer, as others may give back what they have
 REST_S = 1.0
 REFUSE_S = 1.0  # after PostgreSQL said that nothing is free it is not asked again
+FAILED_S = 1.0  # after a claim that failed
 ASK_AGAIN_S = 0.25  # ... but where others may give something back
 _ACTIVE = "active"
 
@@ -29,6 +30,7 @@ class Stock:
         "_storm_units",
         "chunks",
         "is_asked",
+        "is_failing",
         "is_used",
         "last_lack",
         "pool",
@@ -45,6 +47,7 @@ class Stock:
         self.chunks: list[Chunk] = []
         self.starved: list[Want] = []  # wait for a claim
         self.is_asked = False  # a claim is under way
+        self.is_failing = False  # the last claim could not be made
         self.rests_until_s = 0.0  # nothing is claimed beforehand
         self.refused_until_s = 0.0  # nothing is claimed for anybody
         self.last_lack = Lack.EXHAUSTED
@@ -99,6 +102,7 @@ class Stock:
 
     def claimed(self, got: int, asked: int, now_s: float) -> None:
         """Note what a claim came to."""
+        self.is_failing = False
         usual = self.pool.reserve_size
         if 2 * asked >= usual:  # else the pool has just come into use
             is_storm = got == asked and now_s - self._claimed_s < STORM_S
@@ -106,6 +110,12 @@ class Stock:
             self._claimed_s = now_s
         if not got:
             self.rests_until_s = now_s + REST_S
+
+    def fail(self, now_s: float) -> None:
+        """Note that a claim could not be made: others come first for a moment."""
+        self.is_failing = True
+        self.rests_until_s = self.refused_until_s = now_s + FAILED_S
+        self.last_lack = Lack.IMPOSSIBLE
 
     def refuse(self, now_s: float, *, may_others_give_back: bool) -> Lack:
         """Return why nobody gets anything now; it holds for a moment."""

@@ -33,7 +33,7 @@ LOOK_EVERY_S = 1.0
 LOOK_AFTER_EVERY_S = 1.0  # after exclusions, shortages, and what is ours no more
 FACTS_EVERY_S = 5.0
 STARVED_MAX_S = 0.4  # who waits longer for a claim is too late for his NAS
-_OURS, _DRAINING = "radius", "draining"
+_OF_ALL = ("25006", "53")  # SQLSTATEs that concern every claim: read-only, nothing left of disk or memory
 CLAIMED, CLAIMED_NOTHING, CLAIM_FAILED = (
     f"aaad_pool_claims_total|outcome={outcome}" for outcome in ("units", "nothing", "failed")
 )
@@ -156,12 +156,12 @@ class Supply:
     def __init__(
         self,
         reserve: Reserve,
-        ledger_of: Callable[[int], Ledger],
+        ledger_of: Callable[[int], Ledger | None],
         counters: Counts,
         log: Log,
         facts_path: Path | None = None,
     ) -> None:
-        """`ledger_of` makes the ledger for our id in net.node. The reserve is open.
+        """`ledger_of` makes the ledger for our id in net.node. The reserve is open; else there is no ledger.
 
         `facts_path`: where other programs of this node read what is set aside of each pool.
         """
@@ -211,11 +211,8 @@ class Supply:
         stock = self.stocks.get(pool_id)
         if stock is None:
             return None
-        if not stock.is_used:
-            stock.begin_use()
-            self._low.set()
-        taken = stock.take()
-        if taken is None or (2 * taken[0].free < taken[0].count and stock.chunks[-1] is taken[0]):
+        was_used, taken = stock.is_used, stock.take()
+        if taken is None or not was_used or (2 * taken[0].free < taken[0].count and stock.chunks[-1] is taken[0]):
             self._low.set()
         return taken
 
@@ -282,12 +279,24 @@ class Supply:
         for stock in sorted(self.stocks.values(), key=lambda stock: not stock.starved):
             how_many = stock.lacking(clock.monotonic_s())
             if how_many:
-                await self._refill(ledger, stock, how_many)
+                await self._try_refill(ledger, stock, how_many)
         if clock.monotonic_s() - self._looked_after_s > LOOK_AFTER_EVERY_S:
             await self._look_after(ledger)
         if not ledger.is_connected:
             await ledger.connect()
         self._is_away = False
+
+    async def _try_refill(self, ledger: Ledger, stock: Stock, how_many: int) -> None:
+        """Claim for one pool. What hinders it alone, as a stranger's lock, does not hinder the others."""
+        try:
+            await self._refill(ledger, stock, how_many)
+        except StoreError as error:
+            if not _is_of_one_pool(error):
+                raise
+            if not stock.is_failing:  # once: an hour of it must not fill the log
+                self._log.warning("pool.claim_failed", pool=stock.pool.name, error=str(error))
+            stock.fail(clock.monotonic_s())
+            self._end_hunger(stock, Lack.IMPOSSIBLE)
 
     async def _refill(self, ledger: Ledger, stock: Stock, how_many: int) -> None:
         pool = stock.pool
@@ -398,6 +407,12 @@ class Supply:
         starved, stock.starved = stock.starved, []
         if starved:
             self.on_lack(starved, stock.pool.pool_id, lack)
+
+
+def _is_of_one_pool(error: StoreError) -> bool:
+    """Tell whether PostgreSQL answers, and refused this claim alone: somebody's lock, or a row that is amiss."""
+    sqlstate = error.sqlstate or _OF_ALL[0]
+    return not (error.may_have_committed or sqlstate.startswith(_OF_ALL))
 
 
 def _write(path: Path, data: bytes) -> None:

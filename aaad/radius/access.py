@@ -297,7 +297,7 @@ class AccessPath:
             return want
         if found is Lack.IMPOSSIBLE:
             self.copies.give_up(request)
-            return Discard.CLAIM_IMPOSSIBLE
+            return self._discard(Discard.CLAIM_IMPOSSIBLE, request.data, request.layout, request.peer, now_s)
         if found is Lack.EXHAUSTED:
             decision = _EXHAUSTED
         else:

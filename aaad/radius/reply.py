@@ -31,6 +31,7 @@ from aaad.radius.packet import (
 from aaad.radius.pool_book import (
     NO_BOOK,
     PLAIN_NAS,
+    Chosen,
     GrantPools,
     NasPools,
     PoolBook,
@@ -116,6 +117,8 @@ def compile_reply(kind: NasKind, grant: Grant, book: PoolBook = NO_BOOK, at: Nas
     if blocked:
         if not holds_blocked_ipv4(kind, policy):
             raise ValueError(f"{kind.name}: the blocked state says neither pool nor list")
+        if not (kind.address_list and policy.blocked_address_list) and not _blocked_pools(book, at, policy).ipv4:
+            raise ValueError(f"{kind.name}: the blocked state's pool cannot be named, and there is no list")
         group = policy.blocked_group
         own = b""
     else:
@@ -167,10 +170,14 @@ def _grant_pools(grant: Grant, book: PoolBook, at: NasPools) -> GrantPools:
     usual = book.choose(space, levels)
     if grant.state != _BLOCKED:
         return GrantPools(book, space, usual)
-    blocked = book.choose(space, [of_blocked(policy)])
+    blocked = _blocked_pools(book, at, policy)
     if blocked.ipv4:
         return GrantPools(book, space, blocked, fallback=usual)
     return GrantPools(book, space, with_ipv4(blocked, usual.ipv4))
+
+
+def _blocked_pools(book: PoolBook, at: NasPools, policy: BranchPolicy) -> Chosen:
+    return book.choose(at.address_space, [of_blocked(policy)])
 
 
 def holds_blocked_ipv4(kind: NasKind, policy: BranchPolicy) -> bool:

@@ -151,6 +151,7 @@ class RadiusService:
         """Return what finds standing leases; who wants something new is answered when it is bound."""
         replica = self._replica
         claims.seen = lambda: replica.snapshot
+        claims.is_late = lambda want: self._is_late(want.context[0], clock.wall_s())
         claims.on_settled = self._answer_leased
         return Addresses(replica.leases, claims.seen, claims.recent)
 
@@ -441,10 +442,10 @@ class RadiusService:
         try:
             tables = self._replica.tables()
             problems = self._path.load(tables, self._tables_loaded_s)
+            self._accounting.load(tables)
             if self._claims is not None:
                 self._claims.load(self._path.own_pools, tables.node_number)
-            self._accounting.load(tables)
-        except (ReplicaError, ValueError) as error:
+        except (ReplicaError, ValueError, OSError) as error:
             problems = [str(error)]
         for problem in problems:
             self._log.error("tables.row_unusable", problem=problem)

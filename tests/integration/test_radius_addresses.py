@@ -32,6 +32,7 @@ from address_house import (
 from nas_double import FRAMED_IP, REPLY_MESSAGE, checked, vendor
 from radius_service import IN_ORDER, login
 
+from aaad.errors import StoreError
 from aaad.policy.codes import AccessStatus, Discard, LoginFlag, Reason
 from aaad.policy.facts import LoginExtras
 from aaad.policy.lease import Lease
@@ -265,6 +266,31 @@ async def test_r7_2_a_late_postgresql_is_not_waited_for(house: House) -> None:
     assert {record.address for record in bound_records(house)} == {f"{first}/32", f"{second}/32"}
 
 
+async def test_r3_3_who_has_given_up_while_he_waited_takes_no_address(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind, is_slow, sent = house.claims._ledger.bind_within, asyncio.Event(), asyncio.Event()
+
+    async def bind_slowly(*args):
+        is_slow.set()
+        await sent.wait()
+        return await bind(*args)
+
+    monkeypatch.setattr(house.claims._ledger, "bind_within", bind_slowly)
+    house.client.send(house.request(b"u1"))
+    await is_slow.wait()
+    house.client.send(house.request(b"u2"))
+    await until(lambda: house.claims.waiting == 1)
+    (want,) = house.claims._waiting
+    request, *others = want.context
+    want.context = (request._replace(arrived_s=request.arrived_s - 60), *others)
+    sent.set()
+    await house.service.counted(Discard.LATE, 1)
+    await house.client.receive()
+    await house.address(b"u3")
+    assert set((await house.leases()).values()) == {1, 3}
+
+
 async def test_r3_1_with_nothing_set_aside_and_postgresql_away_there_is_silence_and_then_an_answer(
     house: House,
 ) -> None:
@@ -275,8 +301,27 @@ async def test_r3_1_with_nothing_set_aside_and_postgresql_away_there_is_silence_
         house.client.send(request)
         assert await house.client.is_silent(0.3)
         await house.service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+    assert explain(house.service.journal[-1][2]).discard is Discard.CLAIM_IMPOSSIBLE
     await house.until_supplied()
     assert checked(await house.client.ask(request), request).code == 2, "the copy is decided anew"
+
+
+async def test_a_driver_that_fails_while_it_connects_ends_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise AttributeError("of a connection that went away meanwhile")
+
+    ledger = house.claims._ledger
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "connect", fail)
+        await ledger.close()
+        await asyncio.sleep(0.6)
+        await house.address(b"u1")
+        assert [record.login_id for record in bound_records(house)] == [1]
+    await until(lambda: ledger.is_connected)
+    await house.address(b"u2")
+    assert set((await house.leases()).values()) == {2}
 
 
 async def test_r6_2_what_is_not_safe_on_the_disk_is_not_answered(house: House) -> None:
@@ -288,6 +333,25 @@ async def test_r6_2_what_is_not_safe_on_the_disk_is_not_answered(house: House) -
         house.service.spool.is_full = True
         house.client.send(house.request(b"u2"))
         assert await house.client.is_silent(0.3)
+
+
+async def test_r7_2_what_was_perhaps_bound_goes_to_nobody_else(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = house.claims._ledger
+    bind = ledger.bind_within
+
+    async def bind_and_lose(*args):
+        await bind(*args)
+        raise StoreError("the connection was lost", may_have_committed=True)
+
+    monkeypatch.setattr(ledger, "bind_within", bind_and_lose)
+    house.service.spool.is_full = True
+    house.client.send(house.request(b"u1"))
+    await house.service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
+    assert set((await house.leases()).values()) == {1}, "PostgreSQL had bound it"
+    house.service.spool.is_full = False
+    second = await house.address(b"u2")
+    assert [record.login_id for record in bound_records(house)] == [2], "by the spool"
+    assert second not in await house.leases(), "it is another's"
 
 
 async def test_r7_2_a_process_that_starts_without_postgresql_lives_on_what_was_set_aside(
@@ -389,6 +453,37 @@ async def test_what_postgresql_says_is_not_ours_is_not_given(house: House, db) -
     given = await house.address(b"u1")
     assert house.service.count(RESERVE_LOST) == 1
     assert int(given.rpartition(".")[2]) >= 32, "of a new claim"
+
+
+async def test_who_has_an_address_gets_it_again_beside_one_whose_reserve_is_lost(house: House, db) -> None:
+    first = await house.address(b"u1")
+    await db.execute("UPDATE net.reserve SET abandoned_at = now()")
+    asked = [house.request(b"u2"), house.request(b"u1")]
+    house.client.send(*asked)
+    given = {checked(await house.client.receive(), asked[1 - place])[FRAMED_IP] for place in (0, 1)}
+    assert len(given) == 2
+    assert house.service.count(names.BUGS) == 0
+    assert (await house.leases())[first] == 1
+
+
+async def test_a_range_that_a_stranger_holds_stops_the_claims_of_no_other_pool(dsn, db, tmp_path: Path) -> None:
+    held, other = pool(reserve_size=1), pool(2, "other")
+    await make_pool(db, held, RANGE)
+    await make_pool(db, other, "100.65.0.0/24")
+    facts = {
+        **logins(9),
+        b"u10": login(10, ipv4=0, flags=IN_ORDER | LoginFlag.CONDITIONAL, extras=LoginExtras(ipv4_pool="other")),
+    }
+    stranger = await asyncpg.connect(dsn)
+    try:
+        async with stranger.transaction():
+            await stranger.execute("SELECT FROM net.pool_range WHERE pool_id = 1 FOR UPDATE")
+            async with living(dsn, tmp_path, [held, other], logins=facts) as house:
+                house.client.send(house.request(b"u1"))  # waits for it in vain
+                await house.until_supplied(2)
+                await house.address(b"u10")
+    finally:
+        await stranger.close()
 
 
 async def test_a_node_that_was_removed_begins_another_life(house: House, db) -> None:

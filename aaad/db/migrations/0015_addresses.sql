@@ -875,8 +875,9 @@ $$;
 -- Set units aside for one process of a node, in one row of net.reserve; returns its id, null: nothing is free. What was never
 -- given out goes first, so that who comes back finds his address free. The cost depends on how many, not on size or use.
 -- While a pool is adopting only what was released since then is known to be unused (rule R7.3).
+-- Other claims of a range take milliseconds; who holds it longer stops the claims of this pool, and of no other.
 CREATE FUNCTION net.claim_units(pool integer, node integer, slot integer, life uuid, how_many integer) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '250ms' AS $$
 DECLARE
     wanted net.pool;
     run record;

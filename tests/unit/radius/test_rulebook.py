@@ -9,7 +9,7 @@ from aaad.policy.grant import Grant
 from aaad.radius import rulebook
 from aaad.radius.kinds import KINDS
 from aaad.radius.rulebook import Rulebook, reason_unsaid
-from aaad.replica.record import AdministratorRow, BranchRow, ParameterRow, Tables
+from aaad.replica.record import AdministratorRow, BranchRow, ParameterRow, PoolRow, Tables
 
 GOOD = PlanFacts(5, "good", Speed("25M", "50M"), 0, 0, 0)
 MIKROTIK = KINDS["mikrotik"]
@@ -207,3 +207,20 @@ def test_r4_3_a_blocked_state_that_is_not_whole_is_told_with_what_to_set(
     for problem in problems:
         assert problem.startswith(f"blocked state at {kind} of branches 2: ")
         assert words in problem
+
+
+def test_r4_3_a_blocked_pool_that_cannot_be_named_is_no_block_without_a_list() -> None:
+    retired = PoolRow(9, 1, "debtors", "radius", "ipv4", 32, "retired", False, 3600, 64, 0, 0, 0)
+    for lists, is_said in (({}, False), ({"blocked_address_list": "b"}, True)):
+        parameters = {"blocked_state": "S", "blocked_ipv4_pool": "debtors", "blocked_group": "g", **lists}
+        rules = Rulebook(Zones())
+        rows = [ParameterRow(name, 0, value) for name, value in parameters.items()]
+        assert rules.load(tables(parameters=rows, pools=[retired]), NOW_S) == [
+            "pool debtors is retired and still named"
+        ]
+        blocked = granted(rules, state=GrantState.BLOCKED)
+        if is_said:
+            assert rules.template(MIKROTIK, blocked).pools is None
+        else:
+            with pytest.raises(ValueError, match="cannot be named"):
+                rules.template(MIKROTIK, blocked)
