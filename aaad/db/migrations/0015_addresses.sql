@@ -466,8 +466,10 @@ BEGIN
         NEW.since := clock_timestamp(); -- who claimed earlier did not see it, who did not had to wait
         NEW.first := net.first_host(net.unit_address(range.first, pool.prefix_length, NEW.from_unit));
         NEW.last := net.last_host(net.unit_address(range.first, pool.prefix_length, NEW.until_unit - 1));
-        DELETE FROM net.lease WHERE address_space = pool.address_space AND state = 'released'
-            AND address >= network(NEW.first) AND address <= network(NEW.last);
+        -- What a node may still give to its last login keeps its row: nobody else can have it fixed until all have heard.
+        DELETE FROM net.lease AS gone WHERE gone.address_space = pool.address_space AND gone.state = 'released'
+            AND gone.address >= network(NEW.first) AND gone.address <= network(NEW.last)
+            AND net.is_forgotten(gone.changed, gone.valid_until);
         RETURN NEW;
     END IF;
     IF range.id IS NULL THEN
