@@ -152,7 +152,7 @@ async def test_complaint_31_a_fixed_address_is_never_given_to_another(house: Hou
 
 
 async def test_r7_2_what_a_node_may_still_give_to_its_last_login_is_not_free_by_being_excluded(house: House):
-    """Rule R7.2: released and then excluded, an address is nobody else's until every node has heard of the release."""
+    """Rule R7.2: released, then excluded, an address is nobody else's until every node has heard of the release."""
     pool = await house.pool("100.64.0.0/29", quarantine_s=0)
     range_id = await house.value("SELECT id FROM net.pool_range")
     process = Process(house.database, await house.node())
