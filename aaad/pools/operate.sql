@@ -60,6 +60,13 @@ UPDATE net.reserve SET abandoned_at = now() WHERE id = ANY($1::bigint[]) AND aba
 -- name: take_back_reserves
 SELECT coalesce(sum(net.return_reserve(id)), 0)::bigint AS units FROM net.reserve WHERE pool_id = $1;
 
+-- name: ask_back
+-- Living processes give back what they have set aside of it, within seconds.
+INSERT INTO net.pool_shortage (pool_id, at)
+SELECT pool_id, now() FROM net.reserve WHERE pool_id = $1 AND abandoned_at IS NULL LIMIT 1
+ON CONFLICT (pool_id) DO UPDATE SET at = excluded.at
+RETURNING pool_id;
+
 -- name: known_units
 -- Those of these units that are in the ledger.
 SELECT address::text AS address FROM net.lease WHERE address_space = $1 AND address = ANY($2::text[]::cidr[]);

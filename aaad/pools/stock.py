@@ -15,7 +15,7 @@ FOR_OTHERS_S = 5.0  # for so long who finds nothing is left without an answer, a
 REST_S = 1.0
 REFUSE_S = 1.0  # after PostgreSQL said that nothing is free it is not asked again
 ASK_AGAIN_S = 0.25  # ... but where others may give something back
-_ACTIVE = "active"
+_ACTIVE, _IPV4, _ONE_ADDRESS = "active", "ipv4", 32
 
 
 class Stock:
@@ -49,8 +49,9 @@ class Stock:
 
     @property
     def is_given(self) -> bool:
-        """Whether new addresses of it are given out at all."""
-        return self.pool.state == _ACTIVE
+        """Whether logins get new addresses of it. IPv4 networks are secondary ones: `login secondary` gives them."""
+        pool = self.pool
+        return pool.state == _ACTIVE and (pool.family != _IPV4 or pool.prefix_length == _ONE_ADDRESS)
 
     @property
     def free(self) -> int:
