@@ -144,6 +144,10 @@ LEFT JOIN erp.client ON client.id = contract.client_id
 LEFT JOIN net.nas ON nas.id = lease.nas_id
 ORDER BY lease.address;
 
+-- name: gateway_within
+SELECT name, host(gateway) AS gateway FROM net.pool
+WHERE address_space = $1 AND gateway <<= $2::text::cidr ORDER BY id LIMIT 1;
+
 -- name: pools_around
 -- Pools with some of a network that is not excluded from them, and which process of a node has set it aside.
 SELECT pool.name, pool.prefix_length, masklen($2::text::cidr) = pool.prefix_length AS is_unit, aside.node

@@ -168,6 +168,16 @@ async def test_r7_2_what_a_node_may_still_give_to_its_last_login_is_not_free_by_
     assert await house.unaccounted(pool) == 0
 
 
+async def test_the_gateway_of_a_pool_is_nobodys(house: House):
+    await house.pool("100.64.0.0/29", name="centro", gateway="100.64.0.1")
+    await house.pool("100.64.0.0/29", name="sul", space=2)
+    ana = await house.login("ana")
+    expected = ("100.64.0.1 is the gateway of pool centro", "login_ipv4_unique")
+    assert await refusal(house, ana, ipv4="100.64.0.1") == expected
+    assert await refusal(house, ana, routes="{100.64.0.0/29}") == (expected[0], "login_routes_unique")
+    await house.change(ana, ipv4="100.64.0.1", address_space=2)
+
+
 async def test_a_prefix_that_is_no_unit_of_the_pool_needs_an_exclusion(house: House):
     pool = await house.pool("2001:db8::/40", name="fibra", family="delegated", prefix_length=56)
     ana = await house.login("ana")

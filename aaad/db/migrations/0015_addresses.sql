@@ -579,9 +579,16 @@ LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     held net.lease;
     wanted_pool integer;
+    gateway record;
 BEGIN
     -- Until it ends nobody makes a range of what it fixes.
     PERFORM pg_advisory_xact_lock_shared('net.pool_range'::regclass::oid::bigint);
+    -- The concentrator's own: all customers of the pool would lose their way out.
+    SELECT pool.name, pool.gateway INTO gateway FROM net.pool
+        WHERE pool.address_space = space AND pool.gateway <<= network ORDER BY pool.id LIMIT 1;
+    IF gateway.name IS NOT NULL THEN
+        PERFORM net.refuse_fixed(format('%s is the gateway of pool %s', host(gateway.gateway), gateway.name), constraint_name);
+    END IF;
     SELECT * INTO held FROM net.lease WHERE address_space = space AND address = network FOR UPDATE;
     IF held.address IS NOT NULL THEN
         IF held.login_id = login OR (held.state = 'foreign' AND held.login_id IS NULL)
