@@ -469,7 +469,7 @@ BEGIN
         -- What a node may still give to its last login keeps its row: nobody else can have it fixed until all have heard.
         DELETE FROM net.lease AS gone WHERE gone.address_space = pool.address_space AND gone.state = 'released'
             AND gone.address >= network(NEW.first) AND gone.address <= network(NEW.last)
-            AND net.is_forgotten(gone.changed, gone.valid_until);
+            AND (gone.login_id IS NULL OR net.is_forgotten(gone.changed, gone.valid_until));
         RETURN NEW;
     END IF;
     IF range.id IS NULL THEN
