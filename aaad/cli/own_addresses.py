@@ -21,6 +21,7 @@ def _(english: str) -> str:
 
 
 _HELD = _("{network} is not free: {holders}")
+_GATEWAY = _("{gateway} is the gateway of pool {name}")
 _IN_POOL = _("{network} lies in pool {pool}, which gives out /{length}: aaad pool exclude {pool} {network}")
 _SET_ASIDE = _(
     "{network} of pool {pool} is set aside by node {node}: another one, or aaad pool exclude {pool} {address}"
@@ -47,6 +48,8 @@ async def _taken(
     holders = await holdings.held_of(address_space, network, login_id)
     if holders.total:
         return _HELD, {"network": network, "holders": holders_text(desk.terminal, holders)}
+    if (pool_of := await holdings.gateway_within(address_space, network)) is not None:
+        return _GATEWAY, pool_of
     for pool in await holdings.pools_around(address_space, network):
         if not pool["is_unit"]:
             return _IN_POOL, {"network": network, "pool": pool["name"], "length": pool["prefix_length"]}

@@ -44,6 +44,8 @@ TROUBLES = {
     Trouble.TWICE: _("{name} is reported with it, too; {other} was believed"),
     Trouble.EXCLUDED: _("{name} uses it, and it is excluded from pool {other}"),
     Trouble.TOO_LARGE: _("{name} has it, and it holds more of pool {other} than one login can have"),
+    Trouble.SAME_NAME: _("another pool of that name is of another family: --rename {other}=…"),
+    Trouble.NO_HOSTS: _("addresses that no session may have: loopback, link-local, multicast"),
 }
 _NO_SOURCE = _("--router NAS (several times, if there are several) or --freeradius is required")
 _NO_DSN = _("--freeradius: its database is said by the environment variable {variable}, since it has a password")

@@ -33,9 +33,14 @@ async def _add(terminal: Terminal, login: str, nas: str | None) -> tuple[str, di
         holdings = Holdings(desk.store.queries)
         operations = await _pool_of(desk, holdings, login_id, nas)
         network = await holdings.take_network(operations, login_id)
-        if network is None:
-            fail(terminal, _("Pool {pool} has no free network.", pool=operations.pool.name))
-        return network, await desk.store.record("login", login_id) or {}
+        record = await desk.store.record("login", login_id) or {}
+        is_aside = network is None and await operations.ask_back()
+    if network is None:  # what is asked back is committed by now
+        text = _("Pool {pool} has no free network.", pool=operations.pool.name)
+        if is_aside:
+            text += " " + _("Processes have set some aside and give them back now: try again in a few seconds.")
+        fail(terminal, text)
+    return network, record
 
 
 async def _living_login(desk: Desk, word: str) -> int:

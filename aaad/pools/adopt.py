@@ -14,13 +14,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from enum import StrEnum
 from typing import NamedTuple
 
-from aaad.pools.address import WIDTHS, Range, unit_text
+from aaad.pools.address import WIDTHS, Range, parse_span, unit_text
 
 Unit = tuple[int, int, int]  # 4 or 6, number, prefix length
 Family = str  # ipv4, ipv6, delegated
 
 _LARGEST_SPREAD = 4096  # units of one pool that one larger prefix may be in
 _MAC_DIGITS = 12
+_NO_HOSTS = [parse_span(text)[1:] for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")]
+_HOSTS_IPV6 = [parse_span(text)[1:] for text in ("2000::/3", "fc00::/7")]
 _CONFLICTS_MAX = 100_000
 
 
@@ -126,6 +128,8 @@ class Trouble(StrEnum):
     TWICE = "twice"  # two report it; `other` was believed
     EXCLUDED = "excluded"  # it is not given out, and in use
     TOO_LARGE = "too_large"  # a prefix that holds more of a pool than anybody may have
+    SAME_NAME = "same_name"  # two pools of one name and different families; `other` names this one alone
+    NO_HOSTS = "no_hosts"  # addresses that no session may have
 
 
 class Conflict(NamedTuple):
@@ -236,27 +240,26 @@ def _plan_pools(found: Sequence[FoundPool], known: Known, wish: Wish, conflicts:
     taken = [(run, pool.name) for pool in known.pools if pool.kind == "radius" for run in pool.ranges]
     planned: dict[str, PlannedPool] = {}
     for pool in found:
-        if wish.only and pool.name not in wish.only:
+        alone = f"{pool.name}/{pool.family}"  # RouterOS may have one of the same name for each family
+        if wish.only and not wish.only & {pool.name, alone}:
             continue
-        name = wish.names.get(pool.name, pool.name)
-        family = wish.families.get(pool.name, pool.family)
+        name = wish.names.get(alone, wish.names.get(pool.name, pool.name))
+        family = wish.families.get(pool.name, pool.family) if pool.family != "ipv4" else pool.family
+        ranges = tuple(_merged(pool.ranges))
         made = planned.get(name)
-        if (
-            made is not None
-            and wish.kind == "radius"
-            and not wish.may_extend
-            and set(made.ranges) != set(pool.ranges)
-        ):
-            conflicts.append(
-                Conflict(Trouble.OTHER_RANGES, f"{name} {_texts(pool.ranges)}", other=_texts(made.ranges))
-            )
+        if made is not None and made.family != family:
+            if wish.kind == "radius":
+                conflicts.append(Conflict(Trouble.SAME_NAME, f"{name} {_texts(ranges)}", other=alone))
             continue
-        changed = _plan_pool(name, family, pool.ranges, of_ours.get(name), taken, wish, conflicts)
+        if made is not None and wish.kind == "radius" and not wish.may_extend and set(made.ranges) != set(ranges):
+            conflicts.append(Conflict(Trouble.OTHER_RANGES, f"{name} {_texts(ranges)}", other=_texts(made.ranges)))
+            continue
+        changed = _plan_pool(name, family, ranges, of_ours.get(name), taken, wish, conflicts)
         if changed is not None:
             before = made.ranges if made is not None else ()
             planned[name] = changed._replace(ranges=before + changed.ranges)
             taken += [(run, name) for run in changed.ranges]
-    return [pool for pool in planned.values() if pool.ranges or pool.pool_id is None]
+    return [pool for pool in planned.values() if pool.ranges or (pool.pool_id is None and pool.kind != "radius")]
 
 
 def _plan_pool(
@@ -282,11 +285,34 @@ def _plan_pool(
     free = []
     for run in lacking:
         other = next((of for other, of in taken if _overlap(other, run)), None)
-        if other is None:
-            free.append(run)
-        else:
+        if other is not None:
             conflicts.append(Conflict(Trouble.OVERLAP, f"{name} {run.text()}", other=other))
+        elif not _is_of_hosts(run):
+            conflicts.append(Conflict(Trouble.NO_HOSTS, f"{name} {run.text()}"))
+        else:
+            free.append(run)
     return PlannedPool(name, wish.kind, family, length, ours.id if ours is not None else None, tuple(free))
+
+
+def _merged(ranges: Iterable[Range]) -> Iterator[Range]:
+    """Yield ranges in order, those that overlap as one."""
+    before: Range | None = None
+    for run in sorted(ranges):
+        if before is None or not _overlap(before, run) or before.prefix_length != run.prefix_length:
+            if before is not None:
+                yield before
+            before = run
+        else:
+            before = before._replace(last=max(before.last, run.last))
+    if before is not None:
+        yield before
+
+
+def _is_of_hosts(run: Range) -> bool:
+    """Whether PostgreSQL takes it for a range of a pool."""
+    if run.family == 4:
+        return not any(run.first <= last and first <= run.last for first, last in _NO_HOSTS)
+    return any(first <= run.first and run.last <= last for first, last in _HOSTS_IPV6)
 
 
 def _texts(ranges: Iterable[Range]) -> str:

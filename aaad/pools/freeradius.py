@@ -18,6 +18,7 @@ from aaad.pools.adopt import Found, FoundPool, Held, Unit, Witness, mac_number
 
 _PART = 20_000
 _ROWS_MAX = 5_000_000
+_LINK_LENGTH = 64
 _NO_TABLE = "42P01"
 _NO_ADDRESS = {"0.0.0.0", "255.255.255.254", "255.255.255.255", "::"}  # noqa: S104
 
@@ -38,14 +39,14 @@ async def read_freeradius(database: Database, nas_ids: Mapping[str, int], silent
     out. Addresses of one pool that follow each other become one range.
     """
     held: list[Held] = []
-    members: dict[tuple[str, int], set[int]] = {}
+    members: dict[tuple[str, int, int], set[int]] = {}
     unread_count = silent_count = 0
     async for row in _rows(database, _SQL.read_pool, "id"):
         unit = _unit(row, "framedipaddress", "address")
         if unit is None:
             unread_count += 1
             continue
-        members.setdefault((row["pool_name"], unit[0]), set()).add(unit[1])
+        members.setdefault((row["pool_name"], unit[0], unit[2]), set()).add(unit[1])
         until_s, now_s = _instant_s(row.get("expiry_time")), row["now_s"]
         name = row.get("username") or row.get("owner") or ""
         if until_s > now_s and (name or row.get("callingstationid")):
@@ -60,8 +61,8 @@ async def read_freeradius(database: Database, nas_ids: Mapping[str, int], silent
             if unit is not None:
                 held.append(_held(row, unit, Witness.SESSION, row.get("username") or "", heard_s, nas_ids))
     pools = tuple(
-        FoundPool(name, "ipv4" if family == 4 else "ipv6", tuple(_ranges(numbers, family)))
-        for (name, family), numbers in sorted(members.items())
+        FoundPool(name, _family_of(family, length), tuple(_ranges(numbers, family, length)))
+        for (name, family, length), numbers in sorted(members.items())
     )
     return Reading(Found(pools, tuple(held), unread_count), silent_count)
 
@@ -91,11 +92,13 @@ def _held(row: Row, unit: Unit, witness: Witness, name: str, at_s: float, nas_id
 def _unit(row: Row, *columns: str) -> Unit | None:
     text = next((str(row.get(column)) for column in columns if row.get(column)), "")
     try:
-        if str(ip_interface(text).ip) in _NO_ADDRESS:
-            return None
-        return parse_unit(text if "/" in text else str(ip_interface(text)))
+        found = ip_interface(text)
     except ValueError:
         return None
+    if str(found.ip) in _NO_ADDRESS:
+        return None
+    # An IPv4 address may have been written with its network's mask, a prefix with the host's part.
+    return parse_unit(str(found.network) if found.version == 6 else f"{found.ip}/{WIDTHS[4]}")
 
 
 def _instant_s(moment: object) -> float:
@@ -105,15 +108,22 @@ def _instant_s(moment: object) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _ranges(numbers: Iterable[int], family: int) -> Iterable[Range]:
-    """Yield ranges of the numbers that follow each other."""
+def _family_of(family: int, length: int) -> str:
+    if family == 4:
+        return "ipv4"
+    return "ipv6" if length in (_LINK_LENGTH, WIDTHS[6]) else "delegated"
+
+
+def _ranges(numbers: Iterable[int], family: int, length: int) -> Iterable[Range]:
+    """Yield ranges of the units that follow each other."""
+    size = 1 << (WIDTHS[family] - length)
     first = last = None
     for number in sorted(numbers):
-        if last is not None and number == last + 1:
+        if last is not None and number == last + size:
             last = number
             continue
         if first is not None and last is not None:
-            yield Range(first, last, WIDTHS[family], family)
+            yield Range(first, last + size - 1, length, family)
         first = last = number
     if first is not None and last is not None:
-        yield Range(first, last, WIDTHS[family], family)
+        yield Range(first, last + size - 1, length, family)

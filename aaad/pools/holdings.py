@@ -106,6 +106,11 @@ class Holdings:
             await self._queries.fetch(SQL.others_with, address_space, network, login_id, HOLDERS_SHOWN)
         )
 
+    async def gateway_within(self, address_space: int, network: str) -> dict[str, Any] | None:
+        """Return the first pool whose gateway lies in a network: its name, and the gateway."""
+        row = await self._queries.fetchrow(SQL.gateway_within, address_space, network)
+        return None if row is None else dict(row.items())
+
     async def pools_around(self, address_space: int, network: str) -> list[dict[str, Any]]:
         """Return the pools that give out some of a network: of which units, and who has set it aside, if anybody."""
         return _dicts(await self._queries.fetch(SQL.pools_around, address_space, network))

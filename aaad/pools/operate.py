@@ -274,6 +274,10 @@ class Operations:
         row = _written(await self._queries.fetchrow(SQL.take_back_reserves, self.pool.id))
         return int(row["units"])
 
+    async def ask_back(self) -> bool:
+        """Ask processes for what they have set aside; False if there is nothing."""
+        return await self._queries.fetchrow(SQL.ask_back, self.pool.id) is not None
+
     # --- states -----------------------------------------------------------------------------------------------------
 
     async def set_state(self, state: str, *before: str) -> bool:

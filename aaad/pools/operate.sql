@@ -60,6 +60,13 @@ UPDATE net.reserve SET abandoned_at = now() WHERE id = ANY($1::bigint[]) AND aba
 -- name: take_back_reserves
 SELECT coalesce(sum(net.return_reserve(id)), 0)::bigint AS units FROM net.reserve WHERE pool_id = $1;
 
+-- name: ask_back
+-- Living processes give back what they have set aside of it, within seconds.
+INSERT INTO net.pool_shortage (pool_id, at)
+SELECT pool_id, now() FROM net.reserve WHERE pool_id = $1 AND abandoned_at IS NULL LIMIT 1
+ON CONFLICT (pool_id) DO UPDATE SET at = excluded.at
+RETURNING pool_id;
+
 -- name: known_units
 -- Those of these units that are in the ledger.
 SELECT address::text AS address FROM net.lease WHERE address_space = $1 AND address = ANY($2::text[]::cidr[]);
@@ -136,6 +143,10 @@ LEFT JOIN erp.contract ON contract.id = login.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
 LEFT JOIN net.nas ON nas.id = lease.nas_id
 ORDER BY lease.address;
+
+-- name: gateway_within
+SELECT name, host(gateway) AS gateway FROM net.pool
+WHERE address_space = $1 AND gateway <<= $2::text::cidr ORDER BY id LIMIT 1;
 
 -- name: pools_around
 -- Pools with some of a network that is not excluded from them, and which process of a node has set it aside.

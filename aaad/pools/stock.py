@@ -19,7 +19,7 @@ REST_S = 1.0
 REFUSE_S = 1.0  # after PostgreSQL said that nothing is free it is not asked again
 FAILED_S = 1.0  # after a claim that failed
 ASK_AGAIN_S = 0.25  # ... but where others may give something back
-_ACTIVE = "active"
+_ACTIVE, _IPV4, _ONE_ADDRESS = "active", "ipv4", 32
 
 
 class Stock:
@@ -59,8 +59,9 @@ class Stock:
 
     @property
     def is_given(self) -> bool:
-        """Whether new addresses of it are given out at all."""
-        return self.pool.state == _ACTIVE
+        """Whether logins get new addresses of it. IPv4 networks are secondary ones: `login secondary` gives them."""
+        pool = self.pool
+        return pool.state == _ACTIVE and (pool.family != _IPV4 or pool.prefix_length == _ONE_ADDRESS)
 
     @property
     def free(self) -> int:

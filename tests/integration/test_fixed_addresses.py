@@ -151,6 +151,33 @@ async def test_complaint_31_a_fixed_address_is_never_given_to_another(house: Hou
     assert await house.unaccounted(pool) == 0
 
 
+async def test_r7_2_what_a_node_may_still_give_to_its_last_login_is_not_free_by_being_excluded(house: House):
+    """Rule R7.2: released, then excluded, an address is nobody else's until every node has heard of the release."""
+    pool = await house.pool("100.64.0.0/29", quarantine_s=0)
+    range_id = await house.value("SELECT id FROM net.pool_range")
+    process = Process(house.database, await house.node())
+    claimed = await process.claim(pool, 4)
+    ana, bia = await house.login("ana"), await house.login("bia")
+    await process.bind(wish(pool, ana, claimed))
+    assert await house.release("100.64.0.0/32") == 1
+    await house.exclude(range_id, 0, 1)
+    words, _ = await refusal(house, bia, ipv4="100.64.0.0")
+    assert words == "100.64.0.0/32 is not free of login ana yet"
+    await house.hears(process.node)
+    await house.change(bia, ipv4="100.64.0.0")
+    assert await house.unaccounted(pool) == 0
+
+
+async def test_the_gateway_of_a_pool_is_nobodys(house: House):
+    await house.pool("100.64.0.0/29", name="centro", gateway="100.64.0.1")
+    await house.pool("100.64.0.0/29", name="sul", space=2)
+    ana = await house.login("ana")
+    expected = ("100.64.0.1 is the gateway of pool centro", "login_ipv4_unique")
+    assert await refusal(house, ana, ipv4="100.64.0.1") == expected
+    assert await refusal(house, ana, routes="{100.64.0.0/29}") == (expected[0], "login_routes_unique")
+    await house.change(ana, ipv4="100.64.0.1", address_space=2)
+
+
 async def test_a_prefix_that_is_no_unit_of_the_pool_needs_an_exclusion(house: House):
     pool = await house.pool("2001:db8::/40", name="fibra", family="delegated", prefix_length=56)
     ana = await house.login("ana")

@@ -227,6 +227,23 @@ def test_a_secondary_network_goes_back_and_to_another_when_it_has_rested(aaad: H
     assert aaad.ok("login", "secondary", "padaria", "--nas", "1")["network"] == "203.0.113.0/29"
 
 
+def test_the_gateway_of_a_pool_is_no_logins(aaad: House) -> None:
+    aaad.pool("centro", "--range", "100.64.0.0/24", "--gateway", "100.64.0.1")
+    words = ("login", "edit", "ana@fibra", "--ipv4", "100.64.0.1")
+    assert "100.64.0.1 is the gateway of pool centro" in aaad.told(*words, code=2)
+
+
+def test_secondary_networks_that_a_process_has_set_aside_are_asked_back(aaad: House) -> None:
+    pool_id = with_secondary(aaad)
+    node_id = aaad.node()
+    aaad.sql("SELECT net.claim_units($1, $2, 0, gen_random_uuid(), 9)", pool_id, node_id)
+    refused = aaad.no("login", "secondary", "ana@fibra", "--nas", "1")
+    assert "try again in a few seconds" in refused["problem"]
+    assert aaad.sql("SELECT pool_id FROM net.pool_shortage") == [(pool_id,)]
+    aaad.sql("SELECT net.return_reserve(id) FROM net.reserve")
+    assert aaad.ok("login", "secondary", "ana@fibra", "--nas", "1")["network"].endswith("/29")
+
+
 def test_what_keeps_a_secondary_network_from_being_found_is_told(aaad: House) -> None:
     aaad.sql("UPDATE net.nas SET secondary_pool = NULL")
     words = ("login", "secondary", "ana@fibra", "--nas", "1")

@@ -324,6 +324,29 @@ async def test_r7_3_a_freeradius_is_taken_over(house: House, empty_dsn: str) -> 
     assert [tuple(row) for row in nases] == [(1, 50), (2, 1)]
 
 
+async def test_r7_3_prefixes_of_a_freeradius_are_pools_of_prefixes(house: House, empty_dsn: str) -> None:
+    other = await asyncpg.connect(empty_dsn)
+    await other.execute(FREERADIUS)
+    await other.execute(
+        "INSERT INTO radippool (pool_name, framedipaddress, username, expiry_time) "
+        "SELECT 'pd', ('2001:db8:0:' || to_hex(n) || '00::/56')::inet, "
+        "CASE n WHEN 3 THEN 'user3' ELSE '' END, now() + interval '1 hour' FROM generate_series(0, 15) AS n; "
+        "INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, framedipaddress, "
+        "delegatedipv6prefix) "
+        "VALUES ('a', 'a', 'user4', '192.0.2.1', now(), '100.64.0.9/24', '2001:db8:0:400::1/56')"
+    )
+    await other.close()
+    database = Database(empty_dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
+    found, _ = await read_freeradius(database, {})
+    await database.close()
+    assert [(pool.name, pool.family, [run.text() for run in pool.ranges]) for pool in found.pools] == [
+        ("pd", "delegated", ["2001:db8::/52"])
+    ]
+    _, applied = await house.take_over(found)
+    assert (applied.bound, applied.lost) == (2, ())
+    assert await house.leases() == {"2001:db8:0:300::/56": ("bound", 3), "2001:db8:0:400::/56": ("bound", 4)}
+
+
 async def test_a_freeradius_without_one_of_the_tables_is_read_all_the_same(empty_dsn: str) -> None:
     database = Database(empty_dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
     assert (await read_freeradius(database, {})).found == Found()

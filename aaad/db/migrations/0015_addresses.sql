@@ -466,8 +466,10 @@ BEGIN
         NEW.since := clock_timestamp(); -- who claimed earlier did not see it, who did not had to wait
         NEW.first := net.first_host(net.unit_address(range.first, pool.prefix_length, NEW.from_unit));
         NEW.last := net.last_host(net.unit_address(range.first, pool.prefix_length, NEW.until_unit - 1));
-        DELETE FROM net.lease WHERE address_space = pool.address_space AND state = 'released'
-            AND address >= network(NEW.first) AND address <= network(NEW.last);
+        -- What a node may still give to its last login keeps its row: nobody else can have it fixed until all have heard.
+        DELETE FROM net.lease AS gone WHERE gone.address_space = pool.address_space AND gone.state = 'released'
+            AND gone.address >= network(NEW.first) AND gone.address <= network(NEW.last)
+            AND (gone.login_id IS NULL OR net.is_forgotten(gone.changed, gone.valid_until));
         RETURN NEW;
     END IF;
     IF range.id IS NULL THEN
@@ -577,9 +579,16 @@ LANGUAGE plpgsql SET jit = off SET enable_seqscan = off AS $$
 DECLARE
     held net.lease;
     wanted_pool integer;
+    gateway record;
 BEGIN
     -- Until it ends nobody makes a range of what it fixes.
     PERFORM pg_advisory_xact_lock_shared('net.pool_range'::regclass::oid::bigint);
+    -- The concentrator's own: all customers of the pool would lose their way out.
+    SELECT pool.name, pool.gateway INTO gateway FROM net.pool
+        WHERE pool.address_space = space AND pool.gateway <<= network ORDER BY pool.id LIMIT 1;
+    IF gateway.name IS NOT NULL THEN
+        PERFORM net.refuse_fixed(format('%s is the gateway of pool %s', host(gateway.gateway), gateway.name), constraint_name);
+    END IF;
     SELECT * INTO held FROM net.lease WHERE address_space = space AND address = network FOR UPDATE;
     IF held.address IS NOT NULL THEN
         IF held.login_id = login OR (held.state = 'foreign' AND held.login_id IS NULL)

@@ -231,3 +231,43 @@ def test_units_are_looked_for_in_every_size_that_pools_have() -> None:
     ]
     assert len(list(units_meant(parse_unit("2001:db8::/48"), {56}))) == 257
     assert len(list(units_meant(parse_unit("2001:db8::/40"), {56}))) == 1  # more than anybody may have
+
+
+V4 = FoundPool("pppoe", "ipv4", (RANGE,))
+V6 = FoundPool("pppoe", "delegated", (parse_range("2001:db8::/40", 6, 56),))
+
+
+@pytest.mark.parametrize("may_extend", [False, True])
+def test_pools_of_one_name_for_each_family_are_told_and_can_be_named_apart(may_extend: bool) -> None:
+    made = plan(of=known(), pools=(V4, V6), wish=Wish(may_extend=may_extend))
+    assert [(pool.name, pool.ranges) for pool in made.pools] == [("pppoe", (RANGE,))]
+    assert told(made) == [(Trouble.SAME_NAME, "pppoe 2001:db8::/40", "", "pppoe/delegated")]
+    apart = Wish(may_extend=may_extend, names={"pppoe/delegated": "pppoe-pd"})
+    made = plan(of=known(), pools=(V4, V6), wish=apart)
+    assert told(made) == []
+    assert [(pool.name, pool.family, pool.prefix_length) for pool in made.pools] == [
+        ("pppoe", "ipv4", 32),
+        ("pppoe-pd", "delegated", 56),
+    ]
+    only = plan(of=known(), pools=(V4, V6), wish=Wish(only=frozenset({"pppoe/delegated"})))
+    assert [(pool.name, pool.family) for pool in only.pools] == [("pppoe", "delegated")]
+    names = plan(of=known(), pools=(V4, V6), wish=Wish(kind="nas"))
+    assert [pool.name for pool in names.pools] == ["pppoe"]
+
+
+def test_ranges_of_one_pool_that_overlap_become_one() -> None:
+    twice = tuple(parse_range(text, 4, 32) for text in ("10.9.0.15-10.9.0.30", "10.9.0.10-10.9.0.20", "10.9.0.40"))
+    made = plan(of=known(), pools=(FoundPool("two", "ipv4", twice), FoundPool("two", "ipv4", twice)))
+    assert [run.text() for run in made.pools[0].ranges] == ["10.9.0.10-10.9.0.30", "10.9.0.40/32"]
+    assert told(made) == []
+
+
+def test_a_pool_of_which_nothing_can_be_had_is_not_made() -> None:
+    link_local = FoundPool("ll", "ipv4", (parse_range("169.254.1.0/24", 4, 32),))
+    unique = FoundPool("lab", "delegated", (parse_range("fd00::/48", 6, 56),))
+    made = plan(pools=(V4, link_local, unique), wish=Wish(names={"pppoe": "other"}))
+    assert [pool.name for pool in made.pools] == ["lab"]
+    assert [(one[0], one[1]) for one in told(made)] == [
+        (Trouble.OVERLAP, "other 100.64.0.0/24"),
+        (Trouble.NO_HOSTS, "ll 169.254.1.0/24"),
+    ]
