@@ -163,9 +163,11 @@ class Claims:
     async def _settle(self, batch: list[Want]) -> None:
         rows = self._rows(batch)
         ledger = self._ledger
+        was_asked = False
         if not self._is_tried.is_set():  # the process has just begun
             await clock.pause(self._is_tried, BIND_LIMIT_S)
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
+            was_asked = True
             try:
                 transaction, answers = await ledger.bind_within([_wish(row) for row in rows], self.supply.life)
             except StoreError as error:
@@ -175,7 +177,7 @@ class Claims:
             else:
                 self._bound(rows, answers, transaction)
                 return
-        self._write(rows)
+        self._write(rows, may_be_bound=was_asked)
 
     def _rows(self, batch: list[Want]) -> list[_Row]:
         """Take a candidate for all that is wanted; of two wants of one login the second waits for the next batch."""
@@ -285,22 +287,26 @@ class Claims:
 
     # --- without PostgreSQL -------------------------------------------------------------------------------------
 
-    def _write(self, rows: list[_Row]) -> None:
-        """Let the spool have what PostgreSQL does not take now. What has no candidate cannot be had."""
+    def _write(self, rows: list[_Row], *, may_be_bound: bool) -> None:
+        """Let the spool have what PostgreSQL does not take now. What has no candidate cannot be had.
+
+        `may_be_bound`: a statement that was not answered may have been committed. Then what gets into no record stays
+        marked: nobody else may have it.
+        """
         now_s = clock.wall_s()
         for row in rows:
             want, place, _, chunk, at = row
             if chunk is None:
                 want.lack(place, Lack.IMPOSSIBLE)
             elif want.lacks[_IPV4] is not None:  # no answer will come of it
-                chunk.put_back(at)
+                _leave(chunk, at, may_be_bound)
             else:
                 record = encode(_record(row, chunk, self._node, self._slot, now_s))
                 if self._spool.append(record, partial(self._tell, row, chunk.unit(at))):
                     want.unsafe += 1
                     self._unsafe += 1
                 else:
-                    chunk.put_back(at)
+                    _leave(chunk, at, may_be_bound)
                     want.lack(place, Lack.IMPOSSIBLE)
         settled = []
         for want in dict.fromkeys(row[0] for row in rows):
@@ -349,6 +355,13 @@ class Claims:
         if not self.is_away:  # once: an hour without PostgreSQL must not fill the log
             self._log.warning("database.away", purpose="addresses of logins", error=str(error))
         self.is_away = True
+
+
+def _leave(chunk: Chunk, at: int, may_be_bound: bool) -> None:
+    if may_be_bound:
+        chunk.unsettled -= 1
+    else:
+        chunk.put_back(at)
 
 
 _NOTHING: tuple[None, int] = (None, 0)
