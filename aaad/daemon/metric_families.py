@@ -101,7 +101,9 @@ FAMILIES: dict[str, Family] = {
         (SLOT,), "Units set aside that went back: others found nothing, or the pool is drained."
     ),
     "aaad_pool_reserves_lost_total": Family((SLOT,), "Claims that PostgreSQL says are not this process's any more."),
-    "aaad_pool_reserve_addresses": Family((SLOT,), "Units of all pools that this process can give out by itself now."),
+    "aaad_pool_reserve_addresses": Family(
+        (SLOT,), "Units of all pools that this process can give out by itself now."
+    ),
     "aaad_pool_reserve_free_addresses": Family(
         (SLOT, "space", "pool"), "The same of each pool: what new logins get while PostgreSQL is away."
     ),

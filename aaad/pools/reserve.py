@@ -12,6 +12,7 @@ Standards: none. Never asks PostgreSQL, never decides who gets a unit.
 import mmap
 import os
 import uuid
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from struct import Struct
@@ -100,9 +101,11 @@ class Chunk:
         return place
 
     def put_back(self, place: int) -> None:
-        """Put a unit back that went into no answer and no statement."""
-        self._map[self._marks_at + place] = _FREE
+        """Put a unit back that is nobody's: the ledger says so, or it went into no answer and no statement."""
         self.unsettled -= 1
+        if self._map.closed:  # it was given up meanwhile
+            return
+        self._map[self._marks_at + place] = _FREE
         self.free += 1
         self._next = min(self._next, place)
 
@@ -118,16 +121,15 @@ class Chunk:
         self.free = 0
         return found
 
-    def withdraw(self, first: int, last: int) -> int:
-        """Mark what lies between two addresses as not to be given out; return how many units that were free."""
+    def withdraw(self, first: int, last: int) -> bool:
+        """Mark what lies between two addresses as not to be given out; tell whether it has any of it, free or not."""
         size = 1 << ((32 if self.family == 4 else 128) - self.prefix_length)
-        count = 0
-        for place, number in enumerate(self.numbers):
-            if number <= last and first < number + size and self._map[self._marks_at + place] == _FREE:
-                self._map[self._marks_at + place] = _USED
-                count += 1
-        self.free -= count
-        return count
+        begin, end = bisect_right(self.numbers, first - size), bisect_right(self.numbers, last)
+        for at in range(self._marks_at + begin, self._marks_at + end):
+            if self._map[at] == _FREE:
+                self._map[at] = _USED
+                self.free -= 1
+        return begin < end
 
     def flush(self) -> None:
         """Bring the marks to the disk."""

@@ -305,6 +305,8 @@ class Supply:
                 self._end_hunger(stock, stock.refuse(now_s, may_others_give_back=is_aside))
             return
         self._counters.add(CLAIMED)
+        if (lost := self._reserve.chunks.get(claimed.reserve_id)) is not None:
+            self.lose(lost)  # PostgreSQL has lost commits, and counts anew
         chunk = self._reserve.add(
             claimed.reserve_id,
             claimed.pool_id,
@@ -331,9 +333,13 @@ class Supply:
             await ledger.abandon_reserves(self.life, unknown)
         pool_ids = {chunk.pool_id for chunk in chunks.values() if chunk.free}
         if pool_ids:
+            given_up = set()
             for pool_id, first, last in await ledger.exclusions(pool_ids):
                 for chunk in [chunk for chunk in chunks.values() if chunk.pool_id == pool_id]:
-                    chunk.withdraw(first, last)
+                    if chunk.withdraw(first, last):
+                        given_up.add(chunk)
+            for chunk in given_up:  # until it is gone nobody can rely on what is excluded
+                await self._give_back(ledger, chunk)
             for pool_id in await ledger.shortages(pool_ids):
                 if (stock := self.stocks.get(pool_id)) is not None:
                     stock.become_short(clock.monotonic_s())
