@@ -303,6 +303,16 @@ SELECT count(taken) AS reserves, coalesce(sum(taken), 0)::bigint AS units FROM (
     ) AS due
 ) AS given_back;
 
+-- name: find_retired_slots
+-- Slots of a node that have something set aside, and are no more.
+SELECT DISTINCT reserve.slot FROM net.reserve JOIN net.node ON node.id = reserve.node_id
+WHERE node.name = $1 AND reserve.slot >= $2::integer AND reserve.abandoned_at IS NULL;
+
+-- name: abandon_retired_slot
+UPDATE net.reserve SET abandoned_at = now()
+FROM net.node
+WHERE node.id = reserve.node_id AND node.name = $1 AND reserve.slot = $2::integer AND reserve.abandoned_at IS NULL;
+
 -- name: read_cluster
 -- What tells of a PostgreSQL that is another one than before, or has lost what it had committed. `waits` is whether a
 -- commit waits for a standby; a standby that copies a backup is none.

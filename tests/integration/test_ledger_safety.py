@@ -1,6 +1,8 @@
 """What nearly nobody does at the same time, and must still neither lose a unit nor give it twice (rule R7)."""
 
 import asyncio
+import fcntl
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -11,6 +13,7 @@ from aaad.errors import StoreError
 from aaad.pools.adoption import look_at_adoption
 from aaad.pools.keeping import RESERVES_AT_ONCE
 from aaad.pools.keeping import SQL as KEEPING
+from aaad.pools.retired import RetiredSlots
 from aaad.pools.store import Outcome
 
 
@@ -264,3 +267,24 @@ async def test_a_synchronous_standby_that_took_over_is_claimed_from_at_once(hous
     await look_at_adoption(house.database)
     await house.database.execute("UPDATE net.database_seen SET waits = true, timeline = '0000000A'")
     assert await process.claim(pool, 4) is not None
+
+
+async def test_what_a_slot_that_is_no_more_set_aside_comes_back(house: House, tmp_path: Path):
+    """A node has four processes today and two tomorrow: what the others had is nobody's for ever."""
+    pool = await house.pool("100.64.0.0/28")
+    node = await house.node()
+    lives = [Process(house.database, node, slot) for slot in range(4)]
+    for process in lives:
+        await process.claim(pool, 4)
+    (tmp_path / "counters").mkdir()
+    for slot in (1, 3):
+        (tmp_path / "reserve" / f"radius-{slot}").mkdir(parents=True)
+    retired = RetiredSlots(house.database, tmp_path, "n1", 2)
+    with (tmp_path / "counters" / "radius-3.lock").open("w") as running:
+        fcntl.flock(running, fcntl.LOCK_EX)
+        assert await retired.give_up() == 1
+    assert await house.value("SELECT array_agg(slot) FROM net.reserve WHERE abandoned_at IS NOT NULL") == [2]
+    assert await retired.give_up() == 1
+    assert [path.name for path in (tmp_path / "reserve").iterdir()] == ["radius-1"]
+    await drained(house, node, 61)
+    assert await take_back(house) == 8
