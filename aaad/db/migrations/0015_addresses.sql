@@ -263,8 +263,8 @@ CALL net.follow('net.pool',
 -- Ranges and the ledger ---------------------------------------------------------------------------------------------
 
 -- What a node answered from its copy before it heard of a release becomes a session only by its own records. So a release
--- is settled with a node when the node has applied it, and all that it recorded up to a minute later is drained: by then
--- the session of such an answer has begun, and its login has the address again.
+-- is settled with a node when the node has applied it, and all that it recorded up to 30 s later is drained, by a clock that
+-- may be a minute ahead: by then the session of such an answer has begun, and its login has the address again.
 ALTER TABLE net.node
     ADD COLUMN settled pg_snapshot,
     ADD COLUMN settling pg_snapshot,
@@ -277,7 +277,9 @@ BEGIN
     IF NEW.settled::text IS DISTINCT FROM OLD.settled::text THEN
         RETURN NEW;
     END IF;
-    IF NEW.settling IS NOT NULL AND NEW.drain_watermark > NEW.settling_since + interval '60 seconds' THEN
+    IF NEW.settling IS NOT NULL AND NEW.drain_watermark > NEW.settling_since + interval '90 seconds'
+        AND NOT EXISTS (SELECT FROM net.spool_deferred WHERE spool_deferred.node = NEW.name)
+    THEN
         NEW.settled := NEW.settling;
         NEW.settling := NULL;
     END IF;
