@@ -9,12 +9,16 @@ import asyncpg
 import pytest
 from pool_house import House, Process, house_of, units, wish
 
+from aaad.db.statements import load_statements
 from aaad.errors import StoreError
+from aaad.pools import takeover
 from aaad.pools.adoption import look_at_adoption
 from aaad.pools.keeping import RESERVES_AT_ONCE
 from aaad.pools.keeping import SQL as KEEPING
 from aaad.pools.retired import RetiredSlots
 from aaad.pools.store import Outcome
+
+TAKEOVER = load_statements(Path(takeover.__file__).with_name("takeover.sql"))
 
 
 @pytest.fixture
@@ -288,3 +292,13 @@ async def test_what_a_slot_that_is_no_more_set_aside_comes_back(house: House, tm
     assert [path.name for path in (tmp_path / "reserve").iterdir()] == ["radius-1"]
     await drained(house, node, 61)
     assert await take_back(house) == 8
+
+
+async def test_what_was_fixed_once_and_is_adopted_ends_like_any_lease(house: House):
+    pool = await house.pool("100.64.0.0/30")
+    login = await house.login("ana", ipv4="100.64.0.1")
+    await house.change(login, ipv4=None)
+    assert await house.value("SELECT NOT isfinite(valid_until) FROM net.lease")
+    await house.database.execute(TAKEOVER.adopt_units, 1, ["100.64.0.1/32"], ["p"], [login], [7], [None], 3600)
+    assert await house.value("SELECT isfinite(valid_until) AND state = 'bound' FROM net.lease")
+    assert await house.unaccounted(pool) == 0
