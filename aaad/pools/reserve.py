@@ -46,6 +46,7 @@ class _Life(msgspec.Struct, frozen=True):
     life: str
     boot: str
     is_closed: bool  # in order: every octet is on the disk
+    node: int = 0  # our id in net.node: what a removed node had set aside goes to others
 
 
 class Candidate(NamedTuple):
@@ -157,6 +158,7 @@ class Reserve:
         self._directory = directory
         self._boot = boot_id() if boot is None else boot
         self.life = ""
+        self.node = 0  # not known yet
         self.chunks: dict[int, Chunk] = {}
 
     def open(self) -> bool:
@@ -164,7 +166,7 @@ class Reserve:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = self._read_life()
         is_known = known is not None and bool(known.boot) and (known.boot == self._boot or known.is_closed)
-        self.life = known.life if is_known and known is not None else str(uuid.uuid4())
+        self.life, self.node = (known.life, known.node) if is_known and known is not None else (str(uuid.uuid4()), 0)
         for path in self._directory.iterdir():
             if path.name == _LIFE:
                 continue
@@ -217,8 +219,14 @@ class Reserve:
         """Give up what is there: PostgreSQL knows another owner of it."""
         for chunk in list(self.chunks.values()):
             self.drop(chunk)
-        self.life = str(uuid.uuid4())
+        self.life, self.node = str(uuid.uuid4()), 0
         self._write_life(is_closed=False)
+
+    def belong_to(self, node: int) -> None:
+        """Note as whose node's it was claimed, for the next process."""
+        if node != self.node:
+            self.node = node
+            self._write_life(is_closed=False)
 
     def _read_life(self) -> _Life | None:
         try:
@@ -229,7 +237,7 @@ class Reserve:
     def _write_life(self, *, is_closed: bool) -> None:
         fresh = self._directory / (_LIFE + ".new")
         with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(_Life(self.life, self._boot, is_closed)))
+            file.write(msgspec.json.encode(_Life(self.life, self._boot, is_closed, self.node)))
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._directory / _LIFE)

@@ -190,9 +190,13 @@ class Supply:
     def load(self, pools: Mapping[int, PoolRow], node: int) -> None:
         """Take over the pools there are, and our id in net.node."""
         if node != self.node:
-            if self.node:  # an operator removed us, and what we had with it
+            if self._reserve.node not in (0, node):  # an operator removed us, and what we had with it
                 self._reserve.begin_life()
                 self.stocks.clear()
+            try:
+                self._reserve.belong_to(node)
+            except OSError as error:  # this process knows, the next one will ask PostgreSQL
+                self._log.warning("reserve.not_written", error=str(error))
             self.node = node
             self._ledger = self._ledger_of(node)
             self._is_settled_in = False
