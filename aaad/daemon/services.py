@@ -268,13 +268,16 @@ async def keeping(context: RoleContext) -> None:
 async def pool_keeping(context: RoleContext) -> None:
     """Keep the ledger of addresses: leases by their sessions, what is reported, reserves, how pools are used."""
     from aaad.pools.keeping import PoolKeeping
+    from aaad.pools.retired import RetiredSlots
     from aaad.pools.use import COUNT_TIMEOUT_S
 
     database = _database(context, "pools")
     counting = _database(context, "pool use", COUNT_TIMEOUT_S)
-    facts_directory = context.config.node.state_dir / "counters"
+    config, node = context.config, context.config.node
+    retired = RetiredSlots(database, node.state_dir, node.name, config.radius.processes)
+    keeper = PoolKeeping(database, counting, context.counters, node.state_dir / "counters", retired)
     try:
-        await PoolKeeping(database, counting, context.counters, facts_directory).run(context.stopping)
+        await keeper.run(context.stopping)
     finally:
         await database.close()
         await counting.close()

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from aaad.db.connection import Database, Queries
+from aaad.db.connection import Database, Queries, Row
 from aaad.pools.adopting import INTERIM_S, Listening, Seen, awaited, may_have_lost
 from aaad.pools.chore import SQL, next_bit
 
@@ -37,7 +37,10 @@ async def _look_at_database(queries: Queries) -> list[int]:
     now = Seen(row["system_identifier"], row["timeline"], row["waits"], row["now_s"])
     known = await queries.fetchrow(SQL.read_seen)
     before = None if known is None else Seen(*known)
-    begun = await queries.fetch(SQL.begin_adoption_of_all) if may_have_lost(before, now) else []
+    begun: list[Row] = []
+    if may_have_lost(before, now):
+        begun = await queries.fetch(SQL.begin_adoption_of_all)
+        await queries.execute(SQL.forget_snapshots)
     # A standby that is copied to just now does not make earlier commits safe: who was not waited for stays so.
     await queries.execute(SQL.remember_seen, now.system_identifier, now.timeline, now.waits, row["standbys"])
     return [found["pool_id"] for found in begun]

@@ -170,6 +170,7 @@ class Claims:
         if ledger is not None and not self._is_tried.is_set():  # the process has just begun
             await clock.pause(self._is_tried, BIND_LIMIT_S)
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
+            was_asked = True
             try:
                 transaction, answers = await ledger.bind_within([_wish(row) for row in rows], self.supply.life)
             except StoreError as error:
@@ -359,6 +360,13 @@ class Claims:
         if not self.is_away:  # once: an hour without PostgreSQL must not fill the log
             self._log.warning("database.away", purpose="addresses of logins", error=str(error))
         self.is_away = True
+
+
+def _leave(chunk: Chunk, at: int, may_be_bound: bool) -> None:
+    if may_be_bound:
+        chunk.unsettled -= 1
+    else:
+        chunk.put_back(at)
 
 
 _NOTHING: tuple[None, int] = (None, 0)

@@ -19,6 +19,7 @@ from aaad.pools.chore import SQL, count, next_bit
 from aaad.pools.comparing import compare_reports
 from aaad.pools.facts import write_ledger_facts
 from aaad.pools.reported import Finding
+from aaad.pools.retired import RetiredSlots
 from aaad.pools.use import count_use, read_facts
 
 ENDS_EVERY_S = 2.0
@@ -32,6 +33,7 @@ LEASES_EVERY_S = 60.0  # half of the shortest validity is 150 s
 FREED_ROWS = 500
 RESERVES_EVERY_S = 10.0
 RESERVES_AT_ONCE = 8
+SLOTS_EVERY_S = 600.0
 SHOW_EVERY_S = 10.0
 CLOCKS_DIFFER_S = 30.0  # of nodes and PostgreSQL: a session may seem to begin before it was offered its address
 # An Accept becomes a session within 30 s, or never (rule R10). A node may have answered from its copy just before it
@@ -48,7 +50,7 @@ MARKED = "aaad_pool_keeping_marked_total"
 FOUND = "aaad_pool_keeping_findings_total"
 FAILED = "aaad_pool_keeping_failures_total"
 BUGS = "aaad_bugs_total"
-JOBS = ("ends", "leases", "reports", "reserves", "adoption", "use", "show")
+JOBS = ("ends", "leases", "reports", "reserves", "slots", "adoption", "use", "show")
 POOL_KEEPING_COUNTERS: tuple[str, ...] = (
     RELEASED,
     EXTENDED,
@@ -67,7 +69,14 @@ _log = get_logger("pools")
 class PoolKeeping:
     """The jobs, over two doors to PostgreSQL."""
 
-    def __init__(self, database: Database, counting: Database, counters: CounterFile, facts_directory: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        counting: Database,
+        counters: CounterFile,
+        facts_directory: Path,
+        retired: RetiredSlots | None = None,
+    ) -> None:
         """Nothing is asked before `run`.
 
         Args:
@@ -75,11 +84,13 @@ class PoolKeeping:
             counting: for counting all leases, with a longer limit: nothing else waits for it.
             counters: a file with POOL_KEEPING_COUNTERS.
             facts_directory: where the file for this node's metrics is kept.
+            retired: radius processes that this node has no more.
         """
         self._database = database
         self._counting = counting
         self._counters = counters
         self._facts_directory = facts_directory
+        self._retired = retired
         self._looked_wide_s = -ENDS_WIDE_EVERY_S
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -89,6 +100,7 @@ class PoolKeeping:
             Job("leases", CHORE_POLL_S, self.look_at_leases),
             Job("reports", CHORE_POLL_S, self.compare_reports),
             Job("reserves", RESERVES_EVERY_S, self.take_back_reserves),
+            Job("slots", SLOTS_EVERY_S, self.give_up_slots),
             Job("adoption", CHORE_POLL_S, self.look_at_adoption),
             Job("use", CHORE_POLL_S, self.count_use),
             Job("show", SHOW_EVERY_S, self.show),
@@ -168,6 +180,13 @@ class PoolKeeping:
             assert row is not None
         self._counters.add(TAKEN_BACK, row["units"])
         return bool(row["reserves"] == RESERVES_AT_ONCE)
+
+    async def give_up_slots(self) -> bool:
+        """Give up what processes of this node set aside that it has no more."""
+        reserves = 0 if self._retired is None else await self._retired.give_up()
+        if reserves:
+            _log.info("pool.slots_given_up", reserves=reserves)
+        return False
 
     async def look_at_adoption(self) -> bool:
         """Begin and end the adoption of pools (rule R7.3)."""

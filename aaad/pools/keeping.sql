@@ -169,7 +169,7 @@ SELECT placed.login_id, placed.nas_id, placed.mac::text AS mac, placed.calling_s
             AND lease.login_id IS DISTINCT FROM placed.login_id AND net.is_held(lease.held), false) AS holder_lives,
     lease.address IS NULL AND placed.range_id IS NOT NULL AND EXISTS (
         SELECT FROM net.reserve
-        WHERE reserve.node_id = placed.grant_node AND reserve.slot = placed.grant_slot
+        WHERE reserve.node_id = placed.grant_node AND reserve.slot = placed.grant_slot AND reserve.pool_id = placed.pool_id
             AND (reserve.range_id = placed.range_id
                 AND net.unit_number(placed.first, placed.prefix_length, placed.unit) BETWEEN reserve.from_unit AND reserve.until_unit - 1
                 OR reserve.addresses @> ARRAY[placed.unit])) AS is_of_its_reserve
@@ -297,16 +297,27 @@ SELECT count(taken) AS reserves, coalesce(sum(taken), 0)::bigint AS units FROM (
         LEFT JOIN net.node ON node.id = reserve.node_id
         WHERE reserve.abandoned_at IS NOT NULL AND pool.adopting_since IS NULL AND CASE
             WHEN reserve.node_id IS NULL THEN reserve.abandoned_at + (pool.valid_s + 60) * interval '1 second' < (SELECT net.drained_until())
-            ELSE node.drain_watermark > reserve.abandoned_at END
+            ELSE node.drain_watermark > reserve.abandoned_at + interval '60 seconds' -- its clock may differ
+                AND NOT EXISTS (SELECT FROM net.spool_deferred AS deferred WHERE deferred.node = node.name) END
         ORDER BY reserve.id LIMIT $1
     ) AS due
 ) AS given_back;
+
+-- name: find_retired_slots
+-- Slots of a node that have something set aside, and are no more.
+SELECT DISTINCT reserve.slot FROM net.reserve JOIN net.node ON node.id = reserve.node_id
+WHERE node.name = $1 AND reserve.slot >= $2::integer AND reserve.abandoned_at IS NULL;
+
+-- name: abandon_retired_slot
+UPDATE net.reserve SET abandoned_at = now()
+FROM net.node
+WHERE node.id = reserve.node_id AND node.name = $1 AND reserve.slot = $2::integer AND reserve.abandoned_at IS NULL;
 
 -- name: read_cluster
 -- What tells of a PostgreSQL that is another one than before, or has lost what it had committed. `waits` is whether a
 -- commit waits for a standby; a standby that copies a backup is none.
 SELECT
-    (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+    net.change_log_identity() AS system_identifier,
     CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline,
     current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS waits,
     (SELECT count(*) FROM pg_stat_replication WHERE application_name IS DISTINCT FROM 'pg_basebackup') AS standbys,
@@ -325,6 +336,10 @@ SELECT net.begin_adoption($1::integer[]) AS pool_id;
 
 -- name: begin_adoption_of_all
 SELECT net.begin_adoption(ARRAY(SELECT id FROM net.pool WHERE kind = 'radius' AND state <> 'retired')) AS pool_id;
+
+-- name: forget_snapshots
+-- They tell of transactions that this database never saw, or counts anew.
+UPDATE net.node SET snapshot = NULL, settling = NULL, settled = NULL;
 
 -- name: end_adoption
 SELECT net.end_adoption($1::integer[]) AS pool_id;

@@ -12,6 +12,7 @@ Standards: none. Never asks PostgreSQL, never decides who gets a unit.
 import mmap
 import os
 import uuid
+from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,7 @@ class _Life(msgspec.Struct, frozen=True):
     life: str
     boot: str
     is_closed: bool  # in order: every octet is on the disk
+    node: int = 0  # our id in net.node: what a removed node had set aside goes to others
 
 
 class Candidate(NamedTuple):
@@ -127,16 +129,15 @@ class Chunk:
         self.free = 0
         return found
 
-    def withdraw(self, first: int, last: int) -> int:
-        """Mark what lies between two addresses as not to be given out; return how many units that were free."""
+    def withdraw(self, first: int, last: int) -> bool:
+        """Mark what lies between two addresses as not to be given out; tell whether it has any of it, free or not."""
         size = 1 << ((32 if self.family == 4 else 128) - self.prefix_length)
-        count = 0
-        for place, number in enumerate(self.numbers):
-            if number <= last and first < number + size and self._map[self._marks_at + place] == _FREE:
-                self._map[self._marks_at + place] = _USED
-                count += 1
-        self.free -= count
-        return count
+        begin, end = bisect_right(self.numbers, first - size), bisect_right(self.numbers, last)
+        for at in range(self._marks_at + begin, self._marks_at + end):
+            if self._map[at] == _FREE:
+                self._map[at] = _USED
+                self.free -= 1
+        return begin < end
 
     def flush(self) -> None:
         """Bring the marks to the disk."""
@@ -166,6 +167,7 @@ class Reserve:
         self._boot = boot_id() if boot is None else boot
         self.life = ""
         self._is_kept = False  # the disk knows which life we lead
+        self.node = 0  # not known yet
         self.chunks: dict[int, Chunk] = {}
 
     def open(self) -> bool:
@@ -184,7 +186,7 @@ class Reserve:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = self._read_life()
         is_known = known is not None and bool(known.boot) and (known.boot == self._boot or known.is_closed)
-        self.life = known.life if is_known and known is not None else str(uuid.uuid4())
+        self.life, self.node = (known.life, known.node) if is_known and known is not None else (str(uuid.uuid4()), 0)
         for path in self._directory.iterdir():
             if path.name == _LIFE:
                 continue
@@ -263,8 +265,14 @@ class Reserve:
         """Give up what is there: PostgreSQL knows another owner of it."""
         for chunk in list(self.chunks.values()):
             self.drop(chunk)
-        self.life = str(uuid.uuid4())
+        self.life, self.node = str(uuid.uuid4()), 0
         self._write_life(is_closed=False)
+
+    def belong_to(self, node: int) -> None:
+        """Note as whose node's it was claimed, for the next process."""
+        if node != self.node:
+            self.node = node
+            self._write_life(is_closed=False)
 
     def _read_life(self) -> _Life | None:
         try:
@@ -284,7 +292,7 @@ class Reserve:
     def _store_life(self, *, is_closed: bool) -> None:
         fresh = self._directory / (_LIFE + ".new")
         with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(_Life(self.life, self._boot, is_closed)))
+            file.write(msgspec.json.encode(_Life(self.life, self._boot, is_closed, self.node)))
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._directory / _LIFE)

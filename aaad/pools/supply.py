@@ -190,9 +190,13 @@ class Supply:
     def load(self, pools: Mapping[int, PoolRow], node: int) -> None:
         """Take over the pools there are, and our id in net.node."""
         if node != self.node:
-            if self.node:  # an operator removed us, and what we had with it
+            if self._reserve.node not in (0, node):  # an operator removed us, and what we had with it
                 self._reserve.begin_life()
                 self.stocks.clear()
+            try:
+                self._reserve.belong_to(node)
+            except OSError as error:  # this process knows, the next one will ask PostgreSQL
+                self._log.warning("reserve.not_written", error=str(error))
             self.node = node
             self._ledger = self._ledger_of(node)
             self._is_settled_in = False
@@ -317,6 +321,8 @@ class Supply:
                 self._end_hunger(stock, stock.refuse(now_s, may_others_give_back=is_aside))
             return
         self._counters.add(CLAIMED)
+        if (lost := self._reserve.chunks.get(claimed.reserve_id)) is not None:
+            self.lose(lost)  # PostgreSQL has lost commits, and counts anew
         chunk = await self._keep(claimed, pool.prefix_length)
         if chunk is None:
             return
@@ -360,9 +366,13 @@ class Supply:
             await ledger.abandon_reserves(self.life, unknown)
         pool_ids = {chunk.pool_id for chunk in chunks.values() if chunk.free}
         if pool_ids:
+            given_up = set()
             for pool_id, first, last in await ledger.exclusions(pool_ids):
                 for chunk in [chunk for chunk in chunks.values() if chunk.pool_id == pool_id]:
-                    chunk.withdraw(first, last)
+                    if chunk.withdraw(first, last):
+                        given_up.add(chunk)
+            for chunk in given_up:  # until it is gone nobody can rely on what is excluded
+                await self._give_back(ledger, chunk)
             for pool_id in await ledger.shortages(pool_ids):
                 if (stock := self.stocks.get(pool_id)) is not None:
                     stock.become_short(clock.monotonic_s())

@@ -87,7 +87,7 @@ WITH wanted AS MATERIALIZED (
         device = CASE WHEN lease.login_id = excluded.login_id AND lease.device <> 0 THEN lease.device ELSE excluded.device END,
         nas_id = excluded.nas_id,
         offered_at = CASE WHEN lease.state = 'bound' AND lease.offered_at <= now() THEN lease.offered_at ELSE excluded.offered_at END,
-        valid_until = greatest(lease.valid_until, excluded.valid_until),
+        valid_until = greatest(CASE WHEN isfinite(lease.valid_until) THEN lease.valid_until END, excluded.valid_until),
         released_at = NULL,
         free_from = NULL,
         changed = pg_current_xact_id()

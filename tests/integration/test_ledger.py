@@ -177,10 +177,14 @@ async def test_r7_2_a_release_is_settled_with_a_node_when_its_older_answers_are_
     drains = "UPDATE net.node SET drain_watermark = now() + $1::text::interval"
     await house.database.execute(applies)
     assert await process.claim(pool, 10) is None
-    await house.database.execute(drains, "59 seconds")
+    await house.database.execute(drains, "89 seconds")
     await house.database.execute(applies)
     assert await process.claim(pool, 10) is None
-    await house.database.execute(drains, "61 seconds")
+    await house.database.execute("INSERT INTO net.spool_deferred (node, record) VALUES ('n1', ' ')")
+    await house.database.execute(drains, "91 seconds")
+    assert await process.claim(pool, 10) is None, "a record waits for rows that somebody holds"
+    await house.database.execute("DELETE FROM net.spool_deferred")
+    await house.database.execute(drains, "92 seconds")
     assert (await process.claim(pool, 10)).units == claimed.units
 
 

@@ -263,8 +263,8 @@ CALL net.follow('net.pool',
 -- Ranges and the ledger ---------------------------------------------------------------------------------------------
 
 -- What a node answered from its copy before it heard of a release becomes a session only by its own records. So a release
--- is settled with a node when the node has applied it, and all that it recorded up to a minute later is drained: by then
--- the session of such an answer has begun, and its login has the address again.
+-- is settled with a node when the node has applied it, and all that it recorded up to 30 s later is drained, by a clock that
+-- may be a minute ahead: by then the session of such an answer has begun, and its login has the address again.
 ALTER TABLE net.node
     ADD COLUMN settled pg_snapshot,
     ADD COLUMN settling pg_snapshot,
@@ -277,7 +277,9 @@ BEGIN
     IF NEW.settled::text IS DISTINCT FROM OLD.settled::text THEN
         RETURN NEW;
     END IF;
-    IF NEW.settling IS NOT NULL AND NEW.drain_watermark > NEW.settling_since + interval '60 seconds' THEN
+    IF NEW.settling IS NOT NULL AND NEW.drain_watermark > NEW.settling_since + interval '90 seconds'
+        AND NOT EXISTS (SELECT FROM net.spool_deferred WHERE spool_deferred.node = NEW.name)
+    THEN
         NEW.settled := NEW.settling;
         NEW.settling := NULL;
     END IF;
@@ -333,11 +335,14 @@ CREATE FUNCTION net.lease_words(lease net.lease) RETURNS text LANGUAGE sql STABL
         ELSE format('not free of login %s yet', net.login_name(lease.login_id)) END);
 COMMENT ON FUNCTION net.lease_words IS 'Who has an address, for the message of a refusal.';
 
+CREATE FUNCTION net.node_name(id integer) RETURNS text LANGUAGE sql STABLE
+    RETURN coalesce((SELECT node.name FROM net.node WHERE node.id = node_name.id), 'that was removed');
+
 -- What leaves a pool: nobody may have it. Fixed addresses stay, of no pool.
 CREATE FUNCTION net.leave_pool(left_pool integer, space integer, first inet, last inet) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     held net.lease;
-    aside integer;
+    aside net.reserve;
 BEGIN
     SELECT * INTO held FROM net.ledger_within(space, first, last) AS lease
         WHERE lease.state = 'bound' OR lease.state = 'released' AND NOT net.is_forgotten(lease.changed, lease.valid_until)
@@ -347,7 +352,7 @@ BEGIN
             TABLE = 'pool_range', CONSTRAINT = 'pool_range_in_use',
             HINT = 'Drain the pool first, or exclude what shall not be given out.';
     END IF;
-    SELECT reserve.node_id INTO aside FROM net.reserve
+    SELECT reserve.* INTO aside FROM net.reserve
         JOIN net.pool ON pool.id = reserve.pool_id
         LEFT JOIN net.pool_range AS range ON range.id = reserve.range_id
         WHERE reserve.pool_id = left_pool AND CASE WHEN reserve.addresses IS NULL THEN
@@ -356,8 +361,8 @@ BEGIN
             ELSE EXISTS (SELECT FROM unnest(reserve.addresses) AS unit WHERE net.first_host(unit) >= leave_pool.first
                 AND net.first_host(unit) <= leave_pool.last) END
         LIMIT 1;
-    IF aside IS NOT NULL THEN
-        RAISE EXCEPTION 'node % has set aside addresses of it', (SELECT name FROM net.node WHERE id = aside)
+    IF aside.id IS NOT NULL THEN
+        RAISE EXCEPTION 'node % has set aside addresses of it', net.node_name(aside.node_id)
             USING ERRCODE = 'exclusion_violation', SCHEMA = 'net', TABLE = 'pool_range', CONSTRAINT = 'pool_range_in_use',
             HINT = 'Drain the pool first: nodes give back what they have.';
     END IF;
@@ -455,9 +460,21 @@ DECLARE
     range net.pool_range;
     pool net.pool;
     behind bigint;
+    held net.lease;
 BEGIN
+    IF TG_OP = 'DELETE' THEN
+        -- Programs that fix addresses in it have to end first, so that what they fix is seen below.
+        PERFORM pg_advisory_xact_lock('net.pool_range'::regclass::oid::bigint);
+    END IF;
     SELECT * INTO range FROM net.pool_range WHERE id = coalesce(NEW.range_id, OLD.range_id) FOR NO KEY UPDATE;
     SELECT * INTO pool FROM net.pool WHERE id = range.pool_id;
+    IF TG_OP = 'INSERT' AND TG_WHEN = 'AFTER' THEN
+        -- What a node may still give to its last login keeps its row: nobody else can have it fixed until all have heard.
+        DELETE FROM net.lease AS gone WHERE gone.address_space = pool.address_space AND gone.state = 'released'
+            AND gone.address >= network(NEW.first) AND gone.address <= network(NEW.last)
+            AND (gone.login_id IS NULL OR net.is_forgotten(gone.changed, gone.valid_until));
+        RETURN NULL;
+    END IF;
     IF TG_OP = 'INSERT' THEN
         IF NEW.until_unit > range.units THEN
             RAISE EXCEPTION 'the range has % units', range.units USING ERRCODE = 'check_violation', SCHEMA = 'net',
@@ -466,15 +483,20 @@ BEGIN
         NEW.since := clock_timestamp(); -- who claimed earlier did not see it, who did not had to wait
         NEW.first := net.first_host(net.unit_address(range.first, pool.prefix_length, NEW.from_unit));
         NEW.last := net.last_host(net.unit_address(range.first, pool.prefix_length, NEW.until_unit - 1));
-        -- What a node may still give to its last login keeps its row: nobody else can have it fixed until all have heard.
-        DELETE FROM net.lease AS gone WHERE gone.address_space = pool.address_space AND gone.state = 'released'
-            AND gone.address >= network(NEW.first) AND gone.address <= network(NEW.last)
-            AND (gone.login_id IS NULL OR net.is_forgotten(gone.changed, gone.valid_until));
         RETURN NEW;
     END IF;
     IF range.id IS NULL THEN
         RETURN NULL; -- the range goes with it
     END IF;
+    SELECT * INTO held FROM net.ledger_within(pool.address_space, OLD.first, OLD.last) AS lease
+        WHERE masklen(lease.address) <> pool.prefix_length ORDER BY lease.address LIMIT 1;
+    IF held.address IS NOT NULL THEN
+        RAISE EXCEPTION '%', net.lease_words(held) USING ERRCODE = 'exclusion_violation', SCHEMA = 'net',
+            TABLE = 'pool_exclusion', CONSTRAINT = 'pool_exclusion_in_use';
+    END IF;
+    UPDATE net.lease SET pool_id = pool.id, changed = pg_current_xact_id()
+        WHERE address_space = pool.address_space AND address >= network(OLD.first) AND address <= network(OLD.last)
+            AND pool_id IS NULL;
     -- Claims went past it: what is nobody's is given out again once whoever had it before cannot have it any more.
     behind := least(OLD.until_unit, range.next) - OLD.from_unit;
     IF behind > 1048576 THEN
@@ -482,8 +504,9 @@ BEGIN
             USING ERRCODE = 'check_violation', SCHEMA = 'net', TABLE = 'pool_exclusion', CONSTRAINT = 'pool_exclusion_small';
     END IF;
     INSERT INTO net.lease (address_space, address, pool_id, state, released_at, free_from, valid_until)
-        SELECT pool.address_space, unit, pool.id, 'released', now(), now() + pool.quarantine_s * interval '1 second',
-            now() + pool.valid_s * interval '1 second'
+        SELECT pool.address_space, unit, pool.id, 'released',
+            coalesce(pool.adopting_since - interval '1 second', now()), -- that it is unused is not proven
+            now() + pool.quarantine_s * interval '1 second', now() + pool.valid_s * interval '1 second'
         FROM generate_series(OLD.from_unit, OLD.from_unit + behind - 1) AS number,
             net.unit_address(range.first, pool.prefix_length, number) AS unit
         WHERE NOT EXISTS (SELECT FROM net.reserve AS aside WHERE aside.pool_id = pool.id
@@ -494,6 +517,7 @@ BEGIN
 END
 $$;
 CREATE TRIGGER place BEFORE INSERT ON net.pool_exclusion FOR EACH ROW EXECUTE FUNCTION net.place_exclusion();
+CREATE TRIGGER take_away AFTER INSERT ON net.pool_exclusion FOR EACH ROW EXECUTE FUNCTION net.place_exclusion();
 CREATE TRIGGER give_back AFTER DELETE ON net.pool_exclusion FOR EACH ROW EXECUTE FUNCTION net.place_exclusion();
 CREATE FUNCTION net.keep_exclusion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -540,6 +564,7 @@ DECLARE
     unit bigint;
     next_unit bigint;
     place constant numrange := net.place_of(space, network);
+    excluded net.pool_exclusion;
     aside text;
 BEGIN
     FOR range IN
@@ -547,9 +572,25 @@ BEGIN
         FROM net.pool_range AS found JOIN net.pool ON pool.id = found.pool_id
         WHERE found.span && place
     LOOP
-        CONTINUE WHEN EXISTS (SELECT FROM net.pool_exclusion AS excluded WHERE excluded.range_id = range.id
-            AND excluded.first <= greatest(net.first_host(network), range.first)
-            AND excluded.last >= least(net.last_host(network), range.last));
+        SELECT * INTO excluded FROM net.pool_exclusion AS found WHERE found.range_id = range.id
+            AND found.first <= greatest(net.first_host(network), range.first)
+            AND found.last >= least(net.last_host(network), range.last);
+        IF excluded.id IS NOT NULL THEN
+            -- A process that set it aside before may not have heard, and gives it to somebody.
+            SELECT net.node_name(reserve.node_id) INTO aside FROM net.reserve
+                WHERE reserve.pool_id = range.pool_id AND CASE WHEN reserve.addresses IS NULL THEN
+                    reserve.range_id = range.id AND reserve.claimed_at < excluded.since AND reserve.until_unit > net.unit_number(
+                        range.first, range.prefix_length, greatest(net.first_host(network), range.first))
+                    AND reserve.from_unit <= net.unit_number(
+                        range.first, range.prefix_length, least(net.last_host(network), range.last))
+                    ELSE EXISTS (SELECT FROM unnest(reserve.addresses) AS given WHERE given && network) END
+                LIMIT 1;
+            IF aside IS NOT NULL THEN
+                PERFORM net.refuse_fixed(format('%s is set aside by node %s, which may give it to any login of pool %s',
+                    network, aside, range.name), constraint_name, 'Try again in some minutes: the node gives it back.');
+            END IF;
+            CONTINUE;
+        END IF;
         IF masklen(network) <> range.prefix_length THEN
             PERFORM net.refuse_fixed(format('%s lies in pool %s, which gives out /%s', network, range.name,
                 range.prefix_length), constraint_name, 'Exclude it from the pool first.');
@@ -558,7 +599,7 @@ BEGIN
         PERFORM net.tell_fixing(space, network, range.id);
         SELECT found.next INTO next_unit FROM net.pool_range AS found WHERE found.id = range.id;
         unit := net.unit_number(range.first, range.prefix_length, network);
-        SELECT node.name INTO aside FROM net.reserve JOIN net.node ON node.id = reserve.node_id
+        SELECT net.node_name(reserve.node_id) INTO aside FROM net.reserve
             WHERE reserve.pool_id = range.pool_id AND (network = ANY (reserve.addresses)
                 OR reserve.range_id = range.id AND unit >= reserve.from_unit AND unit < reserve.until_unit)
             LIMIT 1;
@@ -717,8 +758,9 @@ INSERT INTO net.lease (address_space, address, state, login_id)
 
 CREATE INDEX pool_exclusion_units ON net.pool_exclusion (range_id, from_unit);
 
--- Units of a reserve that are elsewhere by now: in the ledger, set aside anew after they were in it, or excluded.
-CREATE FUNCTION net.units_elsewhere(aside net.reserve) RETURNS SETOF cidr LANGUAGE plpgsql STABLE
+-- Units of a reserve that are elsewhere by now: in the ledger, set aside anew after they were in it, or excluded. For good:
+-- marks of what NASes report go again, and so do exclusions; its process may not have heard of either.
+CREATE FUNCTION net.units_elsewhere(aside net.reserve, for_good boolean DEFAULT false) RETURNS SETOF cidr LANGUAGE plpgsql STABLE
 SET jit = off SET enable_seqscan = off AS $$
 DECLARE
     range net.pool_range;
@@ -729,7 +771,8 @@ BEGIN
     SELECT * INTO pool FROM net.pool AS found WHERE found.id = aside.pool_id;
     IF aside.addresses IS NOT NULL THEN
         RETURN QUERY SELECT unit FROM unnest(aside.addresses) AS unit
-            WHERE EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = unit OFFSET 0)
+            WHERE EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = unit
+                    AND NOT (for_good AND state = 'foreign') OFFSET 0)
                 OR EXISTS (SELECT FROM net.reserve AS later WHERE later.pool_id = aside.pool_id AND later.id > aside.id
                     AND unit = ANY (later.addresses));
         RETURN;
@@ -740,19 +783,20 @@ BEGIN
     -- What was fixed within the range and given back before the range's turn came may be set aside by an older reserve.
     RETURN QUERY SELECT address FROM net.lease
             WHERE address_space = pool.address_space AND address >= low AND address <= high
+                AND NOT (for_good AND state = 'foreign')
         UNION SELECT unit FROM net.reserve AS other, unnest(other.addresses) AS unit
             WHERE other.pool_id = aside.pool_id AND unit >= low AND unit <= high
         UNION SELECT net.unit_address(range.first, pool.prefix_length, number) FROM net.pool_exclusion AS excluded,
             generate_series(greatest(excluded.from_unit, aside.from_unit),
                 least(excluded.until_unit, aside.until_unit) - 1) AS number
             WHERE excluded.range_id = range.id AND excluded.from_unit < aside.until_unit
-                AND excluded.until_unit > aside.from_unit;
+                AND excluded.until_unit > aside.from_unit AND NOT (for_good AND excluded.since >= aside.claimed_at);
 END
 $$;
 
-CREATE FUNCTION net.count_left(aside net.reserve) RETURNS bigint LANGUAGE sql STABLE AS $$
+CREATE FUNCTION net.count_left(aside net.reserve, for_good boolean DEFAULT false) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT coalesce(cardinality(aside.addresses), aside.until_unit - aside.from_unit)
-        - (SELECT count(*) FROM net.units_elsewhere(aside))
+        - (SELECT count(*) FROM net.units_elsewhere(aside, for_good))
 $$;
 COMMENT ON FUNCTION net.count_left IS 'How many units of a reserve nobody has got yet.';
 
@@ -819,51 +863,59 @@ DECLARE
     horizon constant xid8 := (SELECT CASE WHEN bool_or(settled IS NULL) THEN '0' ELSE min(pg_snapshot_xmin(settled)::text::bigint)
         END::text::xid8 FROM net.node);
     places tid[];
+    found cidr[];
     taken cidr[] := '{}';
     more cidr[];
 BEGIN
-    FOR source IN 1..2 LOOP
-        IF source = 1 THEN
-            SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
-                SELECT own.place, own.address FROM (
-                    SELECT address_space, address, changed, valid_until FROM net.lease
-                    WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= now() AND free_from >= since
-                        AND released_at >= since
-                    ORDER BY free_from LIMIT how_many + 1024
-                ) AS oldest CROSS JOIN LATERAL (
-                    SELECT lease.ctid AS place, lease.address FROM net.lease
-                    WHERE lease.address_space = oldest.address_space AND lease.address = oldest.address
-                        AND lease.changed = oldest.changed AND lease.state = 'released' FOR UPDATE SKIP LOCKED
-                ) AS own
-                WHERE oldest.changed < horizon OR net.is_forgotten(oldest.changed, oldest.valid_until) LIMIT how_many
-            ) AS own;
-        ELSE
-            SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
-                SELECT own.place, own.address FROM (
-                    SELECT address_space, address, changed FROM net.lease
-                    WHERE pool_id = wanted_pool AND state = 'released' AND valid_until < now() - interval '60 seconds'
-                        AND free_from <= now() AND released_at >= since
-                    ORDER BY valid_until LIMIT how_many
-                ) AS oldest CROSS JOIN LATERAL (
-                    SELECT lease.ctid AS place, lease.address FROM net.lease
-                    WHERE lease.address_space = oldest.address_space AND lease.address = oldest.address
-                        AND lease.changed = oldest.changed AND lease.state = 'released' FOR UPDATE SKIP LOCKED
-                ) AS own
-                LIMIT how_many - cardinality(taken)
-            ) AS own;
-        END IF;
-        DELETE FROM net.lease WHERE ctid = ANY (places);
-        taken := taken || coalesce(more, '{}');
-        EXIT WHEN cardinality(taken) >= how_many;
+    LOOP
+        found := '{}';
+        FOR source IN 1..2 LOOP
+            IF source = 1 THEN
+                SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
+                    SELECT own.place, own.address FROM (
+                        SELECT address_space, address, changed, valid_until FROM net.lease
+                        WHERE pool_id = wanted_pool AND state = 'released' AND free_from <= now() AND free_from >= since
+                            AND released_at >= since
+                        ORDER BY free_from LIMIT how_many + 1024
+                    ) AS oldest CROSS JOIN LATERAL (
+                        SELECT lease.ctid AS place, lease.address FROM net.lease
+                        WHERE lease.address_space = oldest.address_space AND lease.address = oldest.address
+                            AND lease.changed = oldest.changed AND lease.state = 'released' FOR UPDATE SKIP LOCKED
+                    ) AS own
+                    WHERE oldest.changed < horizon OR net.is_forgotten(oldest.changed, oldest.valid_until) LIMIT how_many
+                ) AS own;
+            ELSE
+                SELECT array_agg(own.place), array_agg(own.address) INTO places, more FROM (
+                    SELECT own.place, own.address FROM (
+                        SELECT address_space, address, changed FROM net.lease
+                        WHERE pool_id = wanted_pool AND state = 'released' AND valid_until < now() - interval '60 seconds'
+                            AND free_from <= now() AND released_at >= since
+                        ORDER BY valid_until LIMIT how_many
+                    ) AS oldest CROSS JOIN LATERAL (
+                        SELECT lease.ctid AS place, lease.address FROM net.lease
+                        WHERE lease.address_space = oldest.address_space AND lease.address = oldest.address
+                            AND lease.changed = oldest.changed AND lease.state = 'released' FOR UPDATE SKIP LOCKED
+                    ) AS own
+                    LIMIT how_many - cardinality(found)
+                ) AS own;
+            END IF;
+            DELETE FROM net.lease WHERE ctid = ANY (places);
+            found := found || coalesce(more, '{}');
+            EXIT WHEN cardinality(found) >= how_many;
+        END LOOP;
+        -- What is excluded is nobody's, until the exclusion is removed: by somebody who waits for this, or was too early for it.
+        WITH excluded AS MATERIALIZED (
+            SELECT exclusion.first, exclusion.last
+            FROM net.pool_exclusion AS exclusion JOIN net.pool_range AS range ON range.id = exclusion.range_id
+            WHERE range.pool_id = wanted_pool AND EXISTS (SELECT FROM unnest(found) AS unit
+                WHERE net.first_host(unit) BETWEEN exclusion.first AND exclusion.last)
+            FOR KEY SHARE OF exclusion SKIP LOCKED
+        )
+        SELECT array_agg(unit ORDER BY unit) INTO taken FROM unnest(found) AS unit
+        WHERE NOT EXISTS (SELECT FROM excluded WHERE net.first_host(unit) BETWEEN excluded.first AND excluded.last);
+        EXIT WHEN taken IS NOT NULL OR cardinality(found) = 0;
     END LOOP;
-    IF EXISTS (SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
-        WHERE range.pool_id = wanted_pool) THEN
-        taken := ARRAY(SELECT unit FROM unnest(taken) AS unit WHERE NOT EXISTS (
-            SELECT FROM net.pool_range AS range JOIN net.pool_exclusion AS excluded ON excluded.range_id = range.id
-            WHERE range.pool_id = wanted_pool AND excluded.first <= net.first_host(unit)
-                AND excluded.last >= net.first_host(unit)));
-    END IF;
-    RETURN (SELECT array_agg(unit ORDER BY unit) FROM unnest(taken) AS unit);
+    RETURN taken;
 END
 $$;
 
@@ -877,7 +929,7 @@ BEGIN
     SELECT pool.address_space, coalesce(unit, net.unit_address(range.first, pool.prefix_length, aside.until_unit - 1))
         INTO space, unit
         FROM net.pool LEFT JOIN net.pool_range AS range ON range.id = aside.range_id WHERE pool.id = aside.pool_id;
-    RETURN EXISTS (SELECT FROM net.lease WHERE address_space = space AND address = unit) AND net.count_left(aside) = 0;
+    RETURN EXISTS (SELECT FROM net.lease WHERE address_space = space AND address = unit) AND net.count_left(aside, for_good => true) = 0;
 END
 $$;
 
@@ -900,6 +952,10 @@ BEGIN
     -- In a storm more than usual, but of no pool so much that others could want for it.
     how_many := least(how_many, greatest(wanted.reserve_size,
         (SELECT sum(units) / 64 FROM net.pool_range WHERE pool_id = wanted.id)));
+    IF net.may_have_lost() THEN -- what was given out, and is not known here any more, would be given out again
+        RAISE EXCEPTION 'this database may have lost what it had promised: pools are about to adopt'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
     -- What the process has used up.
     DELETE FROM net.reserve AS used WHERE used.id IN (
         SELECT own.id FROM net.reserve AS own WHERE own.node_id = claim_units.node AND own.slot = claim_units.slot
@@ -935,7 +991,7 @@ BEGIN
             WHERE later.pool_id = aside.pool_id AND later.id > aside.id AND unit = ANY (later.addresses))
         ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS given = ROW_COUNT;
-    IF net.count_left(aside) = 0 THEN
+    IF net.count_left(aside, for_good => true) = 0 THEN
         DELETE FROM net.reserve AS found WHERE found.id = aside.id;
     END IF;
     RETURN given;
@@ -947,8 +1003,11 @@ CREATE FUNCTION net.return_reserve(reserve bigint) RETURNS bigint LANGUAGE plpgs
 DECLARE
     aside net.reserve;
     units cidr[];
+    returned bigint;
 BEGIN
     SELECT * INTO aside FROM net.reserve AS found WHERE found.id = return_reserve.reserve FOR UPDATE;
+    -- Who removes an exclusion either sees the reserve, or has its units seen here.
+    PERFORM FROM net.pool_range AS range WHERE range.id = aside.range_id FOR SHARE;
     units := coalesce(aside.addresses, ARRAY(
         SELECT net.unit_address(range.first, pool.prefix_length, number)
         FROM net.pool_range AS range JOIN net.pool ON pool.id = range.pool_id,
@@ -957,7 +1016,9 @@ BEGIN
                 WHERE excluded.range_id = range.id AND number >= excluded.from_unit AND number < excluded.until_unit)
             AND NOT EXISTS (SELECT FROM net.reserve AS other WHERE other.pool_id = aside.pool_id
                 AND net.unit_address(range.first, pool.prefix_length, number) = ANY (other.addresses))));
-    RETURN net.give_back(aside.id, units);
+    returned := net.give_back(aside.id, units);
+    DELETE FROM net.reserve AS found WHERE found.id = aside.id;
+    RETURN returned;
 END
 $$;
 

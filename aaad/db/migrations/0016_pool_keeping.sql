@@ -147,6 +147,14 @@ COMMENT ON TABLE net.database_seen IS
     'Which PostgreSQL this was when it was looked at last: another one may have lost what it had promised (rule R7.3).';
 COMMENT ON COLUMN net.database_seen.waits IS 'Whether a commit waited for a standby then.';
 
+-- As aaad/pools/adopting.py decides it, for the moments until the keeper has looked.
+CREATE FUNCTION net.may_have_lost() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM net.database_seen AS seen WHERE seen.system_identifier <> net.change_log_identity()
+        OR seen.timeline <> left(pg_walfile_name(pg_current_wal_lsn()), 8)
+            AND (NOT seen.waits OR seen.seen_at < now() - interval '600 seconds'))
+$$;
+COMMENT ON FUNCTION net.may_have_lost IS 'Whether this is another PostgreSQL than at the last look, which may not know all that the last one had promised.';
+
 CREATE FUNCTION net.begin_adoption(pools integer[]) RETURNS SETOF integer LANGUAGE sql AS $$
     DELETE FROM net.adoption_heard USING net.pool
     WHERE adoption_heard.pool_id = pool.id AND pool.id = ANY(pools) AND pool.adopting_since IS NULL;
@@ -209,6 +217,11 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    PERFORM FROM net.pool_range AS range JOIN net.reserve ON reserve.range_id = range.id
+        WHERE reserve.id = reserve_id FOR SHARE OF range SKIP LOCKED;
+    IF NOT FOUND AND EXISTS (SELECT FROM net.reserve WHERE id = reserve_id AND range_id IS NOT NULL) THEN
+        RETURN NULL;
+    END IF;
     RETURN net.return_reserve(reserve_id);
 END
 $$;
@@ -244,7 +257,8 @@ BEGIN
     END IF;
     place := net.unit_number(place_range.first, masklen(marked), marked);
     SELECT id INTO in_reserve FROM net.reserve
-    WHERE (range_id = place_range.id AND place >= from_unit AND place < until_unit) OR addresses @> ARRAY[marked];
+    WHERE pool_id = mark.pool_id
+        AND (range_id = place_range.id AND place >= from_unit AND place < until_unit OR addresses @> ARRAY[marked]);
     IF in_reserve IS NOT NULL THEN
         PERFORM FROM net.reserve WHERE id = in_reserve FOR SHARE SKIP LOCKED;
         IF NOT FOUND THEN

@@ -368,6 +368,7 @@ RULES: dict[str, tuple[str, str]] = {
     "pool_range_units_range": ("range", _("at most 1099511627776 units")),
     "pool_range_free": ("range", _("addresses that nobody has: aaad lease list --address RANGE")),
     "pool_range_in_use": ("", _("Somebody has an address of it, or a process has set one aside.")),
+    "pool_exclusion_in_use": ("", _("A network that lies in it is a login's own, and no unit of the pool.")),
     "pool_exclusion_small": (
         "",
         _("More than 1048576 excluded addresses that were passed by are not given out again at once."),
