@@ -170,7 +170,6 @@ class Claims:
         if ledger is not None and not self._is_tried.is_set():  # the process has just begun
             await clock.pause(self._is_tried, BIND_LIMIT_S)
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
-            was_asked = True
             try:
                 transaction, answers = await ledger.bind_within([_wish(row) for row in rows], self.supply.life)
             except StoreError as error:
