@@ -166,8 +166,10 @@ CREATE TABLE net.lease (
     PRIMARY KEY (address_space, address),
     CONSTRAINT lease_state_known CHECK (state IN ('bound', 'released', 'fixed', 'foreign')),
     CONSTRAINT lease_holder CHECK (state NOT IN ('bound', 'fixed') OR login_id IS NOT NULL),
-    CONSTRAINT lease_bound_whole CHECK (state <> 'bound' OR num_nulls(pool_id, offered_at, valid_until) = 0),
-    CONSTRAINT lease_released_whole CHECK (state <> 'released' OR num_nulls(pool_id, released_at, free_from) = 0)
+    CONSTRAINT lease_bound_whole CHECK (
+        state <> 'bound' OR pool_id IS NOT NULL AND offered_at IS NOT NULL AND valid_until IS NOT NULL),
+    CONSTRAINT lease_released_whole CHECK (
+        state <> 'released' OR pool_id IS NOT NULL AND released_at IS NOT NULL AND free_from IS NOT NULL)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 COMMENT ON TABLE net.lease IS
     'The ledger (concessões): every address and prefix that somebody has, had last, or must not have. One row for each, so nobody can have another''s.';
@@ -1095,14 +1097,24 @@ BEGIN
         WHERE reserve.id = ANY (reserves) AND reserve.node_id = node AND reserve.slot = bind_leases.slot
             AND reserve.life = bind_leases.life AND reserve.abandoned_at IS NULL
         FOR SHARE);
-    INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until)
-        SELECT wish.address_space, wish.candidate::cidr, wish.pool_id, 'bound', wish.login_id, wish.device, wish.nas_id,
-            now(), now() + wish.valid_s * interval '1 second'
-        FROM unnest(address_spaces, pools, logins, devices, nases, seconds, reserves, candidates) WITH ORDINALITY
-            AS wish (address_space, pool_id, login_id, device, nas_id, valid_s, reserve_id, candidate, n)
-        WHERE wish.candidate IS NOT NULL AND wish.reserve_id = ANY (held) AND wish.n NOT IN (SELECT unnest(again))
-        ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS made = ROW_COUNT;
+    BEGIN
+        INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until)
+            SELECT wish.address_space, wish.candidate::cidr, wish.pool_id, 'bound', wish.login_id, wish.device, wish.nas_id,
+                now(), now() + wish.valid_s * interval '1 second'
+            FROM unnest(address_spaces, pools, logins, devices, nases, seconds, reserves, candidates) WITH ORDINALITY
+                AS wish (address_space, pool_id, login_id, device, nas_id, valid_s, reserve_id, candidate, n)
+            WHERE wish.candidate IS NOT NULL AND wish.reserve_id = ANY (held) AND wish.n NOT IN (SELECT unnest(again));
+        GET DIAGNOSTICS made = ROW_COUNT;
+    EXCEPTION WHEN unique_violation THEN -- seldom, and to look beforehand would cost as much as the row
+        INSERT INTO net.lease (address_space, address, pool_id, state, login_id, device, nas_id, offered_at, valid_until)
+            SELECT wish.address_space, wish.candidate::cidr, wish.pool_id, 'bound', wish.login_id, wish.device, wish.nas_id,
+                now(), now() + wish.valid_s * interval '1 second'
+            FROM unnest(address_spaces, pools, logins, devices, nases, seconds, reserves, candidates) WITH ORDINALITY
+                AS wish (address_space, pool_id, login_id, device, nas_id, valid_s, reserve_id, candidate, n)
+            WHERE wish.candidate IS NOT NULL AND wish.reserve_id = ANY (held) AND wish.n NOT IN (SELECT unnest(again))
+            ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS made = ROW_COUNT;
+    END;
     IF made < cardinality(candidates) - cardinality(again) THEN
         RETURN QUERY
             SELECT -wish.n::integer, CASE WHEN wish.reserve_id = ANY (held) THEN 'taken' ELSE 'lost' END
