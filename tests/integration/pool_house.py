@@ -23,8 +23,7 @@ class Process:
         return await self.store.claim(pool_id, how_many, self.life)
 
     async def bind(self, *wishes: Wish) -> list[Bound]:
-        """Bind, and leave out in which transaction."""
-        return [bound._replace(transaction=0) for bound in await self.store.bind(wishes, self.life)]
+        return await self.store.bind(wishes, self.life)
 
 
 class House:
