@@ -632,20 +632,22 @@ BEGIN
     IF gateway.name IS NOT NULL THEN
         PERFORM net.refuse_fixed(format('%s is the gateway of pool %s', host(gateway.gateway), gateway.name), constraint_name);
     END IF;
-    SELECT * INTO held FROM net.lease WHERE address_space = space AND address = network FOR UPDATE;
-    IF held.address IS NOT NULL THEN
-        IF held.login_id = login OR (held.state = 'foreign' AND held.login_id IS NULL)
-            OR (held.state = 'released' AND net.is_forgotten(held.changed, held.valid_until)) THEN
-            UPDATE net.lease SET state = 'fixed', login_id = login, device = 0, released_at = NULL, free_from = NULL,
-                changed = pg_current_xact_id() WHERE address_space = space AND address = network;
-            RETURN;
+    IF EXISTS (SELECT FROM net.ledger_within(space, net.first_host(network), net.last_host(network))) THEN
+        SELECT * INTO held FROM net.lease WHERE address_space = space AND address = network FOR UPDATE;
+        IF held.address IS NOT NULL THEN
+            IF held.login_id = login OR (held.state = 'foreign' AND held.login_id IS NULL)
+                OR (held.state = 'released' AND net.is_forgotten(held.changed, held.valid_until)) THEN
+                UPDATE net.lease SET state = 'fixed', login_id = login, device = 0, released_at = NULL, free_from = NULL,
+                    changed = pg_current_xact_id() WHERE address_space = space AND address = network;
+                RETURN;
+            END IF;
+            PERFORM net.refuse_fixed(net.lease_words(held), constraint_name);
         END IF;
-        PERFORM net.refuse_fixed(net.lease_words(held), constraint_name);
-    END IF;
-    SELECT * INTO held FROM net.ledger_within(space, net.first_host(network), net.last_host(network)) AS lease
-        WHERE lease.login_id IS DISTINCT FROM login ORDER BY lease.address LIMIT 1;
-    IF held.address IS NOT NULL THEN
-        PERFORM net.refuse_fixed(format('%s overlaps: %s', network, net.lease_words(held)), constraint_name);
+        SELECT * INTO held FROM net.ledger_within(space, net.first_host(network), net.last_host(network)) AS lease
+            WHERE lease.login_id IS DISTINCT FROM login ORDER BY lease.address LIMIT 1;
+        IF held.address IS NOT NULL THEN
+            PERFORM net.refuse_fixed(format('%s overlaps: %s', network, net.lease_words(held)), constraint_name);
+        END IF;
     END IF;
     wanted_pool := net.pool_to_fix(space, network, constraint_name);
     INSERT INTO net.lease (address_space, address, pool_id, state, login_id)
