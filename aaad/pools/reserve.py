@@ -13,6 +13,7 @@ import mmap
 import os
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from struct import error as StructError  # noqa: N812  the library's own name says too little
@@ -60,14 +61,10 @@ class Chunk:
     __slots__ = ("_map", "_marks_at", "_next", "_path", "address_space", "count", "family", "free", "numbers",
                  "pool_id", "prefix_length", "reserve_id", "unsettled")  # fmt: skip
 
-    def __init__(self, path: Path) -> None:
-        """Map a chunk's file; ReserveError if it is none."""
+    def __init__(self, path: Path, data: bytes | None = None) -> None:
+        """Map a chunk's file; ReserveError if it is none. `data`: what no file could take lives in memory."""
         self._path = path
-        with path.open("r+b") as file:
-            try:
-                self._map = mmap.mmap(file.fileno(), 0)
-            except ValueError as error:
-                raise ReserveError(f"{path.name} is empty") from error
+        self._map = _mapped(path) if data is None else _in_memory(data)
         try:
             magic, self.reserve_id, self.pool_id, self.address_space, self.family, self.prefix_length, self.count = (
                 _HEAD.unpack_from(self._map)
@@ -147,6 +144,36 @@ class Chunk:
         return unit_text(self.family, self.numbers[place], self.prefix_length)
 
 
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("r+b") as file:
+        try:
+            return mmap.mmap(file.fileno(), 0)
+        except ValueError as error:
+            raise ReserveError(f"{path.name} is empty") from error
+
+
+def _in_memory(data: bytes) -> mmap.mmap:
+    found = mmap.mmap(-1, len(data))
+    found[:] = data
+    return found
+
+
+def _stored(path: Path, data: bytes) -> Chunk:
+    """Write a chunk's file; on a full or broken disk it lives in memory.
+
+    A process that ends takes it along, and PostgreSQL takes back what it says that nobody has.
+    """
+    fresh = path.with_suffix(".new")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(path)
+        return Chunk(path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        return Chunk(path, data)
+
+
 class Reserve:
     """The folder of one slot. One process at a time: who holds the slot."""
 
@@ -188,14 +215,11 @@ class Reserve:
         units: Sequence[Unit],
         prefix_length: int,
     ) -> Chunk:
-        """Keep the units of a claim; OSError if the disk does not take them."""
+        """Keep the units of a claim."""
         path = self._directory / str(reserve_id)
-        fresh = path.with_suffix(".new")
         head = _HEAD.pack(_MAGIC, reserve_id, pool_id, address_space, family, prefix_length, len(units))
         numbers = b"".join(number.to_bytes(_NUMBER_OCTETS, "big") for number, _ in units)
-        fresh.write_bytes(head + numbers + bytes(len(units)))
-        fresh.replace(path)
-        chunk = self.chunks[reserve_id] = Chunk(path)
+        chunk = self.chunks[reserve_id] = _stored(path, head + numbers + bytes(len(units)))
         return chunk
 
     def drop(self, chunk: Chunk) -> None:
@@ -205,18 +229,21 @@ class Reserve:
 
     def close(self) -> None:
         """Close in order: with every mark on the disk the next process, after a boot too, goes on from here."""
+        with suppress(OSError):  # a bad disk: it counts as killed
+            for chunk in self.chunks.values():
+                chunk.flush()
+            self._write_life(is_closed=True)
         for chunk in self.chunks.values():
-            chunk.flush()
             chunk.close()
         self.chunks.clear()
-        self._write_life(is_closed=True)
 
     def begin_life(self) -> None:
         """Give up what is there: PostgreSQL knows another owner of it."""
         for chunk in list(self.chunks.values()):
             self.drop(chunk)
         self.life = str(uuid.uuid4())
-        self._write_life(is_closed=False)
+        with suppress(OSError):  # else the next process finds a life of no chunks, and begins its own
+            self._write_life(is_closed=False)
 
     def _read_life(self) -> _Life | None:
         try:

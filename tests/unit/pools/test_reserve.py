@@ -118,6 +118,23 @@ def test_a_network_is_withdrawn_if_one_of_its_addresses_is_excluded(tmp_path: Pa
     assert [chunk.text(chunk.take()) for _ in range(2)] == ["2001:db8::/56", "2001:db8:0:200::/56"]
 
 
+def test_a_full_disk_sets_aside_in_memory_what_dies_with_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve, _ = opened(tmp_path)
+
+    def fails(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fails)
+    chunk = reserve.add(7, 2, 1, 4, UNITS, 32)
+    assert [chunk.take() for _ in UNITS] == [0, 1, 2, 3, 4]
+    chunk.put_back(2)
+    assert chunk.take() == 2
+    assert opened(tmp_path)[0].chunks == {}, "nothing of it is given by a successor"
+    reserve.close()
+
+
 def test_the_boot_is_told_by_the_kernel() -> None:
     assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
