@@ -68,6 +68,7 @@ _ADMINISTRATOR_REFUSALS = {
     Credential.MISSING: Reason.PASSWORD_MISSING,
     Credential.UNSUPPORTED: Reason.METHOD_UNSUPPORTED,
 }
+_SIGNED, _LEASED = explain.FLAG_SIGNED, explain.FLAG_LEASED
 _EXHAUSTED = Decision(Reason.POOL_EXHAUSTED, None, inf)
 _RIGHT = Credential.RIGHT
 _new_tuple = tuple.__new__  # half the price of calling a NamedTuple by its name, for the two made per request
@@ -318,8 +319,8 @@ class AccessPath:
         proves = signed_by is not None or (credential is _RIGHT and login.password)
         if grant is not None:
             try:
-                kind, at = router.nas.kind, router.nas.pools
-                template = self._rules.template(kind, grant, at)
+                nas, kind = router.nas, router.nas.kind
+                template = self._rules.template(kind, grant, nas.pools, nas.terms)
                 if template.pools is not None and grant.leases is None:
                     leased = self._lease(request, login, grant, template.pools, now_s)
                     if isinstance(leased, Want):
@@ -360,10 +361,10 @@ class AccessPath:
         if proves or self._has_room():
             asked = layout.public_attributes(data)
             facts = record[:HEAD_SIZE] if login.extras is None else public_part(record)
-            flags = 0 if signed_by is None else explain.FLAG_SIGNED
+            flags = 0 if signed_by is None else _SIGNED
             asked = asked if proves else explain.bounded(asked)
             queued_s, key = now_s - arrived_s, router.journal_key
-            flags, key = (flags, key) if leases is None else (flags | explain.FLAG_LEASED, key + leases.noted)
+            flags, key = (flags, key) if leases is None else (flags | _LEASED, key + leases.noted)
             body = explain.encode(reason, credential, flags, queued_s, key, facts, asked, kept, until_s)
             self._journal.append(login_id, now_s, body)
         return reply

@@ -7,12 +7,14 @@ first. Login and contract, plan, NAS, branch: who names a pool of a family first
 """
 
 from collections.abc import Iterable, Sequence
+from sys import intern
 from typing import NamedTuple
 
 from aaad.policy.facts import LoginExtras, PlanFacts
 from aaad.policy.grant import Leases
 from aaad.policy.parameters import BranchPolicy
 from aaad.radius.explain import pool_octets
+from aaad.radius.kinds import NasKind
 from aaad.replica.record import NasRow, PoolRow
 
 FAMILIES = ("ipv4", "ipv6", "delegated")
@@ -128,6 +130,11 @@ def of_nas(row: NasRow) -> NasPools | None:
     """Return what a NAS entry says of its customers' addresses; None: nothing, in the first address space."""
     found = NasPools(row.address_space, PoolNames(row.ipv4_pool, row.ipv6_pool, row.delegated_ipv6_pool))
     return None if found == PLAIN_NAS else found
+
+
+def terms_of(kind: NasKind, at: NasPools | None) -> str:
+    """Return what tells NASes from each other to which a grant is said differently."""
+    return intern(kind.name if at is None else f"{kind.name} {at!r}")
 
 
 def of_plan(plan: PlanFacts) -> PoolNames:

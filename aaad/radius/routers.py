@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import kind_of
 from aaad.radius.layout import ACCOUNTING_LAYOUTS_MAX, Layouts
-from aaad.radius.pool_book import of_nas
+from aaad.radius.pool_book import of_nas, terms_of
 from aaad.radius.router_statistics import RouterStatistics
 from aaad.replica.record import NasRow, RouterRow
 
@@ -76,6 +76,7 @@ class Nas:
         "octets_swapped",
         "pools",
         "require_signature",
+        "terms",
     )
 
     def __init__(self, row: NasRow, now_s: float, fingerprint_key: bytes = b"") -> None:
@@ -90,6 +91,7 @@ class Nas:
         self.enabled = row.enabled
         self.octets_swapped = row.octets_swapped
         self.pools = of_nas(row)
+        self.terms = terms_of(self.kind, self.pools)
         self.first_address = str(network.network_address)
         self.is_prefix = network.prefixlen < network.max_prefixlen
         self.require_signature = row.message_authenticator == "yes"

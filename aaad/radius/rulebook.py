@@ -23,6 +23,7 @@ from aaad.radius.pool_book import (
     of_branch,
     of_nas,
     of_plan,
+    terms_of,
 )
 from aaad.radius.reply import ReplyTemplate, blocked_state_problem, compile_reply
 from aaad.replica.record import AdministratorRow, BranchRow, ParameterRow, PoolRow, Tables
@@ -93,13 +94,17 @@ class Rulebook:
         fitting = [row for row in rows if row.nas_id in (nas_id, 0)]
         return max(fitting, key=lambda row: row.nas_id, default=None)
 
-    def template(self, kind: NasKind, grant: Grant, at: NasPools | None = None) -> ReplyTemplate:
+    def template(self, kind: NasKind, grant: Grant, at: NasPools | None = None, terms: str = "") -> ReplyTemplate:
         """Return what a grant's reply is made from; ValueError or OverflowError if it cannot be encoded.
 
-        `at`: what the NAS says of its customers' addresses; None: nothing, and it is in the first address space.
+        Args:
+            kind: of concentrator.
+            grant: what is granted.
+            at: what the NAS says of its customers' addresses; None: nothing, and it is in the first address space.
+            terms: of kind and pools together (`terms_of`), from who has it at hand.
         """
         plan, _, state, phase, _, _, extras, policy, _ = grant
-        key = (plan.plan_id, state, phase, policy.branch_id, extras is None, kind.name, at)
+        key = (plan.plan_id, state, phase, policy.branch_id, extras is None, terms or terms_of(kind, at))
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= TEMPLATES_MAX:
