@@ -771,14 +771,18 @@ DECLARE
     pool net.pool;
     low cidr;
     high cidr;
+    is_followed boolean;
 BEGIN
     SELECT * INTO pool FROM net.pool AS found WHERE found.id = aside.pool_id;
     IF aside.addresses IS NOT NULL THEN
+        -- By other claims: not if it was just made, and then its units need not be looked for in those.
+        is_followed := EXISTS (SELECT FROM net.reserve AS later WHERE later.pool_id = aside.pool_id
+            AND later.id > aside.id AND later.addresses IS NOT NULL);
         RETURN QUERY SELECT unit FROM unnest(aside.addresses) AS unit
             WHERE EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = unit
                     AND NOT (for_good AND state = 'foreign') OFFSET 0)
-                OR EXISTS (SELECT FROM net.reserve AS later WHERE later.pool_id = aside.pool_id AND later.id > aside.id
-                    AND unit = ANY (later.addresses));
+                OR is_followed AND EXISTS (SELECT FROM net.reserve AS later
+                    WHERE later.pool_id = aside.pool_id AND later.id > aside.id AND unit = ANY (later.addresses));
         RETURN;
     END IF;
     SELECT * INTO range FROM net.pool_range AS found WHERE found.id = aside.range_id;
