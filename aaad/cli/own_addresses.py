@@ -26,6 +26,9 @@ _IN_POOL = _("{network} lies in pool {pool}, which gives out /{length}: aaad poo
 _SET_ASIDE = _(
     "{network} of pool {pool} is set aside by node {node}: another one, or aaad pool exclude {pool} {address}"
 )
+_GIVEN_BACK = _(
+    "{network} is excluded from pool {pool}, and node {node} still has it set aside: again in some minutes"
+)
 
 
 async def complain_of_taken(desk: Desk, row: Mapping[str, Value], row_id: int | None, address_space: int) -> None:
@@ -55,5 +58,6 @@ async def _taken(
             return _IN_POOL, {"network": network, "pool": pool["name"], "length": pool["prefix_length"]}
         if pool["node"] is not None:
             address = network.partition("/")[0]
-            return _SET_ASIDE, {"network": network, "pool": pool["name"], "node": pool["node"], "address": address}
+            text = _GIVEN_BACK if pool["is_excluded"] else _SET_ASIDE
+            return text, {"network": network, "pool": pool["name"], "node": pool["node"], "address": address}
     return None

@@ -149,23 +149,26 @@ SELECT name, host(gateway) AS gateway FROM net.pool
 WHERE address_space = $1 AND gateway <<= $2::text::cidr ORDER BY id LIMIT 1;
 
 -- name: pools_around
--- Pools with some of a network that is not excluded from them, and which process of a node has set it aside.
-SELECT pool.name, pool.prefix_length, masklen($2::text::cidr) = pool.prefix_length AS is_unit, aside.node
+-- Pools with some of a network that is not excluded from them, or that a process of a node still has set aside.
+SELECT pool.name, pool.prefix_length, masklen($2::text::cidr) = pool.prefix_length AS is_unit, aside.node,
+    excluded.is_whole AS is_excluded
 FROM net.pool_range AS range
 JOIN net.pool ON pool.id = range.pool_id
 LEFT JOIN LATERAL (
     SELECT coalesce(node.name, '-') AS node
     FROM net.reserve LEFT JOIN net.node ON node.id = reserve.node_id
-    WHERE reserve.pool_id = pool.id AND reserve.abandoned_at IS NULL AND masklen($2::text::cidr) = pool.prefix_length
+    WHERE reserve.pool_id = pool.id AND masklen($2::text::cidr) = pool.prefix_length
         AND ($2::text::cidr = ANY(reserve.addresses) OR reserve.range_id = range.id
             AND net.unit_number(range.first, pool.prefix_length, $2::text::cidr::inet) >= reserve.from_unit
             AND net.unit_number(range.first, pool.prefix_length, $2::text::cidr::inet) < reserve.until_unit)
     LIMIT 1
 ) AS aside ON true
-WHERE range.span && net.place_of($1, $2::text::cidr::inet) AND NOT EXISTS (
-    SELECT FROM net.pool_exclusion AS excluded WHERE excluded.range_id = range.id
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM net.pool_exclusion AS excluded WHERE excluded.range_id = range.id
         AND excluded.first <= greatest(net.first_host($2::text::cidr::inet), range.first)
-        AND excluded.last >= least(net.last_host($2::text::cidr::inet), range.last))
+        AND excluded.last >= least(net.last_host($2::text::cidr::inet), range.last)) AS is_whole
+) AS excluded
+WHERE range.span && net.place_of($1, $2::text::cidr::inet) AND (NOT excluded.is_whole OR aside.node IS NOT NULL)
 ORDER BY range.first
 LIMIT 5;
 

@@ -169,6 +169,9 @@ def test_a_fixed_address_that_a_process_has_set_aside_is_refused_until_it_is_exc
     assert "n1" in refused["problems"][0]["message"]
     assert "aaad pool exclude centro 100.64.0.9" in refused["problems"][0]["message"]
     aaad.ok("pool", "exclude", "centro", "100.64.0.9")
+    refused = aaad.no("login", "edit", "padaria", "--ipv4", "100.64.0.9", code=2)
+    assert "n1 still has it set aside" in refused["problems"][0]["message"]
+    aaad.sql("DELETE FROM net.reserve")  # as its process does within seconds, and the keeper of one that is away
     aaad.ok("login", "edit", "padaria", "--ipv4", "100.64.0.9")
     assert aaad.sql("SELECT state, login_id FROM net.lease") == [("fixed", 51)]
 
