@@ -28,6 +28,7 @@ class Stock:
     __slots__ = (
         "_claimed_s",
         "_storm_units",
+        "_taken",
         "chunks",
         "is_asked",
         "is_failing",
@@ -56,6 +57,7 @@ class Stock:
         self.is_used = False
         self._claimed_s = 0.0
         self._storm_units = 0
+        self._taken = 0  # since the last claim
 
     @property
     def is_given(self) -> bool:
@@ -73,6 +75,7 @@ class Stock:
         if self.pool.state != _ACTIVE:
             return None
         self.is_used = True
+        self._taken += 1
         for chunk in self.chunks:
             if chunk.free:
                 return chunk, chunk.take()
@@ -105,10 +108,9 @@ class Stock:
         """Note what a claim came to."""
         self.is_failing = False
         usual = self.pool.reserve_size
-        if 2 * asked >= usual:  # else the pool has just come into use
-            is_storm = got == asked and now_s - self._claimed_s < STORM_S
-            self._storm_units = min(2 * max(self._storm_units, usual), STORM_UNITS) if is_storm else 0
-            self._claimed_s = now_s
+        is_storm = got == asked and 2 * self._taken >= usual and now_s - self._claimed_s < STORM_S
+        self._storm_units = min(2 * max(self._storm_units, usual), STORM_UNITS) if is_storm else 0
+        self._claimed_s, self._taken = now_s, 0
         if not got:
             self.rests_until_s = now_s + REST_S
 
