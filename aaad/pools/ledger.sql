@@ -15,9 +15,7 @@ SELECT
     reserve.from_unit,
     reserve.until_unit,
     reserve.addresses::text[] AS addresses,
-    ARRAY(SELECT unit::text FROM net.units_elsewhere(reserve) AS unit UNION SELECT unit::text FROM net.units_being_fixed(reserve) AS unit
-        UNION SELECT unit::text FROM net.units_reported(reserve) AS unit)
-        AS taken
+    net.units_taken(reserve)::text[] AS taken
 FROM net.reserve
 JOIN net.pool ON pool.id = reserve.pool_id
 LEFT JOIN net.pool_range AS range ON range.id = reserve.range_id

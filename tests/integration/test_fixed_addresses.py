@@ -232,6 +232,43 @@ async def test_a_claim_waits_for_no_open_transaction_and_leaves_out_what_it_fixe
         assert await house.unaccounted(pool) == 0
 
 
+# Who looks for what is being fixed waits at a gate before he looks.
+GATE = """
+ALTER FUNCTION net.units_being_fixed RENAME TO units_told;
+CREATE FUNCTION net.units_being_fixed(aside net.reserve) RETURNS SETOF cidr LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1);
+    RETURN QUERY SELECT net.units_told(aside);
+END
+$$;
+"""
+
+
+async def test_an_address_that_is_fixed_just_while_a_claim_looks_is_left_out(house: House, dsn: str):
+    pool = await house.pool("100.64.0.0/29")
+    process = Process(house.database, await house.node())
+    ana = await house.login("ana")
+    await house.database.execute(GATE)
+    program, keeper = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    try:
+        await keeper.execute("SELECT pg_advisory_lock(1)")
+        transaction = program.transaction()
+        await transaction.start()
+        await program.execute("UPDATE erp.login SET ipv4 = '100.64.0.2' WHERE id = $1", ana)
+        claiming = asyncio.create_task(process.claim(pool, 4))
+        async with asyncio.timeout(10):
+            while not await keeper.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+        await transaction.commit()
+        await keeper.execute("SELECT pg_advisory_unlock(1)")
+        claimed = await claiming
+    finally:
+        await program.close()
+        await keeper.close()
+    assert claimed.units == units(*(f"100.64.0.{number}/32" for number in (0, 1, 3)))
+    assert claimed.taken == units("100.64.0.2/32")
+
+
 async def test_claims_and_programs_that_fix_addresses_at_once_never_get_the_same(house: House, dsn: str):
     """Each address is in a claim, or fixed, or refused; never two of them."""
     pool = await house.pool("100.64.0.0/24")
