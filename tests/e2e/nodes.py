@@ -123,6 +123,12 @@ class Node:
             env={**os.environ, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"},
         )
 
+    def starting_s(self) -> float:
+        """Return how long a process of this program takes to start, at this moment."""
+        begun = time.monotonic()
+        assert self.aaad("role", "--help").returncode == 0
+        return time.monotonic() - begun
+
     def postgres_pids(self) -> list[int]:
         """Return PostgreSQL's processes, the postmaster first."""
         postmaster = self.postgres.pid

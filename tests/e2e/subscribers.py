@@ -43,11 +43,18 @@ class Load:
     """Subscribers dialling in turn at a steady rate from a thread; `stop` returns everything that was dialled."""
 
     def __init__(
-        self, port: int, rate: float, *, secret: bytes = SECRET, logins: int = 100, methods: Sequence[str] = ("pap",)
+        self,
+        port: int,
+        rate: float,
+        *,
+        secret: bytes = SECRET,
+        logins: int = 100,
+        methods: Sequence[str] = ("pap",),
+        tries: int = _TRIES,
     ) -> None:
         plan = Plan(rate=rate, cycles_for_s=_LONGEST_S, log_max=_LOG_MAX)
         who = Subscribers(count=logins, methods=methods).make()
-        self._simulation = Simulation(plan, [nas(secret)], who, 1, os.urandom)
+        self._simulation = Simulation(plan, [nas(secret, tries=tries)], who, 1, os.urandom)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=simulate, args=(self._simulation, [_server(port)], self._stopping))
 

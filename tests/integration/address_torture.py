@@ -129,6 +129,15 @@ class Torture:
         for name in NODES:
             self.start(name)
 
+    async def until_answered(self, *ways: str, timeout_s: float) -> None:
+        """Wait until there are answers of all these ways, or for so long: not always is there an occasion."""
+        wanted = {f" {how}\n".encode() for how in ways}
+        give_up_at = time.monotonic() + timeout_s
+        while wanted and time.monotonic() < give_up_at:
+            texts = [path.read_bytes() for path in self.directory.glob("*.answers")]
+            wanted = {line_end for line_end in wanted if not any(line_end in text for text in texts)}
+            await asyncio.sleep(0.05)
+
     async def until(self, answers: int, timeout_s: float) -> None:
         """Wait for so many answers."""
         give_up_at = time.monotonic() + timeout_s

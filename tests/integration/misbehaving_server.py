@@ -15,15 +15,18 @@ Behaviour = Callable[[int, bytes], list[tuple[float, bytes]]]
 
 
 class MisbehavingServer(threading.Thread):
-    """Replies as `behave(copies of this request so far, request)` says: each time a list of (delay, datagram)."""
+    """Replies as `behave(copies of this request so far, request)` says: each time a list of (delay, datagram).
 
-    def __init__(self, behave: Behaviour, address: str) -> None:
+    None is sent before `at_least` different requests are here.
+    """
+
+    def __init__(self, behave: Behaviour, address: str, at_least: int) -> None:
         super().__init__(daemon=True)
         self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((address, 0))
         self.socket.settimeout(0.01)
         self.server = Server(address, self.socket.getsockname()[1], self.socket.getsockname()[1])
-        self.behave, self.stopping = behave, False
+        self.behave, self.at_least, self.stopping = behave, at_least, False
         self.seen: list[bytes] = []
         self.sources: set[tuple[str, int]] = set()
         self._due: list[tuple[float, bytes, tuple[str, int]]] = []
@@ -43,6 +46,8 @@ class MisbehavingServer(threading.Thread):
             self._send_due()
 
     def _send_due(self) -> None:
+        if len(self.seen) < self.at_least or len(set(self.seen)) < self.at_least:
+            return
         now = time.monotonic()
         for one in [one for one in self._due if one[0] <= now]:
             self._due.remove(one)
@@ -50,9 +55,9 @@ class MisbehavingServer(threading.Thread):
 
 
 @contextmanager
-def serving(behave: Behaviour, address: str = "127.0.0.1") -> Iterator[MisbehavingServer]:
+def serving(behave: Behaviour, address: str = "127.0.0.1", at_least: int = 0) -> Iterator[MisbehavingServer]:
     """Run one; it ends with the block."""
-    server = MisbehavingServer(behave, address)
+    server = MisbehavingServer(behave, address, at_least)
     server.start()
     yield server
     server.stopping = True

@@ -395,7 +395,7 @@ async def test_grants_and_restarts_are_deleted_when_nothing_asks_for_them(db, ke
 async def test_all_jobs_run_by_themselves_until_told_to_stop(db, keeper):
     await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
     stopping = asyncio.Event()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(keeper.run(stopping))
         while not await db.fetchval("SELECT count(*) FROM net.session_history"):
             await asyncio.sleep(0.02)
@@ -414,7 +414,7 @@ async def test_without_postgresql_each_job_fails_by_itself_and_goes_on(tmp_path,
     doors = [Database(away, connect_timeout_s=1, statement_timeout_s=1, application_name="test") for _ in range(2)]
     keeper = Keeping(*doors, CounterFile(tmp_path / "control-0.cnt", KEEPING_COUNTERS))
     stopping = asyncio.Event()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(keeper.run(stopping))
         while min(counted(keeper, f"{FAILED}|job={job}") for job in JOBS) < 2:
             await asyncio.sleep(0.01)

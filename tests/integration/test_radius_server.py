@@ -500,7 +500,10 @@ async def test_what_arrives_while_nobody_reads_is_answered_by_the_successor(tmp_
     service.close()
 
 
-async def test_counts_of_routers_are_written_for_the_status(tmp_path: Path) -> None:
+async def test_counts_of_routers_are_written_for_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_STATISTICS_EVERY_S", 0.1)
     async with running(tmp_path) as service:
         with Client(service.auth) as client:
             await client.ask(access_request())
@@ -625,6 +628,8 @@ def test_the_request_path_makes_no_reference_cycles(tmp_path: Path) -> None:
             ask([make(number) for number in range(32)])
         garbage = {}
         gc.disable()
+        gc.collect()
+        gc.freeze()  # what is there by now, all tests' modules with it, would be looked through each time
         try:
             for kind, make in kinds.items():
                 requests = [make(number % 256) for number in range(640)]
@@ -632,6 +637,7 @@ def test_the_request_path_makes_no_reference_cycles(tmp_path: Path) -> None:
                 ask(requests)
                 garbage[kind] = gc.collect()
         finally:
+            gc.unfreeze()
             gc.enable()
     assert garbage == dict.fromkeys(kinds, 0)
     assert service.count(names.RECEIVED) == len(kinds) * (32 + 640)
