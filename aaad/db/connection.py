@@ -26,6 +26,9 @@ BACKOFF_MAX_S = 1.0  # changes must flow again soon after PostgreSQL is back
 IDLE_IN_TRANSACTION_S = 60.0
 # The server gives up first, so that the answer tells for certain that nothing was committed.
 SERVER_SHARE_OF_TIMEOUT = 0.9
+# Compiling costs hundreds of milliseconds, and follows from estimates: those of a partition that was never analysed
+# are high, and our statements look at few rows.
+_ALWAYS = {"jit": "off"}
 
 _READ_ONLY = "25006"  # after a failover: this server is a standby now
 _CONNECTION_ENDED = ("57P01", "57P02", "57P03", "57P05", "25P03")  # shut down, crashed, starting, idle too long
@@ -291,7 +294,7 @@ async def open_connection(dsn: str, timeout_s: float, server_settings: dict[str,
                 dsn,
                 timeout=None,  # ours is the limit
                 target_session_attrs=None if "target_session_attrs" in dsn else "read-write",
-                server_settings=server_settings,
+                server_settings=_ALWAYS | server_settings,
             )
     except TimeoutError as error:
         raise StoreError(f"no connection within {timeout_s:g} s") from error

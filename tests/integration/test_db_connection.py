@@ -13,6 +13,7 @@ import pytest
 from aaad.db import connection as connection_module
 from aaad.db.connection import Database, split_hosts
 from aaad.db.embedded import EmbeddedPostgres
+from aaad.db.migrate import migrate
 from aaad.errors import StoreError
 
 LIMIT_S = 0.5
@@ -338,6 +339,19 @@ async def test_settings_of_the_session(database: Database):
         "current_setting('statement_timeout')"
     )
     assert list(row) == ["aaad test", "UTC", "4500ms"]
+
+
+async def test_nothing_of_ours_is_compiled_by_postgresql(empty_dsn: str, tmp_path: Path):
+    """Neither by the door nor by migrations, on a server that does so if nobody says otherwise."""
+    other = await asyncpg.connect(empty_dsn)
+    await other.execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET jit = on', current_database()); END $$")
+    await other.close()
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE net.told AS SELECT current_setting('jit') AS jit")
+    await migrate(empty_dsn, tmp_path)
+    database = door(empty_dsn)
+    row = await database.fetchrow("SELECT current_setting('jit'), (SELECT jit FROM net.told)")
+    assert list(row) == ["off", "off"]
+    await database.close()
 
 
 async def test_a_frozen_first_host_costs_its_own_time_only(own: OwnServer):
