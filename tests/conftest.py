@@ -40,8 +40,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 
     It flushes nothing to the disk: hundreds of databases are made and dropped in it, each with a checkpoint, and what
     a killed process has written is in the kernel's hands. It lives in memory where there is plenty. Each database is
-    700 files, and ext4 passes by all that were deleted in the last seconds, one by one, to find a place for a new one:
-    half a second of computing for each test.
+    700 files, and ext4 passes by all that were deleted in the last seconds, one by one, to find a place for a new
+    one: half a second of computing for each test.
     """
     settings = {
         "fsync": "off",

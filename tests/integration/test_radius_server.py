@@ -500,9 +500,7 @@ async def test_what_arrives_while_nobody_reads_is_answered_by_the_successor(tmp_
     service.close()
 
 
-async def test_counts_of_routers_are_written_for_the_status(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_counts_of_routers_are_written_for_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_STATISTICS_EVERY_S", 0.1)
     async with running(tmp_path) as service:
         with Client(service.auth) as client:
