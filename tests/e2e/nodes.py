@@ -20,6 +20,7 @@ from aaad.db.embedded import EmbeddedPostgres
 
 LOGINS = 400
 _ANSWER_S = 30.0
+_clusters: dict[int, Path] = {}  # one with so many logins, to be copied: making one takes seconds
 
 
 class Node:
@@ -42,8 +43,19 @@ class Node:
         return self.postgres.dsn(DATABASE)
 
     def prepare(self) -> None:
+        data = self.folder / "postgresql" / "data"
+        if self.logins in _clusters:
+            data.parent.mkdir()
+            _copy(_clusters[self.logins], data)
         self.postgres.start()
-        _in_thread(prepare_database(self.postgres.dsn("postgres"), self.dsn, self.logins, "testing123"))
+        if self.logins not in _clusters:
+            _in_thread(prepare_database(self.postgres.dsn("postgres"), self.dsn, self.logins, "testing123"))
+            if not data.is_symlink():
+                self.postgres.stop()
+                copy = self.folder / "cluster"
+                _copy(data, copy)
+                _clusters[self.logins] = copy
+                self.postgres.start()
         self.run_dir.mkdir()
         self.config.write_text(
             f'[node]\nname = "tested"\nstate_dir = "{self.folder / "state"}"\nrun_dir = "{self.run_dir}"\n'
@@ -167,6 +179,11 @@ def _is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def _copy(cluster: Path, to: Path) -> None:
+    """Copy a cluster that is stopped; its files stay their owner's."""
+    subprocess.run(["cp", "-a", cluster, to], check=True)
 
 
 def _free_port(kind: socket.SocketKind) -> int:
