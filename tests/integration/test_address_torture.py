@@ -14,7 +14,7 @@ from address_torture import NODES, Torture, judge
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.db.migrate import migrate
 
-ANSWERS = 20_000
+ANSWERS = 50_000
 
 
 def test_the_judge_finds_what_is_held_twice(tmp_path: Path):
