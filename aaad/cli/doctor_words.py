@@ -53,6 +53,7 @@ TEXTS = {
         "to which nothing jumps ({table})."
     ),
     Kind.CLOCK_UNTOLD: _("It does not tell what time it has."),
+    Kind.UNREAD: _("It does not show {path} to the user of its API ({message}): that is not judged."),
     Kind.NTP_OFF: _("Its clock is set by no time server."),
     Kind.OLD_VERSION: _(
         "RouterOS {version} is old: before {needed} requests are not signed, and IPv6 is not told from IPv4."
