@@ -96,7 +96,8 @@ class OrderCounters:
     bad_requests: int = 0
     acks: int = 0
     naks: int = 0
-    causes: list[int] = field(default_factory=list)  # of the NAKs
+    causes: list[int] = field(default_factory=list)  # of the NAKs; 0: told without one
+    by_code: dict[int, int] = field(default_factory=dict)  # orders that were believed
 
 
 class Concentrator:
@@ -114,6 +115,8 @@ class Concentrator:
         self.orders = OrderCounters()
         self.in_work_count = 0
         self.has_power = True
+        self.hears_orders = True  # `/radius incoming accept`
+        self.cookies: dict[str, bytes] = {}  # of Hotspot: the devices of those who come back by themselves
         self._outbox = outbox
         self._servers = servers
         self._random_octets = random_octets
@@ -150,7 +153,7 @@ class Concentrator:
     ) -> None:
         """Report that a session began, goes on or ended, after so many octets in and out; or that itself did."""
         age_s = 0.0 if session is None else now_s - session.began_at_s
-        record = Record(status, now_s, self._clock(now_s), session, age_s, *octets, cause)
+        record = Record(status, now_s, self.clock(now_s), session, age_s, *octets, cause)
         self.in_work_count += 1
         self._begin(Exchange(record), now_s)
 
@@ -245,7 +248,7 @@ class Concentrator:
         nas = self.nas
         return nas.kind.says_delay and (nas.kind.counts_delay if nas.counts_delay is None else nas.counts_delay)
 
-    def _clock(self, now_s: float) -> int:
+    def clock(self, now_s: float) -> int:
         """Return the seconds since 1970 by its own clock."""
         if self._started_at_s is None:
             self._started_at_s = now_s
