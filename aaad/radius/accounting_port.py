@@ -1,9 +1,9 @@
 """The accounting sockets of a radius process, and the records that wait for the disk.
 
 This module owns sockets, clock and spool of the accounting port; what a datagram means is decided in `accounting`.
-A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Each record goes to the
-spool's thread at once; what one sync of the disk made safe comes back together, and its answers are sent some at a
-time. The first datagram after a while is read when it comes. While they pour in, the next look comes with
+A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Their records go to the
+spool's thread together, with word whether the look left more behind; what one sync of the disk made safe comes back
+together, and its answers are sent some at a time. The first datagram after a while is read when it comes. While they pour in, the next look comes with
 the answers to the last ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which
 cost more than the records.
 A bug in one datagram is logged and costs that datagram only.
@@ -12,7 +12,7 @@ A bug in one datagram is logged and costs that datagram only.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -30,7 +30,8 @@ from aaad.radius.unknown_sources import UnknownSources
 
 LOOK_MAX = 16  # who asks to be let in goes first
 LOOK_AGAIN_S = 0.002
-_ANSWERS_AT_ONCE = 64  # of what one sync made safe
+_ANSWERS_AT_ONCE = 64  # of what one sync made safe; and the rest of the last look's
+_OCTETS_AT_ONCE = 1 << 15  # of a look's records that go to the spool together; and those of the last record
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
 
@@ -43,6 +44,11 @@ class Spool(Protocol):
 
     def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:
         """Queue one record; False when there is no room. `done` tells, in another thread, whether it is safe."""
+
+    def append_all(
+        self, records: Sequence[bytes], done: Callable[[bool], None], *, is_more_coming: bool = False
+    ) -> bool:
+        """Queue some records that become safe together; `is_more_coming`: more will be appended at once."""
 
 
 class AccountingPort:
@@ -83,7 +89,7 @@ class AccountingPort:
         for cause in Discard:
             self._discarded_at[cause] = index[names.accounting_discarded(cause)]
         # What the spool's thread tells: appended there, taken out here.
-        self._told: deque[tuple[Listener, Waiting, bool]] = deque()
+        self._told: deque[tuple[Listener, list[Waiting], bool]] = deque()
         self._is_called = False
         self._loop: asyncio.AbstractEventLoop
         self._next_looks: dict[Listener, asyncio.TimerHandle] = {}  # of sockets into which they pour
@@ -121,6 +127,8 @@ class AccountingPort:
         self._learned.local_address = listener.address
         answer = self._path.answer
         replies: list[Datagram] = []
+        group: list[Waiting] = []
+        octets = 0
         received = receive(listener, LOOK_MAX, self._receive_failed)
         self._cells[self._received_at] += len(received)
         now_s = clock.wall_s()
@@ -128,25 +136,32 @@ class AccountingPort:
             try:
                 outcome = answer(data, source, arrived_s, now_s)
                 if isinstance(outcome, Waiting):
-                    self._append(listener, outcome)
+                    group.append(outcome)
+                    octets += len(data)
+                    if octets > _OCTETS_AT_ONCE:
+                        self._append(listener, group, is_more_coming=True)
+                        group, octets = [], 0
                 elif isinstance(outcome, bytes):
                     replies.append((outcome, source, arrived_s))
                 else:
                     self._discard(outcome, source)
             except Exception:  # noqa: BLE001  our own bug costs this datagram only
                 self._bug(source)
+        if group:
+            self._append(listener, group, is_more_coming=len(received) == LOOK_MAX)
         if replies:
             self._send(listener, replies)
         return len(received)
 
-    def _append(self, listener: Listener, waiting: Waiting) -> None:
-        if not self._spool.append(waiting.record, partial(self._tell, listener, waiting)):
-            self._path.refused(waiting)
-            self._discard(Discard.NOT_RECORDED, waiting.source)
+    def _append(self, listener: Listener, group: list[Waiting], *, is_more_coming: bool) -> None:
+        """Give the records of a look to the spool."""
+        records = [waiting.record for waiting in group]
+        if not self._spool.append_all(records, partial(self._tell, listener, group), is_more_coming=is_more_coming):
+            self._refuse(group)
 
-    def _tell(self, listener: Listener, waiting: Waiting, is_safe: bool) -> None:
-        """Note what became of a record. Called in the spool's thread, for a whole batch in a row."""
-        self._told.append((listener, waiting, is_safe))
+    def _tell(self, listener: Listener, group: list[Waiting], is_safe: bool) -> None:
+        """Note what became of a look's records. Called in the spool's thread, for a whole batch in a row."""
+        self._told.append((listener, group, is_safe))
         if not self._is_called:
             self._is_called = True
             self._loop.call_soon_threadsafe(self._answer_told)
@@ -156,29 +171,30 @@ class AccountingPort:
         self._is_called = False  # before the first is taken out: what comes from now on calls again
         told, path, cells, recorded_at = self._told, self._path, self._cells, self._recorded_at
         now_s = clock.wall_s()
-        replies: list[Datagram] = []
-        last: Listener | None = None
-        for _ in range(min(len(told), _ANSWERS_AT_ONCE)):
-            listener, waiting, is_safe = told.popleft()
-            if listener is not last:
-                if replies:
-                    self._send(last, replies)
-                    replies = []
-                last = listener
-            if is_safe:
+        left = _ANSWERS_AT_ONCE
+        while told and left > 0:
+            listener, group, is_safe = told.popleft()
+            left -= len(group)
+            if not is_safe:
+                self._refuse(group)
+                continue
+            replies = []
+            for waiting in group:
                 replies.append((path.recorded(waiting, now_s), waiting.source, waiting.arrived_s))
                 cells[recorded_at[waiting.status_type]] += 1
-            else:
-                path.refused(waiting)
-                self._discard(Discard.NOT_RECORDED, waiting.source)
-        if replies:
-            self._send(last, replies)
+            self._send(listener, replies)
         if told and not self._is_called:
             self._is_called = True
             self._loop.call_soon(self._answer_told)
         if not path.in_work:
             self._settled.set()
         self._look_now()
+
+    def _refuse(self, group: list[Waiting]) -> None:
+        """Leave without an answer what neither disk nor PostgreSQL took."""
+        for waiting in group:
+            self._path.refused(waiting)
+            self._discard(Discard.NOT_RECORDED, waiting.source)
 
     def _look_now(self) -> None:
         """Look at once where the next look is due soon: this process is awake, and the disk is free for what came."""
@@ -187,8 +203,7 @@ class AccountingPort:
             look.cancel()
             self._look(listener)
 
-    def _send(self, listener: Listener | None, replies: list[Datagram]) -> None:
-        assert listener is not None
+    def _send(self, listener: Listener, replies: list[Datagram]) -> None:
         send = listener.socket.sendto
         cells, failed = self._cells, 0
         for reply, source, _ in replies:

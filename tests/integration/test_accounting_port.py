@@ -207,6 +207,42 @@ async def test_r3_3_accounting_never_keeps_a_login_waiting(tmp_path: Path) -> No
     service.close()
 
 
+async def test_records_of_the_greatest_size_are_all_taken(tmp_path: Path) -> None:
+    """More of them than go to the spool at once, into segments that hold few."""
+    filler = b"".join(tlv(18, bytes(253)) for _ in range(15))
+    requests = {number: accounting_request(identifier=number, attributes=filler) for number in range(20)}
+    sent = sorted(request[20:] for request in requests.values())
+    async with with_disk(tmp_path) as service:
+        with Client(service.acct) as client:
+            client.send(*requests.values())
+            while requests:
+                reply = await client.receive()
+                check_response(reply, requests.pop(reply[1]))
+        assert service.count(names.BUGS) == 0
+    assert sorted(record.attributes for record in stored(tmp_path)) == sent
+
+
+async def test_the_disk_is_told_that_more_comes_while_looks_are_full(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    told: list[tuple[int, bool]] = []
+    append_all = service.spool.append_all
+
+    def noted(records: list[bytes], done: Callable[[bool], None], *, is_more_coming: bool) -> bool:
+        told.append((len(records), is_more_coming))
+        return bool(append_all(records, done))
+
+    service.spool.append_all = noted
+    count = 2 * accounting_port.LOOK_MAX + 3
+    with Client(service.acct) as client:
+        client.send(*(accounting_request(identifier=number) for number in range(count)))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(service.service.run(service.stopping))
+            await service.counted(names.ACCOUNTING_ANSWERED, count)
+            service.stopping.set()
+    assert told == [(accounting_port.LOOK_MAX, True), (accounting_port.LOOK_MAX, True), (3, False)]
+    service.close()
+
+
 async def test_what_one_sync_made_safe_is_answered_some_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
