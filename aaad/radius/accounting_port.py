@@ -3,15 +3,16 @@
 This module owns sockets, clock and spool of the accounting port; what a datagram means is decided in `accounting`.
 A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Their records go to the
 spool's thread together, with word whether the look left more behind; what one sync of the disk made safe comes back
-together, and its answers are sent some at a time. The first datagram after a while is read when it comes. While they pour in, the next look comes with
-the answers to the last ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which
-cost more than the records.
+together, and its answers are sent some at a time, those to one source by one call where the kernel can. The first
+datagram after a while is read when it comes. While they pour in, the next look comes with the answers to the last
+ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which cost more than it does.
 A bug in one datagram is logged and costs that datagram only.
 """
 
 import asyncio
+import errno
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -22,7 +23,16 @@ from aaad.metrics import LATENCY_BUCKETS, CounterFile
 from aaad.policy.codes import Discard
 from aaad.radius import counters as names
 from aaad.radius.accounting import STATUSES, UNRECORDABLE, AccountingPath, Waiting
-from aaad.radius.datagrams import Allowance, Datagram, Listener, receive
+from aaad.radius.datagrams import (
+    TOGETHER_MAX,
+    TOGETHER_OCTETS_MAX,
+    Allowance,
+    Datagram,
+    Listener,
+    can_send_together,
+    receive,
+    send_together,
+)
 from aaad.radius.learned import Learned
 from aaad.radius.routers import Neighbourhood, Source, plain_address
 from aaad.radius.starts import StartWatch
@@ -30,7 +40,8 @@ from aaad.radius.unknown_sources import UnknownSources
 
 LOOK_MAX = 16  # who asks to be let in goes first
 LOOK_AGAIN_S = 0.002
-_ANSWERS_AT_ONCE = 64  # of what one sync made safe; and the rest of the last look's
+_ANSWERS_AT_ONCE = 48  # of what one sync made safe; and the rest of the last look's
+_NOT_TOGETHER = (errno.EIO, errno.EINVAL)
 _OCTETS_AT_ONCE = 1 << 15  # of a look's records that go to the spool together; and those of the last record
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
@@ -93,12 +104,15 @@ class AccountingPort:
         self._is_called = False
         self._loop: asyncio.AbstractEventLoop
         self._next_looks: dict[Listener, asyncio.TimerHandle] = {}  # of sockets into which they pour
+        self._sends_together: set[Listener] = set()
         self._is_closed = False
         self._settled = asyncio.Event()
 
     def open(self, listener: Listener) -> None:
         """Read a socket from now on."""
         self._loop = asyncio.get_running_loop()
+        if can_send_together(listener.socket):
+            self._sends_together.add(listener)
         self._loop.add_reader(listener.socket.fileno(), self._begin, listener)
 
     def _begin(self, listener: Listener) -> None:
@@ -171,6 +185,8 @@ class AccountingPort:
         self._is_called = False  # before the first is taken out: what comes from now on calls again
         told, path, cells, recorded_at = self._told, self._path, self._cells, self._recorded_at
         now_s = clock.wall_s()
+        replies: list[Datagram] = []
+        last: Listener | None = None
         left = _ANSWERS_AT_ONCE
         while told and left > 0:
             listener, group, is_safe = told.popleft()
@@ -178,11 +194,16 @@ class AccountingPort:
             if not is_safe:
                 self._refuse(group)
                 continue
-            replies = []
+            if listener is not last:
+                if last is not None:
+                    self._send(last, replies)
+                    replies = []
+                last = listener
             for waiting in group:
                 replies.append((path.recorded(waiting, now_s), waiting.source, waiting.arrived_s))
                 cells[recorded_at[waiting.status_type]] += 1
-            self._send(listener, replies)
+        if last is not None:
+            self._send(last, replies)
         if told and not self._is_called:
             self._is_called = True
             self._loop.call_soon(self._answer_told)
@@ -204,9 +225,32 @@ class AccountingPort:
             self._look(listener)
 
     def _send(self, listener: Listener, replies: list[Datagram]) -> None:
-        send = listener.socket.sendto
-        cells, failed = self._cells, 0
+        alike: defaultdict[tuple[Source, int], list[bytes]] = defaultdict(list)
         for reply, source, _ in replies:
+            alike[source, len(reply)].append(reply)
+        failed = sum([self._send_alike(listener, some, source) for (source, _), some in alike.items()])
+        now_s = clock.wall_s()
+        cells, counted_s, at = self._cells, math.nan, self._latency_at
+        for _, _, arrived_s in replies:
+            if arrived_s != counted_s:  # of one wake-up most have one arrival
+                counted_s = arrived_s
+                at = self._latency_at + min(int((now_s - arrived_s) * 1e6).bit_length(), LATENCY_BUCKETS - 1)
+            cells[at] += 1
+        cells[self._answered_at] += len(replies) - failed
+
+    def _send_alike(self, listener: Listener, replies: list[bytes], source: Source) -> int:
+        """Send replies of one length to one source. Returns how many could not be sent."""
+        is_fit = 1 < len(replies) <= TOGETHER_MAX and len(replies[0]) <= TOGETHER_OCTETS_MAX
+        if is_fit and listener in self._sends_together:
+            try:
+                send_together(listener.socket, replies, source)
+            except OSError as error:
+                if error.errno in _NOT_TOGETHER:
+                    self._sends_together.discard(listener)
+            else:
+                return 0
+        send, failed = listener.socket.sendto, 0
+        for reply in replies:
             try:
                 send(reply, source)
             except OSError as error:  # the NAS asks again, and is answered from memory
@@ -214,14 +258,7 @@ class AccountingPort:
                 self._counters.add(names.SEND_FAILED)
                 if self._log_allowance.allows(Discard.OVERLOAD):
                     self._log.warning("reply.not_sent", source=source[0], error=str(error))
-        now_s = clock.wall_s()
-        counted_s, at = math.nan, self._latency_at
-        for _, _, arrived_s in replies:
-            if arrived_s != counted_s:  # of one wake-up most have one arrival
-                counted_s = arrived_s
-                at = self._latency_at + min(int((now_s - arrived_s) * 1e6).bit_length(), LATENCY_BUCKETS - 1)
-            cells[at] += 1
-        cells[self._answered_at] += len(replies) - failed
+        return failed
 
     def _discard(self, cause: Discard, source: Source) -> None:
         self._cells[self._discarded_at[cause]] += 1
