@@ -2,7 +2,7 @@
 
 This module owns sockets, clock and spool of the accounting port; what a datagram means is decided in `accounting`.
 A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Their records go to the
-spool's thread together, with word whether the look left more behind; what one sync of the disk made safe comes back
+spool's thread together, with word whether they pour in; what one sync of the disk made safe comes back
 together, and its answers are sent some at a time, those to one source by one call where the kernel can. The first
 datagram after a while is read when it comes. While they pour in, the next look comes with the answers to the last
 ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which cost more than it does.
@@ -40,6 +40,7 @@ from aaad.radius.unknown_sources import UnknownSources
 
 LOOK_MAX = 16  # who asks to be let in goes first
 LOOK_AGAIN_S = 0.002
+POURING = 6  # datagrams found by a look, by which the disk had better wait a moment for more
 _ANSWERS_AT_ONCE = 48  # of what one sync made safe; and the rest of the last look's
 _NOT_TOGETHER = (errno.EIO, errno.EINVAL)
 _OCTETS_AT_ONCE = 1 << 15  # of a look's records that go to the spool together; and those of the last record
@@ -162,7 +163,7 @@ class AccountingPort:
             except Exception:  # noqa: BLE001  our own bug costs this datagram only
                 self._bug(source)
         if group:
-            self._append(listener, group, is_more_coming=len(received) == LOOK_MAX)
+            self._append(listener, group, is_more_coming=len(received) >= POURING)
         if replies:
             self._send(listener, replies)
         return len(received)

@@ -223,7 +223,21 @@ async def test_records_of_the_greatest_size_are_all_taken(tmp_path: Path) -> Non
     assert sorted(record.attributes for record in stored(tmp_path)) == sent
 
 
-async def test_the_disk_is_told_that_more_comes_while_looks_are_full(tmp_path: Path) -> None:
+FULL = (accounting_port.LOOK_MAX, True)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1, [(1, False)]),
+        (accounting_port.POURING - 1, [(accounting_port.POURING - 1, False)]),
+        (accounting_port.POURING, [(accounting_port.POURING, True)]),
+        (2 * accounting_port.LOOK_MAX + 3, [FULL, FULL, (3, False)]),
+    ],
+)
+async def test_the_disk_is_told_that_more_comes_while_looks_find_many(
+    tmp_path: Path, count: int, expected: list[tuple[int, bool]]
+) -> None:
     service = Service(tmp_path)
     told: list[tuple[int, bool]] = []
     append_all = service.spool.append_all
@@ -233,14 +247,13 @@ async def test_the_disk_is_told_that_more_comes_while_looks_are_full(tmp_path: P
         return bool(append_all(records, done))
 
     service.spool.append_all = noted
-    count = 2 * accounting_port.LOOK_MAX + 3
     with Client(service.acct) as client:
         client.send(*(accounting_request(identifier=number) for number in range(count)))
         async with asyncio.TaskGroup() as group:
             group.create_task(service.service.run(service.stopping))
             await service.counted(names.ACCOUNTING_ANSWERED, count)
             service.stopping.set()
-    assert told == [(accounting_port.LOOK_MAX, True), (accounting_port.LOOK_MAX, True), (3, False)]
+    assert told == expected
     service.close()
 
 
