@@ -1,18 +1,19 @@
 """The accounting sockets of a radius process, and the records that wait for the disk.
 
 This module owns sockets, clock and spool of the accounting port; what a datagram means is decided in `accounting`.
-A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Each record goes to the
-spool's thread at once; what one sync of the disk made safe comes back together, and its answers are sent some at a
-time. The first datagram after a while is read when it comes. While they pour in, the next look comes with
-the answers to the last ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which
-cost more than the records.
+A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Their records go to the
+spool's thread together, with word whether they pour in; what one sync of the disk made safe comes back
+together, and its answers are sent some at a time, those to one source by one call where the kernel can. The first
+datagram after a while is read when it comes. While they pour in, the next look comes with the answers to the last
+ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which cost more than it does.
 A bug in one datagram is logged and costs that datagram only.
 """
 
 import asyncio
+import errno
 import math
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -22,7 +23,16 @@ from aaad.metrics import LATENCY_BUCKETS, CounterFile
 from aaad.policy.codes import Discard
 from aaad.radius import counters as names
 from aaad.radius.accounting import STATUSES, UNRECORDABLE, AccountingPath, Waiting
-from aaad.radius.datagrams import Allowance, Datagram, Listener, receive
+from aaad.radius.datagrams import (
+    TOGETHER_MAX,
+    TOGETHER_OCTETS_MAX,
+    Allowance,
+    Datagram,
+    Listener,
+    can_send_together,
+    receive,
+    send_together,
+)
 from aaad.radius.learned import Learned
 from aaad.radius.routers import Neighbourhood, Source, plain_address
 from aaad.radius.starts import StartWatch
@@ -30,7 +40,10 @@ from aaad.radius.unknown_sources import UnknownSources
 
 LOOK_MAX = 16  # who asks to be let in goes first
 LOOK_AGAIN_S = 0.002
-_ANSWERS_AT_ONCE = 64  # of what one sync made safe
+POURING = 6  # datagrams found by a look, by which the disk had better wait a moment for more
+_ANSWERS_AT_ONCE = 48  # of what one sync made safe; and the rest of the last look's
+_NOT_TOGETHER = (errno.EIO, errno.EINVAL)
+_OCTETS_AT_ONCE = 1 << 15  # of a look's records that go to the spool together; and those of the last record
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
 
@@ -43,6 +56,11 @@ class Spool(Protocol):
 
     def append(self, record: bytes, done: Callable[[bool], None] | None = None) -> bool:
         """Queue one record; False when there is no room. `done` tells, in another thread, whether it is safe."""
+
+    def append_all(
+        self, records: Sequence[bytes], done: Callable[[bool], None], *, is_more_coming: bool = False
+    ) -> bool:
+        """Queue some records that become safe together; `is_more_coming`: more will be appended at once."""
 
 
 class AccountingPort:
@@ -83,16 +101,19 @@ class AccountingPort:
         for cause in Discard:
             self._discarded_at[cause] = index[names.accounting_discarded(cause)]
         # What the spool's thread tells: appended there, taken out here.
-        self._told: deque[tuple[Listener, Waiting, bool]] = deque()
+        self._told: deque[tuple[Listener, list[Waiting], bool]] = deque()
         self._is_called = False
         self._loop: asyncio.AbstractEventLoop
         self._next_looks: dict[Listener, asyncio.TimerHandle] = {}  # of sockets into which they pour
+        self._sends_together: set[Listener] = set()
         self._is_closed = False
         self._settled = asyncio.Event()
 
     def open(self, listener: Listener) -> None:
         """Read a socket from now on."""
         self._loop = asyncio.get_running_loop()
+        if can_send_together(listener.socket):
+            self._sends_together.add(listener)
         self._loop.add_reader(listener.socket.fileno(), self._begin, listener)
 
     def _begin(self, listener: Listener) -> None:
@@ -121,6 +142,8 @@ class AccountingPort:
         self._learned.local_address = listener.address
         answer = self._path.answer
         replies: list[Datagram] = []
+        group: list[Waiting] = []
+        octets = 0
         received = receive(listener, LOOK_MAX, self._receive_failed)
         self._cells[self._received_at] += len(received)
         now_s = clock.wall_s()
@@ -128,25 +151,32 @@ class AccountingPort:
             try:
                 outcome = answer(data, source, arrived_s, now_s)
                 if isinstance(outcome, Waiting):
-                    self._append(listener, outcome)
+                    group.append(outcome)
+                    octets += len(data)
+                    if octets > _OCTETS_AT_ONCE:
+                        self._append(listener, group, is_more_coming=True)
+                        group, octets = [], 0
                 elif isinstance(outcome, bytes):
                     replies.append((outcome, source, arrived_s))
                 else:
                     self._discard(outcome, source)
             except Exception:  # noqa: BLE001  our own bug costs this datagram only
                 self._bug(source)
+        if group:
+            self._append(listener, group, is_more_coming=len(received) >= POURING)
         if replies:
             self._send(listener, replies)
         return len(received)
 
-    def _append(self, listener: Listener, waiting: Waiting) -> None:
-        if not self._spool.append(waiting.record, partial(self._tell, listener, waiting)):
-            self._path.refused(waiting)
-            self._discard(Discard.NOT_RECORDED, waiting.source)
+    def _append(self, listener: Listener, group: list[Waiting], *, is_more_coming: bool) -> None:
+        """Give the records of a look to the spool."""
+        records = [waiting.record for waiting in group]
+        if not self._spool.append_all(records, partial(self._tell, listener, group), is_more_coming=is_more_coming):
+            self._refuse(group)
 
-    def _tell(self, listener: Listener, waiting: Waiting, is_safe: bool) -> None:
-        """Note what became of a record. Called in the spool's thread, for a whole batch in a row."""
-        self._told.append((listener, waiting, is_safe))
+    def _tell(self, listener: Listener, group: list[Waiting], is_safe: bool) -> None:
+        """Note what became of a look's records. Called in the spool's thread, for a whole batch in a row."""
+        self._told.append((listener, group, is_safe))
         if not self._is_called:
             self._is_called = True
             self._loop.call_soon_threadsafe(self._answer_told)
@@ -158,20 +188,22 @@ class AccountingPort:
         now_s = clock.wall_s()
         replies: list[Datagram] = []
         last: Listener | None = None
-        for _ in range(min(len(told), _ANSWERS_AT_ONCE)):
-            listener, waiting, is_safe = told.popleft()
+        left = _ANSWERS_AT_ONCE
+        while told and left > 0:
+            listener, group, is_safe = told.popleft()
+            left -= len(group)
+            if not is_safe:
+                self._refuse(group)
+                continue
             if listener is not last:
-                if replies:
+                if last is not None:
                     self._send(last, replies)
                     replies = []
                 last = listener
-            if is_safe:
+            for waiting in group:
                 replies.append((path.recorded(waiting, now_s), waiting.source, waiting.arrived_s))
                 cells[recorded_at[waiting.status_type]] += 1
-            else:
-                path.refused(waiting)
-                self._discard(Discard.NOT_RECORDED, waiting.source)
-        if replies:
+        if last is not None:
             self._send(last, replies)
         if told and not self._is_called:
             self._is_called = True
@@ -180,6 +212,12 @@ class AccountingPort:
             self._settled.set()
         self._look_now()
 
+    def _refuse(self, group: list[Waiting]) -> None:
+        """Leave without an answer what neither disk nor PostgreSQL took."""
+        for waiting in group:
+            self._path.refused(waiting)
+            self._discard(Discard.NOT_RECORDED, waiting.source)
+
     def _look_now(self) -> None:
         """Look at once where the next look is due soon: this process is awake, and the disk is free for what came."""
         due, self._next_looks = self._next_looks, {}
@@ -187,11 +225,33 @@ class AccountingPort:
             look.cancel()
             self._look(listener)
 
-    def _send(self, listener: Listener | None, replies: list[Datagram]) -> None:
-        assert listener is not None
-        send = listener.socket.sendto
-        cells, failed = self._cells, 0
+    def _send(self, listener: Listener, replies: list[Datagram]) -> None:
+        alike: defaultdict[tuple[Source, int], list[bytes]] = defaultdict(list)
         for reply, source, _ in replies:
+            alike[source, len(reply)].append(reply)
+        failed = sum([self._send_alike(listener, some, source) for (source, _), some in alike.items()])
+        now_s = clock.wall_s()
+        cells, counted_s, at = self._cells, math.nan, self._latency_at
+        for _, _, arrived_s in replies:
+            if arrived_s != counted_s:  # of one wake-up most have one arrival
+                counted_s = arrived_s
+                at = self._latency_at + min(int((now_s - arrived_s) * 1e6).bit_length(), LATENCY_BUCKETS - 1)
+            cells[at] += 1
+        cells[self._answered_at] += len(replies) - failed
+
+    def _send_alike(self, listener: Listener, replies: list[bytes], source: Source) -> int:
+        """Send replies of one length to one source. Returns how many could not be sent."""
+        is_fit = 1 < len(replies) <= TOGETHER_MAX and len(replies[0]) <= TOGETHER_OCTETS_MAX
+        if is_fit and listener in self._sends_together:
+            try:
+                send_together(listener.socket, replies, source)
+            except OSError as error:
+                if error.errno in _NOT_TOGETHER:
+                    self._sends_together.discard(listener)
+            else:
+                return 0
+        send, failed = listener.socket.sendto, 0
+        for reply in replies:
             try:
                 send(reply, source)
             except OSError as error:  # the NAS asks again, and is answered from memory
@@ -199,14 +259,7 @@ class AccountingPort:
                 self._counters.add(names.SEND_FAILED)
                 if self._log_allowance.allows(Discard.OVERLOAD):
                     self._log.warning("reply.not_sent", source=source[0], error=str(error))
-        now_s = clock.wall_s()
-        counted_s, at = math.nan, self._latency_at
-        for _, _, arrived_s in replies:
-            if arrived_s != counted_s:  # of one wake-up most have one arrival
-                counted_s = arrived_s
-                at = self._latency_at + min(int((now_s - arrived_s) * 1e6).bit_length(), LATENCY_BUCKETS - 1)
-            cells[at] += 1
-        cells[self._answered_at] += len(replies) - failed
+        return failed
 
     def _discard(self, cause: Discard, source: Source) -> None:
         self._cells[self._discarded_at[cause]] += 1

@@ -40,6 +40,7 @@ _new_tuple = tuple.__new__
 _PADDINGS = tuple(bytes(-place % _ALIGNMENT_OCTETS) for place in range(_ALIGNMENT_OCTETS))
 
 FRAME_OCTETS = _FRAME.size
+OVERHEAD_OCTETS_MAX = FRAME_OCTETS + _ALIGNMENT_OCTETS - 1  # of a record: what a frame adds to it at most
 TAIL_OCTETS = _TAIL.size
 
 

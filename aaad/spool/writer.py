@@ -10,8 +10,7 @@ import contextlib
 import errno
 import os
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aaad.clock import monotonic_s, wall_s
@@ -23,10 +22,10 @@ from aaad.spool.directory import read_drained
 from aaad.spool.handoff import Handoff, HandoffClient
 from aaad.spool.segment import (
     HEADER_OCTETS,
+    OVERHEAD_OCTETS_MAX,
     RECORD_OCTETS_MAX,
     SEGMENT_OCTETS_MAX,
     SEGMENT_OCTETS_MIN,
-    frame_octets,
 )
 
 SPOOL_COUNTERS = [
@@ -46,8 +45,9 @@ PENDING_RECORDS_MAX = 16384
 PENDING_OCTETS_MAX = 8 << 20
 BATCH_RECORDS_MAX = 4096
 BATCH_OCTETS_MAX = 1 << 20
-# Syncs begin so far apart while records pour in: what comes meanwhile shares the next one, whose price is that of ten
-# records. The first record after a while is not kept waiting.
+GROUP_OCTETS_MAX = SEGMENT_OCTETS_MIN - HEADER_OCTETS  # framed: a group is never torn between two segments
+# While who appends says that more is about to come, syncs begin so far apart: what comes meanwhile shares the next
+# one, whose price is that of ten records.
 SYNCS_APART_S = 0.001
 LINGER_S = 0.02  # records for which nobody waits are gathered this long: fewer syncs in a storm of refusals
 IDLE_S = 1.0  # an idle thread looks this often after its gauge and a broken disk
@@ -57,7 +57,7 @@ HANGS_AFTER_S = 1.0  # a disk that says neither yes nor no for so long takes not
 REFUSE_S = 1.0  # with disk and PostgreSQL both full or away, appends are refused at once for this long
 
 Done = Callable[[bool], None]
-_Waiting = tuple[Entry, int, Done | None]  # a record, how much room it takes framed, and who waits for it
+_Group = tuple[list[Entry], int, Done | None]  # records, how much room they take framed, and who waits for them
 _log = get_logger("spool")
 
 
@@ -96,9 +96,10 @@ class SpoolWriter:
         self._counters = counters
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
-        self._pending: list[_Waiting] = []
-        self._pending_octets = 0
+        self._pending: list[_Group] = []
+        self._pending_records = self._pending_octets = 0
         self._waited_for = 0  # how many of the pending have somebody waiting
+        self._is_more_coming = False
         self._is_idle = False
         self._began_s = 0.0  # the last batch
         self._is_stopping = False
@@ -121,28 +122,39 @@ class SpoolWriter:
 
         `done` is called in the writer's thread: True once the record is durable, False if it will never be.
         """
-        length = len(record)
-        if length > RECORD_OCTETS_MAX:
-            raise SpoolError(f"a record of {length} octets is longer than {RECORD_OCTETS_MAX}")
-        octets = frame_octets(length)
-        waiting = ((record, int(wall_s())), octets, done)
+        return self.append_all((record,), done)
+
+    def append_all(self, records: Sequence[bytes], done: Done | None, *, is_more_coming: bool = False) -> bool:
+        """Take a group of records that become durable together or not at all; `done` is called once for all of them.
+
+        `is_more_coming`: whoever appends will do so again at once, and the disk may wait a little for that.
+        """
+        longest = max(map(len, records))
+        if longest > RECORD_OCTETS_MAX:
+            raise SpoolError(f"a record of {longest} octets is longer than {RECORD_OCTETS_MAX}")
+        octets = sum(map(len, records)) + OVERHEAD_OCTETS_MAX * len(records)
+        if octets > GROUP_OCTETS_MAX:
+            raise SpoolError(f"a group of {octets} octets is longer than {GROUP_OCTETS_MAX}")
+        at_s = int(wall_s())
+        group = ([(record, at_s) for record in records], octets, done)
         with self._lock:
-            pending = self._pending
             if (
-                len(pending) >= PENDING_RECORDS_MAX
+                self._pending_records + len(records) > PENDING_RECORDS_MAX
                 or self._pending_octets + octets > PENDING_OCTETS_MAX
                 or self._is_stopping
                 or (self._refuse_until_s and monotonic_s() < self._refuse_until_s)
             ):
-                self._count("aaad_spool_records_refused_total|reason=full")
+                self._count("aaad_spool_records_refused_total|reason=full", len(records))
                 return False
-            pending.append(waiting)
+            self._pending.append(group)
+            self._pending_records += len(records)
             self._pending_octets += octets
             if done is not None:
                 self._waited_for += 1
-                if self._is_idle:
+                self._is_more_coming = is_more_coming
+                if self._is_idle and (self._waited_for == 1 or not is_more_coming):
                     self._wake.notify()
-            elif self._is_idle and len(pending) == 1:
+            elif self._is_idle and len(self._pending) == 1:
                 self._wake.notify()
         return True
 
@@ -188,7 +200,7 @@ class SpoolWriter:
         finally:
             self._at_work_since_s = 0.0
 
-    def _gather(self) -> list[_Waiting] | None:
+    def _gather(self) -> list[_Group] | None:
         """Wait for records and take a batch; empty after an idle while, None when stopped and all is written."""
         with self._wake:
             if not self._pending and not self._is_stopping:
@@ -197,11 +209,10 @@ class SpoolWriter:
                 self._wait(LINGER_S)
             if not self._pending:
                 return None if self._is_stopping else []
-        early_s = self._began_s + SYNCS_APART_S - monotonic_s()
-        if 0 < early_s <= SYNCS_APART_S and not self._is_stopping:
-            time.sleep(early_s)
-        self._began_s = monotonic_s()
-        with self._lock:
+            early_s = self._began_s + SYNCS_APART_S - monotonic_s()
+            if self._is_more_coming and 0 < early_s <= SYNCS_APART_S and not self._is_stopping:
+                self._wait(early_s)
+            self._began_s = monotonic_s()
             return self._take()
 
     def _wait(self, timeout_s: float) -> None:
@@ -209,24 +220,27 @@ class SpoolWriter:
         self._wake.wait(timeout_s)
         self._is_idle = False
 
-    def _take(self) -> list[_Waiting]:
-        octets = count = waited_for = 0
-        for _, needed, done in self._pending[:BATCH_RECORDS_MAX]:
-            if octets + needed > self._batch_octets_max:
+    def _take(self) -> list[_Group]:
+        octets = records = count = waited_for = 0
+        for entries, needed, done in self._pending:
+            if records + len(entries) > BATCH_RECORDS_MAX or octets + needed > self._batch_octets_max:
                 break
             octets += needed
+            records += len(entries)
             count += 1
             waited_for += done is not None
         batch = self._pending[:count]
         del self._pending[:count]
+        self._pending_records -= records
         self._pending_octets -= octets
         self._waited_for -= waited_for
+        self._is_more_coming = False
         return batch
 
-    def _finish(self, batch: list[_Waiting], is_stored: bool) -> None:
+    def _finish(self, batch: list[_Group], is_stored: bool) -> None:
         self._is_taking = is_stored
         if not is_stored:
-            self._count("aaad_spool_records_refused_total|reason=failed", len(batch))
+            self._count("aaad_spool_records_refused_total|reason=failed", sum([len(group[0]) for group in batch]))
         for _, _, done in batch:
             if done is not None:
                 try:
@@ -234,9 +248,9 @@ class SpoolWriter:
                 except Exception:  # noqa: BLE001  the caller's loop may be closed already
                     _log.exception("spool.bug", slot=self._directory.name)
 
-    def _store(self, batch: list[_Waiting]) -> bool:
+    def _store(self, batch: list[_Group]) -> bool:
         """Put a batch on disk, else hand it over."""
-        stored = [entry for entry, _, _ in batch]
+        stored = [entry for entries, _, _ in batch for entry in entries]
         octets = sum([octets for _, octets, _ in batch])
         # The segment at hand may turn out broken: one fresh one is tried before the disk counts as broken.
         for _ in range(int(self._may_try()) if self._is_broken else 2):

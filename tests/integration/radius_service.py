@@ -125,6 +125,13 @@ class Spool(list[Any]):
             done(not self.is_failing)
         return True
 
+    def append_all(
+        self, records: Sequence[bytes], done: Callable[[bool], None], *, is_more_coming: bool = False
+    ) -> bool:
+        for record in records[:-1]:
+            self.append(record)
+        return self.append(records[-1], done)
+
 
 def bound(address: str = "127.0.0.1", *, is_accounting: bool = False) -> Listener:
     """A listener on a free port."""

@@ -42,6 +42,7 @@ from spool_disk import SEGMENT_BYTES, Disk, drained
 from aaad.policy.codes import Discard
 from aaad.radius import accounting_port
 from aaad.radius import counters as names
+from aaad.radius.datagrams import TOGETHER_MAX, can_send_together, send_together
 from aaad.sessions.handoff import HandoffServer
 from aaad.spool import writer as writer_module
 from aaad.spool.handoff import LENGTH_OCTETS, HandoffAnswer, decode_handoff, encode_message, message_length
@@ -207,6 +208,55 @@ async def test_r3_3_accounting_never_keeps_a_login_waiting(tmp_path: Path) -> No
     service.close()
 
 
+async def test_records_of_the_greatest_size_are_all_taken(tmp_path: Path) -> None:
+    """More of them than go to the spool at once, into segments that hold few."""
+    filler = b"".join(tlv(18, bytes(253)) for _ in range(15))
+    requests = {number: accounting_request(identifier=number, attributes=filler) for number in range(20)}
+    sent = sorted(request[20:] for request in requests.values())
+    async with with_disk(tmp_path) as service:
+        with Client(service.acct) as client:
+            client.send(*requests.values())
+            while requests:
+                reply = await client.receive()
+                check_response(reply, requests.pop(reply[1]))
+        assert service.count(names.BUGS) == 0
+    assert sorted(record.attributes for record in stored(tmp_path)) == sent
+
+
+FULL = (accounting_port.LOOK_MAX, True)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1, [(1, False)]),
+        (accounting_port.POURING - 1, [(accounting_port.POURING - 1, False)]),
+        (accounting_port.POURING, [(accounting_port.POURING, True)]),
+        (2 * accounting_port.LOOK_MAX + 3, [FULL, FULL, (3, False)]),
+    ],
+)
+async def test_the_disk_is_told_that_more_comes_while_looks_find_many(
+    tmp_path: Path, count: int, expected: list[tuple[int, bool]]
+) -> None:
+    service = Service(tmp_path)
+    told: list[tuple[int, bool]] = []
+    append_all = service.spool.append_all
+
+    def noted(records: list[bytes], done: Callable[[bool], None], *, is_more_coming: bool) -> bool:
+        told.append((len(records), is_more_coming))
+        return bool(append_all(records, done))
+
+    service.spool.append_all = noted
+    with Client(service.acct) as client:
+        client.send(*(accounting_request(identifier=number) for number in range(count)))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(service.service.run(service.stopping))
+            await service.counted(names.ACCOUNTING_ANSWERED, count)
+            service.stopping.set()
+    assert told == expected
+    service.close()
+
+
 async def test_what_one_sync_made_safe_is_answered_some_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +309,103 @@ async def test_r3_2_a_disk_that_hangs_is_told_by_status_server(
             await service.counted(names.accounting_discarded(Discard.NOT_RECORDED), 1)
             disk.gate.set()
             check_response(await client.receive(), request)
+
+
+# --- answers that leave together ------------------------------------------------------------------------------------
+
+
+COUNT = 30  # records of each source
+
+
+async def answered_after_one_sync(directory: Path, address: str = "127.0.0.1", *, state: bytes = b"s") -> Service:
+    """Let the records of two sources, some with Proxy-State, become safe at once; each gets its own answer."""
+
+    def request(number: int) -> bytes:
+        states = number % 3 * tlv(33, state)
+        return accounting_request(identifier=number, attributes=states)
+
+    disk = Disk()
+    async with with_disk(directory, disk, addresses=[address]) as service:
+        with Client(service.acct) as one, Client(service.acct) as other:
+            await one.ask(accounting_request(identifier=200))
+            disk.gate.clear()
+            asked = {client: [request(number) for number in range(COUNT)] for client in (one, other)}
+            for client, requests in asked.items():
+                client.send(*requests)
+            await service.counted(names.ACCOUNTING_RECEIVED, 1 + 2 * COUNT)
+            disk.gate.set()
+            for client, requests in asked.items():
+                replies = {reply[1]: reply for reply in [await client.receive() for _ in requests]}
+                for sent in requests:
+                    states = [(33, value) for kind, value in attributes_of(sent) if kind == 33]
+                    assert check_response(replies[sent[1]], sent) == states
+        await service.counted(names.ACCOUNTING_ANSWERED, 1 + 2 * COUNT)
+    return service
+
+
+def failing_together(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:
+    """Let sending together fail; returns how many datagrams were tried so."""
+    tried: list[int] = []
+
+    def fail(_: socket.socket, datagrams: list[bytes], *_source: object) -> None:
+        tried.append(len(datagrams))
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(accounting_port, "send_together", fail)
+    return tried
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_answers_to_one_source_leave_by_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    sent: list[int] = []
+
+    def noted(opened: socket.socket, datagrams: list[bytes], source: tuple[Any, ...]) -> None:
+        sent.append(len(datagrams))
+        send_together(opened, datagrams, source)
+
+    monkeypatch.setattr(accounting_port, "send_together", noted)
+    service = await answered_after_one_sync(tmp_path, address)
+    assert sum(sent) > COUNT
+    assert max(sent) <= TOGETHER_MAX
+    assert service.count(names.SEND_FAILED) == 0
+
+
+async def test_where_the_way_takes_no_answers_together_they_leave_one_by_one_from_now_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = failing_together(monkeypatch, errno.EIO)
+    service = await answered_after_one_sync(tmp_path)
+    assert len(tried) == 1
+    assert service.count(names.SEND_FAILED) == 0
+
+
+async def test_answers_that_may_not_fit_the_way_leave_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = failing_together(monkeypatch, errno.ENOBUFS)
+    await answered_after_one_sync(tmp_path, state=bytes(253))
+    assert COUNT < sum(tried) <= 2 * COUNT * 2 // 3  # a third of the answers have two
+
+
+async def test_a_passing_trouble_is_no_reason_to_send_one_by_one_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = failing_together(monkeypatch, errno.ENOBUFS)
+    await answered_after_one_sync(tmp_path)
+    assert len(tried) > 1
+
+
+async def test_a_kernel_that_would_make_one_datagram_of_many_is_not_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unknowing:
+        assert not can_send_together(unknowing)
+    tried = failing_together(monkeypatch, errno.EIO)
+    monkeypatch.setattr(accounting_port, "can_send_together", lambda _: False)
+    await answered_after_one_sync(tmp_path)
+    assert tried == []
 
 
 # --- the end --------------------------------------------------------------------------------------------------------

@@ -89,6 +89,61 @@ def test_records_that_nobody_waits_for_are_gathered(directory, disk):
     assert disk.syncs - before <= 3
 
 
+def test_the_disk_waits_only_while_more_is_said_to_come(directory, disk, monkeypatch):
+    monkeypatch.setattr(writer_module, "SYNCS_APART_S", 60.0)
+    spool, answers = writer(directory, disk), Answers()
+    put(spool, names(0, 3))  # one after the other, and none is kept waiting
+    before = disk.syncs
+    for group in (names(3, 5), names(5, 7)):
+        assert spool.append_all(group, answers.of(group[0]), is_more_coming=True)
+    time.sleep(0.05)
+    assert (answers.said, disk.syncs) == ({}, before)
+    assert spool.append_all(names(7, 9), answers.of(b"the last"))
+    assert answers.wait(3) == dict.fromkeys((b"record 3", b"record 5", b"the last"), True)
+    assert disk.syncs == before + 1
+    assert drained(directory)[0] == names(0, 9)
+    spool.stop(5)
+
+
+def test_more_that_does_not_come_is_not_waited_for_long(directory, disk, monkeypatch):
+    monkeypatch.setattr(writer_module, "SYNCS_APART_S", 0.05)
+    spool, answers = writer(directory, disk), Answers()
+    for number in range(5):
+        assert spool.append_all([b"%d" % number], answers.of(b"%d" % number), is_more_coming=True)
+        answers.wait(number + 1)
+    assert spool.append_all([b"the end"], answers.of(b"the end"), is_more_coming=True)
+    assert spool.stop(5)
+    assert drained(directory)[0] == [b"0", b"1", b"2", b"3", b"4", b"the end"]
+
+
+def test_a_group_is_told_once_and_refused_whole(directory, disk):
+    counters = CounterFile(directory.parent / "slot.cnt", SPOOL_COUNTERS)
+    spool, answers = writer(directory, disk, counters=counters), Answers()
+    assert spool.append_all(names(0, 5), answers.of(b"first"))
+    assert answers.wait(1) == {b"first": True}
+    disk.sync_error = errno.EIO
+    assert spool.append_all(names(5, 9), answers.of(b"second"))
+    assert answers.wait(2) == {b"first": True, b"second": False}
+    assert drained(directory)[0] == names(0, 5)
+    assert counters.cells[counters.index["aaad_spool_records_refused_total|reason=failed"]] == 4
+    assert counters.cells[counters.index["aaad_spool_records_appended_total"]] == 5
+    spool.stop(5)
+
+
+def test_a_group_stands_in_one_segment_or_is_refused_at_once(directory):
+    spool, answers = writer(directory), Answers()
+    group = [b"%d" % number * 12_000 for number in range(4)]
+    for number in range(5):
+        assert spool.append_all(group, answers.of(b"%d" % number))
+        answers.wait(number + 1)
+    assert drained(directory)[0] == 5 * group
+    assert segment_numbers(directory) == [1, 2, 3, 4, 5]
+    with pytest.raises(SpoolError, match="group"):
+        spool.append_all([*group, group[0], group[0]], answers.of(b"too long"))
+    assert put(spool, [b"goes on"])
+    spool.stop(5)
+
+
 def test_r6_2_a_failed_sync_condemns_its_segment(directory, disk):
     """The batch is not retried on the same file; a fresh segment cuts off what stands there."""
     spool = writer(directory, disk)
@@ -288,6 +343,20 @@ def test_the_waiting_records_are_bounded(directory, disk):
     assert spool.stop(20)
     assert len(drained(directory, records_max=1000)[0]) == taken + 1
     assert answers.said == {}
+
+
+def test_the_records_of_waiting_groups_are_bounded(directory, disk):
+    spool, answers = writer(directory, disk), Answers()
+    put(spool, [b"first"])
+    disk.gate.clear()
+    group = [b"x"] * 1000
+    taken = sum(spool.append_all(group, answers.of(b"%d" % number)) for number in range(40))
+    assert taken * 1000 > writer_module.PENDING_RECORDS_MAX - 1000
+    assert taken * 1000 <= writer_module.PENDING_RECORDS_MAX + writer_module.BATCH_RECORDS_MAX
+    disk.gate.set()
+    assert spool.stop(20)
+    assert len(drained(directory, records_max=1000)[0]) == taken * 1000 + 1
+    assert len(answers.said) == taken
 
 
 def test_a_record_that_is_too_long_is_refused_at_once(directory):
