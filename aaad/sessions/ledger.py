@@ -171,6 +171,7 @@ class Ledger:
         await self._save(transaction, batch)
         if self._drain_of is not None:
             self.memory.note(_remembered(batch))
+        await _note_ends(transaction, [draft.family for draft in batch.new + batch.known if draft.has_ended])
         await self._save_verdicts(transaction, verdicts)
         if not self.is_alone:
             self._again.add_families(draft.family for draft in batch.new)
@@ -319,6 +320,7 @@ class Ledger:
         if ends:
             await transaction.execute(_SQL.end_rivals, *_end_columns(ends))
             self.memory.forget(verdict.family for verdict in ends)
+            await _note_ends(transaction, [verdict.family for verdict in ends if verdict.ending is not None])
         self._again.add_families(family for family, _ in by_key)  # somebody holds them, or changed them meanwhile
 
     async def _end_restarted(self, transaction: Transaction, restarts: Sequence[Restart]) -> bool:
@@ -329,7 +331,9 @@ class Ledger:
         await transaction.execute(_SQL.prefer_keys)
         if not rows:
             return True
-        self.memory.forget(UUID(row[0]).bytes for row in rows)
+        families = [UUID(row[0]).bytes for row in rows]
+        self.memory.forget(families)
+        await _note_ends(transaction, families)
         done = affected(await transaction.execute(_SQL.close_restarted, *zip(*rows, strict=True)))
         return done == len(rows) < RESTART_CLOSES_MAX
 
@@ -338,6 +342,12 @@ class Ledger:
         rows = await transaction.fetch(_SQL.join_granted, *map(array, zip(*sorted(grants), strict=True)))
         self.memory.forget(row[3] for row in rows)
         return sorted({(row[0], row[1], row[2]) for row in rows if not row[4]})
+
+
+async def _note_ends(transaction: Transaction, families: Sequence[bytes]) -> None:
+    """Leave word of sessions that have ended: their leases may be released."""
+    if families:
+        await transaction.execute(_SQL.add_ends, keys(families))
 
 
 def _in_pieces(drafts: Sequence[Draft]) -> Iterable[Sequence[Draft]]:
@@ -355,10 +365,7 @@ def _remembered(batch: Batch) -> dict[bytes, Remembered]:
         draft.family: Remembered(draft.life, draft.version + 1, draft.summary, draft.login_id, bool(draft.part.grant))
         for drafts in (batch.new, batch.known)
         for draft in drafts
-        if (draft.only_goes_on or not draft.version)
-        and draft.ended_at is None
-        and draft.ending is None
-        and draft.family not in several
+        if (draft.only_goes_on or not draft.version) and not draft.has_ended and draft.family not in several
     }
 
 

@@ -286,6 +286,9 @@ FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::double pre
     AS ended (family, life, version, evidence, latest)
 WHERE session.family = ended.family AND session.life = ended.life AND session.version = ended.version;
 
+-- name: add_ends
+INSERT INTO net.session_end (families) VALUES ($1::text::uuid[]);
+
 -- name: find_nases
 SELECT nas.id, nas.address_space, nas.branch_id, branch.time_zone FROM net.nas
 LEFT JOIN erp.branch ON branch.id = nas.branch_id;
