@@ -20,13 +20,16 @@ SELECT pg_relation_size('net.lease') / current_setting('block_size')::integer AS
 SELECT pg_relation_size('net.session') / current_setting('block_size')::integer AS blocks;
 
 -- name: find_ended
--- Bound leases that a session of their login had, which ended a short while ago and began after they were offered: the
--- session of a newer offer may still be on its way.
+-- Bound leases that a session of their login had, of which the drain has written a short while ago that it ended, and
+-- which began after they were offered: the session of a newer offer may still be on its way.
 SELECT lease.address_space, lease.address::text AS address, lease.changed::text AS changed
-FROM net.session
+FROM (
+    SELECT DISTINCT unnest(families) AS family FROM net.session_end WHERE at >= to_timestamp($1)
+) AS ended
+JOIN net.session USING (family)
 CROSS JOIN LATERAL (VALUES (session.ipv4), (session.ipv6_prefix), (session.delegated_ipv6_prefix)) AS had (address)
 JOIN net.lease ON lease.address_space = session.address_space AND lease.address = had.address
-WHERE session.ended_at >= to_timestamp($1)
+WHERE session.ended_at IS NOT NULL
     AND lease.state = 'bound' AND lease.login_id = session.login_id
     AND session.started_at >= lease.offered_at - $2::double precision * interval '1 second'
     AND NOT net.is_held(lease) AND NOT net.is_reported(lease.address_space, lease.address)

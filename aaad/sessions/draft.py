@@ -78,6 +78,11 @@ class Draft:
         return self._facts
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it is written as ended, by its Stop or by evidence."""
+        return self.ended_at is not None or self.ending is not None
+
+    @property
     def needs_verdict(self) -> bool:
         """Whether other rows have to be looked at for its own end."""
         if self.ended_at is not None:

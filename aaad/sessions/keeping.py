@@ -24,12 +24,14 @@ MOVE_AFTER_S = (
     5_400.0  # the drain looks into history for what is older than an hour; the rest is for clocks that differ
 )
 MOVE_ROWS = 500
-MOVE_EVERY_S = 10.0
+MOVE_BLOCKS = 1_000  # 8 MB
+MOVE_EVERY_S = 60.0  # a round through the table
 MONTHS_EVERY_S = 3_600.0
 MONTHS_AT_ONCE = 12
 EXPIRE_EVERY_S = 6 * 3_600.0
 # Of the last twelve; a clock that jumped ahead leaves a hole behind it, and what it takes for old is not.
 MONTHS_WITH_ENDS_MIN = 10
+ENDS_KEPT_S = 3_600.0  # leases are looked at by them for half an hour
 GRANTED_KEPT_S = 172_800.0  # as long as drained segments are kept, which may be drained again (rule R6.1)
 PURGE_ROWS = 5_000
 PURGE_EVERY_S = 60.0
@@ -65,6 +67,7 @@ KEEPING_COUNTERS: tuple[str, ...] = (
 
 _SQL = load_statements(Path(__file__).parent / "keeping.sql")
 _LOST_CHORE = "lost"
+_MOVE_CHORE = "move"
 _HISTORY_DAYS = int(PARAMETERS["history_days"].default)
 _LOST_HOURS = int(PARAMETERS["session_lost_hours"].default)
 _log = get_logger("keeping")
@@ -89,7 +92,7 @@ class Keeping:
         """Keep until told to stop."""
         jobs = (
             Job("months", MONTHS_EVERY_S, self.make_months),
-            Job("move", MOVE_EVERY_S, self.move_ended),
+            Job("move", CHORE_POLL_S, self.move_ended),
             Job("expire", EXPIRE_EVERY_S, self.expire_months),
             Job("purge", PURGE_EVERY_S, self.purge),
             Job("lost", CHORE_POLL_S, self.close_lost),
@@ -108,10 +111,24 @@ class Keeping:
         return bool(row["made"] >= MONTHS_AT_ONCE)
 
     async def move_ended(self) -> bool:
-        """Move sessions that ended a while ago into history."""
-        moved = _count(await self._database.execute(_SQL.move_ended, MOVE_AFTER_S, MOVE_ROWS))
+        """Move sessions in the next blocks of the table that ended a while ago into history."""
+        async with self._database.transaction("read_committed") as transaction:
+            claimed = await transaction.fetchrow(_SQL.claim_chore, _MOVE_CHORE)
+            if claimed is None:
+                return False
+            first = int(claimed["cursor"])
+            size = await transaction.fetchrow(_SQL.session_blocks)
+            assert size is not None
+            moved = _count(
+                await transaction.execute(_SQL.move_ended, first, first + MOVE_BLOCKS, MOVE_AFTER_S, MOVE_ROWS)
+            )
+            begins = first if moved == MOVE_ROWS else first + MOVE_BLOCKS
+            is_more = begins < int(size["blocks"])
+            await transaction.execute(
+                _SQL.leave_chore, _MOVE_CHORE, begins if is_more else 0, 0.0 if is_more else MOVE_EVERY_S
+            )
         self._counters.add(MOVED, moved)
-        return moved == MOVE_ROWS
+        return is_more
 
     async def expire_months(self) -> bool:
         """Drop the months whose time is over, but for what is under a legal hold (rule R9.2)."""
@@ -142,6 +159,7 @@ class Keeping:
         self._counters.add(f"{PURGED}|table=granted", granted)
         restarts = _count(await self._database.execute(_SQL.purge_restarts, _HISTORY_DAYS))
         self._counters.add(f"{PURGED}|table=nas_restart", restarts)
+        await self._database.execute(_SQL.purge_ends, ENDS_KEPT_S)
         return granted == PURGE_ROWS
 
     async def close_lost(self) -> bool:

@@ -143,6 +143,7 @@ class Ledger:
             "WHERE family = $1",
             family, at, evidence, latest or at,
         )  # fmt: skip
+        await self.db.execute("INSERT INTO net.session_end (at, families) VALUES ($1, ARRAY[$2::uuid])", at, family)
 
     async def of(self, address: str, space: int = 1) -> dict[str, Any]:
         """Return a lease; empty: it has none."""

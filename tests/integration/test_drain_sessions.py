@@ -566,3 +566,42 @@ async def test_a_session_that_somebody_holds_does_not_slow_the_settling_of_other
         await house.until("SELECT count(*) FROM net.spool_deferred", 0)
     for stranger in strangers:
         await stranger.close()
+
+
+async def test_of_each_end_word_is_left_for_the_leases(house):
+    ended = (
+        "SELECT user_name FROM net.session WHERE family IN (SELECT unnest(families) FROM net.session_end) ORDER BY 1"
+    )
+    begun = [accounting(START, T, user=user, session=user, mac="") for user in ("stops", "lives", "restarted")]
+    begun[2] = accounting(START, T, user="restarted", session="restarted", mac="", source="192.0.2.8")
+    house.put(begun)
+    await house.drain_all()
+    assert await house.database.fetch(ended) == []
+    house.put(
+        [
+            accounting(STOP, T + 60, user="stops", session="stops", mac="", time_s=60, cause=1),
+            accounting(ON, T + 90, source="192.0.2.8"),
+        ]
+    )
+    await house.drain_all()
+    assert [row[0] for row in await house.database.fetch(ended)] == ["restarted", "stops"]
+
+
+async def test_a_session_that_goes_on_or_stops_is_written_in_its_place(house):
+    """An index on a column that changes then would make each Stop write an entry of every index."""
+    changing = {
+        "ended_at",
+        "ended_latest",
+        "end_evidence",
+        "heard_at",
+        "summary",
+        "version",
+        "session_time_s",
+        "records",
+    }
+    indexed = await house.value(
+        "SELECT array_agg(attname::text) FROM pg_index JOIN pg_depend ON objid = indexrelid AND refobjid = indrelid "
+        "JOIN pg_attribute ON attrelid = indrelid AND attnum = refobjsubid WHERE indrelid = 'net.session'::regclass"
+    )
+    assert {"login_id", "ipv4"} <= set(indexed)
+    assert not changing & set(indexed)

@@ -33,7 +33,8 @@ async def db(dsn):
 
 
 @pytest.fixture
-async def keeper(dsn, tmp_path):
+async def keeper(dsn, tmp_path, monkeypatch):
+    monkeypatch.setattr(keeping, "MOVE_EVERY_S", 0.0)
     doors = [Database(dsn, connect_timeout_s=5, statement_timeout_s=10, application_name="test") for _ in range(2)]
     yield Keeping(*doors, CounterFile(tmp_path / "control-0.cnt", KEEPING_COUNTERS))
     for door in doors:
@@ -159,6 +160,22 @@ async def test_moving_goes_by_bounded_batches_oldest_first(db, keeper, monkeypat
     assert await db.fetchval("SELECT count(*) FROM net.session") == 0
 
 
+async def test_moving_goes_through_the_whole_table_bit_by_bit(db, keeper, monkeypatch):
+    monkeypatch.setattr(keeping, "MOVE_BLOCKS", 1)
+    monkeypatch.setattr(keeping, "MOVE_EVERY_S", 60.0)
+    for _ in range(60):
+        await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
+    assert await db.fetchval("SELECT max(ctid) > '(2,0)' FROM net.session")
+    assert await keeper.move_ended()
+    assert 0 < await db.fetchval("SELECT count(*) FROM net.session") < 60
+    while await keeper.move_ended():
+        pass
+    assert await db.fetchval("SELECT count(*) FROM net.session") == 0
+    await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
+    assert not await keeper.move_ended()  # the next round is not due
+    assert await db.fetchval("SELECT count(*) FROM net.session") == 1
+
+
 async def test_moving_waits_for_no_drain_and_a_drain_finds_what_is_being_moved(dsn, db, keeper):
     held = await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
     free = await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
@@ -169,7 +186,7 @@ async def test_moving_waits_for_no_drain_and_a_drain_finds_what_is_being_moved(d
         assert await names(db, "SELECT family FROM net.session_history") == [free]
     mover = db.transaction()
     await mover.start()
-    await db.execute(SQL.move_ended, 60.0, 10)
+    await db.execute(SQL.move_ended, 0, 100, 60.0, 10)
 
     async def look() -> list:
         async with drain.transaction():
@@ -452,8 +469,8 @@ async def test_nothing_looks_at_more_than_its_part_however_large_history_is(db):
     await db.execute("ANALYZE net.session, net.session_history")
     this_month = f"session_history_{NOW:%Y_%m}"
 
-    moving = await explained(db, SQL.move_ended, 3600.0, 500)
-    assert ("Index Scan", "session") in moving
+    moving = await explained(db, SQL.move_ended, 0, 100, 3600.0, 500)
+    assert ("Tid Range Scan", "session") in moving
     assert ("Seq Scan", "session") not in moving
     closing = await explained(db, SQL.close_lost, 0, 100, 24)
     assert ("Tid Range Scan", "session") in closing
