@@ -198,7 +198,7 @@ def test_a_command_is_refused_without_its_permission_and_done_with_it(aaad: Cli,
     give(aaad, *(one.number for one in needed))
     done = aaad(*words, operator="rosa", typed=case.typed)
     if name in ELSEWHERE:
-        assert "permission" not in done.complaint
+        assert "lacks the permission" not in done.complaint
     else:
         assert done.exit_code == 0, done.complaint
 
