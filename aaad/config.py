@@ -359,7 +359,7 @@ class CliConfig(_Section):
     language: Literal["auto", "pt", "en"] = Field(
         default="auto", description="Language; auto asks the environment (LANG)."
     )
-    trust_local_account: bool = Field(
+    trust_local_account: Annotated[bool, Strict()] = Field(
         default=False,
         description="Whether who gives no --operator may everything; else he is the operator named like his account.",
     )

@@ -162,7 +162,8 @@ REVOKE EXECUTE ON FUNCTION erp.hold_contract FROM PUBLIC;
 
 -- Why a contract's state does not allow something.
 CREATE FUNCTION erp.state_reason(status text, access_status text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE status
+AS $$
+    SELECT CASE status
         WHEN 'P' THEN 'contract_not_signed'
         WHEN 'I' THEN 'contract_inactive'
         WHEN 'N' THEN 'contract_blacklisted'
@@ -176,7 +177,8 @@ CREATE FUNCTION erp.state_reason(status text, access_status text) RETURNS text L
             WHEN 'CE' THEN 'awaiting_signature'
             ELSE 'access_given'
         END
-    END;
+    END
+$$;
 COMMENT ON FUNCTION erp.state_reason IS 'The state that stands against something, in a word: the reason of code 109.';
 
 -- A number that a parameter says for a branch, or what holds where it says nothing.
