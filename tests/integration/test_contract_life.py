@@ -209,7 +209,8 @@ async def test_the_history_names_the_operator(erp: asyncpg.Connection) -> None:
 async def test_who_may_only_call_a_function_needs_no_rights_on_tables(erp: asyncpg.Connection) -> None:
     await erp.execute(
         "CREATE ROLE caller; GRANT USAGE ON SCHEMA erp TO caller;"
-        "GRANT EXECUTE ON FUNCTION erp.block_contract, erp.change_owner, erp.generate_password, erp.delete_login TO caller"
+        "GRANT EXECUTE ON FUNCTION erp.block_contract, erp.change_owner, erp.generate_password, erp.delete_login "
+        "TO caller"
     )
     try:
         await erp.execute("SET ROLE caller")
