@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from pool_house import House, Process, house_of, units, wish
+from pool_house import DAY_S, House, Process, house_of, units, wish
 
 from aaad.db.connection import Database
 from aaad.pools.store import Bound, Outcome
@@ -74,6 +74,39 @@ async def test_units_of_every_kind_are_claimed_bound_and_released(house: House):
         await house.hears(process.node)
         assert (await process.claim(pool, 10)).units == claimed.units
         assert await house.unaccounted(pool) == 0
+
+
+async def test_one_batch_has_wishes_of_several_pools_concentrators_and_reserves(house: House):
+    """What wishes have in common is said once: each must still get its own."""
+    process = Process(house.database, await house.node())
+    small = await house.pool("100.64.0.0/29", name="small", quarantine_s=0)
+    wide = await house.pool("2001:db8::/40", name="wide", space=2, prefix_length=56)
+    first, second, prefixes = [await process.claim(pool, 3) for pool in (small, small, wide)]
+    await process.bind(wish(small, 9, first, 2))
+    asked = [
+        wish(small, 7, first, 0, nas_id=5, valid_s=900),
+        wish(wide, 7, prefixes, 0, address_space=2, family=6),
+        wish(small, 8, second, 0, nas_id=6),
+        wish(small, 9, second, 1, nas_id=5, valid_s=900),
+        wish(small, 10, nas_id=6),
+        wish(small, 11, first, 1, reserve_id=12_345),
+        wish(small, 12, first, 2, nas_id=5),
+        wish(small, 13, second, 2),
+    ]
+    new, again = [Bound(Outcome.NEW, asked[place].candidate) for place in (0, 1, 2, 7)], first.units[2]
+    others = [Bound(Outcome.AGAIN, again), *(Bound(why, None) for why in (Outcome.NONE, Outcome.LOST, Outcome.TAKEN))]
+    assert await process.bind(*asked) == [*new[:3], *others, new[3]]
+    rows = await house.database.fetch(
+        "SELECT address::text, address_space, pool_id, login_id, nas_id, device, "
+        "extract(epoch FROM valid_until - offered_at)::integer FROM net.lease ORDER BY login_id, address_space"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("100.64.0.0/32", 1, small, 7, 5, 7000, 900),
+        ("2001:db8::/56", 2, wide, 7, 1, 7000, DAY_S),
+        ("100.64.0.3/32", 1, small, 8, 6, 8000, DAY_S),
+        ("100.64.0.2/32", 1, small, 9, 5, 9000, DAY_S),
+        ("100.64.0.5/32", 1, small, 13, 1, 13_000, DAY_S),
+    ]
 
 
 async def test_exclusions_are_jumped_over_wherever_they_lie(house: House):
