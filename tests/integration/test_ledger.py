@@ -123,6 +123,31 @@ async def test_exclusions_are_jumped_over_wherever_they_lie(house: House):
     assert await house.unaccounted(pool) == 0
 
 
+async def test_a_reserve_is_used_up_when_all_its_units_are_in_the_ledger_and_nothing_else_counts(house: House):
+    pool = await house.pool("100.64.0.0/29")
+    process = Process(house.database, await house.node())
+    await house.exclude(await house.value("SELECT id FROM net.pool_range"), 2, 4)
+    await house.login("fixed", routes="{100.64.0.2/31}")
+    claimed = await process.claim(pool, 8)
+    used_up = "SELECT net.is_used_up(reserve) FROM net.reserve"
+    for place in (0, 1, 2, 5):  # the last one among them
+        await process.bind(wish(pool, 7 + place, claimed, place))
+        assert not await house.value(used_up)
+    await house.database.execute("UPDATE net.lease SET state = 'foreign' WHERE address = '100.64.0.1'")
+    await process.bind(wish(pool, 7 + 3, claimed, 3), wish(pool, 7 + 4, claimed, 4))
+    assert not await house.value(used_up), "a mark goes again"
+    await house.database.execute("UPDATE net.lease SET state = 'bound' WHERE address = '100.64.0.1'")
+    assert await house.value(used_up)
+    whole = await house.pool("100.64.1.0/30", name="whole")
+    claimed = await process.claim(whole, 4)
+    used_up += f" WHERE pool_id = {whole}"
+    for place in (3, 0, 1):
+        await process.bind(wish(whole, 70 + place, claimed, place))
+        assert not await house.value(used_up)
+    await process.bind(wish(whole, 72, claimed, 2))
+    assert await house.value(used_up)
+
+
 async def test_a_large_hole_of_a_range_is_in_nobodys_reserve(house: House):
     pool = await house.pool("2001:db8::/40", prefix_length=56)
     range_id = await house.value("SELECT id FROM net.pool_range")

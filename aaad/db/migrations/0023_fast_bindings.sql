@@ -1,4 +1,4 @@
--- Bindings of addresses in fewer columns (rule R7.2): what most wishes of a batch have in common is said once.
+-- Giving addresses out with less work (rule R7.2): in bindings, what most wishes of a batch have in common is said once.
 
 -- Binds one micro-batch for a process, at most one wish for each login and pool: what the login has in the pool by this
 -- device already, or had last, is its again, the same device's first; else its candidate is, if the candidate's reserve
@@ -88,5 +88,74 @@ BEGIN
     number := 0;
     bound := made;
     RETURN NEXT;
+END
+$$;
+
+-- Units of a reserve that are elsewhere by now: in the ledger, set aside anew after they were in it, or excluded. For good:
+-- marks of what NASes report go again, and so do exclusions; its process may not have heard of either.
+-- A network of another size may be fixed where the range is excluded: it is no unit.
+CREATE OR REPLACE FUNCTION net.units_elsewhere(aside net.reserve, for_good boolean DEFAULT false) RETURNS SETOF cidr LANGUAGE plpgsql STABLE
+SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+    range net.pool_range;
+    pool net.pool;
+    low cidr;
+    high cidr;
+    is_followed boolean;
+BEGIN
+    SELECT * INTO pool FROM net.pool AS found WHERE found.id = aside.pool_id;
+    IF aside.addresses IS NOT NULL THEN
+        -- By other claims: not if it was just made, and then its units need not be looked for in those.
+        is_followed := EXISTS (SELECT FROM net.reserve AS later WHERE later.pool_id = aside.pool_id
+            AND later.id > aside.id AND later.addresses IS NOT NULL);
+        RETURN QUERY SELECT unit FROM unnest(aside.addresses) AS unit
+            WHERE EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = unit
+                    AND NOT (for_good AND state = 'foreign') OFFSET 0)
+                OR is_followed AND EXISTS (SELECT FROM net.reserve AS later
+                    WHERE later.pool_id = aside.pool_id AND later.id > aside.id AND unit = ANY (later.addresses));
+        RETURN;
+    END IF;
+    SELECT * INTO range FROM net.pool_range AS found WHERE found.id = aside.range_id;
+    low := net.unit_address(range.first, pool.prefix_length, aside.from_unit);
+    high := net.unit_address(range.first, pool.prefix_length, aside.until_unit - 1);
+    -- What was fixed within the range and given back before the range's turn came may be set aside by an older reserve.
+    RETURN QUERY SELECT address FROM net.lease
+            WHERE address_space = pool.address_space AND address >= low AND address <= high AND masklen(address) = pool.prefix_length
+                AND NOT (for_good AND state = 'foreign')
+        UNION SELECT unit FROM net.reserve AS other, unnest(other.addresses) AS unit
+            WHERE other.pool_id = aside.pool_id AND unit >= low AND unit <= high
+        UNION SELECT net.unit_address(range.first, pool.prefix_length, number) FROM net.pool_exclusion AS excluded,
+            generate_series(greatest(excluded.from_unit, aside.from_unit),
+                least(excluded.until_unit, aside.until_unit) - 1) AS number
+            WHERE excluded.range_id = range.id AND excluded.from_unit < aside.until_unit
+                AND excluded.until_unit > aside.from_unit AND NOT (for_good AND excluded.since >= aside.claimed_at);
+END
+$$;
+
+-- Whether a reserve of the process's own is used up: the last unit, which is given out last, tells it mostly. Then all of
+-- a run are in the ledger, as a rule, and are only counted; what is of another size there is no unit of it.
+CREATE OR REPLACE FUNCTION net.is_used_up(aside net.reserve) RETURNS boolean LANGUAGE plpgsql STABLE
+SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+    pool net.pool;
+    low cidr;
+    high cidr := aside.addresses[cardinality(aside.addresses)];
+    given bigint := -1;
+BEGIN
+    SELECT * INTO pool FROM net.pool AS found WHERE found.id = aside.pool_id;
+    IF aside.range_id IS NOT NULL THEN
+        SELECT net.unit_address(range.first, pool.prefix_length, aside.from_unit),
+            net.unit_address(range.first, pool.prefix_length, aside.until_unit - 1)
+            INTO low, high FROM net.pool_range AS range WHERE range.id = aside.range_id;
+    END IF;
+    IF NOT EXISTS (SELECT FROM net.lease WHERE address_space = pool.address_space AND address = high) THEN
+        RETURN false;
+    END IF;
+    IF low IS NOT NULL THEN
+        SELECT count(*) INTO given FROM net.lease
+            WHERE address_space = pool.address_space AND address >= low AND address <= high
+                AND masklen(address) = pool.prefix_length AND state <> 'foreign';
+    END IF;
+    RETURN given = aside.until_unit - aside.from_unit OR net.count_left(aside, for_good => true) = 0;
 END
 $$;
