@@ -278,8 +278,8 @@ def _role_pids(supervisor: int) -> dict[str, int]:
     found = {}
     for process in Path("/proc").iterdir():
         try:
-            parent = (process / "stat").read_text().rsplit(")", 1)[1].split()[1]
-            words = (process / "cmdline").read_text().split("\0")
+            parent = (process / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()[1]
+            words = (process / "cmdline").read_text(errors="replace").split("\0")  # others' may be of any encoding
         except (OSError, IndexError):
             continue  # no process, or one that has just ended
         if parent == str(supervisor) and "role" in words and "--slot" in words:

@@ -20,7 +20,7 @@ from aaad.log import Log
 from aaad.pools.address import Unit
 from aaad.pools.recent import BY_SPOOL, Recent
 from aaad.pools.reserve import Chunk
-from aaad.pools.store import Bound, Outcome, Wish
+from aaad.pools.store import NO_CANDIDATE, Batch, Bound, Outcome, Terms
 from aaad.pools.supply import Counts, Ledger, Supply
 from aaad.pools.want import Lack, Want
 from aaad.replica.record import PoolRow
@@ -36,13 +36,12 @@ _LOOK_EVERY_S = 0.5
 _FIRST_LOOK_EVERY_S = 0.01
 _LAST_WAIT_S = 1.0
 _IPV4 = 0
-_FAMILIES = {"ipv4": 4, "ipv6": 6, "delegated": 6}
-_new_tuple = tuple.__new__
 BOUND_NEW, BOUND_AGAIN, BOUND_BY_SPOOL = (f"aaad_pool_bound_total|how={how}" for how in ("new", "again", "spool"))
 REFUSED_UNITS = "aaad_pool_candidates_refused_total"
 BINDINGS_FAILED = "aaad_pool_bindings_failed_total"
 CLAIM_COUNTERS = (BOUND_NEW, BOUND_AGAIN, BOUND_BY_SPOOL, REFUSED_UNITS, BINDINGS_FAILED)
-_NEW, _AGAIN, _TAKEN, _LOST = Outcome.NEW, Outcome.AGAIN, Outcome.TAKEN, Outcome.LOST
+_AGAIN, _LOST = Outcome.AGAIN, Outcome.LOST
+_NOTHING_BOUND = Bound(Outcome.NONE, None)
 
 _Row = tuple[Want, int, PoolRow, Chunk | None, int]  # who wants what, and the candidate: a place in a chunk
 
@@ -89,7 +88,7 @@ class Claims:
         self._away_until_s = 0.0
         self.is_away = False
         self.seen: Callable[[], Snapshot | None] = _no_snapshot
-        self.is_late: Callable[[Want], bool] = _never  # who no longer waits takes no place in a batch (rule R3.3)
+        self.awaited: Callable[[list[Want]], list[Want]] = _all  # who no longer waits takes no place (rule R3.3)
         self.on_settled: Callable[[list[Want]], None] = _nobody
         supply.on_fed = self._fed
         supply.on_lack = self._lacking
@@ -171,14 +170,14 @@ class Claims:
             await clock.pause(self._is_tried, BIND_LIMIT_S)
         if ledger is not None and ledger.is_connected and clock.monotonic_s() >= self._away_until_s:
             try:
-                transaction, answers = await ledger.bind_within([_wish(row) for row in rows], self.supply.life)
+                transaction, others = await ledger.bind_batch(_batch(rows), self.supply.life)
             except StoreError as error:
                 self._counters.add(BINDINGS_FAILED)
                 self._away_until_s = clock.monotonic_s() + AWAY_S
                 self._note_away(error)
                 is_doubtful = error.may_have_committed
             else:
-                self._bound(rows, answers, transaction)
+                self._bound(rows, others, transaction)
                 return
         self._write(rows, is_doubtful=is_doubtful)
 
@@ -186,13 +185,11 @@ class Claims:
         """Take a candidate for all that is wanted; of two wants of one login the second waits for the next batch."""
         rows: list[_Row] = []
         logins: set[int] = set()
-        take, is_late = self.supply.take, self.is_late
-        for want in batch:
+        take = self.supply.take
+        for want in self.awaited(batch):
             login_id = want.login_id
             if login_id in logins:
                 self.ask(want)
-                continue
-            if is_late(want):
                 continue
             logins.add(login_id)
             for place, pool in want.missing:
@@ -200,28 +197,30 @@ class Claims:
                 rows.append((want, place, pool, chunk, at))
         return rows
 
-    def _bound(self, rows: list[_Row], answers: list[Bound], transaction: int) -> None:
-        now_s = clock.wall_s()
-        seen = self.seen()
-        note = self.recent.note
-        again = new = 0
+    def _bound(self, rows: list[_Row], others: dict[int, Bound], transaction: int) -> None:
+        """Give each its candidate, but for `others`, by their places."""
+        now_s, seen, note = clock.wall_s(), self.seen(), self.recent.note
         hungry: list[_Row] = []
-        for row, (outcome, unit) in zip(rows, answers, strict=True):
+        again = refused = 0
+        for place_of_row, row in enumerate(rows):
             want, place, pool, chunk, at = row
-            if outcome is _NEW and chunk is not None:
-                new += 1
+            other = others.get(place_of_row) if others else None
+            if other is None and chunk is not None:
                 chunk.unsettled -= 1
-            elif outcome is _AGAIN:
+                unit: Unit | None = chunk.unit(at)
+            else:
+                outcome, unit = other or _NOTHING_BOUND
+                if outcome is not _AGAIN:
+                    refused += 1
+                    self._unbound(row, outcome, hungry)
+                    continue
                 again += 1
                 if chunk is not None:
                     chunk.put_back(at)
-            else:
-                self._unbound(row, outcome, hungry)
-                continue
             assert unit is not None
             want.give(place, pool.pool_id, unit)
             note(want.login_id, pool.pool_id, want.device, unit, now_s + pool.valid_s, transaction, seen)
-        self._counters.add(BOUND_NEW, new)
+        self._counters.add(BOUND_NEW, len(rows) - again - refused)
         self._counters.add(BOUND_AGAIN, again)
         self._tell_settled(rows)
         for want, _, pool, _, _ in hungry:
@@ -361,13 +360,6 @@ class Claims:
         self.is_away = True
 
 
-def _leave(chunk: Chunk, at: int, may_be_bound: bool) -> None:
-    if may_be_bound:
-        chunk.unsettled -= 1
-    else:
-        chunk.put_back(at)
-
-
 _NOTHING: tuple[None, int] = (None, 0)
 _NOTHING_MISSING: list[tuple[int, PoolRow]] = []  # nobody adds to it
 
@@ -380,23 +372,22 @@ def _return(chunk: Chunk, at: int, *, is_doubtful: bool) -> None:
         chunk.put_back(at)
 
 
-def _wish(row: _Row) -> Wish:
-    want, _, pool, chunk, at = row
-    reserve_id, candidate = (0, None) if chunk is None else (chunk.reserve_id, chunk.unit(at))
-    return _new_tuple(
-        Wish,
-        (
-            pool.address_space,
-            pool.pool_id,
-            want.login_id,
-            want.device,
-            want.nas_id,
-            pool.valid_s,
-            _FAMILIES[pool.family],
-            reserve_id,
-            candidate,
-        ),
-    )
+def _batch(rows: list[_Row]) -> Batch:
+    """Return the batch's columns. What is the same as of the row before, as it mostly is, is not looked at again."""
+    batch = Batch()
+    terms, logins, devices, candidates = batch.terms, batch.logins, batch.devices, batch.candidates
+    last: tuple[PoolRow, int, Chunk | None] | None = None
+    number = 0
+    for want, _, pool, chunk, at in rows:
+        if last is None or last[0] is not pool or last[1] != want.nas_id or last[2] is not chunk:
+            last = (pool, want.nas_id, chunk)
+            reserve_id = 0 if chunk is None else chunk.reserve_id
+            number = batch.number_of(Terms(pool.address_space, pool.pool_id, want.nas_id, pool.valid_s, reserve_id))
+        terms.append(number)
+        logins.append(want.login_id)
+        devices.append(want.device)
+        candidates.append(NO_CANDIDATE if chunk is None else chunk.text(at))
+    return batch
 
 
 def _record(row: _Row, chunk: Chunk, node: int, slot: int, now_s: float) -> AddressBound:
@@ -415,8 +406,8 @@ def _record(row: _Row, chunk: Chunk, node: int, slot: int, now_s: float) -> Addr
     )
 
 
-def _never(_: Want) -> bool:
-    return False
+def _all(wants: list[Want]) -> list[Want]:
+    return wants
 
 
 def _no_snapshot() -> Snapshot | None:

@@ -1,6 +1,7 @@
 -- Statements of aaad/pools/keeping.py, adoption.py and use.py. None waits for a row that somebody else holds: whoever
 -- answers logins goes first. What was read and judged is written only where the lease still is what was read: `changed`
--- is then what it was.
+-- is then what it was. What asks of each lease who uses it stands behind OFFSET 0, so that it is asked last, of what is
+-- left: PostgreSQL would ask it of each row of net.lease, before it has looked at the pool or session that it belongs to.
 
 -- name: claim_chore
 -- Whoever holds the row does the next bit; nobody waits for him. A round that begins now is marked by its beginning.
@@ -22,29 +23,37 @@ SELECT pg_relation_size('net.session') / current_setting('block_size')::integer 
 -- name: find_ended
 -- Bound leases that a session of their login had, of which the drain has written a short while ago that it ended, and
 -- which began after they were offered: the session of a newer offer may still be on its way.
-SELECT lease.address_space, lease.address::text AS address, lease.changed::text AS changed
+SELECT (lease).address_space, (lease).address::text AS address, (lease).changed::text AS changed
 FROM (
-    SELECT DISTINCT unnest(families) AS family FROM net.session_end WHERE at >= to_timestamp($1)
+    SELECT lease
+    FROM (
+        SELECT DISTINCT unnest(families) AS family FROM net.session_end WHERE at >= to_timestamp($1)
+    ) AS told
+    JOIN net.session USING (family)
+    CROSS JOIN LATERAL (VALUES (session.ipv4), (session.ipv6_prefix), (session.delegated_ipv6_prefix)) AS had (address)
+    JOIN net.lease ON lease.address_space = session.address_space AND lease.address = had.address
+    WHERE session.ended_at IS NOT NULL
+        AND lease.state = 'bound' AND lease.login_id = session.login_id
+        AND session.started_at >= lease.offered_at - $2::double precision * interval '1 second'
+    OFFSET 0
 ) AS ended
-JOIN net.session USING (family)
-CROSS JOIN LATERAL (VALUES (session.ipv4), (session.ipv6_prefix), (session.delegated_ipv6_prefix)) AS had (address)
-JOIN net.lease ON lease.address_space = session.address_space AND lease.address = had.address
-WHERE session.ended_at IS NOT NULL
-    AND lease.state = 'bound' AND lease.login_id = session.login_id
-    AND session.started_at >= lease.offered_at - $2::double precision * interval '1 second'
-    AND NOT net.is_held(lease) AND NOT net.is_reported(lease.address_space, lease.address)
+WHERE NOT net.is_held(lease) AND NOT net.is_reported((lease).address_space, (lease).address)
 LIMIT $3;
 
 -- name: find_unused
 -- Bound leases in a range of the table's blocks that nobody has: their session ended, or never began although what came
 -- until the offer was over is drained (rule R5.3). Not of pools that adopt: their sessions may not be known yet.
-SELECT lease.address_space, lease.address::text AS address, lease.changed::text AS changed
-FROM net.lease
-JOIN net.pool ON pool.id = lease.pool_id
-WHERE lease.ctid >= format('(%s,0)', $1::bigint)::tid AND lease.ctid < format('(%s,0)', $2::bigint)::tid
-    AND lease.state = 'bound' AND pool.adopting_since IS NULL
-    AND lease.offered_at + pool.offer_s * interval '1 second' < (SELECT net.drained_until())
-    AND NOT net.is_held(lease) AND NOT net.is_reported(lease.address_space, lease.address);
+SELECT (lease).address_space, (lease).address::text AS address, (lease).changed::text AS changed
+FROM (
+    SELECT lease
+    FROM net.lease
+    JOIN net.pool ON pool.id = lease.pool_id
+    WHERE lease.ctid >= format('(%s,0)', $1::bigint)::tid AND lease.ctid < format('(%s,0)', $2::bigint)::tid
+        AND lease.state = 'bound' AND pool.adopting_since IS NULL
+        AND lease.offered_at + pool.offer_s * interval '1 second' < (SELECT net.drained_until())
+    OFFSET 0
+) AS offered
+WHERE NOT net.is_held(lease) AND NOT net.is_reported((lease).address_space, (lease).address);
 
 -- name: release_leases
 -- Whoever binds one again in this instant has changed it, and keeps it. It rests for as long as an Accept may take to
@@ -70,13 +79,17 @@ WHERE lease.address_space = locked.address_space AND lease.address = locked.addr
 -- name: extend_leases
 -- Bound leases in a range of the table's blocks that are used, past the half of their time (rule R7.2).
 WITH due AS MATERIALIZED (
-    SELECT lease.address_space, lease.address, lease.changed, pool.valid_s
-    FROM net.lease
-    JOIN net.pool ON pool.id = lease.pool_id
-    WHERE lease.ctid >= format('(%s,0)', $1::bigint)::tid AND lease.ctid < format('(%s,0)', $2::bigint)::tid
-        AND lease.state = 'bound'
-        AND lease.valid_until < now() + pool.valid_s / 2.0 * interval '1 second'
-        AND (net.is_held(lease) OR net.is_reported(lease.address_space, lease.address))
+    SELECT (lease).address_space, (lease).address, (lease).changed, valid_s
+    FROM (
+        SELECT lease, pool.valid_s
+        FROM net.lease
+        JOIN net.pool ON pool.id = lease.pool_id
+        WHERE lease.ctid >= format('(%s,0)', $1::bigint)::tid AND lease.ctid < format('(%s,0)', $2::bigint)::tid
+            AND lease.state = 'bound'
+            AND lease.valid_until < now() + pool.valid_s / 2.0 * interval '1 second'
+        OFFSET 0
+    ) AS past_half
+    WHERE net.is_held(lease) OR net.is_reported((lease).address_space, (lease).address)
 ), locked AS (
     SELECT lease.address_space, lease.address, due.valid_s
     FROM net.lease JOIN due USING (address_space, address, changed)

@@ -25,11 +25,12 @@ WHERE reserve.id = $1::bigint;
 SELECT id FROM net.reserve
 WHERE node_id = $1::integer AND slot = $2::integer AND life = $3::uuid AND abandoned_at IS NULL ORDER BY id;
 
--- name: bind_leases
+-- name: bind_batch
 -- Arrays as text: the driver would look at each element of an array in several ways.
 SELECT number, bound, pg_current_xact_id()::text::bigint AS transaction
-FROM net.bind_leases($1::integer, $2::integer, $3::uuid, $4::text::integer[], $5::text::integer[], $6::text::integer[],
-    $7::text::bigint[], $8::text::integer[], $9::text::integer[], $10::text::bigint[], $11::text::text[]);
+FROM net.bind_batch($1::integer, $2::integer, $3::uuid, $4::text::integer[], $5::text::integer[], $6::text::integer[],
+    $7::text::integer[], $8::text::bigint[], $9::text::integer[], $10::text::integer[], $11::text::bigint[],
+    $12::text::text[]);
 
 -- name: give_back
 SELECT net.give_back($1::bigint, $2::text[]::cidr[]) AS given;

@@ -8,7 +8,7 @@ Every call may be repeated after a StoreError, whether it had committed or not: 
 by `load_reserves`, a binding by its login and device, and what was given back twice is in the ledger once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
@@ -51,6 +51,46 @@ class Wish(NamedTuple):
     candidate: Unit | None
 
 
+class Terms(NamedTuple):
+    """What most wishes of a batch have in common."""
+
+    address_space: int
+    pool_id: int
+    nas_id: int
+    valid_s: int
+    reserve_id: int  # of the candidates; 0: there is none
+
+
+class Batch:
+    """The wishes of one statement, in columns as PostgreSQL reads them: at most one for each login and pool.
+
+    A candidate is named as `unit_text` writes it, and NULL if there is none.
+    """
+
+    __slots__ = ("_places", "candidates", "devices", "logins", "terms")
+
+    def __init__(self) -> None:
+        """Have none."""
+        self._places: dict[Terms, int] = {}
+        self.terms: list[int] = []  # of each wish the number of its terms, from 1
+        self.logins: list[int] = []
+        self.devices: list[int] = []
+        self.candidates: list[str] = []
+
+    def number_of(self, terms: Terms) -> int:
+        """Return the number of these terms, which they keep."""
+        return self._places.setdefault(terms, len(self._places) + 1)
+
+    @property
+    def columns(self) -> list[str]:
+        """The terms' columns, then the wishes'."""
+        columns = (*zip(*self._places, strict=True), self.terms, self.logins, self.devices)
+        return [
+            *("{" + ",".join(map(str, column)) + "}" for column in columns),
+            "{" + ",".join(self.candidates) + "}",
+        ]
+
+
 class Outcome(Enum):
     """What became of a wish."""
 
@@ -70,7 +110,7 @@ class Bound(NamedTuple):
 
 _NONE, _TAKEN, _LOST = (Bound(outcome, None) for outcome in (Outcome.NONE, Outcome.TAKEN, Outcome.LOST))
 _NEW, _AGAIN = Outcome.NEW, Outcome.AGAIN
-_new_tuple = tuple.__new__
+NO_CANDIDATE = "NULL"
 
 
 class LedgerStore:
@@ -114,43 +154,47 @@ class LedgerStore:
 
         At most one wish for each login and pool, and each candidate once: a second one is for the next batch.
         """
-        return (await self.bind_within(wishes, life))[1]
+        _, others = await self.bind_batch(batch_of(wishes), life)
+        return [others.get(place) or Bound(_NEW, wish.candidate) for place, wish in enumerate(wishes)]
 
-    async def bind_within(self, wishes: Sequence[Wish], life: UUID) -> tuple[int, list[Bound]]:
-        """Do the same, and tell in which transaction: until a replica shows that, it may not know of it."""
-        if not wishes:
-            return 0, []
-        spaces, pools, logins, devices, nases, seconds, families, reserves, units = zip(*wishes, strict=True)
-        candidates = [
-            "NULL" if unit is None else unit_text(family, *unit) for family, unit in zip(families, units, strict=True)
-        ]
-        rows = await self._database.fetch(
-            _SQL.bind_leases,
-            self._node,
-            self._slot,
-            life,
-            *(_array(map(str, column)) for column in (spaces, pools, logins, devices, nases, seconds, reserves)),
-            _array(candidates),
-        )
+    async def bind_batch(self, batch: Batch, life: UUID) -> tuple[int, dict[int, Bound]]:
+        """Bind a batch: each wish, by its place, gets its candidate but for those that are returned.
+
+        Tells in which transaction, too: until a replica shows that, it may not know of it.
+        """
+        if not batch.logins:
+            return 0, {}
+        rows = await self._database.fetch(_SQL.bind_batch, self._node, self._slot, life, *batch.columns)
         made, transaction = int(rows[-1][1]), rows[-1][2]
-        answers = [_NONE if unit is None else _new_tuple(Bound, (_NEW, unit)) for unit in units]
+        others: dict[int, Bound] = {}
+        if made == len(batch.logins):
+            return transaction, others
+        for place, candidate in enumerate(batch.candidates):
+            if candidate == NO_CANDIDATE:
+                others[place] = _NONE
         for number, bound, _ in rows[:-1]:
             if number > 0:
-                answers[number - 1] = _new_tuple(Bound, (_AGAIN, _unit(bound)))
+                others[number - 1] = Bound(_AGAIN, _unit(bound))
             else:
-                answers[-number - 1] = _LOST if bound == "lost" else _TAKEN
-        if made != sum([outcome is _NEW for outcome, _ in answers]):
+                others[-number - 1] = _LOST if bound == "lost" else _TAKEN
+        if made != len(batch.logins) - len(others):
             raise StoreError("the ledger bound another number of addresses than it tells of")
-        return transaction, answers
+        return transaction, others
 
     async def _read(self, reserve_id: int) -> Claimed | None:
         row = await self._database.fetchrow(_SQL.read_reserve, reserve_id)
         return _claimed(row) if row else None
 
 
-def _array(texts: Iterable[str]) -> str:
-    """Return an array as PostgreSQL reads it, of texts that need no quotes."""
-    return "{" + ",".join(texts) + "}"
+def batch_of(wishes: Sequence[Wish]) -> Batch:
+    """Return wishes in columns."""
+    batch = Batch()
+    for space, pool_id, login_id, device, nas_id, valid_s, family, reserve_id, unit in wishes:
+        batch.terms.append(batch.number_of(Terms(space, pool_id, nas_id, valid_s, reserve_id)))
+        batch.logins.append(login_id)
+        batch.devices.append(device)
+        batch.candidates.append(NO_CANDIDATE if unit is None else unit_text(family, *unit))
+    return batch
 
 
 def _unit(text: str) -> Unit:

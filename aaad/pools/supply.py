@@ -24,7 +24,7 @@ from aaad.log import Log
 from aaad.pools.address import Unit
 from aaad.pools.reserve import Chunk, Reserve
 from aaad.pools.stock import Stock
-from aaad.pools.store import Bound, Claimed, LedgerStore, Wish
+from aaad.pools.store import Batch, Bound, Claimed, LedgerStore
 from aaad.pools.want import Lack, Want
 from aaad.replica.record import PoolRow
 
@@ -80,8 +80,8 @@ class Ledger(Protocol):
     async def claim(self, pool_id: int, how_many: int, life: uuid.UUID) -> Claimed | None:
         """Set aside units of a pool; None: nothing is free."""
 
-    async def bind_within(self, wishes: Sequence[Wish], life: uuid.UUID) -> tuple[int, list[Bound]]:
-        """Bind a micro-batch; tells in which transaction."""
+    async def bind_batch(self, batch: Batch, life: uuid.UUID) -> tuple[int, dict[int, Bound]]:
+        """Bind a micro-batch; tells in which transaction, and of whom did not get his candidate why."""
 
     async def give_back(self, reserve_id: int, units: Sequence[Unit], family: int) -> int:
         """Return units that nobody got."""

@@ -45,6 +45,7 @@ _TICK_S = 1.0
 _TABLES_EVERY_S = 60.0  # tables are loaded anew at least so often
 _STATISTICS_EVERY_S = 5.0
 _CLAIMS_WAITING_MAX = 10_000
+_FRESH_S = 0.05
 _CLAIM_LIMIT_S = 0.8  # below the 900 ms after which a NAS gives up
 
 Settled = Decision | Awaitable[Decision] | None  # decided, decided in a while, or impossible now
@@ -151,7 +152,7 @@ class RadiusService:
         """Return what finds standing leases; who wants something new is answered when it is bound."""
         replica = self._replica
         claims.seen = lambda: replica.snapshot
-        claims.is_late = lambda want: self._is_late(want.context[0], clock.wall_s())
+        claims.awaited = self._awaited
         claims.on_settled = self._answer_leased
         return Addresses(replica.leases, claims.seen, claims.recent)
 
@@ -385,6 +386,12 @@ class RadiusService:
                 self._send(listener, replies)
             if learned.grants:
                 self._hand_over_grants()
+
+    def _awaited(self, wants: list[Want]) -> list[Want]:
+        """Return those whose NAS still waits. Who came a moment ago is not looked at before he is answered."""
+        now_s = clock.wall_s()
+        fresh_s, is_late = now_s - _FRESH_S, self._is_late
+        return [want for want in wants if want.context[0].arrived_s > fresh_s or not is_late(want.context[0], now_s)]
 
     def _is_late(self, request: Request, now_s: float) -> bool:
         """Tell, and count, that the NAS no longer waits: its time is over, or it asks for something else."""

@@ -5,7 +5,7 @@ import json
 import pytest
 from pool_house import House, Process, house_of, wish
 
-from aaad.pools.address import unit_text
+from aaad.pools.store import batch_of
 
 CHUNK = 256
 BATCH = 64
@@ -33,13 +33,10 @@ async def claim_pages(house: House, pool: int, process: Process) -> int:
 async def bind_pages(house: House, pool: int, process: Process, first_login: int) -> int:
     (claimed, *_) = await process.store.load_reserves(process.life)
     wishes = [wish(pool, first_login + place, claimed, place) for place in range(BATCH)]
-    sql = (
-        "SELECT net.bind_leases($1::integer, 0, $2::uuid, $3::integer[], $4::integer[], $5::integer[], $6::bigint[], "
-        "$7::integer[], $8::integer[], $9::bigint[], $10::text[])"
-    )
-    rows = [(*asked[:6], asked.reserve_id, unit_text(4, *asked.candidate)) for asked in wishes]
-    columns = list(zip(*rows, strict=True))
-    return await pages(house, sql, process.node, process.life, *map(list, columns))
+    are_long = {7, 10}  # reserves and devices
+    columns = ", ".join(f"${n}::text::{'bigint' if n in are_long else 'integer'}[]" for n in range(3, 11))
+    sql = f"SELECT net.bind_batch($1::integer, 0, $2::uuid, {columns}, $11::text::text[])"
+    return await pages(house, sql, process.node, process.life, *batch_of(wishes).columns)
 
 
 async def fill(house: House, pool: int, from_unit: int, until_unit: int, state: str) -> None:

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from pool_house import House, Process, house_of, units, wish
+from pool_house import DAY_S, House, Process, house_of, units, wish
 
 from aaad.db.connection import Database
 from aaad.pools.store import Bound, Outcome
@@ -76,6 +76,39 @@ async def test_units_of_every_kind_are_claimed_bound_and_released(house: House):
         assert await house.unaccounted(pool) == 0
 
 
+async def test_one_batch_has_wishes_of_several_pools_concentrators_and_reserves(house: House):
+    """What wishes have in common is said once: each must still get its own."""
+    process = Process(house.database, await house.node())
+    small = await house.pool("100.64.0.0/29", name="small", quarantine_s=0)
+    wide = await house.pool("2001:db8::/40", name="wide", space=2, prefix_length=56)
+    first, second, prefixes = [await process.claim(pool, 3) for pool in (small, small, wide)]
+    await process.bind(wish(small, 9, first, 2))
+    asked = [
+        wish(small, 7, first, 0, nas_id=5, valid_s=900),
+        wish(wide, 7, prefixes, 0, address_space=2, family=6),
+        wish(small, 8, second, 0, nas_id=6),
+        wish(small, 9, second, 1, nas_id=5, valid_s=900),
+        wish(small, 10, nas_id=6),
+        wish(small, 11, first, 1, reserve_id=12_345),
+        wish(small, 12, first, 2, nas_id=5),
+        wish(small, 13, second, 2),
+    ]
+    new, again = [Bound(Outcome.NEW, asked[place].candidate) for place in (0, 1, 2, 7)], first.units[2]
+    others = [Bound(Outcome.AGAIN, again), *(Bound(why, None) for why in (Outcome.NONE, Outcome.LOST, Outcome.TAKEN))]
+    assert await process.bind(*asked) == [*new[:3], *others, new[3]]
+    rows = await house.database.fetch(
+        "SELECT address::text, address_space, pool_id, login_id, nas_id, device, "
+        "extract(epoch FROM valid_until - offered_at)::integer FROM net.lease ORDER BY login_id, address_space"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("100.64.0.0/32", 1, small, 7, 5, 7000, 900),
+        ("2001:db8::/56", 2, wide, 7, 1, 7000, DAY_S),
+        ("100.64.0.3/32", 1, small, 8, 6, 8000, DAY_S),
+        ("100.64.0.2/32", 1, small, 9, 5, 9000, DAY_S),
+        ("100.64.0.5/32", 1, small, 13, 1, 13_000, DAY_S),
+    ]
+
+
 async def test_exclusions_are_jumped_over_wherever_they_lie(house: House):
     pool = await house.pool("100.64.0.0/27")
     range_id = await house.value("SELECT id FROM net.pool_range")
@@ -88,6 +121,31 @@ async def test_exclusions_are_jumped_over_wherever_they_lie(house: House):
         found += [number - 0x64400000 for number, _ in claimed.units]
     assert found == [place for place in range(32) if place not in (0, 3, 4, 5, 9, 31)]
     assert await house.unaccounted(pool) == 0
+
+
+async def test_a_reserve_is_used_up_when_all_its_units_are_in_the_ledger_and_nothing_else_counts(house: House):
+    pool = await house.pool("100.64.0.0/29")
+    process = Process(house.database, await house.node())
+    await house.exclude(await house.value("SELECT id FROM net.pool_range"), 2, 4)
+    await house.login("fixed", routes="{100.64.0.2/31}")
+    claimed = await process.claim(pool, 8)
+    used_up = "SELECT net.is_used_up(reserve) FROM net.reserve"
+    for place in (0, 1, 2, 5):  # the last one among them
+        await process.bind(wish(pool, 7 + place, claimed, place))
+        assert not await house.value(used_up)
+    await house.database.execute("UPDATE net.lease SET state = 'foreign' WHERE address = '100.64.0.1'")
+    await process.bind(wish(pool, 7 + 3, claimed, 3), wish(pool, 7 + 4, claimed, 4))
+    assert not await house.value(used_up), "a mark goes again"
+    await house.database.execute("UPDATE net.lease SET state = 'bound' WHERE address = '100.64.0.1'")
+    assert await house.value(used_up)
+    whole = await house.pool("100.64.1.0/30", name="whole")
+    claimed = await process.claim(whole, 4)
+    used_up += f" WHERE pool_id = {whole}"
+    for place in (3, 0, 1):
+        await process.bind(wish(whole, 70 + place, claimed, place))
+        assert not await house.value(used_up)
+    await process.bind(wish(whole, 72, claimed, 2))
+    assert await house.value(used_up)
 
 
 async def test_a_large_hole_of_a_range_is_in_nobodys_reserve(house: House):

@@ -9,6 +9,7 @@ from ledger_rows import MINUTE, SECOND, Ledger, one_database, opened_ledger
 from session_rows import DAY, HOUR, NOW, drained
 
 from aaad.pools import keeping
+from aaad.pools.chore import SQL
 from aaad.pools.keeping import BUGS, EXTENDED, FAILED, JOBS, RELEASED, TAKEN_BACK
 
 A, B, C = "100.64.0.1/32", "100.64.0.2/32", "100.64.0.3/32"
@@ -32,6 +33,31 @@ async def pool(ledger: Ledger) -> int:
     node = await ledger.node()
     await ledger.claim(made, node)
     return made
+
+
+async def test_who_uses_a_lease_is_asked_only_of_those_whose_time_it_is(ledger, pool):
+    """It is by far the dearest question; in a large ledger nearly all leases are not concerned."""
+    await ledger.lease(A, pool, offered=NOW)
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    refuse = (
+        "CREATE OR REPLACE FUNCTION net.is_held(lease net.lease) RETURNS boolean LANGUAGE plpgsql STABLE "
+        "AS $$ BEGIN RAISE 'asked'; END $$"
+    )
+    transaction = ledger.db.transaction()
+    await transaction.start()
+    try:
+        await ledger.db.execute(refuse)
+        for statement, arguments in (
+            (SQL.extend_leases, (0, 1000)),
+            (SQL.find_unused, (0, 1000)),
+            (SQL.find_ended, ((NOW - HOUR).timestamp(), keeping.CLOCKS_DIFFER_S, 10)),
+        ):
+            assert await ledger.db.fetch(statement, *arguments) == []
+        await ledger.db.execute("UPDATE net.lease SET valid_until = now()")
+        with pytest.raises(asyncpg.RaiseError, match="asked"):
+            await ledger.db.fetch(SQL.extend_leases, 0, 1000)
+    finally:
+        await transaction.rollback()
 
 
 # --- the end of a session -----------------------------------------------------------------------------------------

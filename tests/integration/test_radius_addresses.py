@@ -271,14 +271,14 @@ async def test_r7_2_a_late_postgresql_is_not_waited_for(house: House) -> None:
 async def test_r3_3_who_has_given_up_while_he_waited_takes_no_address(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bind, is_slow, sent = house.claims._ledger.bind_within, asyncio.Event(), asyncio.Event()
+    bind, is_slow, sent = house.claims._ledger.bind_batch, asyncio.Event(), asyncio.Event()
 
     async def bind_slowly(*args):
         is_slow.set()
         await sent.wait()
         return await bind(*args)
 
-    monkeypatch.setattr(house.claims._ledger, "bind_within", bind_slowly)
+    monkeypatch.setattr(house.claims._ledger, "bind_batch", bind_slowly)
     house.client.send(house.request(b"u1"))
     await is_slow.wait()
     house.client.send(house.request(b"u2"))
@@ -339,13 +339,13 @@ async def test_r6_2_what_is_not_safe_on_the_disk_is_not_answered(house: House) -
 
 async def test_r7_2_what_was_perhaps_bound_goes_to_nobody_else(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = house.claims._ledger
-    bind = ledger.bind_within
+    bind = ledger.bind_batch
 
     async def bind_and_lose(*args):
         await bind(*args)
         raise StoreError("the connection was lost", may_have_committed=True)
 
-    monkeypatch.setattr(ledger, "bind_within", bind_and_lose)
+    monkeypatch.setattr(ledger, "bind_batch", bind_and_lose)
     house.service.spool.is_full = True
     house.client.send(house.request(b"u1"))
     await house.service.counted(Discard.CLAIM_IMPOSSIBLE, 1)
