@@ -78,16 +78,6 @@ class Transaction:
     def __init__(self, database: "Database", connection: Any) -> None:
         self._database = database
         self._connection = connection
-        self._when_committed: list[Callable[[], None]] = []
-
-    @property
-    def connection(self) -> int:
-        """Number the connection that it is open on: what was committed over another one may be lost by a failover."""
-        return self._database._connections
-
-    def when_committed(self, callback: Callable[[], None]) -> None:
-        """Call back once it is known to be committed, before anybody else has a turn."""
-        self._when_committed.append(callback)
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """Run a statement and return all its rows."""
@@ -133,7 +123,6 @@ class Database:
         self._statement_timeout_s = statement_timeout_s
         self._application_name = application_name
         self._connection: Any = None
-        self._connections = 0  # that were made
         self._turn = asyncio.Lock()
         self._listeners: list[tuple[str, Callable[[], None]]] = []
         self._backoff_s = BACKOFF_INITIAL_S
@@ -171,16 +160,13 @@ class Database:
         async with self._held() as connection:
             await self._limited(connection, False, connection.execute, begin)
             try:
-                transaction = Transaction(self, connection)
-                yield transaction
+                yield Transaction(self, connection)
             except BaseException:
                 await self._roll_back(connection)
                 raise
             tag = await self._limited(connection, not readonly, connection.execute, "COMMIT")
             if tag == "ROLLBACK":  # a statement failed and the block went on as if it had not
                 raise StoreError("the transaction was rolled back, since one of its statements had failed")
-            for callback in transaction._when_committed:
-                callback()
 
     async def listen(self, channel: str, callback: Callable[[], None]) -> None:
         """Call back at each notification on a channel, on this connection and all that follow it.
@@ -275,7 +261,6 @@ class Database:
                 self._last_failure = str(error)
                 self._hosts.append(self._hosts.pop(0))
             else:
-                self._connections += 1
                 self._backoff_s = BACKOFF_INITIAL_S
                 return
         self._retry_at_s = clock.monotonic_s() + self._backoff_s

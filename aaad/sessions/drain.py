@@ -78,7 +78,7 @@ class Drain:
         counters: CounterFile,
     ) -> None:
         """Nothing is read before `run`. `node` names this node's row of net.node."""
-        self._store = DrainStore(database, node=node, remembers=True)
+        self._store = DrainStore(database, node=node)
         self._settler = Settler(self._store, counters)
         self._root = spool_root
         self._keep_s = keep_s

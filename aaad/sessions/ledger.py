@@ -22,7 +22,6 @@ from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, Owner, seconds
 from aaad.sessions.fold import Folded, StoredLife, fold, origin
-from aaad.sessions.memory import Memory, Remembered
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
 from aaad.sessions.truth import Ending, Restart, Router
@@ -44,7 +43,6 @@ _NO_TABLE = ("42P01", "3F000")  # nor a schema for temporary ones
 
 Families = Mapping[bytes, Sequence[AccountingRecord]]
 Rows = dict[bytes, list[Stored]]
-Folds = dict[bytes, Folded]
 
 
 class _ReadAgain(StoreError):  # noqa: N818  says what is to be done
@@ -60,14 +58,12 @@ class UnreadableSessions(SpoolError):  # noqa: N818  reads as what it is
 
 
 class Ledger:
-    """Writes batches of accounting. Keeps between them what is dear to read again and is found out if it is wrong."""
+    """Writes batches of accounting. Keeps nothing between them but what is dear to read again."""
 
-    def __init__(self, drain_of: str | None = None) -> None:
-        """Nothing is read before the first batch. `drain_of`: the node whose only drain this is; it may remember."""
-        self._drain_of = drain_of
+    def __init__(self) -> None:
+        """Nothing is read before the first batch."""
         self._owners = Owners()
         self._again = Again()
-        self.memory = Memory()
         self.is_alone = False  # no other drain writes sessions: what a batch does not see is not there
 
     async def write(
@@ -77,10 +73,6 @@ class Ledger:
 
         StoreError, UnreadableSessions: nothing of it counts, and the transaction has to be rolled back.
         """
-        if self._drain_of is not None:
-            # What was committed over another connection may be lost, as PostgreSQL may have failed over.
-            others = await transaction.fetchrow(_SQL.find_others_traces, self._drain_of)
-            self.memory.begin((transaction.connection, others))
         restarts = [record for record in records if record.status in _RESTART_KINDS]
         if grants:
             await transaction.execute(_SQL.add_granted, *_grant_columns(grants))
@@ -94,13 +86,11 @@ class Ledger:
             await self._fold(transaction, {family: families[family] for family in sorted(families)})
         if grants:
             accepts = {(grant.node, grant.slot, grant.serial) for grant in grants}
-            left = await self._join_granted(transaction, accepts)
+            left = await _join_granted(transaction, accepts)
             self._again.add_grants(left if self.is_alone else accepts)
         if restarts:
-            await self._end_restarted(transaction, _restarts(restarts))
+            await _end_restarted(transaction, _restarts(restarts))
             self._again.add_restarts(_restarts(restarts))
-        if self._drain_of is not None:
-            transaction.when_committed(self.memory.keep)
 
     async def take_up(self, transaction: Transaction, since_s: float) -> None:
         """Look again at what restarted or was granted lately: who noted it may have died before all was done."""
@@ -116,10 +106,10 @@ class Ledger:
             for start in range(0, len(families), _LOOKED_AT_ONCE):
                 judge = Judge(transaction, families=families[start : start + _LOOKED_AT_ONCE])
                 await self._save_verdicts(transaction, await judge.judge_again())
-            if restarts and not await self._end_restarted(transaction, restarts):
+            if restarts and not await _end_restarted(transaction, restarts):
                 self._again.add_restarts(restarts)
             for start in range(0, len(grants), _LOOKED_AT_ONCE):
-                self._again.add_grants(await self._join_granted(transaction, grants[start : start + _LOOKED_AT_ONCE]))
+                self._again.add_grants(await _join_granted(transaction, grants[start : start + _LOOKED_AT_ONCE]))
         except StoreError:
             self._again.add_families(families)
             self._again.add_restarts(restarts)
@@ -154,10 +144,8 @@ class Ledger:
         raise StoreError("sessions of this batch change all the time")
 
     async def _fold_once(self, transaction: Transaction, families: Families) -> None:
-        stored, folds = await self._go_on(families)
-        rest = {family: records for family, records in families.items() if family not in folds}
-        stored |= await self._read(transaction, rest)
-        batch = await self._draft(transaction, families, stored, folds)
+        stored = await self._read(transaction, families)
+        batch = await self._draft(transaction, families, stored)
         await self._find_granted(transaction, batch)
         judge = Judge(
             transaction,
@@ -169,34 +157,13 @@ class Ledger:
         )
         verdicts = await judge.judge()
         await self._save(transaction, batch)
-        if self._drain_of is not None:
-            self.memory.note(_remembered(batch))
         await _note_ends(transaction, [draft.family for draft in batch.new + batch.known if draft.has_ended])
         await self._save_verdicts(transaction, verdicts)
         if not self.is_alone:
             self._again.add_families(draft.family for draft in batch.new)
             self._again.add_grants(grant for draft in batch.begun if (grant := _grant(draft)) is not None)
 
-    async def _go_on(self, families: Families) -> tuple[Rows, Folds]:
-        """Fold what only goes on into what was written last. `_save` finds out if that is not so any more."""
-        stored: Rows = {}
-        folds: Folds = {}
-        for count, (family, row) in enumerate(self.memory.take(families).items(), 1):
-            if not count % _FOLDED_AT_ONCE:
-                await asyncio.sleep(0)
-            life = StoredLife(row.life, row.version, row.summary)
-            folded = fold((life,), families[family], DEFAULT_TIME_ZONE)
-            if not folded.lives and not folded.removed:
-                self.memory.note({family: row})  # said before
-            elif not _only_goes_on(folded):
-                continue
-            stored[family] = [Stored(life, None, row.login_id, row.has_grant)]
-            folds[family] = folded
-        return stored, folds
-
     async def _read(self, transaction: Transaction, families: Families) -> Rows:
-        if not families:
-            return {}
         stored = await _read_rows(transaction, families)
         unknown = {family: records for family, records in families.items() if family not in stored}
         return stored | await self._recall(transaction, unknown)
@@ -215,15 +182,13 @@ class Ledger:
         # Read also if nothing was brought back: another drain may have been faster.
         return await _read_rows(transaction, past)
 
-    async def _draft(self, transaction: Transaction, families: Families, stored: Rows, folds: Folds) -> Batch:
-        """Fold all that is not in `folds` yet, and see what comes of each family."""
+    async def _draft(self, transaction: Transaction, families: Families, stored: Rows) -> Batch:
         strangers = [family for family in families if family not in stored]
         owners: dict[bytes, Owner] = {}
         if strangers:
             spokesmen = [families[family][0] for family in strangers]
             owners = dict(zip(strangers, await self._owners.find(transaction, spokesmen), strict=True))
-        rest = {family: families[family] for family in families if family not in folds}
-        folds |= await self._fold_all(transaction, rest, stored, owners)
+        folds = await self._fold_all(transaction, families, stored, owners)
         # What belongs to nothing that lives may be of a session in history that had the same id.
         began = {family: folded.began for family, folded in folds.items() if family in stored and folded.began}
         recalled = await self._recall(transaction, began)
@@ -233,8 +198,8 @@ class Ledger:
                 transaction, {family: families[family] for family in recalled}, stored, owners
             )
         batch = Batch()
-        for family in families:  # in one order everywhere
-            batch.add(family, folds[family], stored.get(family, ()), families[family], owners.get(family))
+        for family, folded in folds.items():
+            batch.add(family, folded, stored.get(family, ()), families[family], owners.get(family))
         if batch.unowned:
             found = await self._owners.find(transaction, [record for _, record in batch.unowned])
             for (draft, _), owner in zip(batch.unowned, found, strict=True):
@@ -247,9 +212,9 @@ class Ledger:
 
     async def _fold_all(
         self, transaction: Transaction, families: Families, stored: Rows, owners: dict[bytes, Owner]
-    ) -> Folds:
+    ) -> dict[bytes, Folded]:
         """Fold each family. UnreadableSessions names all that cannot be."""
-        folds: Folds = {}
+        folds: dict[bytes, Folded] = {}
         unreadable, why = [], SpoolError()
         for count, (family, records) in enumerate(families.items(), 1):
             if not count % _FOLDED_AT_ONCE:
@@ -319,29 +284,8 @@ class Ledger:
         ends = [by_key.pop((row[0], row[1])) for row in free]
         if ends:
             await transaction.execute(_SQL.end_rivals, *_end_columns(ends))
-            self.memory.forget(verdict.family for verdict in ends)
             await _note_ends(transaction, [verdict.family for verdict in ends if verdict.ending is not None])
         self._again.add_families(family for family, _ in by_key)  # somebody holds them, or changed them meanwhile
-
-    async def _end_restarted(self, transaction: Transaction, restarts: Sequence[Restart]) -> bool:
-        """End what these restarts have ended; whether nothing is left to be done."""
-        columns = list(zip(*[(*restart.router, *restart[1:]) for restart in set(restarts)], strict=True))
-        await transaction.execute(_SQL.prefer_hashes)
-        rows = await transaction.fetch(_SQL.find_restarted, *columns, RESTART_CLOSES_MAX)
-        await transaction.execute(_SQL.prefer_keys)
-        if not rows:
-            return True
-        families = [UUID(row[0]).bytes for row in rows]
-        self.memory.forget(families)
-        await _note_ends(transaction, families)
-        done = affected(await transaction.execute(_SQL.close_restarted, *zip(*rows, strict=True)))
-        return done == len(rows) < RESTART_CLOSES_MAX
-
-    async def _join_granted(self, transaction: Transaction, grants: Collection[Grant]) -> list[Grant]:
-        """Give sessions the addresses that their Accepts granted; returns the grants of those that somebody holds."""
-        rows = await transaction.fetch(_SQL.join_granted, *map(array, zip(*sorted(grants), strict=True)))
-        self.memory.forget(row[3] for row in rows)
-        return sorted({(row[0], row[1], row[2]) for row in rows if not row[4]})
 
 
 async def _note_ends(transaction: Transaction, families: Sequence[bytes]) -> None:
@@ -354,19 +298,23 @@ def _in_pieces(drafts: Sequence[Draft]) -> Iterable[Sequence[Draft]]:
     return (drafts[start : start + _WRITTEN_AT_ONCE] for start in range(0, len(drafts), _WRITTEN_AT_ONCE))
 
 
-def _only_goes_on(folded: Folded) -> bool:
-    return not folded.removed and not folded.began and len(folded.lives) == 1 and folded.lives[0].only_goes_on
+async def _end_restarted(transaction: Transaction, restarts: Sequence[Restart]) -> bool:
+    """End what these restarts have ended; whether nothing is left to be done."""
+    columns = list(zip(*[(*restart.router, *restart[1:]) for restart in set(restarts)], strict=True))
+    await transaction.execute(_SQL.prefer_hashes)
+    rows = await transaction.fetch(_SQL.find_restarted, *columns, RESTART_CLOSES_MAX)
+    await transaction.execute(_SQL.prefer_keys)
+    if not rows:
+        return True
+    await _note_ends(transaction, [UUID(row[0]).bytes for row in rows])
+    done = affected(await transaction.execute(_SQL.close_restarted, *zip(*rows, strict=True)))
+    return done == len(rows) < RESTART_CLOSES_MAX
 
 
-def _remembered(batch: Batch) -> dict[bytes, Remembered]:
-    """Return what need not be read again of what is written: sessions that live and are alone in their family."""
-    several = set(batch.of_several)
-    return {
-        draft.family: Remembered(draft.life, draft.version + 1, draft.summary, draft.login_id, bool(draft.part.grant))
-        for drafts in (batch.new, batch.known)
-        for draft in drafts
-        if (draft.only_goes_on or not draft.version) and not draft.has_ended and draft.family not in several
-    }
+async def _join_granted(transaction: Transaction, grants: Collection[Grant]) -> list[Grant]:
+    """Give sessions the addresses that their Accepts granted; returns the grants of those that somebody holds."""
+    rows = await transaction.fetch(_SQL.join_granted, *map(array, zip(*sorted(grants), strict=True)))
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def _grant(draft: Draft) -> Grant | None:

@@ -7,14 +7,6 @@ SELECT uuid_send(family), life, version, summary,
     CASE WHEN end_evidence <> 'stop' THEN ended_latest END, end_evidence, login_id, grant_serial
 FROM net.session WHERE family = ANY($1::text::uuid[]);
 
--- name: find_others_traces
--- Every batch of sessions that another drain commits changes one of these: by its cursor, by what was handed over, which
--- a node's own drain does not do either, or by what had been deferred.
-SELECT
-    (SELECT sum(extract(epoch FROM updated_at)) FROM net.spool_cursor WHERE node <> $1),
-    (SELECT sum(number) FROM net.spool_handoff),
-    (SELECT sum(id) FROM net.spool_deferred WHERE node <> $1);
-
 -- name: recall_sessions
 -- What is in history already, since when the earliest of them can have ended.
 SELECT count(*) FROM net.recall_session($1::text::uuid[], to_timestamp($2));
@@ -32,7 +24,7 @@ FROM net.session WITH NO DATA;
 
 -- name: update_going_on
 -- Sessions of which nothing has changed but time and amounts, nearly all: no column of an index is touched. Only rows
--- that still are what was read, or written last: `version` is what it was then.
+-- that still are what was read: `version` is what it was then.
 UPDATE net.session SET
     version = session.version + 1,
     summary = new.summary,
@@ -145,8 +137,7 @@ FROM unnest($1::text::integer[], $2::text::integer[], $3::text::bigint[]) AS wan
 JOIN net.granted USING (node, slot, serial);
 
 -- name: join_granted
--- Gives sessions that were known before what their Accept granted. Returns those that lack it, and whether they have it
--- now: else somebody holds them.
+-- Gives sessions that were known before what their Accept granted. Returns the grants of those that somebody holds.
 WITH lacking AS MATERIALIZED (
     SELECT known.family, known.life, granted.node, granted.slot, granted.serial, granted.ipv4, granted.ipv6_prefix,
         granted.delegated_ipv6_prefix
@@ -175,7 +166,8 @@ WITH lacking AS MATERIALIZED (
     WHERE session.family = held.family AND session.life = held.life
     RETURNING session.family, session.life
 )
-SELECT node, slot, serial, uuid_send(family), (family, life) IN (SELECT family, life FROM joined) FROM lacking;
+SELECT DISTINCT node, slot, serial FROM lacking
+WHERE (family, life) NOT IN (SELECT family, life FROM joined);
 
 -- name: load_granted
 SELECT node, slot, serial FROM net.granted WHERE at >= to_timestamp($1) ORDER BY at DESC LIMIT 50000;

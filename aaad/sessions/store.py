@@ -78,11 +78,10 @@ def is_refused(error: StoreError) -> bool:
 class DrainStore:
     """The drain's view of PostgreSQL."""
 
-    def __init__(self, database: Database, *, node: str, remembers: bool = False) -> None:
-        """`remembers`: nobody else drains this node's spools, so sessions need not be read again."""
+    def __init__(self, database: Database, *, node: str) -> None:
         self._database = database
         self._node = node
-        self._ledger = Ledger(node if remembers else None)
+        self._ledger = Ledger()
         self._heard = HeardRouters()
 
     async def load_cursor(self, spool_id: UUID, slot: str) -> Position:
@@ -128,7 +127,6 @@ class DrainStore:
             await transaction.execute(_SQL.commit_lazily)
             moved = await transaction.execute(_SQL.move_cursor, spool_id, *before, *after)
             if affected(moved) != 1:
-                self._ledger.memory.forget_all()
                 raise CursorLost("the cursor is not where this batch began")
             # Asked for under the cursor's lock: a batch may have been handed over since this one was read.
             if [_cut(row) for row in await transaction.fetch(_SQL.load_cuts, spool_id)] != list(cuts):
