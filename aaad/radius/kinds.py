@@ -81,6 +81,8 @@ class NasKind(NamedTuple):
     session_names: tuple[int, ...] = (_USER_NAME, _ACCT_SESSION_ID)
     gone_causes: frozenset[int] = frozenset({_NO_SESSION})  # Error-Causes that say that there is no such session
     signs_orders: bool = True  # Message-Authenticator in these requests, which RFC 5176 leaves open
+    stamps_orders: bool = True  # Event-Timestamp in them, against replays; who has a wrong clock drops them then
+    has_api: bool = False  # RouterOS's own, by which sessions are ended and what became of orders is read
     # A User-Name that is a device's address is taken for another kind of session.
     misreads_mac_names: bool = False
     unlimited: Speed | None = None  # what is said of no limit, where leaving it out means the profile's (rule R4.3)
@@ -118,6 +120,8 @@ KINDS: dict[str, NasKind] = {
             session_names=(_USER_NAME, _ACCT_SESSION_ID, _FRAMED_IP_ADDRESS),  # Hotspot finds by address only
             gone_causes=frozenset({_NO_SESSION, _NO_SESSION_ON_ROUTEROS}),
             signs_orders=False,
+            stamps_orders=False,
+            has_api=True,
             misreads_mac_names=True,
             unlimited=Speed("0", "0"),
         ),
@@ -128,6 +132,7 @@ KINDS: dict[str, NasKind] = {
             _BY_SERVICE_OR_LINE,  # it asks for none; whoever does in its name is refused
             ipv6_pool=AttributeId(0, 172),  # Stateful-IPv6-Address-Pool
             signs_orders=False,
+            stamps_orders=False,
         ),
         NasKind(
             "huawei",
