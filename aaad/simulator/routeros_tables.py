@@ -16,6 +16,7 @@ Version = tuple[int, int]
 HAS_EMPTY = (7, 18)
 PLAIN_LOGIN = (6, 43)
 _POOL_FIGURES = (7, 18)
+_IPV4 = 4
 _COMMANDS = frozenset({"print", "add", "set", "remove", "enable", "disable"})
 _READING = frozenset({"print"})
 _LEAVING = frozenset({"print", "remove"})  # of what nobody can add
@@ -51,6 +52,7 @@ class Table:
     is_single: bool = False  # one row without an .id
     source: Callable[[], Iterable[Row]] | None = None
     removed: Callable[[Row], None] | None = None
+    written: Callable[[Row], Row] | None = None  # what is made of a row that is added
     rows: dict[str, Row] = field(default_factory=dict)  # by .id
     last_id: int = 0
 
@@ -163,6 +165,8 @@ def _add(table: Table, arguments: Mapping[str, str]) -> str:
     for name in table.required:
         if name not in row:
             raise Trap(f"failure: missing value of {name}", 1)
+    if table.written is not None:
+        row = table.written(row)
     _check(table, row, None)
     return table.put(row)
 
@@ -297,12 +301,9 @@ def _factory_tables() -> dict[str, Table]:
             defaults={"disabled": "false", "service": "any"},
         ),
         "/ip/hotspot/active": Table(commands=_LEAVING),
-        "/ip/firewall/address-list": of(
-            *("list", "address", "timeout", "comment", "disabled"),
-            required=("list", "address"),
-            unique=("list", "address"),
-            defaults={"disabled": "false", "dynamic": "false"},
-        ),
+        "/ip/hotspot/cookie": Table(commands=_LEAVING),
+        "/ip/firewall/address-list": _address_list(),
+        "/ipv6/firewall/address-list": _address_list(),
         "/queue/simple": of(
             *("name", "target", "max-limit", "limit-at", "burst-limit", "parent", "comment", "disabled"),
             required=("name",),
@@ -313,3 +314,24 @@ def _factory_tables() -> dict[str, Table]:
         "/system/identity": of("name", commands=frozenset({"print", "set"}), is_single=True),
         "/system/resource": Table(commands=_READING, is_single=True),
     }
+
+
+def _address_list() -> Table:
+    return Table(
+        columns=frozenset({"list", "address", "timeout", "comment", "disabled"}),
+        required=("list", "address"),
+        unique=("list", "address"),
+        defaults={"disabled": "false", "dynamic": "false"},
+        written=_written_entry,
+    )
+
+
+def _written_entry(row: Row) -> Row:
+    """Return an entry as the router shows it: IPv6 with a prefix length always; with a timeout it is dynamic."""
+    try:
+        network = ip_network(row["address"], strict=False)
+    except ValueError:
+        return row  # a range, or a name
+    is_one = network.version == _IPV4 and network.prefixlen == network.max_prefixlen
+    address = str(network.network_address) if is_one else str(network)
+    return {**row, "address": address, "dynamic": "true" if row.get("timeout") else row.get("dynamic", "false")}
