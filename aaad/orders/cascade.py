@@ -76,10 +76,13 @@ class Task(NamedTuple):
     has_way: bool = True  # this node is a server of that router, and the router has an address of its own
     is_behind_nat: bool = False  # it has none: several routers share it
     has_api: bool = True
+    is_certain: bool = True  # what an ACK to a CoA says is all that differs
     is_known: bool = True  # all live nodes have applied the change (rule R8.2)
     is_repeated: bool = False  # somebody may have done some of it: look first
     is_heard_since: bool = False  # it reported after its router said that it is gone, or ended
     has_waited: bool = False  # a router said long ago that it is done, and could not be read since
+    was_done: bool = False  # a router said that it did it, before this was taken anew
+    is_silent: bool = False  # accounting is silent for longer than the session's own intervals allow
     has_lists: bool = False  # what is wanted has address lists, or there are lists that it must not be in
 
     @property
@@ -136,6 +139,22 @@ def ways(task: Task) -> tuple[Step, ...]:
     return tuple(found)
 
 
+def while_waiting(task: Task) -> Move | None:
+    """Return what becomes of an order that waits for accounting, None if it is time to go on with it.
+
+    Without an API only accounting tells whether a session that its router ended, or does not know, lives.
+    """
+    if task.has_api or task.is_heard_since:
+        return None
+    if task.is_silent:
+        if task.was_done:
+            return End(State.DONE, "silent_since", is_session_over=True)
+        return End(State.GONE, "silent_since", is_session_over=True)
+    if task.has_waited:
+        return End(State.UNVERIFIED, "no_api") if task.was_done else None
+    return Wait(State.WAITING, "stop_awaited" if task.was_done else "no_such_session", is_failure=False)
+
+
 def next_move(task: Task, told: Sequence[Told]) -> Move:
     """Return what to do after all that was said since the order was taken."""
     if not told:
@@ -162,8 +181,13 @@ def _after_radius(task: Task, told: Sequence[Told], said: Said) -> Move:
     if said is Said.DONE:
         if told[-1].step is Step.DISCONNECT:
             return Wait(State.WAITING, "stop_awaited", is_failure=False)
-        return End(State.UNVERIFIED, "no_api")
+        return _go_on(task, told) if _must_cut(task) else End(State.UNVERIFIED, "no_api")
     return _go_on(task, told)
+
+
+def _must_cut(task: Task) -> bool:
+    """Whether nothing but a redial makes sure of it: an ACK leaves it open, and no list shows it."""
+    return not task.is_certain and task.may_cut and (task.has_way or task.has_api)
 
 
 def _after_api(task: Task, told: Sequence[Told], said: Said) -> Move:
@@ -193,12 +217,13 @@ def _after_reading(task: Task, told: Sequence[Told], said: Said) -> Move:
     match said:
         case Said.GONE | Said.OTHER:
             return _over(task, told, said)
-        case Said.AS_WANTED:
-            return End(State.DONE, is_proven=True)
-        case Said.NOTHING_TO_READ:
-            if acted is None or acted.said is not Said.DONE:
+        case Said.AS_WANTED | Said.NOTHING_TO_READ:
+            # What no list shows may be as before: what is read to be right proves nothing before it was said.
+            if not (task.was_done or any(one.said is Said.DONE for one in told if one.step is Step.COA)):
                 return _go_on(task, told)
-            return End(State.UNVERIFIED, "nothing_to_read")
+            if said is Said.AS_WANTED:
+                return End(State.DONE, is_proven=True)
+            return _go_on(task, told) if _must_cut(task) else End(State.UNVERIFIED, "nothing_to_read")
         case Said.UNREADABLE:
             return _unread(task, told, acted)
         case _:
@@ -236,9 +261,7 @@ def _last_act(told: Sequence[Told]) -> Told | None:
 def _go_on(task: Task, told: Sequence[Told]) -> Move:
     """Return the first way that was not tried, or why there is none."""
     tried = {one.step for one in told}
-    is_way_closed = any(
-        one.step in _RADIUS and (one.said in _NO_ANSWER or one.said is Said.GONE) for one in told
-    )
+    is_way_closed = any(one.step in _RADIUS and (one.said in _NO_ANSWER or one.said is Said.GONE) for one in told)
     possible = ways(task)
     for way in possible:
         if way in tried or (way in _RADIUS and is_way_closed):
@@ -280,7 +303,7 @@ def _failed(told: Sequence[Told]) -> Wait:
 
 
 def is_silent(told: Sequence[Told]) -> bool:
-    """Whether a router answered nothing at all: perhaps it is down, and others of its orders can wait with this one."""
+    """Whether a router answered nothing at all: perhaps it is down, and its other orders can wait with this one."""
     acts = [one for one in told if one.said is not Said.UNSENT]
     silent = (Said.SILENT, Said.REJECTED, Said.UNREADABLE)
     return bool(acts) and all(one.said in silent for one in acts)

@@ -72,7 +72,7 @@ class OrderStore:
     ) -> list[ClaimedOrder]:
         """Claim orders that are due, oldest first."""
         rows = await self._database.fetch(SQL.claim_orders, node_id, count, of_each_nas, for_s, sorted(without_nases))
-        return [_claimed(row) for row in rows]
+        return [claimed_order(row) for row in rows]
 
     async def keep(self, node_id: int, order: ClaimedOrder, step: str, for_s: float = CLAIM_S) -> bool:
         """Hold a claim for longer; False: somebody else has it, or there is another wish."""
@@ -163,7 +163,8 @@ def _columns(wishes: Sequence[Wish]) -> tuple[list[object], ...]:
     return tuple(list(column) for column in zip(*rows, strict=True))
 
 
-def _claimed(row: Row) -> ClaimedOrder:
+def claimed_order(row: Row) -> ClaimedOrder:
+    """Return what a row of a claimed order says."""
     return ClaimedOrder(
         order_id=row["id"],
         wish=row["wish"],
