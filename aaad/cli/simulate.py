@@ -32,6 +32,7 @@ from aaad.simulator.report import AccountingReport, Latencies, MethodReport, Pow
 from aaad.simulator.request import StopCounters
 from aaad.simulator.simulation import Plan, PowerCut, Simulation
 from aaad.simulator.subscriber import MAC_FORMATS
+from aaad.simulator.temper import tempers_of
 from aaad.simulator.wire import Weather
 
 __all__ = ["Plan", "Wish", "conditions_of", "nases_of", "run", "servers_of", "subscribers_of"]
@@ -50,6 +51,8 @@ _QUIRKS: Mapping[str, Mapping[str, object]] = {  # what each makes of a concentr
     "no-delay-time": {"counts_delay": False},
     "stop-zero": {"stop_counters": StopCounters.ZERO},
     "stop-empty": {"stop_counters": StopCounters.NONE},
+    "cookies": {"has_cookies": True},
+    "lists-by-coa": {"coa_takes_lists": True},
 }
 
 
@@ -144,6 +147,7 @@ def nases_of(
     quirks: Iterable[str] = (),
     must_encrypt: bool = False,
     order_port: int = 0,
+    orders: Iterable[str] = (),
 ) -> Nases:
     """Return how to make the concentrators; the first one's address must be one."""
     if source:
@@ -154,6 +158,12 @@ def nases_of(
     changes: dict[str, object] = {"must_encrypt": must_encrypt, "order_port": order_port}
     for quirk in quirks:
         changes |= _QUIRKS[quirk]
+    for word in orders:
+        try:
+            changes |= tempers_of(word)
+        except ValueError:
+            text = _("--orders: {word} is none of nak, nak=CAUSE, idle, silent, late=SECONDS")
+            raise MistypedError(text, word=repr(word)) from None
     return Nases(count=count, kind=kind, secrets=secrets, first_source=source or None, changes=changes)
 
 

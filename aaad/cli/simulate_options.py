@@ -43,6 +43,8 @@ class Quirk(StrEnum):
     NO_DELAY_TIME = "no-delay-time"
     STOP_ZERO = "stop-zero"
     STOP_EMPTY = "stop-empty"
+    COOKIES = "cookies"
+    LISTS_BY_COA = "lists-by-coa"
 
 
 Quirks = list[Quirk] | None
@@ -83,6 +85,16 @@ def add_simulate(
         network: Annotated[str, Option(help=_("LOST/REPEATED/REORDERED datagrams in per cent"))] = "",
         quirks: Annotated[Quirks, Option("--quirk", help=_("what the NASes do else; may be repeated"))] = None,
         order_port: Annotated[int, Option(min=0, max=65_535, help=_("of the NASes, for CoA; 0: none"))] = 0,
+        orders: Annotated[
+            Texts,
+            Option(
+                "--orders",
+                help=_(
+                    "how they take orders: [coa:|disconnect:]nak[=CAUSE]|idle|silent|late=SECONDS[*TIMES]; "
+                    "may be repeated"
+                ),
+            ),
+        ] = None,
         api_port: Annotated[int, Option(min=0, max=65_535, help=_("of their RouterOS APIs, user aaad; 0: none"))] = 0,
         record_log: Annotated[str, Option(help=_("a file for a line of JSON on each record"))] = "",
         must_encrypt: Annotated[bool, Option("--require-encryption", help=_("MS-CHAP needs MPPE keys"))] = False,
@@ -94,7 +106,9 @@ def add_simulate(
             wish = room.Wish(
                 server=server,
                 acct_port=acct_port,
-                nases=room.nases_of(nases, kind, secret, source, quirks or (), must_encrypt, order_port),
+                nases=room.nases_of(
+                    nases, kind, secret, source, quirks or (), must_encrypt, order_port, orders or ()
+                ),
                 subscribers=room.subscribers_of(subscribers, first, (names, passwords), method, devices),
                 plan=room.Plan(
                     rate=subscribers / window if window else rate or None,

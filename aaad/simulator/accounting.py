@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from aaad.simulator.granted import Granted, granted_of
 from aaad.simulator.methods import Service
 from aaad.simulator.packet import Attribute, attribute, number
 from aaad.simulator.request import (
@@ -69,7 +70,8 @@ class Session:
     session_id: bytes
     began_at_s: float  # monotonic, as all instants here
     interim_s: float  # 0: no Interim-Updates
-    lasts_s: float  # 0: as long as the subscriber likes
+    granted: Granted  # and what orders have made of it
+    ends_at_s: float | None  # None: when the subscriber likes
     address: bytes  # Framed-IP-Address, empty if it has none
     before: bytes  # the attributes that stand before Acct-Status-Type, between it and the counters, and behind
     between: bytes
@@ -94,13 +96,15 @@ def session_of(nas: Nas, dial: Dial, sessions_before: int, now_s: float, interim
     said = {found.kind: found.value for found in dial.attributes if not found.vendor}
     before, between, behind, address = _common(nas, dial, said.get(FRAMED_IP_ADDRESS, b""))
     granted_s = int.from_bytes(said.get(INTERIM_INTERVAL, b""), "big")
+    granted = granted_of(dial.attributes)
     return Session(
         sessions_before + 1,
         dial.subscriber,
         dial.session_id,
         now_s,
         granted_s if interim_s is None else interim_s,
-        int.from_bytes(said.get(SESSION_TIMEOUT, b""), "big"),
+        granted,
+        now_s + granted.session_timeout_s if granted.session_timeout_s else None,
         address,
         before,
         between,

@@ -96,7 +96,8 @@ class OrderCounters:
     bad_requests: int = 0
     acks: int = 0
     naks: int = 0
-    causes: list[int] = field(default_factory=list)  # of the NAKs
+    causes: list[int] = field(default_factory=list)  # of the NAKs; 0: told without one
+    by_code: dict[int, int] = field(default_factory=dict)  # orders that were believed
 
 
 class Concentrator:
@@ -114,6 +115,8 @@ class Concentrator:
         self.orders = OrderCounters()
         self.in_work_count = 0
         self.has_power = True
+        self.hears_orders = True  # `/radius incoming accept`
+        self.cookies: dict[str, bytes] = {}  # of Hotspot: the devices of those who come back by themselves
         self._outbox = outbox
         self._servers = servers
         self._random_octets = random_octets

@@ -68,6 +68,7 @@ class _Sockets:
         self._poll = select.epoll()
         self._by_line: dict[Line, socket.socket] = {}
         self._by_number: dict[int, tuple[socket.socket, Line]] = {}
+        self._late: list[tuple[float, socket.socket, bytes, tuple[str, int]]] = []
         self._for_orders: dict[int, tuple[socket.socket, Concentrator]] = {}
         for concentrator in simulation.concentrators:
             if concentrator.nas.order_port:
@@ -86,6 +87,8 @@ class _Sockets:
 
     def receive(self, wait_s: float) -> None:
         """Wait for replies so long at most, and take what is there."""
+        if self._late:
+            self._answer_orders(clock.monotonic_s())
         for number, _ in self._poll.poll(wait_s, _EVENTS_MAX):
             if number in self._for_orders:
                 self._obey(*self._for_orders[number])
@@ -105,13 +108,24 @@ class _Sockets:
             try:
                 datagram, sender = opened.recvfrom(_DATAGRAM_OCTETS + 1)
             except BlockingIOError:
-                return
+                break
             except OSError:
                 continue
-            answer = self._simulation.order(concentrator, datagram, clock.monotonic_s())
-            if answer is not None:
-                with contextlib.suppress(OSError):  # lost, as on a wire
-                    opened.sendto(answer, sender)
+            now_s = clock.monotonic_s()
+            answered = self._simulation.order(concentrator, datagram, now_s, sender[0])
+            if answered is not None:
+                self._late.append((answered[1], opened, answered[0], sender))
+        self._answer_orders(clock.monotonic_s())
+
+    def _answer_orders(self, now_s: float) -> None:
+        """Send the answers whose time has come; a concentrator may be late with some."""
+        waiting, self._late = self._late, []
+        for at_s, opened, answer, sender in waiting:
+            if at_s > now_s:
+                self._late.append((at_s, opened, answer, sender))
+                continue
+            with contextlib.suppress(OSError):  # lost, as on a wire
+                opened.sendto(answer, sender)
 
     def _open_for_orders(self, concentrator: Concentrator) -> None:
         nas = concentrator.nas

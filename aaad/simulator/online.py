@@ -10,6 +10,7 @@ from functools import partial
 from itertools import count
 
 from aaad.simulator.accounting import Cause, Record, Session, Status, session_of
+from aaad.simulator.methods import Service
 from aaad.simulator.nas import Concentrator, Exchange
 from aaad.simulator.report import AccountingReport, Report
 from aaad.simulator.subscriber import Dial
@@ -100,8 +101,19 @@ class Online:
             return
         if session.interim_s:
             self.agenda.add(now_s + session.interim_s, partial(self._go_on, session))
-        if session.lasts_s:
-            self.agenda.add(now_s + session.lasts_s, partial(self._time_out, session))
+        if concentrator.nas.has_cookies and dial.subscriber.method.service is Service.HOTSPOT:
+            concentrator.cookies[dial.subscriber.name] = dial.subscriber.mac
+        self._await_end(session)
+
+    def _await_end(self, session: Session) -> None:
+        if session.ends_at_s is not None:
+            self.agenda.add(session.ends_at_s, partial(self._time_out, session))
+
+    def time(self, session: Session, now_s: float) -> None:
+        """Let a session end when an order says so: its Session-Timeout counts from then."""
+        lasts_s = session.granted.session_timeout_s
+        session.ends_at_s = now_s + lasts_s if lasts_s else None
+        self._await_end(session)
 
     def end(self, number: int, cause: Cause, now_s: float) -> None:
         """End a subscriber's session, if he has one, by a Stop."""
@@ -154,7 +166,7 @@ class Online:
             self.agenda.add(now_s + session.interim_s, partial(self._go_on, session))
 
     def _time_out(self, session: Session, now_s: float) -> None:
-        if self.is_up(session):
+        if self.is_up(session) and session.ends_at_s is not None and now_s >= session.ends_at_s:
             self.end(session.subscriber.number, Cause.SESSION_TIMEOUT, now_s)
             self._ended(session, now_s)
 

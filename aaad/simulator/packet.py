@@ -179,24 +179,22 @@ def _walk(data: bytes) -> tuple[tuple[Attribute, ...], int | None] | None:
                 return None
             signed_at = at + 2
         elif kind == VENDOR_SPECIFIC:
-            _walk_vendor(data[at + 2 : stop], found)
+            found += vendor_pieces(data[at + 2 : stop])
         else:
             found.append(Attribute(0, kind, data[at + 2 : stop]))
         at = stop
     return tuple(found), signed_at
 
 
-def _walk_vendor(value: bytes, found: list[Attribute]) -> None:
-    """Add each of a vendor's attributes; what has another form than RFC 2865, 5.26, recommends is kept whole."""
+def vendor_pieces(value: bytes) -> list[Attribute]:
+    """Return each of a vendor's attributes; what has another form than RFC 2865, 5.26, recommends is kept whole."""
     if len(value) < _VENDOR_OCTETS_MIN:
-        found.append(Attribute(0, VENDOR_SPECIFIC, value))
-        return
+        return [Attribute(0, VENDOR_SPECIFIC, value)]
     vendor, at = int.from_bytes(value[:4], "big"), 4
     pieces = []
     while at < len(value):
         if at + 2 > len(value) or value[at + 1] < 2 or at + value[at + 1] > len(value):
-            found.append(Attribute(0, VENDOR_SPECIFIC, value))
-            return
+            return [Attribute(0, VENDOR_SPECIFIC, value)]
         pieces.append(Attribute(vendor, value[at], value[at + 2 : at + value[at + 1]]))
         at += value[at + 1]
-    found += pieces
+    return pieces

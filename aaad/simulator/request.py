@@ -16,6 +16,7 @@ from types import MappingProxyType
 from aaad.simulator.methods import ChapAnswer, Proof, Service
 from aaad.simulator.packet import Place, attribute, number, vendor_attribute
 from aaad.simulator.subscriber import Dial, format_mac
+from aaad.simulator.temper import OBEDIENT, Temper
 
 USER_NAME, NAS_IP_ADDRESS, NAS_PORT, SERVICE_TYPE, FRAMED_PROTOCOL, FRAMED_IP_ADDRESS = 1, 4, 5, 6, 7, 8
 CALLED_STATION_ID, CALLING_STATION_ID, NAS_IDENTIFIER, ACCT_SESSION_ID = 30, 31, 32, 44
@@ -111,6 +112,11 @@ class Nas:
     starts_in_1970: bool = False  # has no clock that runs without power, and nobody who tells it the time
     stop_counters: StopCounters = StopCounters.WHOLE
     order_port: int = 0  # where it obeys CoA- and Disconnect-Requests, 0: nowhere (`/radius incoming accept=no`)
+    order_sources: frozenset[str] = frozenset()  # who may give orders; empty: anybody with the secret
+    coa: Temper = OBEDIENT  # how it takes CoA-Requests
+    disconnect: Temper = OBEDIENT
+    coa_takes_lists: bool = False  # Mikrotik-Address-List, too, which its manual does not list
+    has_cookies: bool = False  # of Hotspot: whoever has none any more does not come back by himself
 
 
 def access_attributes(nas: Nas, dial: Dial, authenticator: bytes) -> bytes:
@@ -273,8 +279,13 @@ def routeros_end(nas: Nas, dial: Dial) -> bytes:
 
 def nas_address(nas: Nas) -> bytes:
     """Return NAS-IP-Address or NAS-IPv6-Address."""
-    packed = ipaddress.ip_address(nas.address).packed
+    packed = packed_address(nas)
     return attribute(NAS_IP_ADDRESS if len(packed) == _IPV4_OCTETS else NAS_IPV6_ADDRESS, packed)
+
+
+def packed_address(nas: Nas) -> bytes:
+    """Return its address as octets."""
+    return ipaddress.ip_address(nas.address).packed
 
 
 def accel_ppp_attributes(nas: Nas, dial: Dial, echoed: bytes) -> bytes:

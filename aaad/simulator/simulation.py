@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from aaad.simulator.accounting import Cause, Record, Session, Status
-from aaad.simulator.methods import RandomOctets
+from aaad.simulator.methods import RandomOctets, Service
 from aaad.simulator.nas import Concentrator, Exchange, Line, Outbox
 from aaad.simulator.online import Agenda, Online, Tell
 from aaad.simulator.orders import obey
@@ -23,6 +23,7 @@ from aaad.simulator.wire import Weather, Wire
 
 _LOOK_EVERY_S = 0.005  # for timers: those of all concentrators are looked at together
 _STARTS_MAX = 8  # dials begun before what they send leaves and replies are looked at
+_UNANSWERED_MAX = 1000
 _NO_POWER_S = 0.5  # until somebody whose concentrator has no power tries again
 _ANNOUNCED_S = 1.0  # an Accounting-Off is sent so long before its concentrator goes
 
@@ -98,6 +99,7 @@ class Simulation:
             ended=self._ended_by_itself,
             tell=tell,
         )
+        self._unanswered: deque[tuple[Session, float]] = deque(maxlen=_UNANSWERED_MAX)  # orders, and until when
         self._cut: deque[Session] = deque()  # by the concentrators' APIs
         self._busy: set[int] = set()  # numbers of those who dial or wait to dial again
         self._failures: dict[int, int] = {}  # in a row
@@ -142,20 +144,34 @@ class Simulation:
         self._back.put(line, datagram, now_s)
         self._carry(now_s)
 
-    def order(self, concentrator: Concentrator, datagram: bytes, now_s: float) -> bytes | None:
-        """Let a concentrator obey an order about a session; return its answer, None if it gives none.
+    def order(
+        self, concentrator: Concentrator, datagram: bytes, now_s: float, sender: str = ""
+    ) -> tuple[bytes, float] | None:
+        """Let a concentrator obey an order about a session; return its answer and when it leaves, None if none does.
 
         Whose session is ended by one dials again, as routers at home do.
         """
-        if not concentrator.has_power:
+        if not concentrator.has_power or not concentrator.hears_orders:
             return None
-        obeyed = obey(concentrator.nas, datagram, partial(self.online.find, concentrator), concentrator.orders)
+        obeyed = obey(
+            concentrator.nas,
+            datagram,
+            partial(self.online.find, concentrator),
+            concentrator.orders,
+            sender=sender,
+            everyone=partial(self.online.at, concentrator),
+            busy={session for session, until_s in self._unanswered if until_s > now_s},
+        )
         if obeyed is None:
             return None
+        if obeyed.late_s and obeyed.about is not None:
+            self._unanswered.append((obeyed.about, now_s + obeyed.late_s))
+        if obeyed.timed is not None:
+            self.online.time(obeyed.timed, now_s)
         if obeyed.ended is not None:
             self.online.end(obeyed.ended.subscriber.number, Cause.ADMIN_RESET, now_s)
             self._ended_by_itself(obeyed.ended, now_s)
-        return obeyed.answer
+        return obeyed.answer, now_s + obeyed.late_s
 
     def cut(self, session: Session) -> None:
         """End a session soon, as its concentrator's own administrator does; may be called by another thread."""
@@ -303,7 +319,11 @@ class Simulation:
 
     def _ended_by_itself(self, session: Session, now_s: float) -> None:
         """Let a subscriber whose session ended without his wish dial again, as routers at home do."""
-        if self._leaving is None and session.subscriber.number not in self._busy:
+        if self._leaving is not None or session.subscriber.number in self._busy:
+            return
+        concentrator = self._concentrator_of(session.subscriber)
+        is_guest = session.subscriber.method.service is Service.HOTSPOT
+        if not (is_guest and concentrator.nas.has_cookies) or session.subscriber.name in concentrator.cookies:
             self._redial(session.subscriber, now_s)
 
     def _concentrator_of(self, subscriber: Subscriber) -> Concentrator:

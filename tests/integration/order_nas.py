@@ -5,6 +5,8 @@ import socket
 from types import SimpleNamespace
 
 from aaad.simulator import orders
+from aaad.simulator.granted import Granted
+from aaad.simulator.methods import METHODS
 from aaad.simulator.nas import OrderCounters
 from aaad.simulator.request import KINDS, Nas
 
@@ -31,9 +33,12 @@ class OrderNas:
         return self.socket.getsockname()[1]
 
     def begin(self, session_id: str, name: str, ipv4: str = "100.64.0.1") -> None:
-        subscriber = SimpleNamespace(name=name)
+        subscriber = SimpleNamespace(name=name, method=METHODS["pap"])
         self.sessions[session_id.encode()] = SimpleNamespace(
-            session_id=session_id.encode(), subscriber=subscriber, address=socket.inet_aton(ipv4)
+            session_id=session_id.encode(),
+            subscriber=subscriber,
+            address=socket.inet_aton(ipv4),
+            granted=Granted(),
         )
 
     def __enter__(self) -> "OrderNas":

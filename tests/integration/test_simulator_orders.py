@@ -124,7 +124,8 @@ def test_radclient_probes_and_ends_a_session(kind: str, gone: int) -> None:
             answer = radclient(port, "coa", other)
             assert "Received CoA-NAK" in answer
             assert f"Error-Cause = {gone}" in answer or f"Error-Cause = {CAUSES[gone]}" in answer
-        assert "Received CoA-NAK" in radclient(port, "coa", f'User-Name="{name}"')
+        one_name = radclient(port, "coa", f'User-Name="{name}"')
+        assert f"Received CoA-{'NAK' if kind == 'mikrotik' else 'ACK'}" in one_name, "RouterOS wants two"
         assert "Received Disconnect-ACK" in radclient(port, "disconnect", words)
         stop = stub.report(lambda report: report[40][-1] == STOP)
         assert stop[44].decode() == session_id

@@ -96,7 +96,7 @@ def test_what_the_accept_granted_comes_back() -> None:
     assert [value for kind, value in found if kind == 25] == [b"abc", b"d"], "each Class, unchanged and in order"
     assert dict(found)[8] == b"\x64\x40\0\1"
     session = Reporting().session
-    assert (session.interim_s, session.lasts_s, session.address) == (300, 3600, b"\x64\x40\0\1")
+    assert (session.interim_s, session.granted.session_timeout_s, session.address) == (300, 3600, b"\x64\x40\0\1")
     found = dict(read(Reporting("accel-ppp").report(Status.START, 1.0)[20:]))
     assert (found[97], found[123]) == (PREFIXES[2:10], PREFIXES[12:])
 
