@@ -37,7 +37,7 @@ WITH server AS MATERIALIZED (
     WHERE coalesce(known.room, $4) > 0
     ORDER BY first.next_at LIMIT $5
 ), taken AS (
-    SELECT id, state = 'doing' AS is_stale FROM net.network_order
+    SELECT id, claimed_by IS NOT NULL AS is_stale FROM net.network_order
     WHERE id IN (SELECT id FROM due) AND state IN ('todo', 'doing', 'waiting')
         AND coalesce(claimed_until < now(), true)
     FOR UPDATE SKIP LOCKED

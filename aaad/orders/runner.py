@@ -47,7 +47,6 @@ from aaad.radius.dynauth import SessionName, session_attributes
 from aaad.radius.dynauth_client import TRIES_S, DynauthClient
 
 _log = get_logger("orders")
-_STOP_LOOK_S = 0.02
 _SAVED_AT_ONCE = 500
 
 
@@ -99,6 +98,7 @@ class OrderRunner:
         self._results: list[Result] = []
         self._hint = asyncio.Event()
         self._to_save = asyncio.Event()
+        self._saving = asyncio.Lock()
         self._in_hand: dict[int, asyncio.Task[None]] = {}
         self._away: set[str] = set()
         self._is_more = False  # more was due than there was room for
@@ -138,12 +138,13 @@ class OrderRunner:
         """Let what is in hand end, save it, and leave the rest to whoever comes."""
         for task in chores:
             task.cancel()
-        limit_s = clock.monotonic_s() + self._settings.stop_s
-        while (self._in_hand or self._results) and clock.monotonic_s() < limit_s:
-            await asyncio.sleep(_STOP_LOOK_S)
-        for task in self._in_hand.values():
+        if self._in_hand:
+            await asyncio.wait(list(self._in_hand.values()), timeout=self._settings.stop_s)
+        for task in list(self._in_hand.values()):
             task.cancel()
         try:
+            while self._results:
+                await self._save_some()
             if self._node_id:
                 await self._carrying.release_claims(self._node_id)
         except StoreError as error:
@@ -403,9 +404,10 @@ class OrderRunner:
 
     async def _save_some(self) -> None:
         """Write down what became of some orders; what PostgreSQL does not take stays for the next time."""
-        some = self._results[:_SAVED_AT_ONCE]
-        saved = await self._carrying.save(self._node_id, some)
-        del self._results[: len(some)]
+        async with self._saving:
+            some = self._results[:_SAVED_AT_ONCE]
+            saved = await self._carrying.save(self._node_id, some) if some else []
+            del self._results[: len(some)]
         self._count_ended(saved)
         if self._is_more or any(not one.is_current for one in saved):
             self._hint.set()
