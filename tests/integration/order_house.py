@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from aaad.orders.wish import Wish
 from aaad.radius.dynauth_client import DynauthClient
 from aaad.simulator.granted import Granted
 from aaad.simulator.methods import METHODS
+from aaad.simulator.temper import Temper
 from aaad.simulator.routeros import Faults, Router, RouterosServer
 
 HURRY = Settings(
@@ -54,7 +56,7 @@ class Bras:
 
     def __init__(self, number: int, stack: ExitStack, *, kind: str = "mikrotik", api: bool = True, **words: Any) -> None:
         self.number, self.address = number, f"127.0.1.{number}"
-        self.nas = stack.enter_context(OrderNas(kind=kind, address=self.address, **words))
+        self.nas = stack.enter_context(OrderNas(kind=kind.replace("_", "-"), address=self.address, **words))
         self.kind = kind
         self.reads = 0
         self.api: RouterosServer | None = None
@@ -76,6 +78,10 @@ class Bras:
         session.granted = Granted(**granted)
         if hotspot:
             session.subscriber.method = METHODS["hotspot-pap"]
+
+    def temper(self, **tempers: Temper) -> None:
+        """Take orders, `coa` or `disconnect`, like this from now on."""
+        self.nas.nas = replace(self.nas.nas, **tempers)
 
     def granted(self, session_id: str) -> Granted:
         return self.nas.sessions[session_id.encode()].granted
