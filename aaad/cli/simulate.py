@@ -98,7 +98,7 @@ def run(terminal: Terminal, wish: Wish) -> None:
             tell=_record_log(wish.record_log, epoch_s, files) if wish.record_log else None,
         )
         if wish.api_port:
-            serve_apis(simulation, wish.api_port, files)
+            serve_apis(simulation, wish.api_port, files, servers)
         report = simulate(simulation, servers, stopping)
     if terminal.options.is_json:
         terminal.json(report.as_json())

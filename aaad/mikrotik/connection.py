@@ -84,6 +84,9 @@ class RouterApi(Protocol):
     async def command(self, command: str, arguments: Mapping[str, str]) -> str:
         """Carry out a command that gives no rows; return what its end carries, such as the .id of an `add`."""
 
+    async def watch(self, command: str, arguments: Mapping[str, str]) -> list[Row]:
+        """Carry out a command that gives rows and is no `print`, such as `monitor` with `once`; RouterError."""
+
 
 class RouterConnection:
     """The one connection to a router. Opened at the first call."""
@@ -113,6 +116,11 @@ class RouterConnection:
         """Carry out a command that gives no rows; return what its end carries, such as the .id of an `add`."""
         answer = await self._ask([command, *(f"={name}={value}" for name, value in arguments.items())])
         return answer.end.get("ret", "")
+
+    async def watch(self, command: str, arguments: Mapping[str, str]) -> list[Row]:
+        """Carry out a command that gives rows and is no `print`, such as `monitor` with `once`; RouterError."""
+        answer = await self._ask([command, *(f"={name}={value}" for name, value in arguments.items())])
+        return answer.rows
 
     async def close(self) -> None:
         """End the connection. A later call would open it again."""

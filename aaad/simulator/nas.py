@@ -153,7 +153,7 @@ class Concentrator:
     ) -> None:
         """Report that a session began, goes on or ended, after so many octets in and out; or that itself did."""
         age_s = 0.0 if session is None else now_s - session.began_at_s
-        record = Record(status, now_s, self._clock(now_s), session, age_s, *octets, cause)
+        record = Record(status, now_s, self.clock(now_s), session, age_s, *octets, cause)
         self.in_work_count += 1
         self._begin(Exchange(record), now_s)
 
@@ -248,7 +248,7 @@ class Concentrator:
         nas = self.nas
         return nas.kind.says_delay and (nas.kind.counts_delay if nas.counts_delay is None else nas.counts_delay)
 
-    def _clock(self, now_s: float) -> int:
+    def clock(self, now_s: float) -> int:
         """Return the seconds since 1970 by its own clock."""
         if self._started_at_s is None:
             self._started_at_s = now_s

@@ -27,8 +27,10 @@ START, STOP, ADMIN_RESET = 1, 2, 6
 class Stub:
     """A server that lets everybody in and hears every report, and keeps what it heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, grant: bytes = attribute(8, ADDRESS)) -> None:
         from aaad.radius.integrity import SecretKeys
+
+        self.grant = grant
 
         self.keys = SecretKeys(SECRET)
         self.sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
@@ -51,7 +53,7 @@ class Stub:
             except TimeoutError:
                 continue
             if number == 0:
-                reply = self.keys.signed_reply(2, data[1], data[4:20], attribute(8, ADDRESS))
+                reply = self.keys.signed_reply(2, data[1], data[4:20], self.grant)
             else:
                 with self.changed:
                     self.reports.append(_attributes(data))

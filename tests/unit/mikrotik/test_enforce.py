@@ -152,7 +152,7 @@ async def test_an_entry_of_ours_that_was_switched_off_is_switched_on() -> None:
     entries.put({"list": "blocked", "address": "100.64.0.10", "comment": "aaad: login 7", "disabled": "true"})
     async with asked(made) as api:
         assert await enforce.add_entry(api, "blocked", "100.64.0.10") == AlreadyThere(True)
-    assert entries.all_rows()[0]["disabled"] == "no"
+    assert entries.all_rows()[0]["disabled"] == "false"
 
 
 async def test_rates_are_read_of_sessions_only() -> None:

@@ -1,0 +1,161 @@
+"""How a router is set up, as far as it concerns us: what `doctor` judges.
+
+Reads only. Rows are kept in the router's own words; what it does not have, because it is old or has no such package,
+is empty. A shared secret is kept for comparing only and is in no repr; without the policy `sensitive` the router does
+not tell it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+
+from aaad import clock
+from aaad.errors import RouterTrap
+from aaad.mikrotik.applied import TRUE, rows_of
+from aaad.mikrotik.connection import RouterApi, Row
+
+_TUNNELS = ("l2tp", "pptp", "sstp", "ovpn")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_RULE_FIELDS = ("chain", "action", "jump-target", "src-address-list", "dst-address-list", "disabled", "dynamic")
+_RADIUS_FIELDS = (
+    *(".id", "address", "service", "timeout", "authentication-port", "accounting-port", "accounting-backup"),
+    *("src-address", "require-message-auth", "domain", "realm", "called-id", "disabled", "protocol", "secret"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadiusEntry:
+    """One entry of /radius, in their order."""
+
+    row: Row = field(repr=False)
+    statistics: Row = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        """Return one of its values, empty if the router does not say it."""
+        return self.row.get(name, "")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is asked at all."""
+        return self["disabled"] not in TRUE
+
+    @property
+    def services(self) -> frozenset[str]:
+        """For which services it is asked."""
+        return frozenset(self["service"].split(",")) - {""}
+
+    @property
+    def bad_replies(self) -> int:
+        """How many replies did not fit its secret, or were broken, since the router started."""
+        return int(said) if (said := self.statistics.get("bad-replies", "")).isdecimal() else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterSettings:
+    """What was read of a router."""
+
+    identity: str = ""
+    version: str = ""
+    radius: tuple[RadiusEntry, ...] = ()
+    incoming: Row = field(default_factory=dict)
+    ppp_aaa: Row = field(default_factory=dict)
+    has_ppp: bool = False  # it lets customers dial in
+    hotspot_profiles: tuple[Row, ...] = ()  # of servers that are on
+    rules: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # by the path of their table
+    secrets: tuple[str, ...] = ()  # names of users that the router knows by itself
+    ntp: Row = field(default_factory=dict)
+    ahead_s: float | None = None  # of our clock; None: it does not tell the time
+
+    @property
+    def has_hotspot(self) -> bool:
+        """Whether it has a Hotspot that is on."""
+        return bool(self.hotspot_profiles)
+
+
+async def read_settings(api: RouterApi) -> RouterSettings:
+    """Read a router; RouterError if it does not answer."""
+    identity = await _one(api, "/system/identity")
+    resource = await _one(api, "/system/resource", ("version",))
+    radius = await rows_of(api, "/radius", _RADIUS_FIELDS)
+    profiles = {row.get("name", ""): row for row in await rows_of(api, "/ip/hotspot/profile")}
+    hotspots = [row for row in await rows_of(api, "/ip/hotspot") if _is_on(row)]
+    used = sorted({row.get("profile", "default") for row in hotspots} & profiles.keys())
+    before_s = clock.wall_s()
+    time = await _one(api, "/system/clock")
+    at_s = (before_s + clock.wall_s()) / 2
+    local = await rows_of(api, "/ppp/secret", ("name", "disabled"))
+    return RouterSettings(
+        identity=identity.get("name", ""),
+        version=resource.get("version", ""),
+        radius=tuple([RadiusEntry(row=row, statistics=await _statistics(api, row)) for row in radius]),
+        incoming=await _one(api, "/radius/incoming"),
+        ppp_aaa=await _one(api, "/ppp/aaa"),
+        has_ppp=await _has_ppp(api),
+        hotspot_profiles=tuple(profiles[name] for name in used),
+        rules={path: await rows_of(api, path, _RULE_FIELDS) for path in RULE_PATHS},
+        secrets=tuple(row["name"] for row in local if "name" in row and _is_on(row)),
+        ntp=await _one(api, "/system/ntp/client"),
+        ahead_s=_ahead_s(time, at_s),
+    )
+
+
+RULE_PATHS = tuple(f"/{family}/firewall/{table}" for family in ("ip", "ipv6") for table in ("filter", "nat", "raw"))
+
+
+async def _one(api: RouterApi, path: str, fields: Sequence[str] = ()) -> Row:
+    rows = await rows_of(api, path, fields)
+    return rows[0] if rows else {}
+
+
+async def _statistics(api: RouterApi, entry: Row) -> Row:
+    """Return what a server's entry counts; nothing if the router does not tell."""
+    try:
+        rows = await api.watch("/radius/monitor", {"numbers": entry.get(".id", ""), "once": ""})
+    except RouterTrap:
+        return {}
+    return rows[0] if rows else {}
+
+
+async def _has_ppp(api: RouterApi) -> bool:
+    if any(map(_is_on, await rows_of(api, "/interface/pppoe-server/server", ("disabled",)))):
+        return True
+    for tunnel in _TUNNELS:
+        servers = await rows_of(api, f"/interface/{tunnel}-server/server", ("enabled", "disabled"))
+        # Of OpenVPN there are several since 7.17; they have `disabled` as everything else has.
+        if any(row.get("enabled") in TRUE or row.get("disabled") in {"false", "no"} for row in servers):
+            return True
+    return False
+
+
+def _is_on(row: Row) -> bool:
+    return row.get("disabled") not in TRUE
+
+
+def _ahead_s(time: Row, at_s: float) -> float | None:
+    """Return by how much a router's clock is ahead of ours; it tells whole seconds only."""
+    try:
+        day, zone = _date(time["date"]), _offset(time.get("gmt-offset", "+00:00"))
+        hours, minutes, seconds = map(int, time["time"].split(":"))
+        said = datetime(*day, hours, minutes, seconds, tzinfo=zone).astimezone(UTC)
+    except (KeyError, ValueError):
+        return None
+    return said.timestamp() + 0.5 - at_s
+
+
+def _date(text: str) -> tuple[int, int, int]:
+    """Return year, month, day of `2026-05-01`, or of `may/01/2026` as before 7.10."""
+    if "/" in text:
+        month, day, year = text.split("/")
+        return int(year), _MONTHS.index(month.lower()) + 1, int(day)
+    year, month, day = text.split("-")
+    return int(year), int(month), int(day)
+
+
+def _offset(text: str) -> timezone:
+    """Return the zone of `-03:00`, or of seconds."""
+    sign = -1 if text.startswith("-") else 1
+    digits = text.lstrip("+-")
+    if ":" in digits:
+        hours, minutes = map(int, digits.split(":")[:2])
+        return timezone(sign * timedelta(hours=hours, minutes=minutes))
+    return timezone(sign * timedelta(seconds=int(digits)))
