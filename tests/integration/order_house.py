@@ -54,7 +54,9 @@ OPEN = ("todo", "doing", "waiting", "redial", "held")
 class Bras:
     """A concentrator with its CoA port and, if it is a RouterOS, its API: both about the same sessions."""
 
-    def __init__(self, number: int, stack: ExitStack, *, kind: str = "mikrotik", api: bool = True, **words: Any) -> None:
+    def __init__(
+        self, number: int, stack: ExitStack, *, kind: str = "mikrotik", api: bool = True, **words: Any
+    ) -> None:
         self.number, self.address = number, f"127.0.1.{number}"
         self.nas = stack.enter_context(OrderNas(kind=kind.replace("_", "-"), address=self.address, **words))
         self.kind = kind
@@ -72,7 +74,9 @@ class Bras:
             router.table("/ip/firewall/address-list").source = self._lists
             self.api = stack.enter_context(RouterosServer(router, address=self.address, faults=self.faults))
 
-    def begin(self, session_id: str, name: str, ipv4: str = "100.64.0.1", *, hotspot: bool = False, **granted: Any) -> None:
+    def begin(
+        self, session_id: str, name: str, ipv4: str = "100.64.0.1", *, hotspot: bool = False, **granted: Any
+    ) -> None:
         self.nas.begin(session_id, name, ipv4)
         session = self.nas.sessions[session_id.encode()]
         session.granted = Granted(**granted)
@@ -91,7 +95,11 @@ class Bras:
         return {session_id.decode() for session_id in self.nas.sessions}
 
     def _all(self, hotspot: bool) -> list[Any]:
-        return [one for one in list(self.nas.sessions.values()) if (one.subscriber.method is not METHODS["pap"]) == hotspot]
+        return [
+            one
+            for one in list(self.nas.sessions.values())
+            if (one.subscriber.method is not METHODS["pap"]) == hotspot
+        ]
 
     def _active(self):
         self.reads += 1
@@ -132,7 +140,9 @@ class House:
         self.database = Database(dsn, connect_timeout_s=5, statement_timeout_s=10, application_name="test")
         self.store = OrderStore(self.database)
 
-    async def add_bras(self, number: int = 1, *, node: int | None = 1, coa_port: int | None = None, **words: Any) -> Bras:
+    async def add_bras(
+        self, number: int = 1, *, node: int | None = 1, coa_port: int | None = None, **words: Any
+    ) -> Bras:
         bras = Bras(number, self.stack, **words)
         await self.db.execute(
             "INSERT INTO net.nas (id, name, address, secret, kind, coa_port, api_port, api_tls, api_user, api_password) "

@@ -84,7 +84,9 @@ async def test_one_request_at_a_time_about_one_session(house):
         (order,) = await house.order(change(key, "1M/1M", 7, attributes=bytes((11, 6)) + b"1024"))
         await house.until(order, "doing")
         for fingerprint in (8, 9, 10):
-            await house.order(change(key, "1M/1M", fingerprint, attributes=bytes((11, 6)) + b"%d000" % (fingerprint % 10)))
+            await house.order(
+                change(key, "1M/1M", fingerprint, attributes=bytes((11, 6)) + b"%d000" % (fingerprint % 10))
+            )
         row = await house.until(order)
     assert row["state"] == "unverified"
     assert len(bras.nas.heard) == 2, "the first wish and the newest"
@@ -101,7 +103,9 @@ async def test_r8_2_no_disconnect_before_every_live_node_has_applied_the_change(
         "INSERT INTO net.node (id, name, heartbeat_at, snapshot) VALUES (2, 'n2', now(), ($1::text || ':' || $1::text || ':')::pg_snapshot);",
         str(needs),
     )
-    await house.db.execute("UPDATE net.node SET snapshot = pg_current_snapshot(), heartbeat_at = now() WHERE name = 'n1'")
+    await house.db.execute(
+        "UPDATE net.node SET snapshot = pg_current_snapshot(), heartbeat_at = now() WHERE name = 'n1'"
+    )
     (order,) = await house.order(gone(key, needs=needs))
     async with house.running():
         await asyncio.sleep(0.4)
@@ -116,7 +120,9 @@ async def test_r8_2_a_change_that_has_to_cut_waits_for_all_nodes_too(house):
     bras.temper(coa=Temper(nak=401))
     key = await house.begin(bras, granted={"rate_limit": "10M/20M"})
     needs = await house.db.fetchval("SELECT pg_current_xact_id()::text::bigint")
-    await house.db.execute("UPDATE net.node SET snapshot = ($1::text || ':' || $1::text || ':')::pg_snapshot", str(needs))
+    await house.db.execute(
+        "UPDATE net.node SET snapshot = ($1::text || ':' || $1::text || ':')::pg_snapshot", str(needs)
+    )
     (order,) = await house.order(change(key, needs=needs))
     async with house.running():
         async with asyncio.timeout(5):
@@ -190,7 +196,9 @@ async def test_lists_that_a_coa_did_not_change_become_entries_of_ours_in_both_fa
         assert bras.sessions == {"81a00001"}
         # Paid: our entries go, and the session stays.
         (order,) = await house.order(
-            change(key, "10M/20M", 8, wanted=(("Mikrotik-Rate-Limit", "10M/20M"),), unsaid=wanted[1:], is_certain=False)
+            change(
+                key, "10M/20M", 8, wanted=(("Mikrotik-Rate-Limit", "10M/20M"),), unsaid=wanted[1:], is_certain=False
+            )
         )
         assert (await house.until(order))["state"] == "done"
     assert not bras.router.table("/ip/firewall/address-list").rows
@@ -273,7 +281,9 @@ async def test_orders_of_a_concentrator_that_is_down_wait_behind_one_probe_and_e
     keys = []
     for number in range(100):
         address = f"100.64.1.{number + 1}"
-        keys.append(await house.begin(bras, f"81a{number:05}", f"u{number}", address, granted={"rate_limit": "9M/9M"}))
+        keys.append(
+            await house.begin(bras, f"81a{number:05}", f"u{number}", address, granted={"rate_limit": "9M/9M"})
+        )
     bras.nas.is_silent = bras.faults.is_silent = True
     orders = await house.order(*(change(key, "1M/1M", 1) for key in keys))
     async with house.running() as runner:

@@ -145,7 +145,8 @@ async def test_38_behind_nat_waits_for_the_redial(house):
     bras = await house.add_bras()
     key = await house.begin(bras)
     await house.db.execute(
-        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier) VALUES (9, 1, $1, 'another')", bras.address
+        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier) VALUES (9, 1, $1, 'another')",
+        bras.address,
     )
     (order,) = await house.order(gone(key))
     async with house.running():
@@ -164,7 +165,8 @@ async def test_38_the_redial_itself_ends_what_waits_for_it(house):
     bras = await house.add_bras()
     key = await house.begin(bras)
     await house.db.execute(
-        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier) VALUES (9, 1, $1, 'another')", bras.address
+        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier) VALUES (9, 1, $1, 'another')",
+        bras.address,
     )
     (order,) = await house.order(gone(key))
     async with house.running():
