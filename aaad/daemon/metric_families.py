@@ -26,7 +26,7 @@ class Family(NamedTuple):
     meaning: str
 
 
-HISTOGRAMS = frozenset({"aaad_radius_answer_seconds", "aaad_radius_accounting_answer_seconds"})
+HISTOGRAMS = frozenset({"aaad_radius_answer_seconds", "aaad_radius_accounting_answer_seconds", "aaad_order_seconds"})
 SLOT = "slot"
 _POOL = ("space", "pool")
 _POOL_STATE = (*_POOL, "state")
@@ -269,6 +269,27 @@ FAMILIES: dict[str, Family] = {
     "aaad_leases_at_risk": Family(
         (), "1 if there are standbys and no commit waits for one: a promotion could give addresses out twice."
     ),
+    # orders to the network, by whichever node carries them out
+    "aaad_orders_taken_total": Family((SLOT,), "Times that this node took an order to carry it out."),
+    "aaad_orders_steps_total": Family(
+        (SLOT, "step", "said"),
+        "Steps of orders by what came of them: done (an ACK, or done by the API), gone (no such session), refused "
+        "(NAK, or a trap), silent, rejected (by a firewall, or nobody listens), unsent; of read: as wanted or not.",
+    ),
+    "aaad_orders_no_effect_total": Family(
+        (SLOT,), "Times that a router said that it was done, and was read to be as before."
+    ),
+    "aaad_orders_reads_total": Family((SLOT,), "Times that a router's lists were read for orders."),
+    "aaad_orders_ended_total": Family(
+        (SLOT, "kind", "state"), "Orders that ended: unverified is acknowledged, with nothing to read it back by."
+    ),
+    "aaad_order_seconds": Family((SLOT,), "Time from an order's making to its end. Only buckets are kept."),
+    "aaad_open_orders": Family((SLOT, "kind", "state"), "Open orders of the whole cluster."),
+    "aaad_orders_oldest_age_seconds": Family((SLOT,), "Age of the oldest open order of the cluster."),
+    "aaad_silent_concentrators": Family(
+        (SLOT,), "Concentrators that answer this node's orders neither by RADIUS nor by their API."
+    ),
+    "aaad_orders_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
     # the control role
     "aaad_heartbeat_at_seconds": Family(
         (SLOT,), "When this node last wrote its heartbeat to PostgreSQL (Unix time)."

@@ -213,10 +213,11 @@ async def _keep_connected(open_sessions: "OpenSessions", context: RoleContext) -
 def control_counters() -> Sequence[str]:
     """Return the names that the control role counts under."""
     from aaad.daemon.control import CONTROL_COUNTERS
+    from aaad.orders.counted import ORDER_COUNTERS
     from aaad.pools.keeping import POOL_KEEPING_COUNTERS
     from aaad.sessions.keeping import KEEPING_COUNTERS
 
-    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS, *POOL_KEEPING_COUNTERS)
+    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS, *POOL_KEEPING_COUNTERS, *ORDER_COUNTERS)
 
 
 async def control(context: RoleContext) -> None:
@@ -281,6 +282,19 @@ async def pool_keeping(context: RoleContext) -> None:
     finally:
         await database.close()
         await counting.close()
+
+
+async def order_running(context: RoleContext) -> None:
+    """Carry out orders about sessions."""
+    from aaad.orders.runner import OrderRunner
+    from aaad.radius.dynauth_client import DynauthClient
+
+    database = _database(context, "orders")
+    runner = OrderRunner(database, DynauthClient(), node=context.config.node.name, counters=context.counters)
+    try:
+        await runner.run(context.stopping)
+    finally:
+        await database.close()
 
 
 # --- sync -----------------------------------------------------------------------------------------------------------

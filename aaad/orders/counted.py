@@ -23,7 +23,7 @@ TAKEN = "aaad_orders_taken_total"
 READS = "aaad_orders_reads_total"
 NO_EFFECT = "aaad_orders_no_effect_total"
 OLDEST_S = "aaad_orders_oldest_age_seconds"
-DOWN = "aaad_orders_concentrators_down"
+DOWN = "aaad_silent_concentrators"
 SECONDS = "aaad_order_seconds"
 FAILED = "aaad_orders_failures_total"
 BUGS = "aaad_bugs_total"
@@ -42,7 +42,7 @@ def ended(kind: str, state: str) -> str:
 
 def open_in(kind: str, state: str) -> str:
     """Return the gauge of open orders of the whole cluster."""
-    return f"aaad_orders_open|kind={kind}|state={state}"
+    return f"aaad_open_orders|kind={kind}|state={state}"
 
 
 ORDER_COUNTERS: tuple[str, ...] = (

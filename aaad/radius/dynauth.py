@@ -3,8 +3,8 @@
 Pure. RFC 5176: 2.3 and 3 (packets; a request sent again is the same, octet for octet), 3.4 (Message-Authenticator is
 made before the Request Authenticator, in whose place zeros stand), 3.5 (Error-Cause), 6.3 (Event-Timestamp against
 replays: only to kinds that want it, since a NAS with a wrong clock drops what bears one). What differs between
-vendors stands in `kinds`. A CoA-Request that names a session and changes nothing is a probe: its ACK proves that the session
-lives (rule R5.4); a NAK proves nothing but, by the causes of its kind, that there is no such session.
+vendors stands in `kinds`. A CoA-Request that names a session and changes nothing is a probe: its ACK proves that the
+session lives (rule R5.4); a NAK proves nothing but, by the causes of its kind, that there is no such session.
 """
 
 from enum import IntEnum

@@ -24,8 +24,8 @@ from aaad.orders.wish import Wish
 from aaad.radius.dynauth_client import DynauthClient
 from aaad.simulator.granted import Granted
 from aaad.simulator.methods import METHODS
-from aaad.simulator.temper import Temper
 from aaad.simulator.routeros import Faults, Router, RouterosServer
+from aaad.simulator.temper import Temper
 
 HURRY = Settings(
     poll_s=0.05,
@@ -104,10 +104,8 @@ class Bras:
     def _active(self):
         self.reads += 1
         for one in self._all(False):
-            yield {
-                "name": one.subscriber.name, "service": "pppoe", "caller-id": "", "address": str(ip_address(one.address)),
-                "session-id": f"0x{one.session_id.decode()}", "uptime": "1h", "radius": "true",
-            }  # fmt: skip
+            row = {"name": one.subscriber.name, "service": "pppoe", "caller-id": "", "uptime": "1h", "radius": "true"}
+            yield row | {"address": str(ip_address(one.address)), "session-id": f"0x{one.session_id.decode()}"}
 
     def _guests(self):
         for one in self._all(True):
@@ -145,8 +143,8 @@ class House:
     ) -> Bras:
         bras = Bras(number, self.stack, **words)
         await self.db.execute(
-            "INSERT INTO net.nas (id, name, address, secret, kind, coa_port, api_port, api_tls, api_user, api_password) "
-            "VALUES ($1, $2, $3::text::cidr, $4, $5, $6, $7, false, $8, $9)",
+            "INSERT INTO net.nas (id, name, address, secret, kind, coa_port, api_port, api_tls, api_user, "
+            "api_password) VALUES ($1, $2, $3::text::cidr, $4, $5, $6, $7, false, $8, $9)",
             number,
             f"bras-{number}",
             bras.address,
@@ -166,7 +164,8 @@ class House:
         )
         if node is not None:
             await self.db.execute(
-                "INSERT INTO net.nas_server (router_id, node_id, local_address, last_heard) VALUES ($1, $2, $3, now())",
+                "INSERT INTO net.nas_server (router_id, node_id, local_address, last_heard) "
+                "VALUES ($1, $2, $3, now())",
                 number,
                 node,
                 "127.0.0.1",
@@ -174,8 +173,8 @@ class House:
         return bras
 
     async def begin(
-        self, bras: Bras, session_id: str = "81a00001", name: str = "ana", ipv4: str = "100.64.0.1", *, lives: bool = True,
-        hotspot: bool = False, granted: dict[str, Any] | None = None, **columns: Any,
+        self, bras: Bras, session_id: str = "81a00001", name: str = "ana", ipv4: str = "100.64.0.1", *,
+        lives: bool = True, hotspot: bool = False, granted: dict[str, Any] | None = None, **columns: Any,
     ) -> tuple[UUID, int]:  # fmt: skip
         """Begin a session, in the concentrator and as accounting tells of it."""
         if lives:

@@ -25,7 +25,7 @@ async def house(dsn, tmp_path):
 
 
 async def test_r8_1_the_session_after_a_redial_is_never_cut(house):
-    """The customer redialled just before: the router knows the old session no more, and the new one is left in peace."""
+    """The customer redialled just before: the router knows the old session no more; the new one is left in peace."""
     bras = await house.add_bras()
     key = await house.begin(bras, "81a00001", lives=False)
     bras.begin("81a00002", "ana")
@@ -100,7 +100,8 @@ async def test_r8_2_no_disconnect_before_every_live_node_has_applied_the_change(
     key = await house.begin(bras)
     needs = await house.db.fetchval("SELECT pg_current_xact_id()::text::bigint")
     await house.db.execute(
-        "INSERT INTO net.node (id, name, heartbeat_at, snapshot) VALUES (2, 'n2', now(), ($1::text || ':' || $1::text || ':')::pg_snapshot);",
+        "INSERT INTO net.node (id, name, heartbeat_at, snapshot) "
+        "VALUES (2, 'n2', now(), ($1::text || ':' || $1::text || ':')::pg_snapshot)",
         str(needs),
     )
     await house.db.execute(
@@ -206,7 +207,7 @@ async def test_lists_that_a_coa_did_not_change_become_entries_of_ours_in_both_fa
     assert bras.sessions == {"81a00001"}
 
 
-# --- R2.6: who may ---------------------------------------------------------------------------------------------------
+# --- R2.6: who may --------------------------------------------------------------------------------------------------
 
 
 async def test_r2_6_only_a_node_that_the_router_knows_and_from_that_address(house):
@@ -288,7 +289,7 @@ async def test_orders_of_a_concentrator_that_is_down_wait_behind_one_probe_and_e
     orders = await house.order(*(change(key, "1M/1M", 1) for key in keys))
     async with house.running() as runner:
         async with asyncio.timeout(10):
-            while not runner.counters.cells[runner.counters.index["aaad_orders_concentrators_down"]]:
+            while not runner.counters.cells[runner.counters.index["aaad_silent_concentrators"]]:
                 await asyncio.sleep(0.02)
         for step in range(2, 6):
             assert len(await house.order(*(change(key, f"{step}M/{step}M", step) for key in keys))) == 100

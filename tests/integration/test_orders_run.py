@@ -122,7 +122,7 @@ async def test_37_neither_nas_identifier_nor_nas_ip_address_is_ever_said(house):
     key = await house.begin(bras)
     await house.order(gone(key))
     async with house.running():
-        await house.until((await house.db.fetchval("SELECT id FROM net.network_order")))
+        await house.until(await house.db.fetchval("SELECT id FROM net.network_order"))
     (heard,) = bras.nas.heard
     assert not {4, 32} & set(walk(heard, len(heard)))
 
@@ -191,7 +191,7 @@ async def test_40_a_block_reaches_all_logins_of_the_contract(house):
             assert (await house.until(order))["state"] == "done"
         assert two.sessions
         async with asyncio.timeout(5):
-            while not runner.counters.cells[runner.counters.index["aaad_orders_concentrators_down"]]:
+            while not runner.counters.cells[runner.counters.index["aaad_silent_concentrators"]]:
                 await asyncio.sleep(0.02)
         two.nas.is_silent = two.faults.is_silent = False
         for order in orders:

@@ -306,10 +306,10 @@ def test_whatever_is_answered_it_comes_to_an_end_and_keeps_the_rules() -> None:
             assert not (move.step is COA and task.kind is Kind.DISCONNECT)
             assert move.step is READ or all(one.step is not move.step for one in course), "each once"
             answers = ANSWERS[move.step]
-            if len(course) > 3:  # the rest of a long course by what is worst
+            if len(course) > 2:  # the rest of a long course by what is worst
                 answers = tuple(said for said in answers if said in (Said.DONE, Said.AS_BEFORE, Said.REFUSED))
             open_courses += [[*course, Told(move.step, said)] for said in answers]
-    assert courses > 10_000
+    assert courses > 5_000
 
 
 def test_only_who_answers_nothing_at_all_is_silent() -> None:
