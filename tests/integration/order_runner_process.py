@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from order_house import HURRY
+from order_field import HURRY
 
 from aaad.db.connection import Database
 from aaad.metrics import CounterFile

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from order_house import HURRY, change, gone, housed
+from order_field import HURRY, change, gone, housed
 
 from aaad.simulator.temper import Temper
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from order_house import change, gone, housed
+from order_field import change, gone, housed
 
 from aaad.radius.packet import walk
 from aaad.simulator.temper import Temper
