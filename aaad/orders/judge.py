@@ -20,8 +20,9 @@ from aaad.mikrotik.applied import (
     same_session,
 )
 from aaad.orders.cascade import Kind, Said
+from aaad.radius.forms import IPV6_LIST
 
-RATE, LIST, LIST_IPV6 = "Mikrotik-Rate-Limit", "Mikrotik-Address-List", "address_list_ipv6"
+RATE, LIST, LIST_IPV6 = "Mikrotik-Rate-Limit", "Mikrotik-Address-List", IPV6_LIST
 UPTIME_SLACK_S = 5.0
 
 Pairs = Sequence[tuple[str, str]]

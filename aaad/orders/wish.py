@@ -27,6 +27,7 @@ CAUSES = (
     *("cancel", "mac", "login_changed", "login_deleted", "client_inactive", "contest", "pool"),
     *("parameter", "sweep", "start", "operator"),
 )
+IPV6_LIST = "Address-List-IPv6"  # in `wanted` and `unsaid`: no attribute says it, only the router's API can
 OPEN_STATES = ("todo", "doing", "waiting", "redial", "held")
 ENDED_STATES = ("done", "unverified", "superseded", "gone", "given_up", "cancelled")
 STATES = (*OPEN_STATES, *ENDED_STATES)
@@ -42,7 +43,7 @@ class Wish(NamedTuple):
     is_ppp: bool
     kind: Kind
     cause: str
-    is_cutting: bool  # it takes the service from a customer
+    is_cutting: bool  # it takes the service from a customer, or makes him dial anew; what gives it back does not
     is_certain: bool = True  # False: an ACK to a CoA does not prove all of it
     fingerprint: int | None = None  # of the grant that it must have; None: it must be gone
     wanted: Said = ()

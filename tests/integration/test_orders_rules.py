@@ -181,7 +181,7 @@ async def test_lists_that_a_coa_did_not_change_become_entries_of_ours_in_both_fa
     wanted = (
         ("Mikrotik-Rate-Limit", "1M/2M"),
         ("Mikrotik-Address-List", "blocked"),
-        ("address_list_ipv6", "blocked6"),
+        ("Address-List-IPv6", "blocked6"),
     )
     (order,) = await house.order(change(key, wanted=wanted, is_certain=False))
     async with house.running():

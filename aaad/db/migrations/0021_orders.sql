@@ -34,6 +34,7 @@ CREATE TABLE net.network_order (
     needs xid8,
     run_id integer,
     wish integer NOT NULL DEFAULT 1,
+    wished_at timestamptz NOT NULL DEFAULT now(),
     -- How far it is
     state text NOT NULL DEFAULT 'todo',
     is_open boolean NOT NULL GENERATED ALWAYS AS (state IN ('todo', 'doing', 'waiting', 'redial', 'held')) STORED,
@@ -70,7 +71,7 @@ CREATE TABLE net.network_order (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE net.network_order IS 'What must become so in the network: at most one open order for each session and line; the newest wish wins.';
 COMMENT ON COLUMN net.network_order.kind IS 'change: make the session as decided. disconnect: it must go, or dial again to get what cannot be changed while it lives.';
-COMMENT ON COLUMN net.network_order.is_cutting IS 'It takes the service from a customer: refused or blocked. Such orders are what the brake counts (rule R8.4).';
+COMMENT ON COLUMN net.network_order.is_cutting IS 'It takes the service from a customer: refused, blocked, or cut to dial anew. What gives it back never does. The brake counts these (rule R8.4).';
 COMMENT ON COLUMN net.network_order.is_certain IS 'False: an ACK to a CoA leaves open whether all of it was done; it must be read back, or done in another way.';
 COMMENT ON COLUMN net.network_order.wanted_fingerprint IS 'Of the grant that the session must have; null: it must be gone.';
 COMMENT ON COLUMN net.network_order.wanted IS 'Names and values of that grant, for people and for reading back.';
@@ -94,7 +95,7 @@ CREATE INDEX network_order_contract ON net.network_order (contract_id, created_a
 CREATE INDEX network_order_run ON net.network_order (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX network_order_ended ON net.network_order (ended_at) WHERE ended_at IS NOT NULL;
 -- What the brake counts: few at most times, and none of those that it holds.
-CREATE INDEX network_order_cutting ON net.network_order (created_at) WHERE is_cutting;
+CREATE INDEX network_order_cutting ON net.network_order (wished_at) WHERE is_cutting;
 
 -- Whoever carries orders out is told that there are some. A hint, as every NOTIFY here.
 CREATE TRIGGER notify_order AFTER INSERT ON net.network_order
@@ -138,15 +139,28 @@ CREATE TABLE net.grant_form (
     attributes bytea NOT NULL,
     pools text NOT NULL,
     lists_ipv6 text NOT NULL,
-    state smallint NOT NULL,
+    reason smallint NOT NULL,
     seen_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE net.grant_form IS
     'What the fingerprints of live sessions stand for: what an Accept says of a grant, but for what is each session''s own. From it follows what a change takes away.';
 COMMENT ON COLUMN net.grant_form.pools IS 'The pools of ours that its addresses come from, which no attribute names.';
 COMMENT ON COLUMN net.grant_form.lists_ipv6 IS 'IPv6 address lists that no attribute can say, separated by commas.';
-COMMENT ON COLUMN net.grant_form.state IS 'Full, notice or blocked, as the decision numbers them.';
+COMMENT ON COLUMN net.grant_form.reason IS 'Why it was granted when it was first seen, as decisions are numbered.';
 CREATE INDEX grant_form_seen ON net.grant_form (seen_at);
+
+CREATE VIEW net.live_session AS
+SELECT session.family, session.life, session.login_id, session.plan_id, session.nas_id, session.acct_session_id,
+    session.mac::text AS mac, session.nas_port_id, session.circuit_id, session.started_at,
+    coalesce(applied.fingerprint, session.grant_fingerprint) AS fingerprint,
+    wish.kind AS order_kind, wish.wanted_fingerprint AS order_fingerprint,
+    wish.attempts > 0 OR wish.claimed_by IS NOT NULL AS is_order_begun
+FROM net.session
+LEFT JOIN net.session_applied AS applied ON applied.family = session.family AND applied.life = session.life
+LEFT JOIN net.network_order AS wish ON wish.family = session.family AND wish.life = session.life AND wish.is_open
+    AND wish.target = 'session'
+WHERE session.ended_at IS NULL AND session.login_id IS NOT NULL;
+COMMENT ON VIEW net.live_session IS 'Sessions of known logins that go on, what they have by now, and what is ordered of them.';
 
 CREATE TABLE net.order_reconciler (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
