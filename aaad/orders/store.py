@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from aaad.db.connection import Database, Row, Transaction, affected
+from aaad.db.connection import Queries, Row, affected
 from aaad.db.statements import load_statements
 from aaad.orders.wish import ENDED_STATES, ClaimedOrder, Outcome, SessionKey, Wish
 
@@ -18,7 +18,7 @@ PRUNE_ROWS = 5_000
 KEEP_S = 90 * 86_400.0
 
 SQL = load_statements(Path(__file__).with_name("queries.sql"))
-Door = Database | Transaction
+Door = Queries
 
 
 class PutOrder(NamedTuple):
