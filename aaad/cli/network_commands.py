@@ -15,6 +15,7 @@ from aaad.erp.network import tables
 from aaad.words import Speaker
 
 _NUMBER_MAX = 2**31 - 1
+_CLOSED_MAX = 200_000
 _HOURS_DEFAULT, _HOURS_MAX = 24.0, 24.0 * 366
 
 
@@ -132,6 +133,34 @@ def _add_api(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         from aaad.cli import router_api
 
         end(terminal, lambda: router_api.show_pools(terminal, name))
+
+    @group.command(
+        "doctor",
+        help=_("Say what is wrong with a router's settings, and what mends it. Exit code 1 if anything is."),
+    )
+    def doctor(name: Annotated[str, typer.Argument(help=_("id or name"))]) -> None:
+        from aaad.cli import router_doctor
+
+        end(terminal, lambda: router_doctor.examine_router(terminal, name))
+
+    @group.command(
+        "reconcile",
+        help=_("Compare who is connected there with who is here. Exit code 1 if anything differs."),
+    )
+    def reconcile(
+        name: Annotated[str, typer.Argument(help=_("id or name"))],
+        is_written: Annotated[
+            bool, typer.Option("--write", help=_("close what is open here and gone there"))
+        ] = False,
+        at_most: Annotated[int, typer.Option(min=1, max=_CLOSED_MAX, help=_("no more than so many"))] = 100,
+        limit: Annotated[int, limit_option(_)] = LIMIT_DEFAULT,
+    ) -> None:
+        from aaad.cli import router_reconcile
+
+        end(
+            terminal,
+            lambda: router_reconcile.reconcile(terminal, name, limit, is_written=is_written, at_most=at_most),
+        )
 
 
 def _add_administrators(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:

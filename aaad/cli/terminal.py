@@ -100,6 +100,10 @@ class Terminal:
         """Write a line of text; nothing in it is taken for markup."""
         self._console.print(escape(printable(text)), style=style or None)
 
+    def verbatim(self, text: str) -> None:
+        """Write a line that somebody will copy: it is broken nowhere."""
+        self._console.print(escape(printable(text)), soft_wrap=True)
+
     def table(self, *columns: str) -> "Lines":
         """Return an empty table with these column titles."""
         return Lines(self._console, columns)

@@ -1,1 +1,1 @@
-"""RouterOS: API connection, enforcing, observing. Empty until orders arrive."""
+"""RouterOS: its API, what it says of itself, what is made of it, and what is wrong with its settings."""

@@ -21,6 +21,8 @@ TIMEOUT_MIN_MS, TIMEOUT_MAX_MS, TIMEOUT_ADVISED_MS = 300, 5_000, 1_100
 CLOCK_TOLERANCE_S = 5.0
 SIGNING_VERSION = (7, 15)  # the first that signs its requests and tells IPv6 from IPv4 in its accounting
 SECRET_PLACE = "<SECRET>"  # noqa: S105  where a person types it
+_RADIUS_PATH, _CLOCK_PATH = "/radius", "/system/clock"
+_RIGHTS = "/user group print"  # what mends it is the group's `policy`, or another group for the user of the API
 _LOCAL_SHOWN = 5
 _PPP, _HOTSPOT = "ppp", "hotspot"
 _ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  no address
@@ -70,6 +72,7 @@ class Kind(StrEnum):
     CLOCK_UNTOLD = "clock_not_told"
     NTP_OFF = "ntp_off"
     OLD_VERSION = "old_version"
+    UNREAD = "not_read"
 
 
 class Weight(StrEnum):
@@ -131,6 +134,8 @@ def examine(found: RouterSettings, expected: Expected) -> tuple[Finding, ...]:
 
 def _radius(found: RouterSettings, expected: Expected) -> Iterator[Finding]:
     needed = _services(found)
+    if _RADIUS_PATH in found.unread:
+        return
     ours = [entry for entry in found.radius if _host(entry) in expected.servers] if expected.servers else found.radius
     usable = [entry for entry in ours if entry.is_on]
     if not usable:
@@ -275,6 +280,8 @@ def _is_never(period: str) -> bool:
 
 def _rules(found: RouterSettings, use: ListUse) -> Iterator[Finding]:
     """Tell where nothing happens to whoever stands in a list."""
+    if any(path.startswith(f"/{use.family}/firewall/") for path in found.unread):
+        return
     unreached: list[tuple[str, str]] = []  # table, chain
     switched_off: list[str] = []
     for path, rules in found.rules.items():
@@ -346,19 +353,22 @@ def _is_on(row: Row) -> bool:
 
 
 def _system(found: RouterSettings) -> Iterator[Finding]:
+    for path, message in found.unread.items():
+        facts: dict[str, object] = {"path": path, "message": message}
+        yield Finding(Kind.UNREAD, Weight.RISK, _RIGHTS, facts)
     version = version_of(found.version)
     servers = "primary-ntp=" if version is not None and version < (7, 0) else "servers="
     command = f"/system ntp client set enabled=yes {servers}<NTP-SERVER>"
-    if found.ahead_s is None:
+    if found.ahead_s is None and _CLOCK_PATH not in found.unread:
         yield Finding(Kind.CLOCK_UNTOLD, Weight.RISK, "/system clock print")
-    elif abs(found.ahead_s) > CLOCK_TOLERANCE_S:
+    elif found.ahead_s is not None and abs(found.ahead_s) > CLOCK_TOLERANCE_S:
         ahead = {"seconds": round(abs(found.ahead_s)), "is_ahead": found.ahead_s > 0}
         yield Finding(Kind.CLOCK, Weight.WRONG, command, ahead)
     if found.ntp and found.ntp.get("enabled") not in TRUE:
         yield Finding(Kind.NTP_OFF, Weight.RISK, command)
     if version is not None and version < SIGNING_VERSION:
-        facts = {"version": found.version, "needed": ".".join(map(str, SIGNING_VERSION))}
-        yield Finding(Kind.OLD_VERSION, Weight.RISK, "/system package update install", facts)
+        told = {"version": found.version, "needed": ".".join(map(str, SIGNING_VERSION))}
+        yield Finding(Kind.OLD_VERSION, Weight.RISK, "/system package update install", told)
 
 
 def version_of(text: str) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ not tell it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 
 from aaad import clock
@@ -65,6 +65,7 @@ class RouterSettings:
     secrets: tuple[str, ...] = ()  # names of users that the router knows by itself
     ntp: Row = field(default_factory=dict)
     ahead_s: float | None = None  # of our clock; None: it does not tell the time
+    unread: Mapping[str, str] = field(default_factory=dict)  # paths that it refused to show, and in which words
 
     @property
     def has_hotspot(self) -> bool:
@@ -72,59 +73,74 @@ class RouterSettings:
         return bool(self.hotspot_profiles)
 
 
-async def read_settings(api: RouterApi) -> RouterSettings:
-    """Read a router; RouterError if it does not answer."""
-    identity = await _one(api, "/system/identity")
-    resource = await _one(api, "/system/resource", ("version",))
-    radius = await rows_of(api, "/radius", _RADIUS_FIELDS)
-    profiles = {row.get("name", ""): row for row in await rows_of(api, "/ip/hotspot/profile")}
-    hotspots = [row for row in await rows_of(api, "/ip/hotspot") if _is_on(row)]
-    used = sorted({row.get("profile", "default") for row in hotspots} & profiles.keys())
-    before_s = clock.wall_s()
-    time = await _one(api, "/system/clock")
-    at_s = (before_s + clock.wall_s()) / 2
-    local = await rows_of(api, "/ppp/secret", ("name", "disabled"))
-    return RouterSettings(
-        identity=identity.get("name", ""),
-        version=resource.get("version", ""),
-        radius=tuple([RadiusEntry(row=row, statistics=await _statistics(api, row)) for row in radius]),
-        incoming=await _one(api, "/radius/incoming"),
-        ppp_aaa=await _one(api, "/ppp/aaa"),
-        has_ppp=await _has_ppp(api),
-        hotspot_profiles=tuple(profiles[name] for name in used),
-        rules={path: await rows_of(api, path, _RULE_FIELDS) for path in RULE_PATHS},
-        secrets=tuple(row["name"] for row in local if "name" in row and _is_on(row)),
-        ntp=await _one(api, "/system/ntp/client"),
-        ahead_s=_ahead_s(time, at_s),
-    )
-
-
 RULE_PATHS = tuple(f"/{family}/firewall/{table}" for family in ("ip", "ipv6") for table in ("filter", "nat", "raw"))
 
 
-async def _one(api: RouterApi, path: str, fields: Sequence[str] = ()) -> Row:
-    rows = await rows_of(api, path, fields)
-    return rows[0] if rows else {}
+async def read_settings(api: RouterApi) -> RouterSettings:
+    """Read a router; RouterError if it does not answer."""
+    reading = _Reading(api)
+    identity = await reading.one("/system/identity")
+    resource = await reading.one("/system/resource", ("version",))
+    radius = [RadiusEntry(row=row) for row in await reading.rows("/radius", _RADIUS_FIELDS)]
+    counted = tuple([replace(entry, statistics=await reading.statistics(entry[".id"])) for entry in radius])
+    profiles = {row.get("name", ""): row for row in await reading.rows("/ip/hotspot/profile")}
+    hotspots = [row for row in await reading.rows("/ip/hotspot") if _is_on(row)]
+    used = sorted({row.get("profile", "default") for row in hotspots} & profiles.keys())
+    before_s = clock.wall_s()
+    time = await reading.one("/system/clock")
+    at_s = (before_s + clock.wall_s()) / 2
+    local = await reading.rows("/ppp/secret", ("name", "disabled"))
+    return RouterSettings(
+        identity=identity.get("name", ""),
+        version=resource.get("version", ""),
+        radius=counted,
+        incoming=await reading.one("/radius/incoming"),
+        ppp_aaa=await reading.one("/ppp/aaa"),
+        has_ppp=await reading.has_ppp(),
+        hotspot_profiles=tuple(profiles[name] for name in used),
+        rules={path: await reading.rows(path, _RULE_FIELDS) for path in RULE_PATHS},
+        secrets=tuple(row["name"] for row in local if "name" in row and _is_on(row)),
+        ntp=await reading.one("/system/ntp/client"),
+        ahead_s=_ahead_s(time, at_s),
+        unread=dict(reading.unread),
+    )
 
 
-async def _statistics(api: RouterApi, entry: Row) -> Row:
-    """Return what a server's entry counts; nothing if the router does not tell."""
-    try:
-        rows = await api.watch("/radius/monitor", {"numbers": entry.get(".id", ""), "once": ""})
-    except RouterTrap:
-        return {}
-    return rows[0] if rows else {}
+class _Reading:
+    """One round of reading, and what was refused in it."""
 
+    def __init__(self, api: RouterApi) -> None:
+        self._api = api
+        self.unread: dict[str, str] = {}
 
-async def _has_ppp(api: RouterApi) -> bool:
-    if any(map(_is_on, await rows_of(api, "/interface/pppoe-server/server", ("disabled",)))):
-        return True
-    for tunnel in _TUNNELS:
-        servers = await rows_of(api, f"/interface/{tunnel}-server/server", ("enabled", "disabled"))
-        # Of OpenVPN there are several since 7.17; they have `disabled` as everything else has.
-        if any(row.get("enabled") in TRUE or row.get("disabled") in {"false", "no"} for row in servers):
+    async def rows(self, path: str, fields: Sequence[str] = ()) -> list[Row]:
+        try:
+            return await rows_of(self._api, path, fields)
+        except RouterTrap as trap:
+            self.unread[path] = trap.message
+            return []
+
+    async def one(self, path: str, fields: Sequence[str] = ()) -> Row:
+        rows = await self.rows(path, fields)
+        return rows[0] if rows else {}
+
+    async def statistics(self, row_id: str) -> Row:
+        """Return what a server's entry counts; nothing if the router does not tell."""
+        try:
+            rows = await self._api.watch("/radius/monitor", {"numbers": row_id, "once": ""})
+        except RouterTrap:
+            return {}
+        return rows[0] if rows else {}
+
+    async def has_ppp(self) -> bool:
+        if any(map(_is_on, await self.rows("/interface/pppoe-server/server", ("disabled",)))):
             return True
-    return False
+        for tunnel in _TUNNELS:
+            servers = await self.rows(f"/interface/{tunnel}-server/server", ("enabled", "disabled"))
+            # Of OpenVPN there are several since 7.17; they have `disabled` as everything else has.
+            if any(row.get("enabled") in TRUE or row.get("disabled") in {"false", "no"} for row in servers):
+                return True
+        return False
 
 
 def _is_on(row: Row) -> bool:

@@ -1,9 +1,10 @@
 """What operators ask about sessions: lists, counts, statements of a login, its usage, and closing one by hand.
 
 Every question is one bounded statement (`reports.sql`) over `net.every_session`, which alone tells a session's state
-(rule R5.3). Times without a zone mean the time in each session's own zone. Writes nothing but `close`.
+(rule R5.3). Times without a zone mean the time in each session's own zone. Writes nothing but two ways to close one.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,6 +103,21 @@ class Reports:
         """Close a session on an operator's word and write it down; None if it is closed or gone."""
         row = await self._queries.fetchrow(SQL.close_session, family, life, history)
         return _dict(row) if row else None
+
+    async def open_of_nas(self, nas_id: int, limit: int) -> list[dict[str, Any]]:
+        """Return the sessions of a NAS entry that are not closed."""
+        return _dicts(await self._queries.fetch(SQL.open_sessions_of_nas, nas_id, limit))
+
+    async def close_gone(
+        self, sessions: Sequence[tuple[UUID, int]], asked_s: float, history: str
+    ) -> set[tuple[UUID, int]]:
+        """Close sessions that their router does not have, as it said so many seconds ago; return which were.
+
+        Those that were heard since, or are closed already, are left as they are.
+        """
+        families, lives = [family for family, _ in sessions], [life for _, life in sessions]
+        rows = await self._queries.fetch(SQL.close_gone, families, lives, asked_s, history)
+        return {(row["family"], row["life"]) for row in rows}
 
     async def capped_login(self, login_id: int) -> dict[str, Any] | None:
         """Return a login's cap and its branch's day, None if there is no such login."""

@@ -222,3 +222,35 @@ FROM net.every_session WHERE login_id = $1 ORDER BY started_at DESC LIMIT 1;
 -- name: deferred_of_node
 -- Records of the spool that wait in PostgreSQL for rows which other programs hold; a node keeps a bounded number of them.
 SELECT count(*) AS records FROM net.spool_deferred WHERE node = $1;
+
+-- name: open_sessions_of_nas
+-- What is open of a NAS entry, for a comparison with the router's own tables.
+SELECT family, life, user_name, acct_session_id, encode(nas_identifier, 'escape') AS nas_identifier,
+    coalesce(host(ipv4), '') AS ipv4, coalesce(mac::text, calling_station_id, '') AS mac,
+    extract(epoch FROM now() - started_at)::float8 AS age_s, extract(epoch FROM now() - heard_at)::float8 AS heard_s
+FROM net.session
+WHERE nas_id = $1 AND ended_at IS NULL
+ORDER BY user_name, started_at
+LIMIT $2;
+
+-- name: close_gone
+-- Their router said, when it was asked so many seconds ago, that it has none of these sessions; those that were heard
+-- since are left. As of every end but a Stop's, a later record of one undoes it (rule R9.1).
+WITH told AS (
+    SELECT * FROM unnest($1::uuid[], $2::integer[]) AS told (family, life)
+), over AS (
+    SELECT session.family, session.life FROM net.session
+    JOIN told USING (family, life)
+    WHERE session.ended_at IS NULL AND session.heard_at < now() - $3::double precision * interval '1 second'
+    FOR NO KEY UPDATE OF session SKIP LOCKED
+), closed AS (
+    UPDATE net.session SET
+        ended_at = greatest(heard_at, started_at), ended_latest = greatest(now(), heard_at, started_at),
+        end_evidence = 'gone', version = version + 1
+    FROM over WHERE session.family = over.family AND session.life = over.life
+    RETURNING session.family, session.life, branch_id, client_id, contract_id, login_id
+), noted AS (
+    INSERT INTO erp.history (branch_id, client_id, contract_id, login_id, kind, text, source)
+    SELECT branch_id, client_id, contract_id, login_id, 'session_closed', $4::text, 'api' FROM closed
+)
+SELECT family, life FROM closed;

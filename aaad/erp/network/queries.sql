@@ -243,3 +243,33 @@ WITH ranges AS (
     DELETE FROM net.pool_range WHERE pool_id = $1 RETURNING id
 )
 DELETE FROM net.pool WHERE id = $1 AND (SELECT count(*) FROM ranges) >= 0 RETURNING id;
+
+-- name: expected_of_router
+-- What a router should say of us: the NAS entry, the secrets that are believed (they are compared and never shown), the
+-- addresses at which nodes were heard by it, and the address lists that its branch's parameters name.
+SELECT nas.name, nas.kind, nas.address::text AS network, nas.coa_port, nas.timeout_ms,
+    ARRAY(
+        SELECT secret FROM (
+            SELECT nas.secret
+            UNION SELECT nas.secret_previous WHERE nas.secret_previous_until > now()
+            UNION SELECT further.secret FROM net.nas_secret AS further
+            WHERE further.nas_id = nas.id AND coalesce(further.valid_until > now(), true)
+        ) AS believed
+    ) AS secrets,
+    ARRAY(
+        SELECT DISTINCT host(heard.local_address)
+        FROM net.router
+        JOIN net.nas_server AS heard ON heard.router_id = router.id
+        WHERE router.nas_id = nas.id
+    ) AS servers,
+    erp.parameter_value('blocked_address_list', nas.branch_id) AS blocked_address_list,
+    erp.parameter_value('blocked_address_list_ipv6', nas.branch_id) AS blocked_address_list_ipv6,
+    erp.parameter_value('notice_address_list', nas.branch_id) AS notice_address_list,
+    erp.parameter_value('notice_address_list_ipv6', nas.branch_id) AS notice_address_list_ipv6
+FROM net.nas WHERE nas.id = $1;
+
+-- name: logins_among
+-- Which of these names are logins'.
+SELECT named.name FROM unnest($1::text[]) AS named (name)
+WHERE EXISTS (
+    SELECT FROM erp.login WHERE erp.fold_login(login.name) = erp.fold_login(named.name) AND login.deleted_at IS NULL);

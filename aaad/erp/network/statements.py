@@ -23,7 +23,9 @@ QUESTIONS = frozenset(
     {
         "add_secret",
         "describe_attribute",
+        "expected_of_router",
         "find_router_access",
+        "logins_among",
         "list_legal_holds",
         "list_nases",
         "list_router_administrators",

@@ -22,6 +22,7 @@ from aaad.mikrotik.doctor import (
 )
 from aaad.mikrotik.settings import RouterSettings, read_settings
 from aaad.simulator.routeros import Router, RouterosServer
+from aaad.simulator.routeros_tables import Trap
 
 SECRET = "segredo do roteador"
 OURS, OTHER = "198.51.100.10", "198.51.100.99"
@@ -237,6 +238,20 @@ async def test_a_router_that_nobody_has_set_up() -> None:
     )
     weights = [finding.weight for finding in found.values()]
     assert weights == sorted(weights, key=lambda weight: weight is not Weight.WRONG)
+
+
+async def test_what_is_not_shown_is_told_and_not_judged() -> None:
+    def refuse() -> list[dict[str, str]]:
+        raise Trap("not enough permissions (9)")
+
+    made = healthy()
+    for path in ("/radius", "/ip/firewall/filter", "/system/clock", "/ppp/aaa", "/radius/incoming"):
+        made.table(path).source = refuse
+    found = examine(await looked_at(made), EXPECTED)
+    assert {finding.kind for finding in found} == {Kind.UNREAD}
+    assert {str(finding.facts["path"]) for finding in found} == {
+        *("/radius", "/ip/firewall/filter", "/system/clock", "/ppp/aaa", "/radius/incoming")
+    }
 
 
 def test_texts() -> None:
