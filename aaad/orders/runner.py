@@ -59,7 +59,7 @@ class Settings(NamedTuple):
     give_up_s: float = 86_400.0
     carry_s: float = 25.0  # of one order at a time; less than the claim
     claim_s: float = CLAIM_S
-    in_hand_max: int = 1_000
+    in_hand_max: int = 3_000
     cycle_s: float = CYCLE_S
     known_s: float = 10.0  # what a NAS entry says is read again then
     shut_s: float = 60.0  # a router that is alive and silent to CoA is asked by its API for so long
