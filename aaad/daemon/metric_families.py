@@ -216,6 +216,20 @@ FAMILIES: dict[str, Family] = {
     ),
     "aaad_handoff_records_total": Family((SLOT,), "Records in these batches."),
     "aaad_handoff_unreadable_total": Family((SLOT,), "Batches handed over that could not be read."),
+    # orders to the network, made by whichever node does it
+    "aaad_orders_made_total": Family(
+        (SLOT, "cause"), "Orders that were made, or became other ones, since something changed."
+    ),
+    "aaad_orders_superseded_total": Family((SLOT,), "Orders that had become needless before anybody began them."),
+    "aaad_orders_held_back_total": Family(
+        (SLOT,), "Orders that the brake held back, as they would cut too many: aaad order release lets them go."
+    ),
+    "aaad_orders_sessions_looked_at_total": Family(
+        (SLOT, "why"), "Sessions whose grant was compared with what is decided now."
+    ),
+    "aaad_orders_lag_seconds": Family((SLOT,), "From the last change of a customer to its orders."),
+    "aaad_orders_swept_at_seconds": Family((SLOT,), "When all sessions had been looked at last, Unix time."),
+    "aaad_orders_reconcile_failures_total": Family((SLOT,), "Times that changes could not be turned into orders."),
     # the keeping of sessions, by whichever node does it
     "aaad_keeping_moved_total": Family((SLOT,), "Ended sessions moved from the live table to history."),
     "aaad_keeping_lost_total": Family((SLOT,), "Sessions closed because they were silent for too long."),

@@ -99,10 +99,21 @@ class NodeFiles:
     """The files of one node, for reading."""
 
     def __init__(
-        self, state_dir: Path, *, node: str, version: str, ports: Collection[int], radius_processes: int | None = None
+        self,
+        state_dir: Path,
+        *,
+        node: str,
+        version: str,
+        ports: Collection[int],
+        radius_processes: int | None = None,
+        replica: ReplicaReader | None = None,
     ) -> None:
-        """Name the node's state; nothing is opened yet. `radius_processes` None: every slot there is, is in use."""
-        self.replica = ReplicaReader(state_dir / "replica")
+        """Name the node's state; nothing is opened yet.
+
+        `radius_processes` None: every slot there is, is in use. `replica`: the process's own reader, if it has one: a
+        process opens a store once.
+        """
+        self.replica = replica or ReplicaReader(state_dir / "replica")
         self._counters = state_dir / "counters"
         self._spool = state_dir / "spool"
         self._node = node

@@ -294,8 +294,8 @@ def _cause(
             return _CAUSES[reason]
         if before is Reason.GRANTED_WITH_NOTICE:
             return "unblock"
-        if before in _CAUSES:  # slower no more
-            return _CAUSES[before]
+        if before in _CAUSES:  # slower no more, for whichever cause it was: two may give the same speed
+            return "speed"
     match at.trigger:
         case Trigger.CLOCK:
             return "hours"

@@ -124,8 +124,8 @@ _TIMES = frozenset({AttributeId(0, _SESSION_TIMEOUT), AttributeId(0, _IDLE_TIMEO
 _FILTER = AttributeId(0, 11)  # Filter-Id
 # network.md 1.6, from the manual: limits of octets (1, 2), rate (8), Ascend's rates, marks (11), advertisements (12,
 # 13), filter, times, Port-Limit. Group is in the manual's list, too, but a blocked customer's IPv6 is held by which
-# addresses a profile gives, and those of a session that goes on stay: so PPP dials anew for another group. Address-List
-# is not in the list, and known to be taken for PPP (domain.md 3.2).
+# addresses a profile gives, and those of a session that goes on stay: so PPP dials anew for another group.
+# Address-List is not in the list, and known to be taken for PPP (domain.md 3.2).
 _ROUTEROS_LIVE = _TIMES | {_FILTER} | frozenset(AttributeId(14988, code) for code in (1, 2, 8))
 _ROUTEROS_HOTSPOT = (
     _ROUTEROS_LIVE | {AttributeId(0, 62)} | frozenset(AttributeId(14988, code) for code in (11, 12, 13))

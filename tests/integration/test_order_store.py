@@ -47,7 +47,7 @@ async def session(db: asyncpg.Connection, nas_id: int = 1, **columns: object) ->
 
 def change(key: SessionKey, fingerprint: int = 7, **more: object) -> Wish:
     wish = Wish(
-        key, True, "change", "plan", False, True, fingerprint, (("Mikrotik-Rate-Limit", "1M/2M"),), (), b"abc"
+        key, True, "change", "plan", False, True, fingerprint, (("Rate", "1M/2M"),), (), b"abc"
     )
     return wish._replace(**more)
 
