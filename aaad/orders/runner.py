@@ -245,11 +245,11 @@ class OrderRunner:
             async with asyncio.timeout(self._settings.carry_s):
                 move = await self._cascade(taken, pace, answers)
         except TimeoutError:
-            move = Wait(State.TODO, "too_long")
+            move = Wait(State.DUE, "too_long")
         except Exception:  # noqa: BLE001  nor one in one order
             self._counters.add(counted.BUGS)
             _log.exception("orders.broken", order=taken.order.order_id)
-            move = Wait(State.TODO, "bug")
+            move = Wait(State.DUE, "bug")
         finally:
             pace.in_hand -= 1
             self._in_hand.pop(taken.order.order_id, None)
@@ -259,7 +259,7 @@ class OrderRunner:
     async def _cascade(self, taken: Taken, pace: Pace, answers: list[Answer]) -> Move:
         found = self._concentrators.get(taken.order.nas_id)
         if found is None or taken.ground.session_state == "closed":
-            return Wait(State.TODO, "session_over", is_failure=False)  # whoever looks after orders will end it
+            return Wait(State.DUE, "session_over", is_failure=False)  # whoever looks after orders will end it
         target = _target(taken, found[0])
         task = self._task(taken, found[0], target)
         told: list[Told] = []
