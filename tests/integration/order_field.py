@@ -72,6 +72,7 @@ class Bras:
             router.table("/ip/hotspot/active").removed = self._cut
             router.table("/queue/simple").source = self._queues
             router.table("/ip/firewall/address-list").source = self._lists
+            router.table("/ip/firewall/address-list").removed = self._leave_list
             self.api = stack.enter_context(RouterosServer(router, address=self.address, faults=self.faults))
 
     def begin(
@@ -123,6 +124,12 @@ class Bras:
         for one in list(self.nas.sessions.values()):
             for name in one.granted.address_lists:
                 yield {"list": name, "address": str(ip_address(one.address)), "dynamic": "true", "comment": ""}
+
+    def _leave_list(self, row: dict[str, str]) -> None:
+        for one in list(self.nas.sessions.values()):
+            if row["dynamic"] == "true" and str(ip_address(one.address)) == row["address"]:
+                left = tuple(name for name in one.granted.address_lists if name != row["list"])
+                one.granted = one.granted._replace(address_lists=left)
 
     def _cut(self, row: dict[str, str]) -> None:
         for session_id, one in list(self.nas.sessions.items()):
