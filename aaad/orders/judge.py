@@ -1,7 +1,7 @@
 """What a router's lists say of one order's session: as wanted, as before, gone, or another one in its place.
 
-Speaks to nobody. Rules R8.1 (a session is known by its Acct-Session-Id), R8.3. Only what lists show is judged: rates and address
-lists. What a session was told besides, such as its timeouts, shows nowhere.
+Speaks to nobody. Rules R8.1 (a session is known by its Acct-Session-Id), R8.3. Only what lists show is judged: rates
+and address lists. What a session was told besides, such as its timeouts, shows nowhere.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

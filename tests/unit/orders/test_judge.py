@@ -48,7 +48,7 @@ CASES = {
     "Hotspot, by its address": (GUEST, [guest()], [rate()], [], Said.AS_WANTED),
     "Hotspot, younger: it came back": (GUEST, [guest(uptime_s=10)], [rate()], [], Said.OTHER),
     "Hotspot, another device": (GUEST, [guest(address="100.64.0.7")], [rate()], [], Said.OTHER),
-    "nothing of it shows": (ANA._replace(wanted=(("Session-Timeout", "60"),)), [active()], [], [], Said.NOTHING_TO_READ),
+    "nothing of it shows": (with_lists(wanted=[("Session-Timeout", "60")]), [active()], [], [], Said.NOTHING_TO_READ),
     "in the list": (with_lists(wanted=[BLOCKED]), [active()], [], [entry()], Said.AS_WANTED),
     "in it by whomever": (with_lists(wanted=[BLOCKED]), [active()], [], [entry(comment="by hand")], Said.AS_WANTED),
     "not in the list": (with_lists(wanted=[BLOCKED]), [active()], [], [], Said.LISTS_DIFFER),
@@ -62,7 +62,9 @@ CASES = {
         with_lists(unsaid=[BLOCKED]), [active()], [], [entry(comment="debtor")], Said.AS_WANTED,
     ),
     "out of it": (with_lists(unsaid=[BLOCKED]), [active()], [], [], Said.AS_WANTED),
-    "said before and said again": (with_lists(wanted=[BLOCKED], unsaid=[BLOCKED]), [active()], [], [entry()], Said.AS_WANTED),
+    "said before and again": (
+        with_lists(wanted=[BLOCKED], unsaid=[BLOCKED]), [active()], [], [entry()], Said.AS_WANTED,
+    ),
     "35: IPv6 still free": (with_lists(wanted=[BLOCKED, BLOCKED6]), [active()], [], [entry()], Said.LISTS_DIFFER),
     "35: both": (with_lists(wanted=[BLOCKED, BLOCKED6]), [active()], [], [entry(), V6], Said.AS_WANTED),
 }  # fmt: skip
