@@ -40,7 +40,6 @@ class Pace:
     _probe_at_s: float = 0.0
     _probe_wait_s: float = 0.0
     is_down: bool = False
-    is_probing: bool = False
 
     def room(self, now_s: float) -> int:
         """Return how many orders may be taken for it now: one if it is down and a probe is due."""

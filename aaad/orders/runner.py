@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from aaad import clock
 from aaad.db.connection import Database
-from aaad.errors import StoreError
+from aaad.errors import AaadError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import LATENCY_BUCKETS, CounterFile
 from aaad.mikrotik.connection import Limits as ApiLimits
@@ -48,6 +48,11 @@ from aaad.radius.dynauth_client import TRIES_S, DynauthClient
 
 _log = get_logger("orders")
 _SAVED_AT_ONCE = 500
+_TAKEN_AT_ONCE = 1_000
+
+
+class _DownError(AaadError):
+    """The concentrator of an order was found to be down before it was its turn."""
 
 
 class Settings(NamedTuple):
@@ -197,7 +202,7 @@ class OrderRunner:
                 self._node_id,
                 rooms,
                 room=self._settings.limits.in_hand,
-                count=room,
+                count=min(room, _TAKEN_AT_ONCE),
                 for_s=self._settings.claim_s,
             )
             await self._learn({one.order.nas_id for one in taken})
@@ -208,7 +213,7 @@ class OrderRunner:
                 self._counters.add(counted.TAKEN)
                 pace = self._pace(one.order.nas_id)
                 pace.in_hand += 1
-                self._in_hand[one.order.order_id] = group.create_task(self._carry(one, pace))
+                self._in_hand[one.order.order_id] = group.create_task(self._carry(one, pace, is_probe=pace.is_down))
             return bool(taken)
 
         return take
@@ -236,14 +241,16 @@ class OrderRunner:
 
     # --- carrying out -----------------------------------------------------------------------------------------------
 
-    async def _carry(self, taken: Taken, pace: Pace) -> None:
+    async def _carry(self, taken: Taken, pace: Pace, *, is_probe: bool) -> None:
         """Carry out one order as far as it goes now."""
         begun_s = clock.monotonic_s()
         answers: list[Answer] = []
         move: Move
         try:
             async with asyncio.timeout(self._settings.carry_s):
-                move = await self._cascade(taken, pace, answers)
+                move = await self._cascade(taken, pace, answers, is_probe=is_probe)
+        except _DownError:
+            move = Wait(State.DUE, "silent", is_failure=False)
         except TimeoutError:
             move = Wait(State.DUE, "too_long")
         except Exception:  # noqa: BLE001  nor one in one order
@@ -256,7 +263,7 @@ class OrderRunner:
         self._results.append(self._result(taken, move, answers, pace, begun_s))
         self._to_save.set()
 
-    async def _cascade(self, taken: Taken, pace: Pace, answers: list[Answer]) -> Move:
+    async def _cascade(self, taken: Taken, pace: Pace, answers: list[Answer], *, is_probe: bool) -> Move:
         found = self._concentrators.get(taken.order.nas_id)
         if found is None or taken.ground.session_state == "closed":
             return Wait(State.DUE, "session_over", is_failure=False)  # whoever looks after orders will end it
@@ -267,14 +274,14 @@ class OrderRunner:
         if move is None:
             move = next_move(task, told)
         while isinstance(move, Do):
-            answer = await self._step(move.step, target, taken.order.nas_id, pace)
+            answer = await self._step(move.step, target, taken.order.nas_id, pace, is_probe=is_probe)
             answers.append(answer)
             told.append(Told(answer.step, answer.said))
             self._note(told, pace, taken.order.nas_id)
             move = next_move(task, told)
         return move
 
-    async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace) -> Answer:
+    async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace, *, is_probe: bool) -> Answer:
         """Carry out a step when it is its turn at its concentrator; reading waits for nobody."""
         if step is Step.READ:
             answer = await self._steps.act(step, target)
@@ -282,7 +289,10 @@ class OrderRunner:
             turn = self._turns.setdefault(nas_id, asyncio.Semaphore(self._settings.limits.at_once))
             async with turn:
                 await asyncio.sleep(pace.wait_s(clock.monotonic_s()))
+                if pace.is_down and not is_probe:
+                    raise _DownError
                 answer = await self._steps.act(step, target)
+        answer = answer._replace(at=clock.utc_now().isoformat(timespec="milliseconds"))
         self._counters.add(counted.answered(step, answer.said))
         return answer
 
@@ -355,6 +365,7 @@ class OrderRunner:
         assert isinstance(move, Wait)
         told = [Told(answer.step, answer.said) for answer in answers]
         is_down = is_silent(told) and self._went_silent(order.nas_id, pace, begun_s)
+        is_down = is_down or (pace.is_down and not move.is_failure and move.why == "silent")
         return Result(
             order,
             move.state,
@@ -383,7 +394,7 @@ class OrderRunner:
 
     def _answer_row(self, answer: Answer, wish: int) -> dict[str, object]:
         row: dict[str, object] = {
-            "at": clock.utc_now().isoformat(timespec="milliseconds"),
+            "at": answer.at,
             "node": self._node,
             "wish": wish,
             "step": str(answer.step),

@@ -42,6 +42,7 @@ class Answer(NamedTuple):
     said: Said
     error_cause: int = 0  # of a NAK; 0: none was told
     text: str = ""  # of the router's API, in its own words
+    at: str = ""  # when it came
 
 
 class Target(NamedTuple):

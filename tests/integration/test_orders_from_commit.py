@@ -88,7 +88,8 @@ async def settled(house: OrderHouse, limit_s: float = 40.0) -> None:
     while await house.db.fetchval("SELECT count(*) FROM net.network_order WHERE is_open"):
         if monotonic() - began > limit_s:
             rows = await house.db.fetch(
-                "SELECT kind, cause, state, step, wanted, unsaid, answers FROM net.network_order WHERE is_open LIMIT 5"
+                "SELECT kind, cause, state, step, wanted, unsaid, answers FROM net.network_order "
+                "WHERE is_open LIMIT 5"
             )
             raise AssertionError([dict(row) for row in rows])
         await asyncio.sleep(0.05)
