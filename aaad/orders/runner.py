@@ -49,6 +49,7 @@ from aaad.radius.dynauth_client import TRIES_S, DynauthClient
 _log = get_logger("orders")
 _SAVED_AT_ONCE = 500
 _TAKEN_AT_ONCE = 1_000
+_TURNED_BACK_S = 1.0
 
 
 class _DownError(AaadError):
@@ -269,19 +270,21 @@ class OrderRunner:
             return Wait(State.DUE, "session_over", is_failure=False)  # whoever looks after orders will end it
         target = _target(taken, found[0])
         task = self._task(taken, found[0], target)
+        begun_s = clock.monotonic_s()
         told: list[Told] = []
         move = while_waiting(task) if taken.order.state == "waiting" else None
         if move is None:
             move = next_move(task, told)
         while isinstance(move, Do):
-            answer = await self._step(move.step, target, taken.order.nas_id, pace, is_probe=is_probe)
+            is_meant = is_probe or bool(told)  # others turn back, if the router falls silent before it is their turn
+            answer = await self._step(move.step, target, taken.order.nas_id, pace, is_meant=is_meant)
             answers.append(answer)
             told.append(Told(answer.step, answer.said))
-            self._note(told, pace, taken.order.nas_id)
+            self._note(told, pace, taken.order.nas_id, begun_s)
             move = next_move(task, told)
         return move
 
-    async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace, *, is_probe: bool) -> Answer:
+    async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace, *, is_meant: bool) -> Answer:
         """Carry out a step when it is its turn at its concentrator; reading waits for nobody."""
         if step is Step.READ:
             answer = await self._steps.act(step, target)
@@ -289,15 +292,17 @@ class OrderRunner:
             turn = self._turns.setdefault(nas_id, asyncio.Semaphore(self._settings.limits.at_once))
             async with turn:
                 await asyncio.sleep(pace.wait_s(clock.monotonic_s()))
-                if pace.is_down and not is_probe:
+                if pace.is_closed(clock.monotonic_s()) and not is_meant:
                     raise _DownError
                 answer = await self._steps.act(step, target)
         answer = answer._replace(at=clock.utc_now().isoformat(timespec="milliseconds"))
         self._counters.add(counted.answered(step, answer.said))
         return answer
 
-    def _note(self, told: Sequence[Told], pace: Pace, nas_id: int) -> None:
+    def _note(self, told: Sequence[Told], pace: Pace, nas_id: int, begun_s: float) -> None:
         """Take note whether the concentrator lives, and whether it is deaf to RADIUS only."""
+        if told[-1].said in (Said.SILENT, Said.REJECTED):
+            pace.suspect(begun_s, clock.monotonic_s())
         if told[-1].said in (Said.SILENT, Said.REJECTED, Said.UNSENT, Said.UNREADABLE):
             return
         now_s = clock.monotonic_s()
@@ -386,6 +391,8 @@ class OrderRunner:
         """Return when an order is due again. Those of a concentrator that is down are, as soon as it answers."""
         if is_down:
             return 0.0
+        if move.why == "silent" and not move.is_failure:
+            return _TURNED_BACK_S
         if move.why == "not_applied_everywhere":
             return self._settings.not_applied_s
         if move.state is State.WAITING and move.why in ("stop_awaited", "no_such_session"):
