@@ -162,6 +162,7 @@ class OrderHouse:
         values = {
             "login_id": login_id,
             "contract_id": login_id,
+            "plan_id": 1,
             "acct_session_id": f"{service}{self._numbers:06x}",
             "user_name": f"user{login_id:06d}",
             "ipv4": f"10.0.{self._numbers >> 8}.{self._numbers & 255}",
@@ -173,6 +174,22 @@ class OrderHouse:
             asked = {"mac": int(columns.get("mac", "0").replace(":", ""), 16)}
             values["grant_fingerprint"] = self.fingerprint(login_id, service, **asked)
         return await add_session(self.db, started=started, heard=started, **(values | columns))
+
+    async def sessions(self, login_ids: range | list[int], **columns: Any) -> dict[int, UUID]:
+        """One session of each login."""
+        return {login_id: await self.session(login_id, **columns) for login_id in login_ids}
+
+    async def orders(self, what: str = "state") -> dict[str, int]:
+        """How many orders there are, by one of their columns."""
+        rows = await self.db.fetch(f"SELECT {what}::text AS of, count(*) FROM net.network_order GROUP BY 1")
+        return {row["of"]: row["count"] for row in rows}
+
+    async def has(self, expected: dict[str, int], what: str = "state", limit_s: float = 10.0) -> None:
+        """Wait until there are just these orders."""
+        began = monotonic()
+        while (found := await self.orders(what)) != expected:
+            assert monotonic() - began < limit_s, f"{found} and not {expected}"
+            await asyncio.sleep(0.02)
 
     async def order(self, family: UUID) -> asyncpg.Record | None:
         """The newest order about a session."""
@@ -188,6 +205,10 @@ class OrderHouse:
             await asyncio.sleep(0.01)
         return found
 
+    async def swept(self) -> None:
+        """Wait until all sessions were looked at."""
+        await until(lambda: self.count("swept_at_seconds") > 0)
+
     async def known(self) -> None:
         """Wait until what every session was granted is kept."""
         began = monotonic()
@@ -200,12 +221,14 @@ class OrderHouse:
 
 
 @asynccontextmanager
-async def order_house(dsn: str, directory: Path, seed: str, **settings: Any) -> AsyncIterator[OrderHouse]:
-    """Make one; nothing is reconciled yet."""
+async def order_house(
+    dsn: str, directory: Path, seed: str, *, fed: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[OrderHouse]:
+    """Make one; nothing is reconciled yet. `fed`: settings of the feed."""
     db = await asyncpg.connect(dsn, server_settings={"synchronous_commit": "off"})
     try:
         await db.execute(seed)
-        async with running(Node(dsn, directory, poll_interval_s=0.1)) as node:
+        async with running(Node(dsn, directory, **({"poll_interval_s": 0.1} | (fed or {})))) as node:
             await until(lambda: node.meta is not None)
             yield OrderHouse(dsn, directory, db, node, **settings)
     finally:
