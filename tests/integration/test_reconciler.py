@@ -293,7 +293,8 @@ async def test_r8_4_what_would_cut_too_many_is_held_and_what_gives_back_is_not(d
             )
             await house.has({"held": 60, "todo": 20})
             held = await house.db.fetch(
-                "SELECT DISTINCT run_id FROM net.network_order JOIN net.run ON run.id = run_id AND run.kind = 'orders'"
+                "SELECT DISTINCT run_id FROM net.network_order JOIN net.run ON run.id = run_id "
+                "WHERE run.kind = 'orders'"
             )
             assert len(held) == 1
             assert house.count("held_back_total") == 60
