@@ -35,7 +35,7 @@ class FedReplica:
         self._node = node
         self._opened: AbstractContextManager[WriteTransaction] | None = None
         self._read: WriteTransaction | None = None
-        self.tables_generation = -1
+        self.tables_mark = ("", -1)
 
     @property
     def complete(self) -> bool:
@@ -43,9 +43,10 @@ class FedReplica:
 
     def begin(self) -> bool:
         if self.complete:
-            self._opened = self._node.feed._generation().read()
+            generation = self._node.feed._generation()
+            self._opened = generation.read()
             self._read = self._opened.__enter__()
-            self.tables_generation = self._read.tables().generation
+            self.tables_mark = (generation.folder.name, self._read.tables().generation)
         return True
 
     def end(self) -> None:

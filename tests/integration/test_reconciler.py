@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from order_house import HOTSPOT, PPPOE, OrderHouse, order_house
+from order_house import HOTSPOT, PPPOE, OrderHouse, order_house, until
 from replica_node import SEED
 
 from aaad import clock
@@ -178,11 +178,11 @@ async def test_what_is_only_found_is_not_ordered_for_ever(dsn, tmp_path: Path) -
         )
         for turn in range(3):
             await house.db.execute(
-                "UPDATE net.network_order SET ended_at = now(), state = 'done' WHERE login_id = 1 AND is_open"
-            )
-            await house.db.execute(
                 "UPDATE net.session SET ended_at = now(), ended_latest = now(), end_evidence = 'stop' "
                 "WHERE login_id = 1"
+            )
+            await house.db.execute(
+                "UPDATE net.network_order SET ended_at = now(), state = 'done' WHERE login_id = 1 AND is_open"
             )
             again = await house.session(1, grant_fingerprint=1)  # some node let it in once more
             if turn < 2:
@@ -320,6 +320,24 @@ async def test_r8_4_a_run_that_passed_its_own_brake_passes_this_one(dsn, tmp_pat
                 await house.db.execute("UPDATE erp.contract SET access_status = 'CA'")
             await house.has({"todo": 60})
             assert await house.orders("run_id") == {str(run): 60}
+
+
+async def test_r8_4_what_an_operator_let_through_in_the_replica_is_not_held_again(dsn, tmp_path: Path) -> None:
+    strict = {"brake": BrakeLimits(minimum_count=10)}
+    async with order_house(dsn, tmp_path, seed(100), fed=strict, brake=BrakeLimits(minimum_count=10)) as house:
+        await house.sessions(range(1, 61))
+        async with house.reconciling():
+            await house.known()
+            await house.db.execute("UPDATE erp.contract SET access_status = 'CA' WHERE id <= 60")
+            await until(lambda: len(house.node.held_ids()) == 60)
+            await house.idle()
+            assert await house.orders() == {}  # nobody is refused, so nobody has to go
+            while not await house.db.fetchval(
+                "UPDATE net.hold SET state = 'accepted', decided_at = now() "
+                "WHERE state = 'open' AND cut_off_count = 60 RETURNING id"
+            ):
+                await asyncio.sleep(0.05)
+            await house.has({"todo": 60})
 
 
 # --- restarts and troubles ------------------------------------------------------------------------------------------
