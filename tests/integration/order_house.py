@@ -91,7 +91,9 @@ class OrderHouse:
         self.looking = Looking(FedReplica(node), zone_offset_s)
         self._numbers = 0
 
-    def reconciler(self, name: str = "node-a") -> tuple[Reconciler, list[Database]]:
+    def reconciler(
+        self, name: str = "node-a", replica: FedReplica | None = None
+    ) -> tuple[Reconciler, list[Database]]:
         """A new one, and its doors."""
         doors = [
             Database(self.dsn, connect_timeout_s=2, statement_timeout_s=10, application_name=f"test {purpose}")
@@ -100,7 +102,7 @@ class OrderHouse:
         return Reconciler(
             doors[0],
             doors[1],
-            Looking(FedReplica(self.node), zone_offset_s),
+            Looking(replica or FedReplica(self.node), zone_offset_s),
             node=name,
             counters=self.counters,
             settings=self.settings,
@@ -108,9 +110,9 @@ class OrderHouse:
         ), doors
 
     @asynccontextmanager
-    async def reconciling(self, name: str = "node-a") -> AsyncIterator[Reconciler]:
+    async def reconciling(self, name: str = "node-a", replica: FedReplica | None = None) -> AsyncIterator[Reconciler]:
         """Run one."""
-        reconciler, doors = self.reconciler(name)
+        reconciler, doors = self.reconciler(name, replica)
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             task = group.create_task(reconciler.run(stopping))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from order_house import HOTSPOT, PPPOE, OrderHouse, order_house, until
-from replica_node import SEED
+from order_house import HOTSPOT, PPPOE, FedReplica, OrderHouse, order_house, until
+from replica_node import SEED, Node
 
 from aaad import clock
 from aaad.db.embedded import EmbeddedPostgres
@@ -19,6 +19,7 @@ from aaad.orders.desired import delay_s
 from aaad.orders.store import OrderStore
 from aaad.orders.wish import Outcome
 from aaad.replica.brake import BrakeLimits
+from aaad.replica.layout import ReplicaMeta
 
 LENIENT = {"brake": BrakeLimits(minimum_count=1_000)}
 BLOCK = "UPDATE erp.contract SET access_status = 'CA' WHERE id = {}"
@@ -406,6 +407,40 @@ async def test_another_node_takes_over_from_one_that_is_silent(
         async with house.reconciling():  # who ends in order leaves at once
             await house.db.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = 3")
             await house.has({"todo": 3}, limit_s=5.0)
+
+
+class OldReplica(FedReplica):
+    """A replica that shows nothing newer."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self.begin()
+        self._meta = super().meta()
+        self.end()
+
+    def meta(self) -> ReplicaMeta:
+        return self._meta
+
+
+async def test_a_node_that_is_behind_decides_nothing_and_leaves_it_to_another(
+    dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "BEHIND_MAX_S", 0.3)
+    monkeypatch.setattr(reconciler, "STAND_BY_S", 0.1)
+    async with order_house(dsn, tmp_path, seed(3), sweep_interval_s=0.05) as house:
+        await house.db.execute("INSERT INTO net.node (name) VALUES ('node-b')")
+        await house.sessions([1, 2, 3], ago_s=3_600.0)
+        old = OldReplica(house.node)
+        async with house.reconciling():
+            await house.known()
+            await house.db.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = 1")
+            await house.has({"todo": 1})
+        async with house.reconciling("node-b", old):
+            while await holder(house) != "node-b":
+                await asyncio.sleep(0.01)
+            async with house.reconciling():
+                await house.db.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = 2")
+                await house.has({"todo": 2})
 
 
 async def holder(house: OrderHouse) -> str:
