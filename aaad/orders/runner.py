@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from aaad import clock
@@ -38,6 +39,7 @@ from aaad.orders.cascade import (
     next_move,
     while_waiting,
 )
+from aaad.orders.facts import ConcentratorFacts, write_facts
 from aaad.orders.judge import Subject
 from aaad.orders.pace import Limits, Pace, backoff_s
 from aaad.orders.readback import CYCLE_S, ReadBack
@@ -88,8 +90,11 @@ class OrderRunner:
         node: str,
         counters: CounterFile,
         settings: Settings | None = None,
+        facts_path: Path | None = None,
     ) -> None:
-        """Nothing is opened yet; `counters` have ORDER_COUNTERS."""
+        """Nothing is opened yet; `counters` have ORDER_COUNTERS. `facts_path`: where concentrators are told of."""
+        self._facts_path = facts_path
+        self._failures: dict[int, Counter[str]] = {}
         self._database = database
         self._carrying = Carrying(database)
         self._client = client
@@ -301,6 +306,8 @@ class OrderRunner:
 
     def _note(self, told: Sequence[Told], pace: Pace, nas_id: int, begun_s: float) -> None:
         """Take note whether the concentrator lives, and whether it is deaf to RADIUS only."""
+        if told[-1].said in (Said.REFUSED, Said.SILENT, Said.REJECTED):
+            self._failures.setdefault(nas_id, Counter())[told[-1].said] += 1
         if told[-1].said in (Said.SILENT, Said.REJECTED):
             pace.suspect(begun_s, clock.monotonic_s())
         if told[-1].said in (Said.SILENT, Said.REJECTED, Said.UNSENT, Said.UNREADABLE):
@@ -317,6 +324,7 @@ class OrderRunner:
             self._shut_until_s[nas_id] = now_s + self._settings.shut_s
         if told[-1].said is Said.AS_BEFORE and len(told) > 1 and told[-2].said is Said.DONE:
             self._counters.add(counted.NO_EFFECT)
+            self._failures.setdefault(nas_id, Counter())["no_effect"] += 1
 
     def _task(self, taken: Taken, nas: Concentrator, target: Target) -> Task:
         order, ground = taken.order, taken.ground
@@ -465,7 +473,26 @@ class OrderRunner:
                 self._counters.set(counted.open_in(kind, state), row.orders if row else 0)
         self._counters.set_seconds(counted.OLDEST_S, max((row.oldest_s for row in found.values()), default=0.0))
         self._counters.set(counted.DOWN, sum(pace.is_down for pace in self._paces.values()))
+        self._tell_facts()
         return False
+
+    def _tell_facts(self) -> None:
+        if self._facts_path is None:
+            return
+        facts = [
+            ConcentratorFacts(
+                nas=self._concentrators[nas_id][0].name,
+                is_silent=pace.is_down,
+                in_hand=pace.in_hand,
+                failures=dict(self._failures.get(nas_id, {})),
+            )
+            for nas_id, pace in self._paces.items()
+            if nas_id in self._concentrators
+        ]
+        try:
+            write_facts(self._facts_path, facts)
+        except OSError as error:  # on a full disk what was is read
+            _log.warning("orders.facts_not_written", error=str(error))
 
 
 def _target(taken: Taken, nas: Concentrator) -> Target:

@@ -16,6 +16,7 @@ from session_rows import NOW, add_session
 from aaad.db.connection import Database
 from aaad.metrics import CounterFile
 from aaad.orders.counted import ORDER_COUNTERS
+from aaad.orders.facts import facts_path
 from aaad.orders.pace import Limits
 from aaad.orders.runner import OrderRunner, Settings
 from aaad.orders.steps import API_LIMITS
@@ -201,7 +202,14 @@ class House:
         """Have a node that carries out orders."""
         counters = CounterFile(self.tmp_path / f"{node}.cnt", ORDER_COUNTERS)
         database = Database(self.dsn, connect_timeout_s=5, statement_timeout_s=10, application_name=node)
-        runner = OrderRunner(database, DynauthClient(), node=node, counters=counters, settings=settings)
+        runner = OrderRunner(
+            database,
+            DynauthClient(),
+            node=node,
+            counters=counters,
+            settings=settings,
+            facts_path=facts_path(self.tmp_path, node),
+        )
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             running = group.create_task(runner.run(stopping))
