@@ -18,6 +18,7 @@ from aaad.cli.main import EXIT_NEGATIVE
 from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
 from aaad.cli.options import Options
+from aaad.cli.order_commands import add_orders
 from aaad.cli.pool_commands import add_pools
 from aaad.cli.session_commands import add_sessions
 from aaad.cli.simulate_options import add_simulate
@@ -59,6 +60,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_operations(app, terminal, _)
     _add_brake(app, terminal, _)
     add_sessions(app, terminal)
+    add_orders(app, terminal)
     add_network(app, terminal)
     add_customers(app, terminal)
     add_office(app, terminal)
