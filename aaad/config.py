@@ -370,6 +370,10 @@ class CliConfig(_Section):
     language: Literal["auto", "pt", "en"] = Field(
         default="auto", description="Language; auto asks the environment (LANG)."
     )
+    trust_local_account: Annotated[bool, Strict()] = Field(
+        default=False,
+        description="Whether who gives no --operator may everything; else he is the operator named like his account.",
+    )
 
 
 class Config(_Section):
@@ -544,6 +548,8 @@ def _allowed(field: FieldInfo) -> _Allowed:
     low, high = _limits(field)
     if low is not None:
         return _range(field, low, high)
+    if field.annotation is bool:
+        return _Allowed(_("true or false"))
     choices = getattr(field.annotation, "__args__", ())
     if choices and all(isinstance(choice, str) for choice in choices):
         return _Allowed(_("one of {choices}"), {"choices": ", ".join(choices)})
@@ -600,4 +606,6 @@ def _toml_value(field: FieldInfo) -> str:
     default = field.default
     if isinstance(default, tuple):
         return "[" + ", ".join(f'"{item}"' for item in default) + "]"
+    if isinstance(default, bool):
+        return "true" if default else "false"
     return f"{default}" if isinstance(default, int | float) else f'"{default}"'

@@ -5,10 +5,12 @@ wrong and what is allowed; our own bugs show their traceback.
 """
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command_name
 
 from aaad.cli.customer_commands import add_customers
 from aaad.cli.endings import end as _end
@@ -66,7 +68,28 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_questions(app, terminal, _)
     add_whois(app, terminal)
     add_simulate(app, terminal, _, _end)
+    _name_commands(app, terminal)
     return app
+
+
+def _name_commands(app: typer.Typer, terminal: Terminal, *above: str) -> None:
+    """Let the terminal know which command runs: permissions are by its words."""
+    for command in app.registered_commands:
+        if command.callback is not None:
+            name = command.name or get_command_name(command.callback.__name__)
+            command.callback = _naming(command.callback, terminal, " ".join((*above, name)))
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _name_commands(group.typer_instance, terminal, *above, str(group.name))
+
+
+def _naming(act: Callable[..., Any], terminal: Terminal, words: str) -> Callable[..., Any]:
+    @wraps(act)
+    def named(*arguments: Any, **options: Any) -> Any:
+        terminal.command = words
+        return act(*arguments, **options)
+
+    return named
 
 
 def _text_of(terminal: Terminal) -> Callable[[str], str]:

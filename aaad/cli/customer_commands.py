@@ -28,7 +28,8 @@ from aaad.cli.terminal import Terminal, WrongInputError
 from aaad.erp import fields
 from aaad.words import Speaker
 
-_DAYS_MAX = 30  # of a trust unlock
+_DAYS_MAX = 30  # of a trust unlock, and of a release for a time
+_REDUCTION_DAYS_MAX = 60
 _PERCENT_MAX = 10_000
 
 
@@ -40,6 +41,7 @@ def add_customers(app: typer.Typer, terminal: Terminal) -> None:
     _add_attributes(group_of(app, "plan"), terminal, "plan", terminal.speak)
     _add_contracts(app, terminal, terminal.speak)
     _add_states(group_of(app, "contract"), terminal, terminal.speak)
+    _add_changes(group_of(app, "contract"), terminal, terminal.speak)
     _add_logins(app, terminal, terminal.speak)
     _add_secrets(group_of(app, "login"), terminal, terminal.speak)
     _add_attributes(group_of(app, "login"), terminal, "login", terminal.speak)
@@ -146,9 +148,9 @@ def _add_contracts(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         contract: Annotated[str, typer.Argument(help=_("id, circuit, or a login of it"))],
         days: Annotated[int | None, typer.Option(min=1, max=_DAYS_MAX, help=_("default: as many as allowed"))] = None,
     ) -> None:
-        from aaad.cli import contracts
+        from aaad.cli import contract_life
 
-        end(terminal, lambda: contracts.unlock_on_trust(terminal, contract, days))
+        end(terminal, lambda: contract_life.unlock_on_trust(terminal, contract, days))
 
     @group.command("circuit", help=_("Give a contract a circuit, by default made of city, client and number."))
     def circuit(
@@ -164,16 +166,17 @@ def _add_states(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
     texts = {
         "block": _("Block a contract by hand (CM)."),
         "unblock": _("Unblock a contract, whoever blocked it."),
-        "cancel": _("Cancel a contract (D)."),
+        "notify": _("Give notice that a payment is late (FA); it still connects."),
+        "await-signature": _("Let a contract await its signature (AA)."),
+        "sign": _("Write that a contract was signed."),
         "suspend": _("Suspend a contract at the client's wish."),
         "resume": _("End a suspension."),
         "activate": _("Activate a contract that was not signed yet, inactive or blacklisted."),
     }
     options = {
-        "cancel": (word("cancellation_reason", _("why")),),
         "suspend": (
-            word("suspended_from", _("first day; default: now")),
-            word("suspended_until", _("last day; default: until `contract resume`")),
+            word("suspended_from", _("first day; default: today")),
+            word("suspended_until", _("last day; default: as long as allowed")),
         ),
     }
     for name, text in texts.items():
@@ -188,11 +191,78 @@ def _add_states(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
 def _changer(terminal: Terminal, name: str) -> Callable[..., None]:
     def change(contract: str, is_sure: bool, **words: str | None) -> None:
-        from aaad.cli import contracts
+        from aaad.cli import contract_life
 
-        end(terminal, lambda: contracts.change_state(terminal, name, contract, words, is_sure=is_sure))
+        end(terminal, lambda: contract_life.change_state(terminal, name, contract, words, is_sure=is_sure))
 
     return change
+
+
+def _add_changes(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    which = typer.Argument(help=_("id, circuit, or a login of it"))
+    is_said = typer.Option("--yes", help=_("do not ask"))
+
+    @group.command("cancel", help=_("Cancel a contract (D)."))
+    def cancel(
+        contract: Annotated[str, which],
+        cancellation_reason: Annotated[str | None, typer.Option(help=_("why"), metavar="…")] = None,
+        receivables: Annotated[
+            bool, typer.Option("--cancel-receivables", help=_("cancel what is not due yet, too"))
+        ] = False,
+        is_sure: Annotated[bool, is_said] = False,
+    ) -> None:
+        from aaad.cli import contract_life as life
+
+        words = {"cancellation_reason": cancellation_reason}
+        end(
+            terminal,
+            lambda: life.change_state(terminal, "cancel", contract, words, (receivables,), is_sure=is_sure),
+        )
+
+    def releaser(name: str, text: str, days_max: int) -> None:
+        @group.command(name, help=text)
+        def release(
+            contract: Annotated[str, which],
+            days: Annotated[
+                int | None, typer.Option(min=1, max=days_max, help=_("default: as many as allowed"))
+            ] = None,
+        ) -> None:
+            from aaad.cli import contract_life as life
+
+            end(terminal, lambda: life.change_state(terminal, name, contract, {}, (days,), is_sure=True))
+
+    releaser("release", _("Let an automatically blocked contract connect for some days."), _DAYS_MAX)
+    releaser("release-speed", _("Give who is late the plan's full speed for some days."), _REDUCTION_DAYS_MAX)
+
+    @group.command("change-plan", help=_("Give a contract another plan; its logins follow, the circuit goes."))
+    def change_plan(
+        contract: Annotated[str, which],
+        plan: Annotated[str, typer.Argument(help=_("id or name"))],
+        reason: Annotated[
+            str | None, typer.Option(help=_(fields.CONTRACT.field("inclusion_reason").allowed), metavar="…")
+        ] = None,
+    ) -> None:
+        from aaad.cli import contract_life as life
+
+        end(terminal, lambda: life.change_plan(terminal, contract, plan, reason))
+
+    @group.command("change-owner", help=_("Give a contract to another client; his debts stay the old one's."))
+    def change_owner(
+        contract: Annotated[str, which],
+        client: Annotated[str, typer.Argument(help=_("id, CPF, CNPJ, whole name, or circuit"))],
+        receivables: Annotated[
+            bool, typer.Option("--cancel-receivables", help=_("cancel the old owner's open receivables of it"))
+        ] = False,
+        is_sure: Annotated[bool, is_said] = False,
+    ) -> None:
+        from aaad.cli import contract_life as life
+
+        end(
+            terminal,
+            lambda: life.change_owner(
+                terminal, contract, client, with_receivables_cancelled=receivables, is_sure=is_sure
+            ),
+        )
 
 
 def _add_logins(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:

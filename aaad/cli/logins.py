@@ -12,7 +12,7 @@ from aaad.cli.own_addresses import complain_of_taken
 from aaad.cli.plans import show_attributes, warn_of_lists
 from aaad.cli.records import Desk, Room, Saved, Words, add, fail, show_list, tell_saved, working
 from aaad.cli.terminal import Terminal
-from aaad.erp import fields, validate, values
+from aaad.erp import complaints, fields, validate, values
 from aaad.erp.complaints import MISSING
 from aaad.erp.values import Value
 from aaad.errors import InvalidValue
@@ -161,21 +161,27 @@ def set_password(terminal: Terminal, word: str, typed: str | None, *, is_wpa2: b
 
 
 async def _set_password(terminal: Terminal, word: str, typed: str | None, column: str) -> tuple[dict[str, Any], str]:
-    _ = terminal.speak
     async with working(terminal) as desk:
         login = await desk.store.record("login", await desk.resolve("login", word)) or {}
+        if column == "password" and typed is None:
+            answer = await desk.store.row("generate_password", login["id"]) or {}
+            return _changed(terminal, login, answer["code"] == 0), answer["password"] or ""
         made = "" if typed is not None else await make_password(desk, login["contract_id"])
         row = await desk.read(fields.LOGIN, {column: typed if typed is not None else made})
         if row.get(column) is None:
             desk.complain(fields.LOGIN.field(column))
         desk.stop_if_wrong()
         if column == "password":
-            is_done = await desk.store.act("set_password", login["id"], row[column], False)
-        else:
-            is_done = await desk.store.act("set_passphrase", login["id"], row[column])
-        if not is_done:
-            _refuse_deleted(terminal, login)
-        return login, made
+            answer = await desk.store.row("set_password", login["id"], row[column]) or {}
+            return _changed(terminal, login, answer["code"] == 0), ""
+        return _changed(terminal, login, await desk.store.act("set_passphrase", login["id"], row[column])), made
+
+
+def _changed(terminal: Terminal, login: dict[str, Any], is_done: bool) -> dict[str, Any]:
+    """Return the login; what was typed is checked by then, so that only a deletion is in the way."""
+    if not is_done:
+        _refuse_deleted(terminal, login)
+    return login
 
 
 async def make_password(desk: Desk, contract_id: int | None) -> str:
@@ -192,12 +198,17 @@ def clear(terminal: Terminal, word: str, columns: tuple[str, ...]) -> None:
 
 
 async def _clear(terminal: Terminal, word: str, columns: tuple[str, ...]) -> dict[str, Any]:
-    _ = terminal.speak
     async with working(terminal) as desk:
         login_id = await desk.resolve("login", word)
         before = await desk.store.record("login", login_id) or {}
         if before["deleted_at"] is not None:
             _refuse_deleted(terminal, before)
-        row: dict[str, Value] = {column: None for column in columns if column in before}
-        await desk.store.update(fields.LOGIN, login_id, row)
+        if columns == DEVICE:
+            answer = await desk.store.row("clear_mac", login_id) or {}
+            if answer["reason"] == "mac_is_name":
+                desk.complaints += filter(None, [complaints.explain("login_mac_login_with_mac")])
+                desk.stop_if_wrong()
+        else:
+            row: dict[str, Value] = {column: None for column in columns if column in before}
+            await desk.store.update(fields.LOGIN, login_id, row)
         return await desk.store.record("login", login_id) or {}

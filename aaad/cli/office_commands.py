@@ -1,6 +1,6 @@
 """The commands on what a provider keeps besides: contacts, receivables, parameters, operators, history, legal holds.
 
-Also addresses, billing types and permissions.
+Also addresses, lent equipment, billing types and permissions.
 
 Only registers: what a command does is imported when it runs.
 """
@@ -30,6 +30,7 @@ _NUMBER_MAX = 2**31 - 1
 def add_office(app: typer.Typer, terminal: Terminal) -> None:
     """Add the commands on what the provider keeps besides its customers."""
     _add_reach(app, terminal, terminal.speak)
+    _add_equipment(app, terminal, terminal.speak)
     _add_billing_types(app, terminal, terminal.speak)
     _add_receivables(app, terminal, terminal.speak)
     _add_parameters(app, terminal, terminal.speak)
@@ -59,6 +60,48 @@ def _add_reach(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
     add_list(contacts, "contact", _("List contacts."))
     add_list(addresses, "address", _("List addresses."))
+
+
+def _add_equipment(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
+    group = new_group(app, "equipment", _("What customers have of the provider."))
+
+    def lend(**words: str | None) -> None:
+        from aaad.cli import equipment, records
+
+        end(terminal, lambda: records.add(terminal, equipment.ROOM, words))
+
+    lent = reach.LENT_EQUIPMENT._replace(
+        fields=tuple(field for field in reach.LENT_EQUIPMENT.fields if field.column != "returned_on")
+    )
+    add_command(group, "lend", _("Write that something is lent with a contract."), options_of(lent, _), lend)
+
+    @group.command("return", help=_("Write that something was returned."))
+    def take_back(
+        number: Annotated[int, typer.Argument(min=1, max=_NUMBER_MAX, help=_("its number"))],
+        on: Annotated[str | None, typer.Option(help=_("the day; default: today"))] = None,
+    ) -> None:
+        from aaad.cli import equipment
+
+        end(terminal, lambda: equipment.take_back(terminal, number, on))
+
+    @group.command("list", help=_("List what is lent."))
+    def list_equipment(
+        contract: Annotated[str | None, typer.Option(help=_("only of this contract"))] = None,
+        returned: Annotated[bool, typer.Option("--all", help=_("what was returned, too"))] = False,
+        limit: Annotated[int, limit_option(_)] = LIMIT_DEFAULT,
+    ) -> None:
+        from aaad.cli import equipment
+
+        end(terminal, lambda: equipment.list_equipment(terminal, contract, "", limit, with_returned=returned))
+
+    @group.command("find", help=_("Find what is or was lent by its kind or number."))
+    def find(
+        search: Annotated[str, typer.Argument(help=_("part of its kind, serial number, MAC or inventory number"))],
+        limit: Annotated[int, limit_option(_)] = LIMIT_DEFAULT,
+    ) -> None:
+        from aaad.cli import equipment
+
+        end(terminal, lambda: equipment.list_equipment(terminal, None, search, limit, with_returned=True))
 
 
 def _add_billing_types(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
@@ -205,9 +248,9 @@ def _add_operators(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
 
 def _add_permissions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
-    group = new_group(app, "permission", _("What groups of operators may do; only `whois` obeys one yet."))
+    group = new_group(app, "permission", _("What groups of operators may do."))
 
-    @group.command("list", help=_("List the permissions and who has them."))
+    @group.command("list", help=_("List the permissions, what each does here, and who has them."))
     def list_permissions() -> None:
         from aaad.cli import people
 
@@ -217,7 +260,7 @@ def _add_permissions(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
         @group.command(name, help=text)
         def give(
             which: Annotated[str, typer.Argument(metavar="GROUP", help=_("the group of operators"))],
-            permission: Annotated[str, typer.Argument(help=_("the permission's number or name"))],
+            permission: Annotated[str, typer.Argument(help=_("the permission's number or name; all: every one"))],
         ) -> None:
             from aaad.cli import people
 

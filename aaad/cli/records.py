@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
 from aaad.cli.cluster import opened
+from aaad.cli.permits import Permits
 from aaad.cli.terminal import Terminal, WrongInputError
 from aaad.erp.complaints import MAC_FORM, MISSING, Complaint, complaint_of
 from aaad.erp.fields import Field, Table
@@ -33,6 +34,7 @@ class Desk:
         self.complaints: list[Complaint] = []
         self.warnings: list[str] = []
         self.shown_once: dict[str, str] = {}  # secrets that were made here
+        self.permits = Permits(terminal, store.queries)
 
     async def read(self, table: Table, words: Words) -> dict[str, Value]:
         """Return the values of what was typed; what is wrong becomes a complaint."""
@@ -123,12 +125,14 @@ def nothing_to_show(terminal: Terminal, record: dict[str, Any]) -> None:
 
 @asynccontextmanager
 async def working(terminal: Terminal) -> AsyncIterator[Desk]:
-    """Open a transaction for a command; what PostgreSQL refuses by a known rule becomes a complaint."""
+    """Open a transaction for a command, if the operator may; a refusal by a known rule becomes a complaint."""
     try:
         async with opened(terminal.config) as database, database.transaction("read_committed") as transaction:
             store = Store(transaction)
             await store.sign(terminal.operator)
-            yield Desk(terminal, store)
+            desk = Desk(terminal, store)
+            await desk.permits.demand_command()
+            yield desk
     except StoreError as error:
         complaint = complaint_of(error)
         if complaint is None:
@@ -209,6 +213,7 @@ def thing_name(terminal: Terminal, thing: str) -> str:
         "address": _("address"),
         "receivable": _("receivable"),
         "operator": _("operator"),
+        "lent_equipment": _("equipment"),
         "legal_hold": _("legal hold"),
         "pool": _("pool"),
         "lease": _("address in use"),
@@ -228,6 +233,7 @@ def add(terminal: Terminal, room: Room, words: Words) -> None:
 async def _add(terminal: Terminal, room: Room, words: Words) -> Saved:
     async with working(terminal) as desk:
         row = await desk.read(room.table, words)
+        await desk.permits.demand_fields(room.table.name, row, is_new=True)
         await room.complete(desk, row, None)
         desk.require(room.table, row)
         desk.stop_if_wrong()
@@ -246,6 +252,7 @@ async def _edit(terminal: Terminal, room: Room, word: str, words: Words) -> Save
     async with working(terminal) as desk:
         row_id = await desk.resolve(room.table.name, word)
         row = await desk.read(room.table, words)
+        await desk.permits.demand_fields(room.table.name, row, is_new=False)
         await room.complete(desk, row, row_id)
         desk.stop_if_wrong()
         await desk.store.update(room.table, row_id, row)

@@ -4,9 +4,13 @@ Asks this machine's node, by its replica: the same decision and the same templat
 said of the request (which concentrator, device, port, circuit) is taken to be as the login's bindings want it.
 """
 
+import asyncio
+
 import msgspec
 
+from aaad.cli.cluster import opened
 from aaad.cli.local_node import LocalNode
+from aaad.cli.permits import Permits, may_everything
 from aaad.cli.terminal import Terminal
 from aaad.cli.why import present_lines
 from aaad.daemon.testimony import Asked
@@ -30,9 +34,12 @@ _NO_MAC = _("--mac: {mac} is no device's address; write AA:BB:CC:DD:EE:FF")
 def simulate_login(terminal: Terminal, login: str, asked: Asked) -> None:
     """Answer, and end with 1 unless it would be let in.
 
+    Who may is asked of PostgreSQL first: StoreError if that is away, and this machine does not trust its accounts.
     AaadError if the node has no complete replica, MistypedError if it knows no concentrator of this name.
     """
     _ = terminal.speak
+    if not may_everything(terminal):
+        asyncio.run(_demand(terminal))
     node = LocalNode(terminal.local_config)
     found = node.simulate(login, asked)
     if not found.is_complete:
@@ -54,6 +61,11 @@ def simulate_login(terminal: Terminal, login: str, asked: Asked) -> None:
             terminal.line(f"  {name} = {value}")
     if found.decision is None or not found.decision.is_grant:
         terminal.refuse()
+
+
+async def _demand(terminal: Terminal) -> None:
+    async with opened(terminal.config) as database:
+        await Permits(terminal, database).demand_command()
 
 
 def asked_of(nas: str, kind: str, mac: str, port: str, circuit: str, *, is_ppp: bool) -> Asked:

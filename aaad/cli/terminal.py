@@ -53,6 +53,7 @@ class Terminal:
         """Look at nothing yet: the configuration is read when a command asks."""
         self.options = options
         self.environ = os.environ if environ is None else environ
+        self.command = ""  # the words of the one that runs, such as "contract block"
 
     @cached_property
     def config(self) -> Config:

@@ -216,6 +216,9 @@ acct_port = {ports.acct_port}
 [metrics]
 address = {quoted(ADDRESS)}
 port = {ports.metrics_port}
+
+[cli]
+trust_local_account = true
 """
     config = directory / "aaad.toml"
     unfinished = config.with_suffix(".new")

@@ -55,6 +55,13 @@ _RULES: dict[str, tuple[str, str]] = {
         "",
         _("An internet contract needs a login to become active, since login_required_for_internet is S."),
     ),
+    "contract_cancel_without_equipment": (
+        "",
+        _("A contract with lent equipment is not cancelled, since keep_plan_with_equipment is S."),
+    ),
+    "lent_equipment_contract_living": ("contract_id", _("a contract that is not cancelled")),
+    "lent_equipment_identifier_unique": ("identifier", _("what is not lent already")),
+    "lent_equipment_returned_on_range": ("returned_on", _("a date not before the one on which it was lent")),
     "contract_suspension_allowed": (
         "",
         _("Contracts are not suspended at the client's wish, since allow_voluntary_suspension is N."),

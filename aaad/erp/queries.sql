@@ -69,6 +69,9 @@ ORDER BY rank, id LIMIT 20
 -- name: find_receivable
 SELECT id, due_on::text AS name, 1 AS rank FROM erp.receivable WHERE id = $2::integer AND $1::text <> ''
 
+-- name: find_lent_equipment
+SELECT id, kind AS name, 1 AS rank FROM erp.lent_equipment WHERE id = $2::integer AND $1::text <> ''
+
 -- name: find_contact
 SELECT id, name, 1 AS rank FROM erp.contact WHERE id = $2::integer AND $1::text <> ''
 
@@ -151,6 +154,11 @@ LEFT JOIN erp.operator_group ON operator_group.id = operator.group_id
 LEFT JOIN erp.branch ON branch.id = operator.branch_id
 WHERE operator.id = $1
 
+-- name: show_lent_equipment
+SELECT to_jsonb(lent_equipment) || jsonb_build_object('client', client.name) AS record
+FROM erp.lent_equipment JOIN erp.contract ON contract.id = lent_equipment.contract_id
+JOIN erp.client ON client.id = contract.client_id WHERE lent_equipment.id = $1
+
 -- name: show_contact
 SELECT to_jsonb(contact) || jsonb_build_object('client', client.name) AS record
 FROM erp.contact JOIN erp.client ON client.id = contact.client_id WHERE contact.id = $1
@@ -224,6 +232,18 @@ LEFT JOIN erp.operator_group ON operator_group.id = operator.group_id
 LEFT JOIN erp.branch ON branch.id = operator.branch_id
 ORDER BY operator.id LIMIT $1
 
+-- name: list_lent_equipment
+-- $1: contract; null: any. $2: also what was returned. $3: part of a kind or identifier, or a whole MAC in any form; empty: any.
+SELECT lent_equipment.id, lent_equipment.contract_id, client.name AS client, lent_equipment.kind,
+    lent_equipment.identifier, lent_equipment.lent_on, lent_equipment.returned_on
+FROM erp.lent_equipment JOIN erp.contract ON contract.id = lent_equipment.contract_id
+JOIN erp.client ON client.id = contract.client_id
+WHERE lent_equipment.contract_id = coalesce($1::integer, lent_equipment.contract_id)
+    AND ($2::boolean OR lent_equipment.returned_on IS NULL)
+    AND ($3::text = '' OR strpos(lower(concat_ws(' ', lent_equipment.kind, lent_equipment.identifier)), lower($3)) > 0
+        OR erp.canonical_mac(lent_equipment.identifier) = erp.canonical_mac($3))
+ORDER BY lent_equipment.id LIMIT $4
+
 -- name: list_contacts
 -- $1: client; null: any.
 SELECT id, client_id, name, role, phone, mobile_phone, email FROM erp.contact
@@ -269,6 +289,7 @@ ORDER BY thing, id LIMIT 20
 -- name: links_of_contract
 SELECT 'login' AS thing, login.id, login.name FROM erp.login WHERE login.contract_id = $1
 UNION ALL SELECT 'receivable', receivable.id, receivable.due_on::text FROM erp.receivable WHERE receivable.contract_id = $1
+UNION ALL SELECT 'lent_equipment', id, kind FROM erp.lent_equipment WHERE contract_id = $1
 ORDER BY thing, id LIMIT 20
 
 -- name: links_of_plan
@@ -303,34 +324,58 @@ DELETE FROM erp.address WHERE id = $1 RETURNING id
 
 -- name: delete_login
 -- A tombstone: its name is never given to somebody else, its sessions keep whose they were.
-UPDATE erp.login SET deleted_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING id
+SELECT code FROM erp.delete_login($1) WHERE code = 0
 
--- States of a contract -----------------------------------------------------------------------------------------
-
--- name: block_contract
-UPDATE erp.contract SET access_status = 'CM' WHERE id = $1 AND access_status IN ('A', 'FA', 'CA') RETURNING id
-
--- name: unblock_contract
-UPDATE erp.contract SET access_status = 'A' WHERE id = $1 AND access_status IN ('CM', 'CA', 'FA') RETURNING id
-
--- name: cancel_contract
--- $2: why, or null.
-UPDATE erp.contract SET status = 'D', cancellation_reason = $2 WHERE id = $1 AND status <> 'D' RETURNING id
-
--- name: suspend_contract
--- $2, $3: first and last day, or null. Who is suspended already may get other days.
-UPDATE erp.contract SET suspended = true, suspended_from = $2::text::date, suspended_until = $3::text::date
-WHERE id = $1 AND status = 'A' AND (NOT suspended
-    OR ROW(suspended_from, suspended_until) IS DISTINCT FROM ROW($2::text::date, $3::text::date)) RETURNING id
-
--- name: resume_contract
-UPDATE erp.contract SET suspended = false WHERE id = $1 AND suspended RETURNING id
+-- The life of a contract ---------------------------------------------------------------------------------------
+-- One function each, with the answer's code and reason; other columns are particular.
 
 -- name: activate_contract
--- A withdrawn contract stays so: who comes back signs a new one.
-UPDATE erp.contract SET status = 'A',
-    access_status = CASE WHEN access_status IN ('AA', 'CE', 'D') THEN 'A' ELSE access_status END
-WHERE id = $1 AND (status IN ('P', 'I', 'N') OR (status = 'A' AND access_status IN ('AA', 'CE', 'D'))) RETURNING id
+SELECT code, reason FROM erp.activate_contract($1)
+
+-- name: block_contract
+SELECT code, reason FROM erp.block_contract($1)
+
+-- name: unblock_contract
+SELECT code, reason FROM erp.unblock_contract($1)
+
+-- name: notify_contract
+SELECT code, reason FROM erp.notify_contract($1)
+
+-- name: await_signature
+SELECT code, reason FROM erp.await_signature($1)
+
+-- name: sign_contract
+SELECT code, reason FROM erp.sign_contract($1)
+
+-- name: suspend_contract
+-- $2, $3: first and last day, or null.
+SELECT code, reason, begins_on, ends_on, allowed_on FROM erp.suspend_contract($1, $2::text::date, $3::text::date)
+
+-- name: resume_contract
+SELECT code, reason FROM erp.resume_contract($1)
+
+-- name: release_contract
+-- $2: days, or null for as long as allowed.
+SELECT code, reason, released_until FROM erp.release_contract($1, $2::integer)
+
+-- name: release_from_reduction
+SELECT code, reason, not_reduced_until FROM erp.release_from_reduction($1, $2::integer)
+
+-- name: change_plan
+-- $2: plan, $3: why, or null.
+SELECT code, reason, circuit_taken FROM erp.change_plan($1, $2, $3)
+
+-- name: change_owner
+-- $2: client; $3: whether the old owner's open titles are cancelled.
+SELECT code, reason, old_client_id FROM erp.change_owner($1, $2, $3)
+
+-- name: cancel_contract
+-- $2: why, or null; $3: whether what is not due yet is cancelled.
+SELECT code, reason FROM erp.cancel_contract($1, $2, $3)
+
+-- name: lent_of_contract
+SELECT concat_ws(' ', id, kind, identifier) AS name FROM erp.lent_equipment
+WHERE contract_id = $1 AND returned_on IS NULL ORDER BY id LIMIT 20
 
 -- name: trust_unlock
 -- $2: days, or null for as long as allowed. One winner of many who ask at once (rule R4.2).
@@ -380,7 +425,13 @@ DELETE FROM erp.plan_phase WHERE plan_id = $1 AND phase = $2 RETURNING id
 UPDATE erp.login SET wpa2_passphrase = $2 WHERE id = $1 AND deleted_at IS NULL RETURNING id
 
 -- name: set_password
-UPDATE erp.login SET password = $2, password_md5 = $3 WHERE id = $1 AND deleted_at IS NULL RETURNING id
+SELECT code, reason FROM erp.set_password($1, $2)
+
+-- name: generate_password
+SELECT code, reason, password FROM erp.generate_password($1)
+
+-- name: clear_mac
+SELECT code, reason FROM erp.clear_mac($1)
 
 -- History ------------------------------------------------------------------------------------------------------
 
@@ -442,7 +493,27 @@ WHERE id = $1 AND status IN ('A', 'P') RETURNING id
 -- name: cancel_receivable
 UPDATE erp.receivable SET status = 'C' WHERE id = $1 AND status IN ('A', 'P') RETURNING id
 
+-- Lent equipment -----------------------------------------------------------------------------------------------
+
+-- name: return_equipment
+-- $2: the day, or null for today in the branch's zone.
+UPDATE erp.lent_equipment SET returned_on = coalesce($2::text::date, greatest(lent_on, erp.today((
+    SELECT branch_id FROM erp.contract WHERE contract.id = contract_id)))) WHERE id = $1 AND returned_on IS NULL RETURNING id
+
 -- Operators ----------------------------------------------------------------------------------------------------
+
+-- name: standing_of_operator
+-- $1: name; $2: names of permissions. Which of them he has; whether he is known; whether his group has all, and whether
+-- anybody's has.
+SELECT ARRAY(SELECT asked.name FROM unnest($2::text[]) AS asked (name) WHERE erp.has_permission($1, asked.name)) AS permissions,
+    coalesce(bool_or(erp.fold_login(operator.name) = erp.fold_login($1)), false) AS is_known,
+    coalesce(bool_or(erp.fold_login(operator.name) = erp.fold_login($1) AND operator_group.all_permissions), false) AS has_all,
+    coalesce(bool_or(operator_group.all_permissions), false) AS is_guarded
+FROM erp.operator LEFT JOIN erp.operator_group ON operator_group.id = operator.group_id WHERE operator.active
+
+-- name: give_all
+-- $2: whether a group has all permissions that allow something, also later ones. Nothing if it is so.
+UPDATE erp.operator_group SET all_permissions = $2 WHERE id = $1 AND all_permissions <> $2 RETURNING id
 
 -- name: list_permissions
 -- With the groups that have each of them.

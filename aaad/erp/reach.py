@@ -1,4 +1,4 @@
-"""The fields of contacts and addresses: how a client is reached, and where something is installed or billed.
+"""The fields of contacts, addresses and lent equipment: how a client is reached, where something is installed, what.
 
 Pure data, like `fields`.
 """
@@ -13,6 +13,7 @@ def _(english: str) -> str:
 
 
 _TEXT = fields.CLIENT.field("street").allowed
+_DAY = fields.CONTRACT.field("activated_on").allowed
 _REFERENCE = fields.CLIENT.field("branch_id").allowed
 
 
@@ -71,4 +72,25 @@ ADDRESS = Table(
     ),
 )
 
-TABLES = (CONTACT, ADDRESS)
+LENT_EQUIPMENT = Table(
+    "lent_equipment",
+    "erp",
+    _("Equipment"),
+    (
+        Field(
+            "contract_id",
+            _("contract"),
+            _REFERENCE,
+            values.one_line,
+            is_required=True,
+            is_nullable=False,
+            reference="contract",
+        ),
+        _text("kind", _("what it is"), is_required=True),
+        _text("identifier", _("serial number, MAC or inventory number")),
+        Field("lent_on", _("lent on"), _DAY, values.day, is_nullable=False),
+        Field("returned_on", _("returned on"), _DAY, values.day),
+    ),
+)
+
+TABLES = (CONTACT, ADDRESS, LENT_EQUIPMENT)

@@ -34,6 +34,7 @@ _FIND = {
     "operator": SQL.find_operator,
     "contact": SQL.find_contact,
     "address": SQL.find_address,
+    "lent_equipment": SQL.find_lent_equipment,
     "operator_group": SQL.find_operator_group,
     "permission": SQL.find_permission,
 } | network.FIND
@@ -47,6 +48,7 @@ _SHOW = {
     "operator": SQL.show_operator,
     "contact": SQL.show_contact,
     "address": SQL.show_address,
+    "lent_equipment": SQL.show_lent_equipment,
 } | network.SHOW
 _LINKS = {
     "client": SQL.links_of_client,
@@ -64,19 +66,30 @@ _DELETE = {
     "billing_type": SQL.delete_billing_type,
 } | network.DELETE
 
-# The other statements, by name: those that answer with rows, and those that change a state or do nothing.
+# The other statements, by name: those that answer with rows, an action with its code, and those that change something
+# or do nothing.
 QUESTIONS = (
     frozenset(
         {
+            "activate_contract",
+            "await_signature",
+            "block_contract",
+            "cancel_contract",
+            "change_owner",
+            "change_plan",
             "circuit_parts",
+            "clear_mac",
+            "generate_password",
             "history_of_client",
             "history_of_contract",
             "history_of_login",
+            "lent_of_contract",
             "list_addresses",
             "list_billing_types",
             "list_clients",
             "list_contacts",
             "list_contracts",
+            "list_lent_equipment",
             "list_logins",
             "list_operators",
             "list_parameters",
@@ -86,11 +99,20 @@ QUESTIONS = (
             "note_on_client",
             "note_on_contract",
             "note_on_login",
+            "notify_contract",
             "only_branch",
             "plan_phase",
+            "release_contract",
+            "release_from_reduction",
+            "resume_contract",
             "same_address",
+            "set_password",
+            "sign_contract",
+            "standing_of_operator",
+            "suspend_contract",
             "trust_unlock",
             "twins_of_address",
+            "unblock_contract",
         }
     )
     | network.QUESTIONS
@@ -98,27 +120,22 @@ QUESTIONS = (
 CHANGES = (
     frozenset(
         {
-            "activate_contract",
             "add_login_attribute",
             "add_plan_attribute",
-            "block_contract",
-            "cancel_contract",
             "cancel_receivable",
             "delete_login_attribute",
             "delete_plan_attribute",
             "delete_plan_phase",
             "edit_note",
+            "give_all",
             "grant_permission",
             "make_operator_group",
             "pay_receivable",
-            "resume_contract",
+            "return_equipment",
             "set_circuit",
             "set_parameter",
             "set_passphrase",
-            "set_password",
-            "suspend_contract",
             "take_permission",
-            "unblock_contract",
             "unset_parameter",
         }
     )

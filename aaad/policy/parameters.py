@@ -246,9 +246,8 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter(
             "keep_plan_with_equipment",
             _SWITCH,
-            _("No effect yet: contracts with lent equipment are not cancelled."),
+            _("Contracts with lent equipment are not cancelled."),
             "N",
-            has_effect=False,
         ),
         Parameter(
             "delete_nas_with_cancelled_contracts", _SWITCH, _("A NAS with cancelled contracts may be deleted."), "N"
@@ -257,6 +256,42 @@ PARAMETERS: dict[str, Parameter] = {
             "allow_inactive_client_with_contracts", _SWITCH, _("Clients with contracts may be made inactive."), "S"
         ),
         Parameter("allow_voluntary_suspension", _SWITCH, _("Contracts may be suspended at the client's wish."), "S"),
+        Parameter(
+            "suspension_needs_no_debt", _SWITCH, _("Only clients without an overdue payment suspend a contract."), "S"
+        ),
+        Parameter(
+            "suspension_days_min", _NUM, _("Shortest suspension at the client's wish, in days."), "30", 0, 3660
+        ),
+        Parameter(
+            "suspension_days_max",
+            _NUM,
+            _("Longest suspension at the client's wish, in days; 0: any."),
+            "120",
+            0,
+            3660,
+        ),
+        Parameter(
+            "suspension_months_between",
+            _NUM,
+            _("Months from the beginning of one suspension to the next; 0: any time."),
+            "12",
+            0,
+            120,
+        ),
+        Parameter(
+            "temporary_release_days",
+            _NUM,
+            _("Longest release of a blocked contract for a time, in days."),
+            "1",
+            1,
+            30,
+        ),
+        Parameter(
+            "reduction_release_days", _NUM, _("Longest release from the plan for who is late, in days."), "5", 1, 60
+        ),
+        Parameter(
+            "reset_activation_date", _SWITCH, _("A contract that is activated again is active since that day."), "N"
+        ),
         # What is kept of sessions.
         Parameter(
             "history_days",

@@ -47,7 +47,7 @@ class Node:
         self.run_dir.mkdir()
         self.config.write_text(
             f'[node]\nname = "tested"\nstate_dir = "{self.folder / "state"}"\nrun_dir = "{self.run_dir}"\n'
-            f'[database]\ndsn = "{self.dsn}"\n'
+            f'[database]\ndsn = "{self.dsn}"\n[cli]\ntrust_local_account = true\n'
             f'[radius]\naddresses = ["127.0.0.1"]\nauth_port = {self.auth_port}\nacct_port = {self.acct_port}\n'
             f"[metrics]\nport = {self.metrics_port}\n"
         )

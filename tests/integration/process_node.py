@@ -28,7 +28,7 @@ class ProcessNode:
         self._process: subprocess.Popen[bytes] | None = None
         self.config_path.write_text(
             f'[node]\nname = "{name}"\nstate_dir = "{self.state_dir}"\nrun_dir = "{self.run_dir}"\n'
-            f'[database]\ndsn = "{dsn}"\n'
+            f'[database]\ndsn = "{dsn}"\n[cli]\ntrust_local_account = true\n'
             f'[radius]\naddresses = ["{ADDRESS}"]\nauth_port = {self.auth_port}\nacct_port = {acct_port}\n'
             f"[metrics]\nport = {self.metrics_port}\n"
             # So that a hand full of logins can show the brake.

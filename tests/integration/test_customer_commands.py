@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
 from aaad.db.embedded import EmbeddedPostgres
 
+UNTIL = datetime.now(UTC).date() + timedelta(60)
 ROOT = Path(__file__).parents[2]
 SEED = """
 INSERT INTO erp.branch (id, name, time_zone) VALUES (10, 'Matriz', 'America/Sao_Paulo');
@@ -33,6 +35,8 @@ INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status, circuit) VA
     (40, 123, 10, 20, 'A', NULL), (41, 31, 10, 21, 'A', 'CHA000031-001');
 INSERT INTO erp.login (id, contract_id, name, password, mac) VALUES
     (50, 40, 'ana@fibra', 'senha-ana', '00:1A:2B:3C:4D:5E'), (51, 41, 'padaria', 'senha-sol', NULL);
+INSERT INTO erp.operator_group (id, name, all_permissions) VALUES (80, 'Direção', true);
+INSERT INTO erp.operator (name, group_id) VALUES ('maria', 80), ('joana', 80), ('pedro', 80), ('plantão', 80);
 SELECT setval(pg_get_serial_sequence('erp.' || name, 'id'), 1000)
 FROM unnest(ARRAY['client', 'contract', 'login', 'plan']) AS name;
 """
@@ -61,7 +65,7 @@ class Cli:
     def __init__(self, dsn: str, config: Path) -> None:
         self.dsn = dsn
         self.config = config
-        config.write_text(f'[database]\ndsn = "{dsn}"\n')
+        config.write_text(f'[database]\ndsn = "{dsn}"\n[cli]\ntrust_local_account = true\n')
 
     def __call__(
         self, *words: str, language: str = "en", as_json: bool = False, typed: str = "", operator: str = "maria"
@@ -184,12 +188,12 @@ def test_s2_188_suspending_asks_and_says_so_to_the_letter(aaad: Cli) -> None:
     assert asked.exit_code == 2
     assert "Suspender o contrato 40 de Ana Souza?" in asked.complaint
     assert aaad.sql("SELECT suspended FROM erp.contract WHERE id = 40") == [(False,)]
-    done = aaad("contract", "suspend", "40", "--suspended-until", "31/12/2098", "--yes", language="pt")
+    done = aaad("contract", "suspend", "40", "--suspended-until", UNTIL.strftime("%d/%m/%Y"), "--yes", language="pt")
     assert (done.exit_code, done.output) == (0, "Plano suspenso com sucesso.\n")
     assert aaad.sql("SELECT suspended, suspended_until::text FROM erp.contract WHERE id = 40") == [
-        (True, "2098-12-31")
+        (True, UNTIL.isoformat())
     ]
-    again = aaad("contract", "suspend", "40", "--suspended-until", "2098-12-31", as_json=True)
+    again = aaad("contract", "suspend", "40", "--suspended-until", UNTIL.isoformat(), as_json=True)
     assert (again.exit_code, again.json["changed"]) == (0, False)
     assert aaad("contract", "resume", "40", as_json=True).json["contract"]["suspended"] is False
     aaad("parameter", "set", "allow_voluntary_suspension", "N")
@@ -561,6 +565,7 @@ def test_a_login_has_servers_and_sessions_of_its_own(aaad: Cli) -> None:
 
 def test_operators_and_the_seeds_permissions_are_data(aaad: Cli) -> None:
     assert len(aaad("permission", "list", as_json=True).json) == 40
+    aaad.run_sql("DELETE FROM erp.operator")
     assert aaad("permission", "grant", "Atendimento", "Apagar Login de Radius", as_json=True).json["changed"]
     assert aaad("operator", "add", "--name", "joana", "--group", "Atendimento").exit_code == 0
     assert aaad.sql("SELECT erp.has_permission('Joana', 'Apagar Login de Radius')") == [(True,)]

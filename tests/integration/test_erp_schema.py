@@ -57,6 +57,7 @@ HISTORY = {"kind": "note", "text": "called"}
 BILLING_TYPE = {"name": "Pré 5 dias", "payment": "Pre"}
 RECEIVABLE = {"client_id": 1, "contract_id": 1, "amount": 100, "due_on": date(2026, 7, 10)}
 CONTACT = {"client_id": 1, "name": "Mãe", "phone": "4933221100"}
+LENT_EQUIPMENT = {"contract_id": 1, "kind": "ONU", "lent_on": date(2026, 1, 1)}
 ADDRESS = {"client_id": 1, "kind": "billing", "street": "Rua A", "city": "Chapecó", "state": "SC"}
 OPERATOR = {"name": "maria"}
 OPERATOR_GROUP = {"name": "Suporte"}
@@ -184,6 +185,10 @@ REFUSED = [
     ("erp.contact", CONTACT, {"mobile_phone": "33221100"}, "contact_mobile_phone_brazilian"),
     ("erp.contact", CONTACT, {"email": "a@b.co;"}, "contact_email_list"),
     ("erp.contact", CONTACT, {"phone": None}, "contact_reachable"),
+    ("erp.lent_equipment", LENT_EQUIPMENT, {"kind": " ONU"}, "lent_equipment_kind_no_outer_space"),
+    ("erp.lent_equipment", LENT_EQUIPMENT, {"identifier": ""}, "lent_equipment_identifier_no_outer_space"),
+    ("erp.lent_equipment", LENT_EQUIPMENT, {"lent_on": date(2100, 1, 1)}, "lent_equipment_lent_on_range"),
+    ("erp.lent_equipment", LENT_EQUIPMENT, {"returned_on": date(2020, 1, 1)}, "lent_equipment_returned_on_range"),
     ("erp.address", ADDRESS, {"contract_id": 1}, "address_of_client_or_contract"),
     ("erp.address", ADDRESS, {"kind": "home"}, "address_kind_known"),
     ("erp.address", ADDRESS, {"postal_code": "89801-000"}, "address_postal_code_eight_digits"),
@@ -233,7 +238,7 @@ REFUSED = [
             "erp.login": LOGIN, "net.nas": NAS, "erp.parameter": PARAMETER, "erp.history": HISTORY,
             "net.nas_secret": NAS_SECRET,
             "erp.billing_type": BILLING_TYPE, "erp.receivable": RECEIVABLE, "erp.contact": CONTACT,
-            "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
+            "erp.address": ADDRESS, "erp.lent_equipment": LENT_EQUIPMENT, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
             "erp.permission": PERMISSION, **NETWORK_TABLES, **SESSION_TABLES, **EVIDENCE_TABLES,
             **ADDRESS_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
@@ -281,7 +286,7 @@ async def test_the_defaults_of_these_tests_are_accepted(database: Database):
     for table, defaults in {"erp.branch": BRANCH, "erp.client": CLIENT, "erp.plan": PLAN, "erp.contract": CONTRACT,
                             "erp.login": LOGIN, "net.nas": NAS, "erp.parameter": PARAMETER, "erp.history": HISTORY,
                             "erp.billing_type": BILLING_TYPE, "erp.receivable": RECEIVABLE, "erp.contact": CONTACT,
-                            "erp.address": ADDRESS, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
+                            "erp.address": ADDRESS, "erp.lent_equipment": LENT_EQUIPMENT, "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
                             "erp.permission": PERMISSION, "net.cgnat_map": CGNAT_MAP, "net.evidence": EVIDENCE,
                             "net.inquiry": INQUIRY, "net.login_contest": LOGIN_CONTEST,
                             **ADDRESS_TABLES}.items():  # fmt: skip

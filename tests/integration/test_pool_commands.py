@@ -21,6 +21,8 @@ INSERT INTO erp.client (id, branch_id, kind, name) VALUES (123, 10, 'F', 'Ana So
 INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status) VALUES
     (40, 123, 10, 20, 'A'), (41, 31, 10, 20, 'A');
 INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'bng-centro', '192.0.2.1', 'secret-1');
+INSERT INTO erp.operator_group (id, name, all_permissions) VALUES (80, 'Direção', true);
+INSERT INTO erp.operator (name, group_id) VALUES ('maria', 80);
 """
 LOGINS = """
 INSERT INTO erp.login (id, contract_id, name, password) VALUES (50, 40, 'ana@fibra', 'x'), (51, 41, 'padaria', 'x');

@@ -70,6 +70,7 @@ BAD_FILES = [
     ("[metrics]\naddress = 'localhost'", "metrics.address: 'localhost' is not valid: one IP address as text"),
     ("[log]\nlevel = 'loud'", "log.level: 'loud' is not valid: one of debug, info, warning, error"),
     ("[log]\nformat = 3", "log.format: 3 is not valid: one of json, console"),
+    ("[cli]\ntrust_local_account = 'yes'", "cli.trust_local_account: 'yes' is not valid: true or false"),
     ("[node]\nstate_dir = 'var'", "node.state_dir: 'var' is not valid: an absolute path"),
     (
         f"[node]\nrun_dir = '/{'x' * 90}'",
