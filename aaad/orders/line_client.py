@@ -66,6 +66,8 @@ class _Exchange:
 
     def run(self) -> Reply | Fault:
         connection: http.client.HTTPConnection | None = None
+        if self._is_cut:  # while it waited for a thread
+            return self.fault
         try:
             connection = self._connect()
             if self._is_cut:
@@ -91,7 +93,7 @@ class _Exchange:
         try:
             self._guard = plain.dup()  # shutting this down ends the connection, in whatever hands it is
             if self._is_cut:
-                raise OSError("late")
+                self.cut()
             connection.sock = _secured(plain, self._driver, host) if self._request.is_tls else plain
         except BaseException:
             plain.close()

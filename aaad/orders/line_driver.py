@@ -164,7 +164,7 @@ def reading_of(driver: Driver, line: Line, reply: Reply) -> Reading:
     meaning = driver.meanings.get(found)
     if meaning == PARTIAL_OR_LOSS:
         meaning = State.PARTIAL if State.PARTIAL in line.made else State.LOSS
-    state = State(meaning) if meaning in State.__members__.values() else None
+    state = State(meaning) if meaning is not None else None
     return Reading(state, shown(driver, found))
 
 

@@ -325,15 +325,12 @@ class LineRunner:
 
     async def _mark(self, taken: TakenLine) -> bool:
         """Write that the provider is asked now; False: that is not ours any more."""
-        try:
-            async with self._database.transaction("read_committed") as transaction:
-                order = (taken.order_id, self._node_id, taken.wish)
-                marked = await transaction.fetchrow(SQL.mark_asked, *order, taken.wanted)
-                tried = await transaction.fetchrow(SQL.mark_tried, *order)
-                if marked is None or tried is None:
-                    raise _NotOursError
-        except _NotOursError:
-            return False
+        order = (taken.order_id, self._node_id, taken.wish)
+        async with self._database.transaction("read_committed") as transaction:
+            await transaction.execute(SQL.hold_line, taken.line.line_id)
+            if await transaction.fetchrow(SQL.mark_tried, *order) is None:
+                return False
+            await transaction.execute(SQL.mark_asked, taken.line.line_id, taken.wanted)
         return True
 
     def _tell(self, taken: TakenLine, course: _Course, told: Told, text: str) -> None:
@@ -397,10 +394,6 @@ class LineRunner:
             for state in OPEN_STATES:
                 self._counters.set(f"aaad_open_orders|kind={kind}|state={state}", found.get((kind, state), 0))
         return False
-
-
-class _NotOursError(Exception):
-    """Rolls back what marks an order that is another's by now."""
 
 
 def _taken(row: Row) -> TakenLine:

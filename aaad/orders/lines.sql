@@ -65,18 +65,18 @@ LEFT JOIN erp.line ON line.id = waits.line_id
 LEFT JOIN net.line_driver AS driver ON driver.kind = line.kind AND driver.enabled
 WHERE waits.id = ANY ($1::bigint[]) AND waits.claimed_by = $2::integer AND waits.is_open;
 
--- name: mark_asked
--- Before it is sent: no row, and there is another wish, or somebody else has the order. Whoever comes after us, should
--- we die now, knows that it may happen yet. The line's row first, as whoever changes a line has it.
-WITH ours AS (
-    SELECT network_order.line_id FROM net.network_order
-    WHERE id = $1 AND claimed_by = $2::integer AND wish = $3 AND is_open AND claimed_until > now()
-)
-UPDATE erp.line SET asked_at = now(), asked_state = $4 FROM ours WHERE line.id = ours.line_id RETURNING line.id;
+-- name: hold_line
+-- Before its order, as whoever changes a line does.
+SELECT FROM erp.line WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: mark_tried
+-- Before it is sent: no row, and there is another wish, or somebody else has the order.
 UPDATE net.network_order SET attempts = attempts + 1, changed_at = now()
-WHERE id = $1 AND claimed_by = $2::integer AND wish = $3 AND is_open RETURNING id;
+WHERE id = $1 AND claimed_by = $2::integer AND wish = $3 AND is_open AND claimed_until > now() RETURNING id;
+
+-- name: mark_asked
+-- Whoever comes after us, should we die now, knows that it may happen yet.
+UPDATE erp.line SET asked_at = now(), asked_state = $2 WHERE id = $1;
 
 -- name: save_line
 -- $2: what was read, null: nothing. $3: what was made of it. $4: what was asked can happen no more, or has. $5: what it

@@ -84,7 +84,7 @@ CREATE TABLE net.line_driver (
     CONSTRAINT line_driver_url_form CHECK (net.is_line_url(url)),
     CONSTRAINT line_driver_read_url_form CHECK (net.is_line_url(read_url)),
     CONSTRAINT line_driver_headers_form CHECK (net.is_text_map(headers, 16, '^[A-Za-z0-9-]{1,64}$', 1024)),
-    CONSTRAINT line_driver_secret_form CHECK (secret ~ '^[!-~]([ -~]{0,1022}[!-~])?$'),
+    CONSTRAINT line_driver_secret_form CHECK (length(secret) <= 1024 AND secret ~ '^[!-~]([ -~]*[!-~])?$'),
     CONSTRAINT line_driver_body_length CHECK (length(body) <= 8192 AND length(read_body) <= 8192),
     CONSTRAINT line_driver_codes_form CHECK (net.is_text_map(codes, 3, '^(active|partial|blocked)$', 64)),
     CONSTRAINT line_driver_statuses_range CHECK (
