@@ -17,6 +17,7 @@ from aaad.cli.endings import end as _end
 from aaad.cli.main import EXIT_NEGATIVE
 from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
+from aaad.cli.line_commands import add_lines
 from aaad.cli.options import Options
 from aaad.cli.order_commands import add_orders
 from aaad.cli.pool_commands import add_pools
@@ -61,6 +62,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_brake(app, terminal, _)
     add_sessions(app, terminal)
     add_orders(app, terminal)
+    add_lines(app, terminal)
     add_network(app, terminal)
     add_customers(app, terminal)
     add_office(app, terminal)

@@ -62,6 +62,31 @@ _RULES: dict[str, tuple[str, str]] = {
     "lent_equipment_contract_living": ("contract_id", _("a contract that is not cancelled")),
     "lent_equipment_identifier_unique": ("identifier", _("what is not lent already")),
     "lent_equipment_returned_on_range": ("returned_on", _("a date not before the one on which it was lent")),
+    "line_identifier_unique": ("identifier", _("what no other line of its kind is called")),
+    "line_driver_provider_no_outer_space": ("", _("The provider's name is one short line.")),
+    "line_driver_kind_known": ("", _("A kind of line is sip, mvno or tv.")),
+    "line_driver_method_known": ("", _("A method is GET, POST, PUT, PATCH or DELETE, and to read GET, POST or PUT.")),
+    "line_driver_url_form": ("", _("A URL is http(s)://HOST/…; what is put in stands behind the host.")),
+    "line_driver_read_url_form": ("", _("A URL is http(s)://HOST/…; what is put in stands behind the host.")),
+    "line_driver_headers_form": ("", _("Headers: at most 16, each a name and a text of one line.")),
+    "line_driver_secret_form": ("", _("The secret is a text of one line, up to 1,024 ASCII characters.")),
+    "line_driver_body_length": ("", _("A body has at most 8,192 characters.")),
+    "line_driver_codes_form": ("", _("Codes are of active, partial and blocked, of at most 64 characters.")),
+    "line_driver_statuses_range": ("", _("Expected are 1 to 16 statuses from 200 to 599.")),
+    "line_driver_pointer_form": ("", _("A pointer into JSON begins with /, as in /data/0/state.")),
+    "line_driver_expected_whole": ("", _("An expected pointer needs an expected text.")),
+    "line_driver_meanings_form": (
+        "",
+        _(
+            "Meanings are active, partial, blocked, theft, loss, misuse, inactive, cancelled, awaiting and "
+            "partial_or_loss, at most 32."
+        ),
+    ),
+    "line_driver_read_whole": ("", _("Who reads back needs to know what the texts mean: --meanings.")),
+    "line_driver_toggle_reads": ("", _("A toggle can only be used by who reads the state first: --read-url.")),
+    "line_driver_timeout_range": ("", _("A timeout is from 1 to 60 seconds.")),
+    "line_driver_settle_range": ("", _("What is waited for to settle is from 0 to 3,600 seconds.")),
+    "line_driver_ca_form": ("", _("Certificates are in PEM.")),
     "contract_suspension_allowed": (
         "",
         _("Contracts are not suspended at the client's wish, since allow_voluntary_suspension is N."),

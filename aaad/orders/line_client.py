@@ -11,6 +11,7 @@ import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Event
 
 from aaad import clock
 from aaad.orders.line_driver import ANSWER_OCTETS_MAX, Driver, Fault, Reply, Request
@@ -53,11 +54,11 @@ class _Exchange:
     def __init__(self, driver: Driver, request: Request) -> None:
         self._driver, self._request = driver, request
         self._guard: socket.socket | None = None
-        self._is_cut = False
+        self._is_cut = Event()
         self.fault = Fault.UNSENT
 
     def cut(self) -> None:
-        self._is_cut = True
+        self._is_cut.set()
         guard, self._guard = self._guard, None
         if guard is not None:
             with suppress(OSError):
@@ -66,18 +67,18 @@ class _Exchange:
 
     def run(self) -> Reply | Fault:
         connection: http.client.HTTPConnection | None = None
-        if self._is_cut:  # while it waited for a thread
+        if self._is_cut.is_set():  # while it waited for a thread
             return self.fault
         try:
             connection = self._connect()
-            if self._is_cut:
+            if self._is_cut.is_set():
                 return self.fault
             self.fault = Fault.SILENT
             request = self._request
             connection.request(request.method, request.path, request.body, {**request.headers, "Connection": "close"})
             return self._answer(connection)
         except http.client.HTTPException:
-            return Fault.SILENT if self._is_cut or self.fault is Fault.UNSENT else Fault.UNREADABLE
+            return Fault.SILENT if self._is_cut.is_set() or self.fault is Fault.UNSENT else Fault.UNREADABLE
         except (OSError, ValueError):
             return self.fault
         finally:
@@ -92,7 +93,7 @@ class _Exchange:
         plain = socket.create_connection((host, port), timeout_s)
         try:
             self._guard = plain.dup()  # shutting this down ends the connection, in whatever hands it is
-            if self._is_cut:
+            if self._is_cut.is_set():
                 self.cut()
             connection.sock = _secured(plain, self._driver, host) if self._request.is_tls else plain
         except BaseException:
@@ -110,9 +111,9 @@ class _Exchange:
             octets += len(piece)
             if octets > ANSWER_OCTETS_MAX:
                 return Fault.UNREADABLE
-            if self._is_cut or clock.monotonic_s() > deadline_s:
+            if self._is_cut.is_set() or clock.monotonic_s() > deadline_s:
                 return Fault.SILENT
-        if self._is_cut:
+        if self._is_cut.is_set():
             return Fault.SILENT
         return Reply(response.status, b"".join(pieces))
 

@@ -213,7 +213,8 @@ async def housed(dsn: str, folder):
     await db.execute("INSERT INTO erp.branch (id, name) VALUES (1, 'Matriz')")
     await db.execute("INSERT INTO erp.client (id, branch_id, kind, name) VALUES (1, 1, 'F', 'Ana')")
     await db.execute(
-        "INSERT INTO erp.contract (id, client_id, branch_id, kind, status) VALUES (1, 1, 1, 'T', 'A'), (2, 1, 1, 'T', 'A')"
+        "INSERT INTO erp.contract (id, client_id, branch_id, kind, status) "
+        "VALUES (1, 1, 1, 'T', 'A'), (2, 1, 1, 'T', 'A')"
     )
     await db.execute("INSERT INTO net.node (name) VALUES ('n1'), ('n2')")
     try:
