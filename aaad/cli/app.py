@@ -14,10 +14,10 @@ from typer.main import get_command_name
 
 from aaad.cli.customer_commands import add_customers
 from aaad.cli.endings import end as _end
+from aaad.cli.line_commands import add_lines
 from aaad.cli.main import EXIT_NEGATIVE
 from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
-from aaad.cli.line_commands import add_lines
 from aaad.cli.options import Options
 from aaad.cli.order_commands import add_orders
 from aaad.cli.pool_commands import add_pools

@@ -117,7 +117,8 @@ def _add_drivers(lines_group: typer.Typer, terminal: Terminal, _: Speaker) -> No
         }  # fmt: skip
         maps = {"codes": codes, "meanings": meanings}
         values = {
-            "is_toggle": toggle, "timeout_s": timeout, "settle_s": settle, "verify_tls": verify_tls, "enabled": enabled
+            "is_toggle": toggle, "timeout_s": timeout, "settle_s": settle, "verify_tls": verify_tls,
+            "enabled": enabled,
         }  # fmt: skip
         words = line_drivers.Typed(typed, maps, values, tuple(header or ()), expected_status, secret)
         end(terminal, lambda: line_drivers.set_driver(terminal, kind, words))

@@ -34,7 +34,7 @@ def show_drivers(terminal: Terminal, kind: str | None) -> None:
 
     rows = asyncio.run(find())
     if kind is not None and not rows:
-        fail(terminal, _(words.REASONS["no_driver"]))
+        fail(terminal, words.word(_, words.REASONS, "no_driver"))
     if terminal.options.is_json:
         terminal.json(rows)
         return

@@ -24,7 +24,7 @@ def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
         state = words.word(_, words.STATES, record["order_state"])
         terminal.line("  " + _("order {number}: {state}", number=record["order_id"], state=state))
     if not record["has_driver"]:
-        terminal.complain(_(words.REASONS["no_driver"]))
+        terminal.complain(words.word(_, words.REASONS, "no_driver"))
 
 
 ROOM = Room(reach.LINE, nothing_more, nothing_more, _show_more)
@@ -85,4 +85,4 @@ def report_line(terminal: Terminal, word: str, report: str) -> None:
         text = _("Line {line} is blocked until it is found, whatever is paid.", line=record["identifier"])
     terminal.line(text, "green")
     if not record["has_driver"]:
-        terminal.complain(_(words.REASONS["no_driver"]))
+        terminal.complain(words.word(_, words.REASONS, "no_driver"))

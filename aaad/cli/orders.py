@@ -18,8 +18,8 @@ from aaad.orders.wish import OPEN_STATES
 
 NAMES = (
     "id", "target", "kind", "cause", "state", "reason", "login_id", "login", "client", "contract_id", "nas_id", "nas",
-    "user_name", "acct_session_id", "ipv4", "line_id", "line_kind", "line", "run_id", "attempts", "last_answer", "created_at", "next_at",
-    "changed_at", "ended_at",
+    "user_name", "acct_session_id", "ipv4", "line_id", "line_kind", "line", "run_id", "attempts",
+    "last_answer", "created_at", "next_at", "changed_at", "ended_at",
 )  # fmt: skip
 _INSTANTS = ("created_at", "next_at", "changed_at", "ended_at")
 _STYLES = {"held": "bold yellow", "given_up": "bold red", "redial": "yellow", "waiting": "yellow", "done": "dim"}

@@ -14,7 +14,7 @@ from aaad.metrics import CounterFile
 from aaad.orders.line_course import LineStep
 from aaad.orders.lines import LINE_COUNTERS, LineRunner, LineSettings
 
-SECRET = "token-9f8e7d6c"  # noqa: S105
+SECRET = "token-9f8e7d6c"
 HURRY = LineSettings(poll_s=0.05, sweep_s=3600.0, count_s=0.2)
 
 

@@ -43,7 +43,7 @@ THERE = Told(READ, LineSaid.AS_WANTED, "blocked")
         (AGAIN, (BEFORE,), LineWait("waiting", "not_seen", 3.75)),
         (AGAIN, (THERE,), LineEnd("done")),
         (AGAIN._replace(asked_ago_s=31.0, age_s=31.0), (BEFORE,), ASK),
-        # Something else was asked for an older wish: what is as wanted now may change yet, and what came of it may be undone.
+        # Something else was asked for an older wish: what is as wanted may change yet, and what came of it is undone.
         (AGAIN._replace(asked=0, asked_state="active"), (THERE,), LineWait("waiting", "not_seen", 3.75)),
         (AGAIN._replace(asked=0, asked_state="active"), (BEFORE,), ASK),
         (AGAIN._replace(asked_ago_s=1e4, asked=ASKED_MAX), (BEFORE,), LineEnd("given_up", "no_effect")),

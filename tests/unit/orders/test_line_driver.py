@@ -15,7 +15,7 @@ from aaad.orders.line_driver import (
     request_to_read,
 )
 
-SECRET = "token-9f8e7d6c"  # noqa: S105
+SECRET = "token-9f8e7d6c"
 LINE = Line(7, 3, "+55@sip:1")
 
 
