@@ -15,6 +15,7 @@ from aaad.cli.app import build_app
 from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
 from aaad.orders.cascade import Said, Step
+from aaad.orders.line_course import LineSaid, LineStep
 from aaad.orders.wish import CAUSES, STATES
 from aaad.simulator.temper import Temper
 
@@ -161,5 +162,5 @@ async def test_r8_4_what_the_brake_holds_is_released_or_dropped(house):
 def test_every_code_has_words():
     assert set(order_words.STATES) == set(STATES)
     assert set(order_words.CAUSES) == set(CAUSES)
-    assert set(order_words.STEPS) == set(Step)
-    assert set(order_words.SAID) == set(Said)
+    assert set(order_words.STEPS) == {*Step, *LineStep}
+    assert set(order_words.SAID) == {*Said, LineSaid.NOT_OURS}
