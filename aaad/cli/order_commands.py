@@ -63,7 +63,9 @@ def _add_list(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
                 help=_("todo, doing, waiting, redial, held; done, unverified, superseded, gone, given_up, cancelled")
             ),
         ] = None,
-        cause: Annotated[str | None, typer.Option(help=_("block, unblock, plan, cap, hours, operator, …"))] = None,
+        cause: Annotated[
+            str | None, typer.Option(help=_("made for this: block, unblock, plan, cap, hours, operator, …"))
+        ] = None,
         run: Annotated[int | None, typer.Option(min=1, max=_RUN_MAX, help=_("of this run"))] = None,
         is_all: Annotated[bool, typer.Option("--all", help=_("also those that are over"))] = False,
         is_csv: Annotated[bool, typer.Option("--csv", help=_("as CSV, with the names of --json"))] = False,

@@ -303,6 +303,14 @@ FAMILIES: dict[str, Family] = {
     "aaad_silent_concentrators": Family(
         (SLOT,), "Concentrators that answer this node's orders neither by RADIUS nor by their API."
     ),
+    "aaad_concentrator_orders_silent": Family(
+        (SLOT, "nas"), "1 while a concentrator answers no order, so that its orders wait behind one probe, else 0."
+    ),
+    "aaad_concentrator_order_failures_total": Family(
+        (SLOT, "nas", "failure"),
+        "Steps of orders that failed at a concentrator, since the process began: refused, silent, rejected by the "
+        "network, or without effect although it said yes.",
+    ),
     "aaad_orders_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
     # the control role
     "aaad_heartbeat_at_seconds": Family(

@@ -343,11 +343,19 @@ async def pool_keeping(context: RoleContext) -> None:
 
 async def order_running(context: RoleContext) -> None:
     """Carry out orders about sessions."""
+    from aaad.orders.facts import facts_path
     from aaad.orders.runner import OrderRunner
     from aaad.radius.dynauth_client import DynauthClient
 
     database = _database(context, "orders")
-    runner = OrderRunner(database, DynauthClient(), node=context.config.node.name, counters=context.counters)
+    node = context.config.node
+    runner = OrderRunner(
+        database,
+        DynauthClient(),
+        node=node.name,
+        counters=context.counters,
+        facts_path=facts_path(node.state_dir / "counters", context.slot),
+    )
     try:
         await runner.run(context.stopping)
     finally:

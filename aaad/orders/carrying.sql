@@ -26,12 +26,15 @@ WITH server AS MATERIALIZED (
     LEFT JOIN unnest($2::integer[], $3::integer[]) AS known (nas_id, room) ON known.nas_id = nas.id
     CROSS JOIN LATERAL (
         SELECT waits.id, waits.next_at FROM net.network_order AS waits
-        LEFT JOIN server ON server.nas_id = waits.nas_id AND server.source_address = waits.source_address
-            AND server.nas_identifier = waits.nas_identifier
         WHERE waits.nas_id = nas.id AND waits.state IN ('todo', 'doing', 'waiting') AND waits.target = 'session'
             AND waits.next_at <= now() AND coalesce(waits.claimed_until < now(), true)
             AND (waits.kind <> 'disconnect' OR waits.needs IS NULL OR waits.needs IN (SELECT needs FROM needed))
-            AND coalesce(server.is_ours, nas.api_user IS NOT NULL AND nas.api_password IS NOT NULL)
+            AND (
+                (waits.nas_id, waits.source_address, waits.nas_identifier) IN (
+                    SELECT nas_id, source_address, nas_identifier FROM server WHERE is_ours)
+                OR nas.api_user IS NOT NULL AND nas.api_password IS NOT NULL
+                AND (waits.nas_id, waits.source_address, waits.nas_identifier) NOT IN (
+                    SELECT nas_id, source_address, nas_identifier FROM server))
         ORDER BY waits.next_at LIMIT coalesce(known.room, $4)
     ) AS first
     WHERE coalesce(known.room, $4) > 0
@@ -176,7 +179,7 @@ WHERE network_order.state = 'waiting' AND network_order.target = 'session' AND n
 -- Orders that waited for a redial since their router could not be told from others, and that have a way now.
 UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now()
 FROM net.nas
-WHERE network_order.state = 'redial' AND network_order.target = 'session' AND nas.id = network_order.nas_id
+WHERE network_order.is_open AND network_order.state = 'redial' AND network_order.target = 'session' AND nas.id = network_order.nas_id
     AND step = 'behind_nat' AND coalesce(claimed_until < now(), true)
     AND (nas.coa_address IS NOT NULL OR nas.api_address IS NOT NULL);
 
@@ -192,5 +195,6 @@ WHERE id IN (
 RETURNING id, kind, cause, state, extract(epoch FROM now() - created_at)::float8 AS age_s;
 
 -- name: count_open
+-- Those about sessions.
 SELECT state, kind, count(*) AS count, extract(epoch FROM now() - min(created_at))::float8 AS oldest_s
-FROM net.network_order WHERE is_open GROUP BY state, kind;
+FROM net.network_order WHERE is_open AND target = 'session' GROUP BY state, kind;

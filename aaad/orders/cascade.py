@@ -50,7 +50,7 @@ class Said(StrEnum):
 class State(StrEnum):
     """States of an order that the cascade leads to."""
 
-    TODO = "todo"
+    DUE = "todo"
     WAITING = "waiting"
     REDIAL = "redial"
     DONE = "done"
@@ -177,7 +177,7 @@ def _after_radius(task: Task, told: Sequence[Told], said: Said) -> Move:
     if said in (Said.DONE, Said.GONE) and task.has_api:
         return Do(Step.READ)
     if said is Said.GONE:
-        return Wait(State.TODO, "identity") if task.is_heard_since else Wait(State.WAITING, "no_such_session")
+        return Wait(State.DUE, "identity") if task.is_heard_since else Wait(State.WAITING, "no_such_session")
     if said is Said.DONE:
         if told[-1].step is Step.DISCONNECT:
             return Wait(State.WAITING, "stop_awaited", is_failure=False)
@@ -267,7 +267,7 @@ def _go_on(task: Task, told: Sequence[Told]) -> Move:
         if way in tried or (way in _RADIUS and is_way_closed):
             continue
         if way in _CUTS and not task.is_known:
-            return Wait(State.TODO, "not_applied_everywhere", is_failure=False)
+            return Wait(State.DUE, "not_applied_everywhere", is_failure=False)
         if way in _CUTS and _has_cookie(task) and Step.COOKIE not in tried:
             return Do(Step.COOKIE)
         return Do(way)
@@ -284,7 +284,7 @@ def _no_way(task: Task) -> Wait:
     if task.is_behind_nat:
         return Wait(State.REDIAL, "behind_nat", is_failure=False)
     if not task.has_way:
-        return Wait(State.TODO, "no_server_here")
+        return Wait(State.DUE, "no_server_here")
     if not task.can_name:
         return Wait(State.REDIAL, "not_nameable", is_failure=False)
     return Wait(State.REDIAL, "not_changeable", is_failure=False)
@@ -294,12 +294,12 @@ def _failed(told: Sequence[Told]) -> Wait:
     """All was tried. What the last router's word was says what is wrong."""
     acts = [one for one in told if one.step is not Step.READ]
     if any(one.said is Said.DONE and one.step is not Step.COOKIE for one in acts):
-        return Wait(State.TODO, "no_effect")
+        return Wait(State.DUE, "no_effect")
     if acts and all(one.said is Said.UNSENT for one in acts):
-        return Wait(State.TODO, "unsent")
+        return Wait(State.DUE, "unsent")
     if acts and all(one.said in _NO_ANSWER for one in acts):
-        return Wait(State.TODO, "silent")
-    return Wait(State.TODO, "refused")
+        return Wait(State.DUE, "silent")
+    return Wait(State.DUE, "refused")
 
 
 def is_silent(told: Sequence[Told]) -> bool:

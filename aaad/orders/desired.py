@@ -217,7 +217,7 @@ class Judge:
         is_blocked = grant.state == GrantState.BLOCKED
         was_blocked = told is not None and told.reason is _BLOCKED
         difference = _from_nothing(grant) if told is None else compare(kind, told, found.form, is_ppp=is_ppp)
-        if said.reason is _BLOCKED:
+        if is_blocked and not was_blocked:
             cause = _CAUSES.get(standing(login, grant.policy, at.now_s), "block")
         else:
             is_other_plan = bool(session.plan_id) and session.plan_id != grant.plan.plan_id
@@ -287,9 +287,9 @@ def _cause(
 ) -> str:
     """Return why a grant became another one, for people. `told`: the one before, if that is known."""
     before = told.reason if told is not None else Reason.GRANTED
-    if before is _BLOCKED:
-        return "unblock"
     if reason is not before:
+        if before is _BLOCKED:
+            return "unblock"
         if reason in _CAUSES:
             return _CAUSES[reason]
         if before is Reason.GRANTED_WITH_NOTICE:

@@ -1,7 +1,7 @@
 """What a router's lists say of one order's session: as wanted, as before, gone, or another one in its place.
 
-Pure. Rules R8.1 (a session is known by its Acct-Session-Id), R8.3. Only what lists show is judged: rates and address
-lists. What a session was told besides, such as its timeouts, shows nowhere.
+Speaks to nobody. Rules R8.1 (a session is known by its Acct-Session-Id), R8.3. Only what lists show is judged: rates
+and address lists. What a session was told besides, such as its timeouts, shows nowhere.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +19,7 @@ from aaad.mikrotik.applied import (
     rates_by_name,
     same_session,
 )
+from aaad.mikrotik.enforce import is_ours
 from aaad.orders.cascade import Kind, Said
 from aaad.radius.forms import IPV6_LIST
 
@@ -95,6 +96,7 @@ class Seen:
     active: Mapping[str, Sequence[Active]]  # by name
     rates: Mapping[str, Sequence[SessionRate]] = field(default_factory=dict)
     placed: frozenset[tuple[str, str]] = frozenset()  # list and address
+    by_us: frozenset[tuple[str, str]] = frozenset()  # of these what we wrote, or the router for a session of ours
 
 
 def seen_of(active: Iterable[Active], rates: Iterable[SessionRate], entries: Iterable[Entry]) -> Seen:
@@ -102,8 +104,13 @@ def seen_of(active: Iterable[Active], rates: Iterable[SessionRate], entries: Ite
     by_name: dict[str, list[Active]] = {}
     for row in active:
         by_name.setdefault(row.name, []).append(row)
-    placed = frozenset((entry.list, entry.address) for entry in entries if not entry.is_disabled)
-    return Seen(by_name, rates_by_name(rates), placed)
+    placed = [entry for entry in entries if not entry.is_disabled]
+    by_us = [entry for entry in placed if is_ours(entry) or (entry.is_dynamic and not entry.comment)]
+    return Seen(by_name, rates_by_name(rates), _places(placed), _places(by_us))
+
+
+def _places(entries: Iterable[Entry]) -> frozenset[tuple[str, str]]:
+    return frozenset((entry.list, entry.address) for entry in entries)
 
 
 def judge(subject: Subject, seen: Seen) -> Said:
@@ -117,8 +124,10 @@ def judge(subject: Subject, seen: Seen) -> Said:
     if rates and not has_rate(rate_of(seen.rates, subject.user_name, subject.address, seen.active), rates[0]):
         return Said.AS_BEFORE
     places = placings(subject)
-    if any(((place.name, canonical(place.address)) in seen.placed) != place.is_in for place in places):
-        return Said.LISTS_DIFFER
+    for place in places:
+        found = seen.placed if place.is_in else seen.by_us  # what an administrator put there is his
+        if ((place.name, canonical(place.address)) in found) != place.is_in:
+            return Said.LISTS_DIFFER
     return Said.AS_WANTED if rates or places else Said.NOTHING_TO_READ
 
 

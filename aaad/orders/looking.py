@@ -22,8 +22,8 @@ class Replica(Protocol):
         """Whether there is a complete one."""
 
     @property
-    def tables_generation(self) -> int:
-        """Which state of the small tables `begin` has seen."""
+    def tables_mark(self) -> tuple[str, int]:
+        """Which small tables `begin` has seen."""
 
     def begin(self) -> bool:
         """Begin a snapshot."""
@@ -65,7 +65,7 @@ class Looking:
         self._rules = Rulebook(utc_offset_s)
         self._judge = Judge(self._rules)
         self._nases: dict[int, NasRow] = {}
-        self._generation = -1
+        self._tables_mark: tuple[str, int] | None = None
 
     def position(self) -> Position | None:
         """Return up to where changes are shown; None: there is no complete replica."""
@@ -83,11 +83,11 @@ class Looking:
         replica = self._replica
         try:
             replica.begin()
-            if replica.tables_generation != self._generation or not self._nases:
+            if replica.tables_mark != self._tables_mark:
                 tables = replica.tables()
                 self._rules.load(tables, at.now_s)
                 self._nases = {row.nas_id: row for row in tables.nases}
-                self._generation = replica.tables_generation
+                self._tables_mark = replica.tables_mark
             self._rules.keep_time(at.now_s)
             return [self._look(session, forms, at) for session in sessions]
         finally:

@@ -130,7 +130,7 @@ class Ordering:
                 lacking.append((judgement.lacks_form, session))
             else:
                 self._due.note(session.login_id, judgement.due_s, at.now_s)
-                _add(found, session, judgement, touched.get(session.login_id, UNTOUCHED))
+                _add(found, session, judgement, touched.get(session.login_id, UNTOUCHED), at.trigger)
         return lacking
 
     async def _look_up_forms(self, fingerprints: Mapping[int, None]) -> None:
@@ -210,13 +210,15 @@ class Ordering:
             yield transaction
 
 
-def _add(found: Found, session: LiveSession, judgement: Judgement, why: Touched) -> None:
+def _add(found: Found, session: LiveSession, judgement: Judgement, why: Touched, trigger: Trigger) -> None:
     if judgement.form is not None:
         found.forms.setdefault(*judgement.form)
     if judgement.is_right:
         found.right.append(session.key)
     if judgement.wish is not None:
-        wish = judgement.wish._replace(needs=why.newest_xid, run_id=why.run_id)
+        wish = judgement.wish._replace(
+            needs=why.newest_xid, run_id=why.run_id, is_found=trigger in (Trigger.START, Trigger.SWEEP)
+        )
         found.judged.append(Judged(wish, why.is_exempt))
 
 

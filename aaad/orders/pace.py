@@ -24,6 +24,7 @@ class Limits(NamedTuple):
     at_once: int = 8
     each_second: float = 50.0
     in_hand: int = 200  # taken from the queue: at once, and those that wait to be read back
+    suspect_s: float = 10.0  # a router that answers no request may yet answer by its API
     probe_initial_s: float = 1.0
     probe_max_s: float = 15.0  # so that all is done within a minute after it is back
 
@@ -40,7 +41,7 @@ class Pace:
     _probe_at_s: float = 0.0
     _probe_wait_s: float = 0.0
     is_down: bool = False
-    is_probing: bool = False
+    _suspect_until_s: float = float("-inf")
 
     def room(self, now_s: float) -> int:
         """Return how many orders may be taken for it now: one if it is down and a probe is due."""
@@ -60,9 +61,19 @@ class Pace:
     def answered(self, now_s: float) -> bool:
         """Take note that it said something; return whether it was down."""
         was_down, self.is_down = self.is_down, False
+        self._suspect_until_s = float("-inf")
         self._probe_wait_s = 0.0
         self.answered_at_s = now_s
         return was_down
+
+    def suspect(self, since_s: float, now_s: float) -> None:
+        """Take note that a request begun then found no answer: until its other ways are tried, no more are sent."""
+        if self.answered_at_s < since_s:
+            self._suspect_until_s = now_s + self.limits.suspect_s
+
+    def is_closed(self, now_s: float) -> bool:
+        """Whether nothing new should be tried, since it is down or perhaps is."""
+        return self.is_down or now_s < self._suspect_until_s
 
     def silent(self, since_s: float, now_s: float, chance: float) -> bool:
         """Take note that it said nothing to what was begun then; return whether it is down, by all that is known."""

@@ -2,15 +2,15 @@
 
 -- name: put_orders
 -- The newest wish for each session wins; the same one again moves nothing. Sessions that ended meanwhile get none. Whoever
--- has the order claimed keeps it: what he brings is of an older wish then, and ends nothing. What only a look has found is
--- not ordered for a login again within an hour, nor for a session where somebody cancelled it: whatever makes it differ
--- must not cut a customer for ever.
+-- has the order claimed keeps it: what he brings is of an older wish then, and ends nothing. What only a look has
+-- found is not ordered for a login more than three times an hour, nor for a session where somebody cancelled it: whatever
+-- makes it differ must not cut a customer for ever.
 WITH wished AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::integer[], $3::boolean[], $4::text[], $5::text[], $6::boolean[], $7::boolean[], $8::bigint[],
-        $9::text[], $10::text[], $11::bytea[], $12::text[], $13::integer[], $14::text[]
+        $9::text[], $10::text[], $11::bytea[], $12::text[], $13::integer[], $14::text[], $15::boolean[]
     ) AS wish (family, life, is_ppp, kind, cause, is_cutting, is_certain, wanted_fingerprint, wanted, unsaid, attributes,
-        needs, run_id, state)
+        needs, run_id, state, is_found)
 )
 INSERT INTO net.network_order AS known (
     target, family, life, nas_id, source_address, nas_identifier, acct_session_id, user_name, mac, ipv4, ipv6_prefix,
@@ -26,8 +26,8 @@ SELECT
 FROM wished
 JOIN net.session ON session.family = wished.family AND session.life = wished.life AND session.ended_at IS NULL
 LEFT JOIN erp.login ON login.id = session.login_id
-WHERE wished.cause NOT IN ('start', 'sweep') OR NOT EXISTS (
-    SELECT FROM net.network_order AS before
+WHERE NOT wished.is_found OR (
+    SELECT count(*) < 3 AND NOT coalesce(bool_or(state = 'cancelled'), false) FROM net.network_order AS before
     WHERE before.login_id = session.login_id AND NOT before.is_open AND before.kind = wished.kind
         AND before.wanted_fingerprint IS NOT DISTINCT FROM wished.wanted_fingerprint
         AND (before.state IN ('done', 'unverified', 'given_up') AND before.ended_at > now() - interval '1 hour'

@@ -57,6 +57,12 @@ SELECT pg_snapshot_xmax($1::text::pg_snapshot) > pg_snapshot_xmax(pg_current_sna
     ) AS newest) AS newest_xid
 FROM net.change_horizon AS horizon;
 
+-- name: is_behind
+-- Whether the replica, at snapshot $2, does not show a change that was turned into orders already, up to $1.
+SELECT EXISTS (SELECT FROM net.change
+    WHERE xid >= pg_snapshot_xmin($2::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
+        AND pg_visible_in_snapshot(xid, $1::text::pg_snapshot)) AS is_behind;
+
 -- name: find_touched_logins
 -- Logins of live sessions that these changes touched, themselves, by their contract or by their client; the newest
 -- transaction of each, and whether all of them passed a run's brake, and which run that was.

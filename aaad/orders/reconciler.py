@@ -139,6 +139,7 @@ class Reconciler:
         self._is_holding = False
         self._renewed_at_s = -inf
         self._cursor: Position | None = None
+        self._is_caught_up = False
         self._behind_since_s: float | None = None
         self._hinted_until_s = -inf
         self._pass: Pass | None = None
@@ -252,7 +253,9 @@ class Reconciler:
         self._log.info("orders.reconciling", all_because=reason or None)
         if reason:
             self._cursor = None
+        self._is_caught_up = False
         self._due.clear()
+        self._pass = None
         self._pass_due_s = -inf
 
     async def _state(self, cursor: Position, position: Position) -> Row:
@@ -273,24 +276,32 @@ class Reconciler:
             return True
         if cursor.snapshot == position.snapshot:
             return True
+        if not self._is_caught_up and not await self._catches_up(cursor, position):
+            return False
         if position.end < cursor.end:
-            return await self._wait_for_replica()
-        self._behind_since_s = None
+            return True  # the replica of who was at it before was written later, with nothing new in it
+        begun_s = clock.monotonic_s()
         kinds = {
             row["kind"]: row for row in await self._database.fetch(SQL.find_kinds, cursor.snapshot, position.snapshot)
         }
         if not _LOGIN_KINDS.isdisjoint(kinds):
             await self._follow_logins(cursor, position)
             lag_s = max(row["age_s"] for kind, row in kinds.items() if kind in _LOGIN_KINDS)
-            self._counters.set_seconds(LAG, max(0.0, lag_s))
+            self._counters.set_seconds(LAG, max(0.0, lag_s + clock.monotonic_s() - begun_s))
         if not _TERM_KINDS.isdisjoint(kinds):
             await self._follow_terms({kind: row for kind, row in kinds.items() if kind in _TERM_KINDS}, position)
         await self._move(position)
         return True
 
-    async def _wait_for_replica(self) -> bool:
-        """This replica is behind that of who was at it before: nothing is decided by it until it is not."""
+    async def _catches_up(self, cursor: Position, position: Position) -> bool:
+        """Tell whether this replica shows what was shown to who was at it before: else nothing is decided by it."""
+        row = await self._database.fetchrow(SQL.is_behind, cursor.snapshot, position.snapshot)
+        assert row is not None
         now_s = clock.monotonic_s()
+        if not row["is_behind"]:
+            self._is_caught_up = True
+            self._behind_since_s = None
+            return True
         self._behind_since_s = since_s = now_s if self._behind_since_s is None else self._behind_since_s
         if now_s - since_s > BEHIND_MAX_S:
             self._log.warning("orders.replica_behind", left_to="another node")

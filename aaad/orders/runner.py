@@ -13,11 +13,12 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from aaad import clock
 from aaad.db.connection import Database
-from aaad.errors import StoreError
+from aaad.errors import AaadError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import LATENCY_BUCKETS, CounterFile
 from aaad.mikrotik.connection import Limits as ApiLimits
@@ -38,6 +39,7 @@ from aaad.orders.cascade import (
     next_move,
     while_waiting,
 )
+from aaad.orders.facts import ConcentratorFacts, write_facts
 from aaad.orders.judge import Subject
 from aaad.orders.pace import Limits, Pace, backoff_s
 from aaad.orders.readback import CYCLE_S, ReadBack
@@ -48,6 +50,12 @@ from aaad.radius.dynauth_client import TRIES_S, DynauthClient
 
 _log = get_logger("orders")
 _SAVED_AT_ONCE = 500
+_TAKEN_AT_ONCE = 1_000
+_TURNED_BACK_S = 1.0
+
+
+class _DownError(AaadError):
+    """The concentrator of an order was found to be down before it was its turn."""
 
 
 class Settings(NamedTuple):
@@ -82,8 +90,11 @@ class OrderRunner:
         node: str,
         counters: CounterFile,
         settings: Settings | None = None,
+        facts_path: Path | None = None,
     ) -> None:
-        """Nothing is opened yet; `counters` have ORDER_COUNTERS."""
+        """Nothing is opened yet; `counters` have ORDER_COUNTERS. `facts_path`: where concentrators are told of."""
+        self._facts_path = facts_path
+        self._failures: dict[int, Counter[str]] = {}
         self._database = database
         self._carrying = Carrying(database)
         self._client = client
@@ -197,7 +208,7 @@ class OrderRunner:
                 self._node_id,
                 rooms,
                 room=self._settings.limits.in_hand,
-                count=room,
+                count=min(room, _TAKEN_AT_ONCE),
                 for_s=self._settings.claim_s,
             )
             await self._learn({one.order.nas_id for one in taken})
@@ -208,7 +219,7 @@ class OrderRunner:
                 self._counters.add(counted.TAKEN)
                 pace = self._pace(one.order.nas_id)
                 pace.in_hand += 1
-                self._in_hand[one.order.order_id] = group.create_task(self._carry(one, pace))
+                self._in_hand[one.order.order_id] = group.create_task(self._carry(one, pace, is_probe=pace.is_down))
             return bool(taken)
 
         return take
@@ -236,45 +247,49 @@ class OrderRunner:
 
     # --- carrying out -----------------------------------------------------------------------------------------------
 
-    async def _carry(self, taken: Taken, pace: Pace) -> None:
+    async def _carry(self, taken: Taken, pace: Pace, *, is_probe: bool) -> None:
         """Carry out one order as far as it goes now."""
         begun_s = clock.monotonic_s()
         answers: list[Answer] = []
         move: Move
         try:
             async with asyncio.timeout(self._settings.carry_s):
-                move = await self._cascade(taken, pace, answers)
+                move = await self._cascade(taken, pace, answers, is_probe=is_probe)
+        except _DownError:
+            move = Wait(State.DUE, "silent", is_failure=False)
         except TimeoutError:
-            move = Wait(State.TODO, "too_long")
+            move = Wait(State.DUE, "too_long")
         except Exception:  # noqa: BLE001  nor one in one order
             self._counters.add(counted.BUGS)
             _log.exception("orders.broken", order=taken.order.order_id)
-            move = Wait(State.TODO, "bug")
+            move = Wait(State.DUE, "bug")
         finally:
             pace.in_hand -= 1
             self._in_hand.pop(taken.order.order_id, None)
         self._results.append(self._result(taken, move, answers, pace, begun_s))
         self._to_save.set()
 
-    async def _cascade(self, taken: Taken, pace: Pace, answers: list[Answer]) -> Move:
+    async def _cascade(self, taken: Taken, pace: Pace, answers: list[Answer], *, is_probe: bool) -> Move:
         found = self._concentrators.get(taken.order.nas_id)
         if found is None or taken.ground.session_state == "closed":
-            return Wait(State.TODO, "session_over", is_failure=False)  # whoever looks after orders will end it
+            return Wait(State.DUE, "session_over", is_failure=False)  # whoever looks after orders will end it
         target = _target(taken, found[0])
         task = self._task(taken, found[0], target)
+        begun_s = clock.monotonic_s()
         told: list[Told] = []
         move = while_waiting(task) if taken.order.state == "waiting" else None
         if move is None:
             move = next_move(task, told)
         while isinstance(move, Do):
-            answer = await self._step(move.step, target, taken.order.nas_id, pace)
+            is_meant = is_probe or bool(told)  # others turn back, if the router falls silent before it is their turn
+            answer = await self._step(move.step, target, taken.order.nas_id, pace, is_meant=is_meant)
             answers.append(answer)
             told.append(Told(answer.step, answer.said))
-            self._note(told, pace, taken.order.nas_id)
+            self._note(told, pace, taken.order.nas_id, begun_s)
             move = next_move(task, told)
         return move
 
-    async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace) -> Answer:
+    async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace, *, is_meant: bool) -> Answer:
         """Carry out a step when it is its turn at its concentrator; reading waits for nobody."""
         if step is Step.READ:
             answer = await self._steps.act(step, target)
@@ -282,12 +297,19 @@ class OrderRunner:
             turn = self._turns.setdefault(nas_id, asyncio.Semaphore(self._settings.limits.at_once))
             async with turn:
                 await asyncio.sleep(pace.wait_s(clock.monotonic_s()))
+                if pace.is_closed(clock.monotonic_s()) and not is_meant:
+                    raise _DownError
                 answer = await self._steps.act(step, target)
+        answer = answer._replace(at=clock.utc_now().isoformat(timespec="milliseconds"))
         self._counters.add(counted.answered(step, answer.said))
         return answer
 
-    def _note(self, told: Sequence[Told], pace: Pace, nas_id: int) -> None:
+    def _note(self, told: Sequence[Told], pace: Pace, nas_id: int, begun_s: float) -> None:
         """Take note whether the concentrator lives, and whether it is deaf to RADIUS only."""
+        if told[-1].said in (Said.REFUSED, Said.SILENT, Said.REJECTED):
+            self._failures.setdefault(nas_id, Counter())[told[-1].said] += 1
+        if told[-1].said in (Said.SILENT, Said.REJECTED):
+            pace.suspect(begun_s, clock.monotonic_s())
         if told[-1].said in (Said.SILENT, Said.REJECTED, Said.UNSENT, Said.UNREADABLE):
             return
         now_s = clock.monotonic_s()
@@ -302,6 +324,7 @@ class OrderRunner:
             self._shut_until_s[nas_id] = now_s + self._settings.shut_s
         if told[-1].said is Said.AS_BEFORE and len(told) > 1 and told[-2].said is Said.DONE:
             self._counters.add(counted.NO_EFFECT)
+            self._failures.setdefault(nas_id, Counter())["no_effect"] += 1
 
     def _task(self, taken: Taken, nas: Concentrator, target: Target) -> Task:
         order, ground = taken.order, taken.ground
@@ -355,6 +378,7 @@ class OrderRunner:
         assert isinstance(move, Wait)
         told = [Told(answer.step, answer.said) for answer in answers]
         is_down = is_silent(told) and self._went_silent(order.nas_id, pace, begun_s)
+        is_down = is_down or (pace.is_down and not move.is_failure and move.why == "silent")
         return Result(
             order,
             move.state,
@@ -375,6 +399,8 @@ class OrderRunner:
         """Return when an order is due again. Those of a concentrator that is down are, as soon as it answers."""
         if is_down:
             return 0.0
+        if move.why == "silent" and not move.is_failure:
+            return _TURNED_BACK_S
         if move.why == "not_applied_everywhere":
             return self._settings.not_applied_s
         if move.state is State.WAITING and move.why in ("stop_awaited", "no_such_session"):
@@ -383,7 +409,7 @@ class OrderRunner:
 
     def _answer_row(self, answer: Answer, wish: int) -> dict[str, object]:
         row: dict[str, object] = {
-            "at": clock.utc_now().isoformat(timespec="milliseconds"),
+            "at": answer.at,
             "node": self._node,
             "wish": wish,
             "step": str(answer.step),
@@ -447,7 +473,26 @@ class OrderRunner:
                 self._counters.set(counted.open_in(kind, state), row.orders if row else 0)
         self._counters.set_seconds(counted.OLDEST_S, max((row.oldest_s for row in found.values()), default=0.0))
         self._counters.set(counted.DOWN, sum(pace.is_down for pace in self._paces.values()))
+        self._tell_facts()
         return False
+
+    def _tell_facts(self) -> None:
+        if self._facts_path is None:
+            return
+        facts = [
+            ConcentratorFacts(
+                nas=self._concentrators[nas_id][0].name,
+                is_silent=pace.is_down,
+                in_hand=pace.in_hand,
+                failures=dict(self._failures.get(nas_id, {})),
+            )
+            for nas_id, pace in self._paces.items()
+            if nas_id in self._concentrators
+        ]
+        try:
+            write_facts(self._facts_path, facts)
+        except OSError as error:  # on a full disk what was is read
+            _log.warning("orders.facts_not_written", error=str(error))
 
 
 def _target(taken: Taken, nas: Concentrator) -> Target:

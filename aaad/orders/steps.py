@@ -42,6 +42,7 @@ class Answer(NamedTuple):
     said: Said
     error_cause: int = 0  # of a NAK; 0: none was told
     text: str = ""  # of the router's API, in its own words
+    at: str = ""  # when it came
 
 
 class Target(NamedTuple):
@@ -160,6 +161,6 @@ class Steps:
                 placed = await add_entry(api, place.name, place.address, target.note)
                 is_done = is_done and isinstance(placed, Added | AlreadyThere)
             else:
-                left = await remove_entry(api, place.name, place.address)
+                left = await remove_entry(api, place.name, place.address, of_session=True)
                 is_done = is_done and isinstance(left, Removed | NotThere)
         return Answer(Step.LISTS, Said.DONE if is_done else Said.REFUSED)

@@ -157,6 +157,7 @@ def _columns(wishes: Sequence[Wish]) -> tuple[list[object], ...]:
             None if wish.needs is None else str(wish.needs),
             wish.run_id,
             "held" if wish.is_held else "todo",
+            wish.is_found,
         )
         for wish in wishes
     ]

@@ -52,6 +52,7 @@ class Wish(NamedTuple):
     needs: int | None = None  # the transaction that every live node must have applied before a Disconnect
     run_id: int | None = None
     is_held: bool = False
+    is_found: bool = False  # nothing changed: a look at the session found it so
 
 
 class ClaimedOrder(NamedTuple):

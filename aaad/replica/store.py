@@ -86,9 +86,9 @@ class ReplicaReader:
         return self._store is not None
 
     @property
-    def tables_generation(self) -> int:
-        """Which state of the small tables the last `begin` has seen; another number, and they are other ones."""
-        return self._tables_generation
+    def tables_mark(self) -> tuple[str, int]:
+        """Which small tables the last `begin` has seen; another value, and they may be other ones."""
+        return (self._store.name if self._store is not None else "", self._tables_generation)
 
     def open(self) -> bool:
         """Open the generation in force if there is one that this program can read; return whether there is."""

@@ -16,6 +16,7 @@ from session_rows import NOW, add_session
 from aaad.db.connection import Database
 from aaad.metrics import CounterFile
 from aaad.orders.counted import ORDER_COUNTERS
+from aaad.orders.facts import facts_path
 from aaad.orders.pace import Limits
 from aaad.orders.runner import OrderRunner, Settings
 from aaad.orders.steps import API_LIMITS
@@ -72,6 +73,7 @@ class Bras:
             router.table("/ip/hotspot/active").removed = self._cut
             router.table("/queue/simple").source = self._queues
             router.table("/ip/firewall/address-list").source = self._lists
+            router.table("/ip/firewall/address-list").removed = self._leave_list
             self.api = stack.enter_context(RouterosServer(router, address=self.address, faults=self.faults))
 
     def begin(
@@ -123,6 +125,12 @@ class Bras:
         for one in list(self.nas.sessions.values()):
             for name in one.granted.address_lists:
                 yield {"list": name, "address": str(ip_address(one.address)), "dynamic": "true", "comment": ""}
+
+    def _leave_list(self, row: dict[str, str]) -> None:
+        for one in list(self.nas.sessions.values()):
+            if row["dynamic"] == "true" and str(ip_address(one.address)) == row["address"]:
+                left = tuple(name for name in one.granted.address_lists if name != row["list"])
+                one.granted = one.granted._replace(address_lists=left)
 
     def _cut(self, row: dict[str, str]) -> None:
         for session_id, one in list(self.nas.sessions.items()):
@@ -194,7 +202,14 @@ class House:
         """Have a node that carries out orders."""
         counters = CounterFile(self.tmp_path / f"{node}.cnt", ORDER_COUNTERS)
         database = Database(self.dsn, connect_timeout_s=5, statement_timeout_s=10, application_name=node)
-        runner = OrderRunner(database, DynauthClient(), node=node, counters=counters, settings=settings)
+        runner = OrderRunner(
+            database,
+            DynauthClient(),
+            node=node,
+            counters=counters,
+            settings=settings,
+            facts_path=facts_path(self.tmp_path, node),
+        )
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             running = group.create_task(runner.run(stopping))

@@ -35,7 +35,7 @@ class FedReplica:
         self._node = node
         self._opened: AbstractContextManager[WriteTransaction] | None = None
         self._read: WriteTransaction | None = None
-        self.tables_generation = -1
+        self.tables_mark = ("", -1)
 
     @property
     def complete(self) -> bool:
@@ -43,9 +43,10 @@ class FedReplica:
 
     def begin(self) -> bool:
         if self.complete:
-            self._opened = self._node.feed._generation().read()
+            generation = self._node.feed._generation()
+            self._opened = generation.read()
             self._read = self._opened.__enter__()
-            self.tables_generation = self._read.tables().generation
+            self.tables_mark = (generation.folder.name, self._read.tables().generation)
         return True
 
     def end(self) -> None:
@@ -90,7 +91,9 @@ class OrderHouse:
         self.looking = Looking(FedReplica(node), zone_offset_s)
         self._numbers = 0
 
-    def reconciler(self, name: str = "node-a") -> tuple[Reconciler, list[Database]]:
+    def reconciler(
+        self, name: str = "node-a", replica: FedReplica | None = None
+    ) -> tuple[Reconciler, list[Database]]:
         """A new one, and its doors."""
         doors = [
             Database(self.dsn, connect_timeout_s=2, statement_timeout_s=10, application_name=f"test {purpose}")
@@ -99,7 +102,7 @@ class OrderHouse:
         return Reconciler(
             doors[0],
             doors[1],
-            Looking(FedReplica(self.node), zone_offset_s),
+            Looking(replica or FedReplica(self.node), zone_offset_s),
             node=name,
             counters=self.counters,
             settings=self.settings,
@@ -107,9 +110,9 @@ class OrderHouse:
         ), doors
 
     @asynccontextmanager
-    async def reconciling(self, name: str = "node-a") -> AsyncIterator[Reconciler]:
+    async def reconciling(self, name: str = "node-a", replica: FedReplica | None = None) -> AsyncIterator[Reconciler]:
         """Run one."""
-        reconciler, doors = self.reconciler(name)
+        reconciler, doors = self.reconciler(name, replica)
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             task = group.create_task(reconciler.run(stopping))
@@ -162,6 +165,7 @@ class OrderHouse:
         values = {
             "login_id": login_id,
             "contract_id": login_id,
+            "plan_id": 1,
             "acct_session_id": f"{service}{self._numbers:06x}",
             "user_name": f"user{login_id:06d}",
             "ipv4": f"10.0.{self._numbers >> 8}.{self._numbers & 255}",
@@ -173,6 +177,22 @@ class OrderHouse:
             asked = {"mac": int(columns.get("mac", "0").replace(":", ""), 16)}
             values["grant_fingerprint"] = self.fingerprint(login_id, service, **asked)
         return await add_session(self.db, started=started, heard=started, **(values | columns))
+
+    async def sessions(self, login_ids: range | list[int], **columns: Any) -> dict[int, UUID]:
+        """One session of each login."""
+        return {login_id: await self.session(login_id, **columns) for login_id in login_ids}
+
+    async def orders(self, what: str = "state") -> dict[str, int]:
+        """How many orders there are, by one of their columns."""
+        rows = await self.db.fetch(f"SELECT {what}::text AS of, count(*) FROM net.network_order GROUP BY 1")
+        return {row["of"]: row["count"] for row in rows}
+
+    async def has(self, expected: dict[str, int], what: str = "state", limit_s: float = 10.0) -> None:
+        """Wait until there are just these orders."""
+        began = monotonic()
+        while (found := await self.orders(what)) != expected:
+            assert monotonic() - began < limit_s, f"{found} and not {expected}"
+            await asyncio.sleep(0.02)
 
     async def order(self, family: UUID) -> asyncpg.Record | None:
         """The newest order about a session."""
@@ -188,6 +208,10 @@ class OrderHouse:
             await asyncio.sleep(0.01)
         return found
 
+    async def swept(self) -> None:
+        """Wait until all sessions were looked at."""
+        await until(lambda: self.count("swept_at_seconds") > 0)
+
     async def known(self) -> None:
         """Wait until what every session was granted is kept."""
         began = monotonic()
@@ -200,12 +224,14 @@ class OrderHouse:
 
 
 @asynccontextmanager
-async def order_house(dsn: str, directory: Path, seed: str, **settings: Any) -> AsyncIterator[OrderHouse]:
-    """Make one; nothing is reconciled yet."""
+async def order_house(
+    dsn: str, directory: Path, seed: str, *, fed: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[OrderHouse]:
+    """Make one; nothing is reconciled yet. `fed`: settings of the feed."""
     db = await asyncpg.connect(dsn, server_settings={"synchronous_commit": "off"})
     try:
         await db.execute(seed)
-        async with running(Node(dsn, directory, poll_interval_s=0.1)) as node:
+        async with running(Node(dsn, directory, **({"poll_interval_s": 0.1} | (fed or {})))) as node:
             await until(lambda: node.meta is not None)
             yield OrderHouse(dsn, directory, db, node, **settings)
     finally:

@@ -55,7 +55,9 @@ async def test_s2_51_the_current_connection_is_closed_and_it_is_verified(house):
     assert ran.exit_code == 0, ran.complaint
     assert re.search(r"Order \d+ to disconnect session \S+ of ana: done\.", ran.output)
     assert not bras.sessions
-    told = await house.db.fetchrow("SELECT login_id, kind, text, operator FROM erp.history WHERE kind = $1", "session_disconnected")
+    told = await house.db.fetchrow(
+        "SELECT login_id, text, operator FROM erp.history WHERE kind = 'session_disconnected'"
+    )
     assert (told["login_id"], told["operator"]) == (1, "maria")
     assert told["text"].endswith("customer asks")
     assert await house.db.fetchval("SELECT ended_at FROM net.session") is None, "what ends the record is its Stop"

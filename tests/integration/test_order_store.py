@@ -46,9 +46,7 @@ async def session(db: asyncpg.Connection, nas_id: int = 1, **columns: object) ->
 
 
 def change(key: SessionKey, fingerprint: int = 7, **more: object) -> Wish:
-    wish = Wish(
-        key, True, "change", "plan", False, True, fingerprint, (("Rate", "1M/2M"),), (), b"abc"
-    )
+    wish = Wish(key, True, "change", "plan", False, True, fingerprint, (("Rate", "1M/2M"),), (), b"abc")
     return wish._replace(**more)
 
 

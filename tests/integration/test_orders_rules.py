@@ -294,6 +294,7 @@ async def test_orders_of_a_concentrator_that_is_down_wait_behind_one_probe_and_e
         for step in range(2, 6):
             assert len(await house.order(*(change(key, f"{step}M/{step}M", step) for key in keys))) == 100
         heard = len(bras.nas.heard)
+        assert heard <= 80, "those that were on their way; the others wait without a try of their own"
         await asyncio.sleep(1.5)
         assert len(bras.nas.heard) - heard <= 40, "a probe every third of a second, not a hundred orders"
         bras.nas.heard.clear()

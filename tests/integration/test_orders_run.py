@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from order_field import change, gone, housed
 
+from aaad.orders.facts import read_facts
 from aaad.radius.packet import walk
 from aaad.simulator.temper import Temper
 
@@ -221,3 +222,18 @@ async def test_41_an_api_that_hangs_costs_its_time_and_is_not_asked_without_end(
         bras.faults.is_silent = False
         assert (await house.until(of[1]))["state"] == "done"
     assert not bras.sessions
+
+
+async def test_each_concentrator_is_told_of_with_its_failures_and_no_customer(house):
+    bras = await house.add_bras(api=False)
+    bras.temper(coa=Temper(nak=401, times=1))
+    key = await house.begin(bras)
+    await house.order(change(key))
+    async with house.running() as runner:
+        path = runner._facts_path
+        async with asyncio.timeout(5):
+            while not any(one.failures for one in read_facts(path.parent)):
+                await asyncio.sleep(0.05)
+    (told,) = read_facts(path.parent)
+    assert (told.slot, told.nas, told.is_silent, told.failures) == ("n1", "bras-1", False, {"refused": 1})
+    assert b"ana" not in path.read_bytes()

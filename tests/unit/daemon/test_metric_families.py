@@ -32,6 +32,7 @@ UNITS = (
     "_adopting",
     "_orders",
     "_concentrators",
+    "_silent",
 )
 
 

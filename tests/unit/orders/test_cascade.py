@@ -52,7 +52,7 @@ FIRST_STEPS: dict[str, tuple[Task, Move]] = {
     ),
     "nobody here may, and there is no API": (
         GO._replace(has_way=False, has_api=False),
-        Wait(State.TODO, "no_server_here"),
+        Wait(State.DUE, "no_server_here"),
     ),
     "not to be told from others": (
         GO._replace(can_name=False, has_api=False),
@@ -64,7 +64,7 @@ FIRST_STEPS: dict[str, tuple[Task, Move]] = {
     ),
     "R8.2 not applied everywhere": (
         GO._replace(is_known=False),
-        Wait(State.TODO, "not_applied_everywhere", False),
+        Wait(State.DUE, "not_applied_everywhere", False),
     ),
     "R8.2 a CoA cuts nobody and need not wait": (CHANGE._replace(is_known=False), Do(COA)),
     "R4.5 the cookie goes first": (GO._replace(**GUEST), Do(COOKIE)),
@@ -111,7 +111,7 @@ THEN: dict[str, tuple[Task, list[Told], Move]] = {
     "36: and R4.5": (
         CHANGE._replace(**GUEST),
         told((COA, Said.DONE), BEFORE, BEFORE, BEFORE),
-        Wait(State.TODO, "no_effect"),
+        Wait(State.DUE, "no_effect"),
     ),
     "lists differ": (CHANGE, told((COA, Said.DONE), (READ, Said.LISTS_DIFFER)), Do(LISTS)),
     "lists are mended": (
@@ -129,13 +129,13 @@ THEN: dict[str, tuple[Task, list[Told], Move]] = {
     "37: NAK of all": (
         CHANGE,
         told((COA, Said.REFUSED), (DISCONNECT, Said.REFUSED), (API, Said.REFUSED)),
-        Wait(State.TODO, "refused"),
+        Wait(State.DUE, "refused"),
     ),
     "silence tells about the way": (CHANGE, told((COA, Said.SILENT)), Do(API)),
-    "silence without an API": (CHANGE._replace(**NO_API), told((COA, Said.SILENT)), Wait(State.TODO, "silent")),
-    "a firewall": (GO._replace(**NO_API), told((DISCONNECT, Said.REJECTED)), Wait(State.TODO, "silent")),
-    "not from here now": (GO._replace(**NO_API), told((DISCONNECT, Said.UNSENT)), Wait(State.TODO, "unsent")),
-    "41: silence everywhere": (GO, told((DISCONNECT, Said.SILENT), (API, Said.SILENT)), Wait(State.TODO, "silent")),
+    "silence without an API": (CHANGE._replace(**NO_API), told((COA, Said.SILENT)), Wait(State.DUE, "silent")),
+    "a firewall": (GO._replace(**NO_API), told((DISCONNECT, Said.REJECTED)), Wait(State.DUE, "silent")),
+    "not from here now": (GO._replace(**NO_API), told((DISCONNECT, Said.UNSENT)), Wait(State.DUE, "unsent")),
+    "41: silence everywhere": (GO, told((DISCONNECT, Said.SILENT), (API, Said.SILENT)), Wait(State.DUE, "silent")),
     "gone is confirmed": (GO, told((DISCONNECT, Said.GONE)), Do(READ)),
     "gone before": (
         GO,
@@ -161,7 +161,7 @@ THEN: dict[str, tuple[Task, list[Told], Move]] = {
     "37: gone, and heard again": (
         GO._replace(is_heard_since=True, **NO_API),
         told((DISCONNECT, Said.GONE)),
-        Wait(State.TODO, "identity"),
+        Wait(State.DUE, "identity"),
     ),
     "cut, and read": (GO, told((DISCONNECT, Said.DONE), (READ, Said.GONE)), CUT),
     "cut, and there again": (GO, told((DISCONNECT, Said.DONE), (READ, Said.OTHER)), CUT),
@@ -179,7 +179,7 @@ THEN: dict[str, tuple[Task, list[Told], Move]] = {
     "the API does nothing": (
         GO,
         told((DISCONNECT, Said.SILENT), (API, Said.AS_BEFORE)),
-        Wait(State.TODO, "refused"),
+        Wait(State.DUE, "refused"),
     ),
     "acked and unreadable": (
         CHANGE,

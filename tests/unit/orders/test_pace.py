@@ -50,6 +50,17 @@ def test_probes_come_seldom_but_never_more_than_fifteen_seconds_apart() -> None:
     assert waits == [1, 2, 4, 8, 15, 15, 15, 15]
 
 
+def test_nothing_new_is_tried_while_one_that_found_no_answer_tries_its_other_ways() -> None:
+    pace = Pace(LIMITS)
+    pace.suspect(100.0, 103.0)
+    assert pace.is_closed(103.0)
+    assert not pace.is_closed(113.0)
+    pace.answered(104.0)
+    assert not pace.is_closed(104.0)
+    pace.suspect(103.0, 105.0)
+    assert not pace.is_closed(105.0), "others were answered since that one began"
+
+
 def test_silence_while_others_are_answered_is_about_that_order() -> None:
     pace = Pace(LIMITS)
     pace.answered(102.0)
