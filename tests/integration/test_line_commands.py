@@ -67,6 +67,7 @@ async def test_a_line_from_its_driver_to_its_report(house):
     assert "reported by the customer: stolen" in shown.output
     assert "roubada" in (await house.aaad("line", "list", language="pt")).output
     listed = json.loads((await house.aaad("line", "list", as_json=True)).output)
+    await allow(house, "Tarefas")
     assert [(row["identifier"], row["wanted"], row["state"]) for row in listed] == [("2001", "blocked", "blocked")]
     orders = (await house.aaad("order", "list", "--all")).output
     assert "block the line" in orders

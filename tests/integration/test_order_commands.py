@@ -34,6 +34,10 @@ async def house(dsn, tmp_path):
     async with housed(dsn, tmp_path) as house:
         config = tmp_path / "aaad.toml"
         config.write_text(f'[database]\ndsn = "{dsn}"\n')
+        await house.db.execute(
+            "INSERT INTO erp.operator_group (id, name, all_permissions) VALUES (81, 'all', true);"
+            "INSERT INTO erp.operator (name, group_id) VALUES ('maria', 81)"
+        )
 
         async def aaad(*words: str, language: str = "en", as_json: bool = False) -> Ran:
             command = get_command(build_app(Terminal(Options(config, language, as_json, "maria"))))
