@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import asyncpg
 import pytest
 from line_house import HURRY, SECRET, housed, steps
 
@@ -412,21 +413,34 @@ async def test_another_number_or_no_line_ends_the_order(house):
     assert [order["state"] for order in await house.orders(line)] == ["gone", "gone"]
 
 
-@pytest.mark.parametrize(
-    ("columns", "constraint"),
-    [
-        ({"url": "http://{identifier}.example/x"}, "line_driver_url_form"),
-        ({"url": "http://user:word@example.com/x"}, "line_driver_url_form"),
-        ({"url": "file:///etc/passwd"}, "line_driver_url_form"),
-        ({"toggle": True, "read_url": None, "read_pointer": None}, "line_driver_toggle_reads"),
-        ({"meanings": '{"S": "alive"}'}, "line_driver_meanings_form"),
-        ({"headers": '{"X": "a\\nb"}'}, "line_driver_headers_form"),
-        ({"timeout_s": 61}, "line_driver_timeout_range"),
-    ],
-)
-async def test_a_driver_that_cannot_be_is_refused(house, columns, constraint):
-    import asyncpg
+async def test_what_a_provider_told_is_one_of_its_states(house):
+    line = await house.line()
+    for column, constraint in (
+        ("state", "line_state_known"), ("set_state", "line_set_state_known"), ("asked_state", "line_set_state_known")
+    ):  # fmt: skip
+        with pytest.raises(asyncpg.CheckViolationError) as refused:
+            await house.db.execute(f"UPDATE erp.line SET {column} = 'alive' WHERE id = $1", line)
+        assert refused.value.constraint_name == constraint
 
-    with pytest.raises(asyncpg.CheckViolationError) as refused:
-        await house.driver(**columns)
-    assert refused.value.constraint_name == constraint
+
+async def test_many_contracts_blocked_at_once_order_their_lines_in_seconds(house):
+    """A trigger whose plan was made for one row must not meet 10,000 with it."""
+    await house.driver()
+    await house.parameter("block_sip_with_contract")
+    for _ in range(8):
+        await house.access("CA")
+        await house.access("A")
+    await house.db.execute(
+        "INSERT INTO erp.contract (id, client_id, branch_id, kind, status) "
+        "SELECT n, 1, 1, 'T', 'A' FROM generate_series(11, 10010) AS n"
+    )
+    await house.db.execute(
+        "INSERT INTO erp.line (contract_id, kind, identifier) "
+        "SELECT n, 'sip', n::text FROM generate_series(11, 10010) AS n"
+    )
+    async with asyncio.timeout(20):
+        await house.db.execute("UPDATE erp.contract SET access_status = 'CA'")
+        assert await house.db.fetchval("SELECT count(*) FROM net.network_order WHERE is_open") == 10_000
+        await house.db.execute("SELECT net.sweep_lines()")
+        await house.db.execute("UPDATE erp.contract SET access_status = 'A'")
+    assert await house.db.fetchval("SELECT count(*) FROM net.network_order WHERE is_open") == 0

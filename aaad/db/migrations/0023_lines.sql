@@ -280,9 +280,10 @@ DECLARE
     changed integer[];
 BEGIN
     PERFORM erp.serve_only('erp.lines_follow_contracts', TG_RELID, 'erp.contract');
-    SELECT array_agg(n.id) INTO changed FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
-    WHERE ROW(n.status, n.access_status, n.branch_id) IS DISTINCT FROM ROW(o.status, o.access_status, o.branch_id)
-        AND EXISTS (SELECT FROM erp.line WHERE line.contract_id = n.id);
+    -- FULL for its plan, as in erp.tell_contract(): that of one row must not meet 20,000.
+    SELECT array_agg(n.id) INTO changed FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+    WHERE ROW(n.status, n.access_status, n.branch_id) IS DISTINCT FROM ROW(o.status, o.access_status, o.branch_id);
+    SELECT array_agg(DISTINCT line.contract_id) INTO changed FROM erp.line WHERE line.contract_id = ANY (changed);
     IF changed IS NOT NULL THEN
         PERFORM net.order_lines(changed, true);
     END IF;
@@ -296,6 +297,8 @@ CREATE TRIGGER lines_follow AFTER UPDATE ON erp.contract REFERENCING OLD TABLE A
 -- The contract's row is locked, so that whoever changes it sees this or comes first.
 CREATE FUNCTION erp.order_line() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    is_open boolean;
 BEGIN
     PERFORM erp.serve_only('erp.order_line', TG_RELID, 'erp.line');
     IF TG_OP <> 'INSERT' THEN
@@ -305,8 +308,11 @@ BEGIN
             OR ROW(NEW.kind, NEW.identifier) IS DISTINCT FROM ROW(OLD.kind, OLD.identifier));
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        PERFORM FROM erp.contract WHERE id = NEW.contract_id FOR SHARE;
-        PERFORM net.order_lines(ARRAY[NEW.contract_id], TG_OP = 'UPDATE');
+        SELECT status = 'A' AND access_status = 'A' INTO is_open FROM erp.contract WHERE id = NEW.contract_id FOR SHARE;
+        -- What is new and must be active is taken for active: many are loaded at once.
+        IF TG_OP = 'UPDATE' OR NOT is_open OR NEW.own_report <> 'none' THEN
+            PERFORM net.order_lines(ARRAY[NEW.contract_id], TG_OP = 'UPDATE');
+        END IF;
     END IF;
     RETURN NULL;
 END
