@@ -1,4 +1,4 @@
-"""Rows of lines and of their drivers that are refused, each by its rule: table, a row that is taken, what is wrong, rule."""
+"""What the tables of lines refuse, by the name of the rule: part of the list in test_erp_schema."""
 
 from typing import Any
 

@@ -204,18 +204,21 @@ COMMENT ON VIEW net.line_wish IS 'Each line, what its provider told last, and wh
 -- from. An order for something else that nobody has begun is dropped; where the provider was asked already it gets the new
 -- wish, even if that is what was read last: what was asked may happen yet. `changed`: also where it is known to be so
 -- at another's will, or was given up or cancelled, it is tried anew; without that a sweep asks, which moves nothing of these.
+-- The plan of one contract must not meet 10,000.
 CREATE FUNCTION net.order_lines(contracts integer[], changed boolean) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     moved integer;
 BEGIN
+    WITH wish AS MATERIALIZED (SELECT * FROM net.line_wish WHERE contract_id = ANY (contracts))
     UPDATE net.network_order AS known SET state = 'superseded', ended_at = now(), changed_at = now(),
         claimed_by = NULL, claimed_until = NULL
-    FROM net.line_wish AS wish
-    WHERE wish.contract_id = ANY (contracts) AND known.target = 'line' AND known.line_id = wish.line_id AND known.is_open
+    FROM wish
+    WHERE known.target = 'line' AND known.line_id = wish.line_id AND known.is_open
         AND known.wanted -> 0 ->> 1 IS DISTINCT FROM wish.wanted
         AND (wish.wanted IS NULL OR wish.asked_at IS NULL AND known.claimed_by IS NULL
             AND coalesce(wish.state, 'active') = wish.wanted);
+    WITH wish AS MATERIALIZED (SELECT * FROM net.line_wish WHERE contract_id = ANY (contracts))
     INSERT INTO net.network_order AS known (target, line_id, contract_id, kind, cause, is_cutting, wanted, run_id)
     SELECT 'line', wish.line_id, wish.contract_id,
         CASE wish.wanted WHEN 'active' THEN 'unblock_line' ELSE 'block_line' END,
@@ -225,9 +228,9 @@ BEGIN
             WHEN wish.access_status = 'FA' THEN 'notice'
             ELSE 'block' END,
         wish.wanted <> 'active', jsonb_build_array(jsonb_build_array('state', wish.wanted)), net.current_run()
-    FROM net.line_wish AS wish
+    FROM wish
     LEFT JOIN net.network_order AS before ON before.line_id = wish.line_id AND before.target = 'line' AND before.is_open
-    WHERE wish.contract_id = ANY (contracts) AND wish.has_driver AND wish.wanted IS NOT NULL
+    WHERE wish.has_driver AND wish.wanted IS NOT NULL
         AND CASE WHEN before.id IS NOT NULL THEN before.wanted -> 0 ->> 1 <> wish.wanted
             ELSE coalesce(wish.state, 'active') <> wish.wanted AND (changed
                 OR (wish.wanted <> 'active' OR wish.state IN ('partial', 'blocked')) AND NOT EXISTS (
@@ -261,7 +264,8 @@ AS $$
 DECLARE
     found integer[];
 BEGIN
-    SELECT array_agg(DISTINCT wish.contract_id) INTO found FROM net.line_wish AS wish
+    WITH wish AS MATERIALIZED (SELECT * FROM net.line_wish)
+    SELECT array_agg(DISTINCT wish.contract_id) INTO found FROM wish
     LEFT JOIN net.network_order AS before ON before.line_id = wish.line_id AND before.target = 'line' AND before.is_open
     WHERE CASE WHEN before.id IS NOT NULL THEN before.wanted -> 0 ->> 1 IS DISTINCT FROM wish.wanted
         ELSE coalesce(wish.state, 'active') <> wish.wanted AND wish.has_driver END;
@@ -298,7 +302,7 @@ CREATE TRIGGER lines_follow AFTER UPDATE ON erp.contract REFERENCING OLD TABLE A
 CREATE FUNCTION erp.order_line() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    is_open boolean;
+    gives_access boolean;
 BEGIN
     PERFORM erp.serve_only('erp.order_line', TG_RELID, 'erp.line');
     IF TG_OP <> 'INSERT' THEN
@@ -308,9 +312,9 @@ BEGIN
             OR ROW(NEW.kind, NEW.identifier) IS DISTINCT FROM ROW(OLD.kind, OLD.identifier));
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        SELECT status = 'A' AND access_status = 'A' INTO is_open FROM erp.contract WHERE id = NEW.contract_id FOR SHARE;
+        SELECT status = 'A' AND access_status = 'A' INTO gives_access FROM erp.contract WHERE id = NEW.contract_id FOR SHARE;
         -- What is new and must be active is taken for active: many are loaded at once.
-        IF TG_OP = 'UPDATE' OR NOT is_open OR NEW.own_report <> 'none' THEN
+        IF TG_OP = 'UPDATE' OR NOT gives_access OR NEW.own_report <> 'none' THEN
             PERFORM net.order_lines(ARRAY[NEW.contract_id], TG_OP = 'UPDATE');
         END IF;
     END IF;
