@@ -14,6 +14,7 @@ from typer.main import get_command_name
 
 from aaad.cli.customer_commands import add_customers
 from aaad.cli.endings import end as _end
+from aaad.cli.line_commands import add_lines
 from aaad.cli.main import EXIT_NEGATIVE
 from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
@@ -61,6 +62,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_brake(app, terminal, _)
     add_sessions(app, terminal)
     add_orders(app, terminal)
+    add_lines(app, terminal)
     add_network(app, terminal)
     add_customers(app, terminal)
     add_office(app, terminal)

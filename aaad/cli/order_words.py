@@ -65,6 +65,8 @@ STEPS = {
     "api": _("removal by the API"),
     "cookie": _("Hotspot cookie by the API"),
     "read": _("reading back"),
+    "line_read": _("reading the line's state"),
+    "line_ask": _("asking the line's provider"),
 }
 SAID = {
     "done": _("done"),
@@ -79,7 +81,26 @@ SAID = {
     "lists_differ": _("its address lists are still as before"),
     "nothing_to_read": _("nothing of it shows in a list"),
     "unreadable": _("the API did not answer"),
+    "not_ours": _("somebody else made it so: left alone"),
 }
+LINE_SAID = {
+    "silent": _("no answer in time"),
+    "unsent": _("nobody could be reached: nothing was sent"),
+    "unreadable": _("the answer was not understood"),
+}
+LINE_KINDS = {"sip": _("SIP line"), "mvno": _("mobile line"), "tv": _("TV subscription")}
+LINE_STATES = {
+    "active": _("active"),
+    "partial": _("partially blocked"),
+    "blocked": _("blocked"),
+    "theft": _("blocked, reported stolen"),
+    "loss": _("blocked, reported lost"),
+    "misuse": _("blocked for misuse"),
+    "inactive": _("inactive"),
+    "cancelled": _("cancelled"),
+    "awaiting": _("awaits its activation"),
+}
+LINE_REPORTS = {"none": _("none"), "theft": _("stolen"), "loss": _("lost")}
 _ACK, _NAK = {"coa": "CoA-ACK", "disconnect": "Disconnect-ACK"}, {"coa": "CoA-NAK", "disconnect": "Disconnect-NAK"}
 REASONS = {
     "no_api": _("nothing to read it back by: the concentrator has no API, or nobody said as whom to ask it"),
@@ -103,6 +124,15 @@ REASONS = {
     "too_long": _("it took too long"),
     "session_over": _("its session has ended"),
     "bug": _("an error of this program: see the log"),
+    "was_so": _("it was so already"),
+    "not_ours": _("the line is as its customer or its provider made it: left alone"),
+    "not_seen": _("asked, and not seen to be so yet"),
+    "no_readback": _("the provider's word alone: its driver reads nothing back"),
+    "no_code": _("the driver has no code for this: `aaad line driver set … --codes …`"),
+    "no_driver": _("this kind of line has no driver: `aaad line driver set …`"),
+    "line_gone": _("the line was deleted"),
+    "other_wish": _("something else is wanted by now"),
+    "database_away": _("PostgreSQL was away"),
 }
 
 
@@ -120,6 +150,8 @@ def answer_text(speak: Speaker, answer: Mapping[str, Any]) -> str:
     elif said in ("refused", "gone") and step in _NAK:
         name = f"{cause} {ERROR_CAUSES.get(int(cause), '')}".strip() if cause else speak(_("no cause told"))
         told = f"{_NAK[step]}: {name}"
+    elif step.startswith("line_"):
+        told = word(speak, SAID | LINE_SAID, said)
     else:
         told = word(speak, SAID, said)
     return f"{told} ({text})" if text else told

@@ -18,8 +18,8 @@ from aaad.orders.wish import OPEN_STATES
 
 NAMES = (
     "id", "target", "kind", "cause", "state", "reason", "login_id", "login", "client", "contract_id", "nas_id", "nas",
-    "user_name", "acct_session_id", "ipv4", "line_id", "run_id", "attempts", "last_answer", "created_at", "next_at",
-    "changed_at", "ended_at",
+    "user_name", "acct_session_id", "ipv4", "line_id", "line_kind", "line", "run_id", "attempts",
+    "last_answer", "created_at", "next_at", "changed_at", "ended_at",
 )  # fmt: skip
 _INSTANTS = ("created_at", "next_at", "changed_at", "ended_at")
 _STYLES = {"held": "bold yellow", "given_up": "bold red", "redial": "yellow", "waiting": "yellow", "done": "dim"}
@@ -81,7 +81,7 @@ def show_order(terminal: Terminal, number: int) -> None:
             "Order {number}: {kind} of {login} at {nas}, for: {cause}.",
             number=number,
             kind=words.word(_, words.KINDS, row["kind"]),
-            login=row["login"] or row["user_name"] or f"#{row['line_id']}",
+            login=row["login"] or row["user_name"] or _line_name(terminal, row),
             nas=row["nas"] or "–",
             cause=words.word(_, words.CAUSES, row["cause"]),
         )
@@ -165,6 +165,13 @@ async def _why_not(terminal: Terminal, store: OrderStore, number: int) -> str:
     return _("Order {number} is over: {state}.", number=number, state=words.word(_, words.STATES, row["state"]))
 
 
+def _line_name(terminal: Terminal, row: Mapping[str, Any]) -> str:
+    if row["line_id"] is None:
+        return ""
+    kind = words.word(terminal.speak, words.LINE_KINDS, row["line_kind"])
+    return f"{kind} {row['line'] or ''}".strip() or f"#{row['line_id']}"
+
+
 def _state_line(terminal: Terminal, row: Mapping[str, Any]) -> str:
     _ = terminal.speak
     state, reason = words.word(_, words.STATES, row["state"]), words.word(_, words.REASONS, row["step"])
@@ -209,7 +216,7 @@ def _columns(terminal: Terminal) -> list[Column]:
         Column(_("order"), lambda row: row["id"]),
         Column(_("what"), lambda row: words.word(_, words.KINDS, row["kind"])),
         Column(_("why"), lambda row: words.word(_, words.CAUSES, row["cause"])),
-        Column(_("login"), lambda row: row["login"] or row["user_name"] or ""),
+        Column(_("login or line"), lambda row: row["login"] or row["user_name"] or _line_name(terminal, row)),
         Column(_("concentrator"), lambda row: row["nas"] or ""),
         Column(_("state"), stands),
         Column(_("tried"), lambda row: row["attempts"]),

@@ -106,6 +106,7 @@ ROLES: dict[str, Role] = {
             services.pool_keeping,
             services.ordering,
             services.order_running,
+            services.line_running,
         ),
         counter_names=services.control_counters,
         modules=(
@@ -114,6 +115,7 @@ ROLES: dict[str, Role] = {
             "aaad.pools.keeping",
             "aaad.orders.reconciler",
             "aaad.orders.runner",
+            "aaad.orders.lines",
         ),
         purposes=frozenset({Purpose.CONTROL, Purpose.METRICS}),
         # It tells the node's whole configuration, so every change is its own.

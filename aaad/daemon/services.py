@@ -217,11 +217,19 @@ def control_counters() -> Sequence[str]:
     """Return the names that the control role counts under."""
     from aaad.daemon.control import CONTROL_COUNTERS
     from aaad.orders.counted import ORDER_COUNTERS
+    from aaad.orders.lines import LINE_COUNTERS
     from aaad.orders.reconciler import RECONCILER_COUNTERS
     from aaad.pools.keeping import POOL_KEEPING_COUNTERS
     from aaad.sessions.keeping import KEEPING_COUNTERS
 
-    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS, *POOL_KEEPING_COUNTERS, *RECONCILER_COUNTERS, *ORDER_COUNTERS)
+    return (
+        *CONTROL_COUNTERS,
+        *KEEPING_COUNTERS,
+        *POOL_KEEPING_COUNTERS,
+        *RECONCILER_COUNTERS,
+        *ORDER_COUNTERS,
+        *LINE_COUNTERS,
+    )
 
 
 async def control(context: RoleContext) -> None:
@@ -348,6 +356,23 @@ async def order_running(context: RoleContext) -> None:
         counters=context.counters,
         facts_path=facts_path(node.state_dir / "counters", context.slot),
     )
+    try:
+        await runner.run(context.stopping)
+    finally:
+        await database.close()
+
+
+async def line_running(context: RoleContext) -> None:
+    """Carry out orders about lines: SIP, mobile, TV."""
+    from aaad.orders.lines import LineRunner, LineSettings
+    from aaad.replica.brake import BrakeLimits
+
+    database, replica = _database(context, "lines"), context.config.replica
+    brake = BrakeLimits(
+        share=replica.brake_share, minimum_count=replica.brake_minimum, window_s=replica.brake_window_s
+    )
+    settings = LineSettings(brake=brake)
+    runner = LineRunner(database, node=context.config.node.name, counters=context.counters, settings=settings)
     try:
         await runner.run(context.stopping)
     finally:

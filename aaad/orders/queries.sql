@@ -130,8 +130,10 @@ RETURNING id, kind, state;
 SELECT listed.id, listed.target, listed.kind, listed.cause, listed.state, listed.is_cutting, listed.attempts, listed.step,
     listed.next_at, listed.created_at, listed.changed_at, listed.ended_at, listed.login_id, login.name AS login,
     listed.contract_id, client.name AS client, listed.nas_id, nas.name AS nas, listed.acct_session_id, listed.user_name,
-    host(listed.ipv4) AS ipv4, listed.line_id, listed.run_id, listed.answers -> -1 AS last_answer
+    host(listed.ipv4) AS ipv4, listed.line_id, line.kind AS line_kind, line.identifier AS line, listed.run_id,
+    listed.answers -> -1 AS last_answer
 FROM net.network_order AS listed
+LEFT JOIN erp.line ON line.id = listed.line_id
 LEFT JOIN erp.login ON login.id = listed.login_id
 LEFT JOIN erp.contract ON contract.id = listed.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id
@@ -142,8 +144,10 @@ WHERE ($1::text[] IS NULL OR listed.state = ANY ($1)) AND ($2::integer IS NULL O
 ORDER BY listed.id DESC LIMIT $7;
 
 -- name: find_order
-SELECT network_order.*, login.name AS login, client.name AS client, nas.name AS nas, node.name AS node
+SELECT network_order.*, login.name AS login, client.name AS client, nas.name AS nas, node.name AS node,
+    line.kind AS line_kind, line.identifier AS line
 FROM net.network_order
+LEFT JOIN erp.line ON line.id = network_order.line_id
 LEFT JOIN erp.login ON login.id = network_order.login_id
 LEFT JOIN erp.contract ON contract.id = network_order.contract_id
 LEFT JOIN erp.client ON client.id = contract.client_id

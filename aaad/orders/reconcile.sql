@@ -144,7 +144,7 @@ SELECT count(*) AS live_count FROM net.session WHERE ended_at IS NULL;
 -- Orders of the window that take the service from somebody, without those that passed a brake of their own.
 SELECT count(*) AS recent_count FROM net.network_order AS cutting
 LEFT JOIN net.run ON run.id = cutting.run_id
-WHERE cutting.is_cutting AND cutting.wished_at > now() - $1::float8 * interval '1 second'
+WHERE cutting.is_cutting AND cutting.target = 'session' AND cutting.wished_at > now() - $1::float8 * interval '1 second'
     AND cutting.state NOT IN ('held', 'cancelled', 'superseded') AND NOT coalesce(run.brake_passed, false);
 
 -- name: open_held_run

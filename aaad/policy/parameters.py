@@ -292,6 +292,34 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter(
             "reset_activation_date", _SWITCH, _("A contract that is activated again is active since that day."), "N"
         ),
+        # Other lines of a contract (seeds S3-06 to S3-10).
+        Parameter(
+            "block_sip_with_contract",
+            _SWITCH,
+            _("SIP lines are blocked and unblocked with their contract; N: they are never touched."),
+            "N",
+        ),
+        Parameter(
+            "block_sip_when_late",
+            _SWITCH,
+            _("SIP lines that follow their contract are blocked already when a payment is late (FA)."),
+            "N",
+        ),
+        Parameter(
+            "mvno_total_block", _SWITCH, _("Mobile lines of blocked contracts are blocked in total (BT)."), "N"
+        ),
+        Parameter(
+            "mvno_partial_block",
+            _SWITCH,
+            _("Mobile lines of blocked contracts are blocked partially (BP), unless in total."),
+            "N",
+        ),
+        Parameter(
+            "mvno_partial_block_when_late",
+            _SWITCH,
+            _("With mvno_partial_block mobile lines are blocked partially already when a payment is late (FA)."),
+            "S",
+        ),
         # What is kept of sessions.
         Parameter(
             "history_days",

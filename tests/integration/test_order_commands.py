@@ -15,6 +15,7 @@ from aaad.cli.app import build_app
 from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
 from aaad.orders.cascade import Said, Step
+from aaad.orders.line_course import LineSaid, LineStep
 from aaad.orders.wish import CAUSES, STATES
 from aaad.simulator.temper import Temper
 
@@ -33,6 +34,10 @@ async def house(dsn, tmp_path):
     async with housed(dsn, tmp_path) as house:
         config = tmp_path / "aaad.toml"
         config.write_text(f'[database]\ndsn = "{dsn}"\n')
+        await house.db.execute(
+            "INSERT INTO erp.operator_group (id, name, all_permissions) VALUES (81, 'all', true);"
+            "INSERT INTO erp.operator (name, group_id) VALUES ('maria', 81)"
+        )
 
         async def aaad(*words: str, language: str = "en", as_json: bool = False) -> Ran:
             command = get_command(build_app(Terminal(Options(config, language, as_json, "maria"))))
@@ -163,5 +168,5 @@ async def test_r8_4_what_the_brake_holds_is_released_or_dropped(house):
 def test_every_code_has_words():
     assert set(order_words.STATES) == set(STATES)
     assert set(order_words.CAUSES) == set(CAUSES)
-    assert set(order_words.STEPS) == set(Step)
-    assert set(order_words.SAID) == set(Said)
+    assert set(order_words.STEPS) == {*Step, *LineStep}
+    assert set(order_words.SAID) == {*Said, LineSaid.NOT_OURS}

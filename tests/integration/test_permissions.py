@@ -39,6 +39,14 @@ class Case(NamedTuple):
 
 
 # Every command of the table. Those that belong to rooms of their own are only named until they are there.
+_ORDER = """
+DELETE FROM net.network_order;
+INSERT INTO net.network_order (id, target, line_id, kind, cause) VALUES (9, 'line', 1, 'block_line', 'operator');
+"""
+_HELD = """
+INSERT INTO net.run (id, kind) VALUES (8, 'orders') ON CONFLICT DO NOTHING;
+UPDATE net.network_order SET state = 'held', run_id = 8;
+"""
 COMMANDS = {
     "contract add": Case(("--client", "123", "--plan", "20")),
     "contract edit": Case(("43", "--reference", "casa")),
@@ -79,6 +87,14 @@ COMMANDS = {
     "equipment list": Case(()),
     "equipment find": Case(("zteg",)),
     "simulate-login": Case(("ana@fibra",)),
+    "line delete": Case(
+        ("2001", "--yes"), "INSERT INTO erp.line (contract_id, kind, identifier) VALUES (40, 'sip', '2001')"
+    ),
+    "order list": Case(()),
+    "order show": Case(("9",), _ORDER),
+    "order retry": Case(("9",), _ORDER),
+    "order cancel": Case(("9",), _ORDER),
+    "order release": Case(("8", "--drop"), _ORDER + _HELD),
 }
 # What needs more than a database to work: that it is not the permission that refuses is all that is asked here.
 ELSEWHERE = {"login secondary", "simulate-login"}
