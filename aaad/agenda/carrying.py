@@ -1,9 +1,9 @@
-"""Does tasks: each kind in one function, over a batch of tasks of that kind, within the transaction that claimed them.
+"""Does tasks: each kind in one function, over a batch of that kind, within the transaction that claimed them.
 
-Whatever was planned is judged anew first: who paid, was put off or let in on trust meanwhile is left alone, and the task
-is cancelled as needless, free to be planned again. Blocks wait for business hours (rule R8.6). A payment lifts CA and FA,
-never CM. The end of a trust unlock, of prepaid time and of a suspension need no task to be true, since the decision goes by
-the clock (rule R4.2): tasks make status and history say so.
+Whatever was planned is judged anew first: who paid, was put off or let in on trust meanwhile is left alone, and the
+task is cancelled as needless, free to be planned again. Blocks wait for business hours (rule R8.6). A payment lifts
+CA and FA, never CM. The end of a trust unlock, of prepaid time and of a suspension need no task to be true, since
+the decision goes by the clock (rule R4.2): tasks make status and history say so.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +12,7 @@ from datetime import date
 from aaad.agenda import store
 from aaad.agenda.ladder import Why, still_blocks, still_tells
 from aaad.agenda.planning import Line, day_of, lines_of
-from aaad.agenda.store import SQL, Known, Outcome, Task
+from aaad.agenda.store import SIGNATURE, SQL, Known, Outcome, Task
 from aaad.db.connection import Queries
 
 # Asks for the sessions of these logins to be ended; returns how many there are.
@@ -38,7 +38,9 @@ _ENDS = {
 async def carry(queries: Queries, tasks: Sequence[Task], disconnect: Disconnector | None) -> list[Outcome]:
     """Do a batch of tasks of one kind and run; return what became of each."""
     kind, run_id = tasks[0].kind, tasks[0].run_id
-    await queries.fetchrow(SQL.sign, tasks[0].created_by if len(tasks) == 1 else "agenda")
+    is_planned = kind in _EFFECTS or kind in _ENDS or kind in ("unblock", "purge")
+    if is_planned:
+        await queries.fetchrow(SQL.sign, SIGNATURE)
     if run_id is not None:
         await queries.fetchrow(SQL.mark_run, run_id)
     if kind in _EFFECTS:
@@ -62,7 +64,11 @@ async def _climb(queries: Queries, kind: str, tasks: Sequence[Task]) -> list[Out
         contract_id: [line for line in lines_of(one, settings, now) if line.kind == kind]
         for contract_id, one in known.items()
     }
-    due = {contract_id: one for contract_id, one in known.items() if any(line.why is Why.DUE for line in lines[contract_id])}
+    due = {
+        contract_id: one
+        for contract_id, one in known.items()
+        if any(line.why is Why.DUE for line in lines[contract_id])
+    }
     done = await _effect(queries, kind, due)
     return [_climbed(task, lines.get(task.contract_id or 0, []), done, now) for task in tasks]
 
@@ -86,7 +92,12 @@ def _climbed(task: Task, lines: Sequence[Line], done: set[int], now: float) -> O
         return Outcome(task.id, "todo", "changed", now + _SOON_S)
     closed = next((line for line in lines if line.why in _CLOSED), None)
     if closed is not None:
-        return Outcome(task.id, "todo", closed.why.value, max(closed.at_s or 0.0, now + _SOON_S) if closed.at_s else now + _HOUR_S)
+        return Outcome(
+            task.id,
+            "todo",
+            closed.why.value,
+            max(closed.at_s or 0.0, now + _SOON_S) if closed.at_s else now + _HOUR_S,
+        )
     return Outcome(task.id, "cancelled", lines[0].why.value if lines else "not_late")
 
 
@@ -126,6 +137,7 @@ async def _unblock(queries: Queries, tasks: Sequence[Task]) -> list[Outcome]:
 
 async def _by_hand(queries: Queries, task: Task, disconnect: Disconnector | None) -> Outcome:
     """What an operator has put on the agenda; what the contract's state forbids then fails with its code."""
+    await queries.fetchrow(SQL.sign, task.created_by)
     if task.kind == "disconnect":
         return await _disconnect(queries, task, disconnect)
     told = task.arguments

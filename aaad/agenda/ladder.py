@@ -1,11 +1,11 @@
 """The ladder from a late payment to the block: what of it is due for a contract, when the rest will be, and why.
 
-Pure. Steps are configuration (erp.ladder_step); the default is Anatel's resolution 765/2023: notice, block 15 days after
-the notice, after 60 days of block the termination, which is only proposed. Days count from the due date, as ERPs have it
-(billing type), and a block besides from the first notice of that debt (parameters require_notice, days_after_notice):
-the later of both decides. Whose title it is stands in `titles_of`: a contract is blocked for its own titles, and for
-those of the client alone where parameter single_receivables_block says so. Rules R4.2 (trust unlock: the ladder waits)
-and R8.6 (business hours and days).
+Pure. Steps are configuration (erp.ladder_step); the default is Anatel's resolution 765/2023: notice, block 15 days
+after the notice, after 60 days of block the termination, which is only proposed. Days count from the due date, as
+ERPs have it (billing type), and a block besides from the first notice of that debt (parameters require_notice,
+days_after_notice): the later of both decides. Whose title it is stands in `titles_of`: a contract is blocked for
+its own titles, and for those of the client alone where parameter single_receivables_block says so. Rules R4.2
+(trust unlock: the ladder waits) and R8.6 (business hours and days).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -263,9 +263,7 @@ def _reduce_switch(contract: Contract, day: Day) -> tuple[Why | None, float | No
     return _switch(contract, day, is_off=not contract.late_speed, until_day=contract.not_reduced_until_day)
 
 
-def _switch(
-    contract: Contract, day: Day, *, is_off: bool, until_day: int | None
-) -> tuple[Why | None, float | None]:
+def _switch(contract: Contract, day: Day, *, is_off: bool, until_day: int | None) -> tuple[Why | None, float | None]:
     """Return what stands against a step, and until when; None: nothing."""
     if contract.is_forced:
         return Why.FORCED, None

@@ -1,9 +1,10 @@
 """Plans: which contracts have something due, which tasks that makes, and whether the brake lets the blocks go.
 
-Planning is one transaction of one node at a time, and idempotent: a task's key says for which debt, day or end it is, so
-that the next planning finds it there. All blocks of a planning are one run: with those of the last 24 hours they are held
-together against the limits (rule R8.4), since nobody may be cut for standing first in it. What is held waits for `aaad
-agenda release`, and later blocks join it. A dry run asks the same questions and writes nothing.
+Planning is one transaction of one node at a time, and idempotent: a task's key says for which debt, day or end it
+is, so that the next planning finds it there. All blocks of a planning are one run: with those of the last 24 hours
+they are held together against the limits (rule R8.4), since nobody may be cut for standing first in it. What is
+held waits for `aaad agenda release`, and later blocks join it. A dry run asks the same questions and writes
+nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,7 +52,7 @@ class Survey(NamedTuple):
 class Planned(NamedTuple):
     """What a planning came to."""
 
-    count: int
+    made_count: int
     held_count: int
     run_id: int | None
     survey: Survey
@@ -78,6 +79,7 @@ async def plan(queries: Queries, *, every_s: float = EVERY_S, is_asked: bool = F
     """Plan in this transaction; None if another node does, or the next planning is not due and nobody asked."""
     if await queries.fetchrow(SQL.take_planning_now if is_asked else SQL.take_planning) is None:
         return None
+    await queries.fetchrow(SQL.sign, store.SIGNATURE)
     found = await survey(queries)
     run_id = await _run(queries, found)
     state = "held" if found.are_blocks_held else "todo"

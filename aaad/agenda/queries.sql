@@ -96,9 +96,11 @@ ORDER BY contract.id;
 SELECT key FROM erp.task WHERE key = ANY ($1::text[]);
 
 -- name: recent_blocks
--- What passed the brake in a day, without an operator's word.
-SELECT count(*) AS count FROM erp.task JOIN net.run ON run.id = task.run_id AND run.kind = 'agenda' AND run.brake_passed
-WHERE task.kind = 'block' AND task.created_at > now() - interval '24 hours' AND task.state IN ('todo', 'done');
+-- What passed the brake in a day without an operator's word, and what it holds: later blocks join that.
+SELECT count(*) AS count FROM erp.task JOIN net.run ON run.id = task.run_id AND run.kind = 'agenda'
+WHERE task.kind = 'block' AND (
+    task.state = 'held'
+    OR run.brake_passed AND task.created_at > now() - interval '24 hours' AND task.state IN ('todo', 'done'));
 
 -- name: held_run
 -- The run that the brake holds, if there is one.

@@ -1,8 +1,9 @@
 """Runs the agenda on a node: plans each minute, if no other node does, and does what is due within a second.
 
-A task is done in the transaction that claims it (FOR UPDATE SKIP LOCKED): it is done once, by whichever node, and a node
-that dies in the midst leaves it as it was. What PostgreSQL refuses of a batch is tried one by one, so that one task's
-failure is its own; that one is tried again, later each time, and in the end it is `failed`, told, and waits for an operator.
+A task is done in the transaction that claims it (FOR UPDATE SKIP LOCKED): it is done once, by whichever node, and a
+node that dies in the midst leaves it as it was. What PostgreSQL refuses of a batch is tried one by one, so that one
+task's failure is its own; that one is tried again, later each time, and in the end it is `failed`, told, and waits
+for an operator.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from aaad.errors import StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 
+STATEMENT_LIMIT_S = 30.0  # a batch writes hundreds of contracts, and all of them are looked at in one question
 LOOK_EVERY_S = 1.0
 PLAN_POLL_S = 10.0  # whether the next planning is due
 BATCH = 500

@@ -1,4 +1,4 @@
-"""The agenda's rows: contracts as the ladder sees them, tasks, and what tasks do to contracts. SQL only, no judgement."""
+"""The agenda's rows: contracts as the ladder sees them, tasks, and what they do to contracts. No judgement."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -24,6 +24,7 @@ from aaad.policy.calendar import BRASILIA_OFFSET_S, zone_offset_s
 
 SQL = load_statements(Path(__file__).parent / "queries.sql")
 GENERAL_LADDER = 0
+SIGNATURE = "agenda"  # who writes, for the history
 _FACTS_AT_ONCE = 2_000
 
 

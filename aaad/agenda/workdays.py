@@ -1,7 +1,7 @@
 """Which days and hours blocks may fall in (rule R8.6): the days that a branch keeps free, and its business hours.
 
-Pure. Days are numbers since 1970-01-01, as in `aaad.policy.calendar`. National holidays are known here (Good Friday with
-them, which is one everywhere in practice); those of states and towns are rows of erp.holiday.
+Pure. Days are numbers since 1970-01-01, as in `aaad.policy.calendar`. National holidays are known here (Good Friday
+with them, which is one everywhere in practice); those of states and towns are rows of erp.holiday.
 """
 
 from collections.abc import Set

@@ -212,11 +212,12 @@ async def _keep_connected(open_sessions: "OpenSessions", context: RoleContext) -
 
 def control_counters() -> Sequence[str]:
     """Return the names that the control role counts under."""
+    from aaad.agenda.runner import AGENDA_COUNTERS
     from aaad.daemon.control import CONTROL_COUNTERS
     from aaad.pools.keeping import POOL_KEEPING_COUNTERS
     from aaad.sessions.keeping import KEEPING_COUNTERS
 
-    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS, *POOL_KEEPING_COUNTERS)
+    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS, *POOL_KEEPING_COUNTERS, *AGENDA_COUNTERS)
 
 
 async def control(context: RoleContext) -> None:
@@ -281,6 +282,17 @@ async def pool_keeping(context: RoleContext) -> None:
     finally:
         await database.close()
         await counting.close()
+
+
+async def agenda(context: RoleContext) -> None:
+    """Plan what comes due and do it, where no other node does."""
+    from aaad.agenda.runner import STATEMENT_LIMIT_S, Agenda
+
+    database = _database(context, "agenda", STATEMENT_LIMIT_S)
+    try:
+        await Agenda(database, context.counters, context.config.node.name).run(context.stopping)
+    finally:
+        await database.close()
 
 
 # --- sync -----------------------------------------------------------------------------------------------------------

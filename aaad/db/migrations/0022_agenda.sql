@@ -41,6 +41,9 @@ CREATE OR REPLACE FUNCTION erp.parameter_kind(name text) RETURNS text LANGUAGE s
         WHEN name = 'block_brake_minimum' THEN '1 to 1000000'
     END;
 
+ALTER TABLE erp.parameter DROP CONSTRAINT parameter_general_only, ADD CONSTRAINT parameter_general_only CHECK (
+    name NOT IN ('history_days', 'block_brake_percent', 'block_brake_minimum') OR branch_id IS NULL);
+
 -- The ladder --------------------------------------------------------------------------------------------------
 
 CREATE TABLE erp.ladder_step (
