@@ -315,3 +315,7 @@ INSERT INTO erp.holiday (branch_id, day, name) VALUES ($1, $2, $3) ON CONFLICT D
 
 -- name: delete_holiday
 DELETE FROM erp.holiday WHERE id = $1 RETURNING id;
+
+-- name: zone_of
+SELECT branch.time_zone FROM erp.contract JOIN erp.branch ON branch.id = contract.branch_id
+WHERE contract.id = coalesce($1, (SELECT login.contract_id FROM erp.login WHERE login.id = $2));
