@@ -19,6 +19,15 @@ from aaad.policy.calendar import midnight_s
 NOTICE_DAYS, BLOCK_DAYS = 5, 15  # where no billing type says it
 
 
+def _(english: str) -> str:
+    """Mark a text for translation."""
+    return english
+
+
+_UNNOTICED = _("contracts are blocked without notice, since require_notice is N: Anatel asks for it 15 days before")
+_TOO_SOON = _("days_after_notice is lower than 15: Anatel allows a block 15 days after the notice at the earliest")
+
+
 class Action(StrEnum):
     """What a step does."""
 
@@ -161,12 +170,12 @@ def still_tells(contract: Contract, steps: Sequence[Step], day: Day) -> bool:
 
 
 def warnings(steps: Sequence[Step], terms: BranchTerms) -> list[str]:
-    """Return what is short of Anatel's rule, as English texts."""
+    """Return what is short of Anatel's rule, in words to be translated."""
     if not any(step.action is Action.BLOCK for step in steps) or not terms.is_against_the_law:
         return []
     if not terms.require_notice:
-        return ["contracts are blocked without notice, since require_notice is N: Anatel asks for it 15 days before"]
-    return ["days_after_notice is lower than 15: Anatel allows a block 15 days after the notice at the earliest"]
+        return [_UNNOTICED]
+    return [_TOO_SOON]
 
 
 # --- steps ----------------------------------------------------------------------------------------------------------

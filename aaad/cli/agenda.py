@@ -178,10 +178,11 @@ def show_task(terminal: Terminal, number: int) -> None:
 
 
 async def _task(terminal: Terminal, number: int) -> dict[str, Any]:
+    _ = terminal.speak
     async with working(terminal) as desk:
         rows = await steering.tasks(desk.store.queries, steering.Filter(task_id=number, with_ended=True), 1)
         if not rows:
-            fail(terminal, terminal.speak("There is no task {number}.", number=number))
+            fail(terminal, _("There is no task {number}.", number=number))
         return rows[0]
 
 

@@ -274,7 +274,9 @@ def test_only_who_has_all_permissions_gives_some(aaad: Cli) -> None:
         aaad.run_sql("UPDATE erp.operator SET group_id = 81 WHERE name = 'rosa'")
         aaad.run_sql("UPDATE erp.operator_group SET all_permissions = false WHERE id = 81")
     assert aaad("permission", "deny", "Direção", "all", operator="maria").exit_code == 0
-    assert aaad("permission", "grant", "Posto", "all", operator="rosa").exit_code == 0, "nobody has all: the first one"
+    assert aaad("permission", "grant", "Posto", "all", operator="rosa").exit_code == 0, (
+        "nobody has all: the first one"
+    )
     assert aaad("contract", "block", "40", operator="rosa").exit_code == 0
 
 
