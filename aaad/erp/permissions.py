@@ -177,7 +177,7 @@ PERMISSIONS = (
         30,
         "Tarefas",
         _("sees and steers the orders to the network"),
-        ("order list", "order show", "order retry", "order cancel"),
+        ("order list", "order show", "order retry", "order cancel", "order release"),
     ),
     Permission(
         31,

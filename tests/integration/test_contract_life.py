@@ -1,13 +1,17 @@
 """The life of a contract and its logins: every state against every action, rules by parameter, and races."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import date, timedelta
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
+from accounting_records import INTERIM, START, STOP, T, accounting
+from drain_house import House
 
 SEED = """
 INSERT INTO erp.branch (id, name, time_zone) VALUES (10, 'Matriz', 'America/Sao_Paulo');
@@ -26,6 +30,11 @@ SET aaad.operator = 'maria';
 STATUSES = ("P", "A", "I", "N", "D")
 ACCESSES = ("A", "D", "CM", "CA", "FA", "AA", "CE")
 MISSING = 999_999
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "erp-interface.md").read_text(encoding="utf-8")
+STATES = {  # what erp.state_reason() may say
+    *("contract_not_signed", "contract_inactive", "contract_blacklisted", "contract_withdrawn", "access_disabled"),
+    *("blocked_manually", "blocked_automatically", "payment_late", "awaiting_signature"),
+}
 
 
 @pytest.fixture
@@ -173,11 +182,47 @@ async def test_what_is_not_there_is_told_by_every_function(erp: asyncpg.Connecti
         assert await answer(erp, call, None) == (120, "login_not_found"), call
 
 
+async def test_every_answer_stands_in_the_documents(erp: asyncpg.Connection) -> None:
+    sources = await erp.fetch(
+        "SELECT proname AS name, prosrc AS text FROM pg_proc "
+        "WHERE pronamespace = 'erp'::regnamespace AND prosrc LIKE '%AS answer (place%'"
+    )
+    assert {row["name"] for row in sources} > {call.partition("(")[0] for call in MODEL}
+    said = {pair for row in sources for pair in re.findall(r"(\d+), '([a-z_]+)'\)", row["text"])}
+    said |= {("109", word) for word in STATES}
+    listed = {
+        (code, word)
+        for code, words in re.findall(r"^\| (\d+) \| (.*?) \|", DOCUMENT, re.MULTILINE)
+        for word in re.findall(r"`(\w+)`", words)
+    }
+    listed |= {("0", word) for word in re.findall(r"^\| `erp\.\w+\(.*\| `(\w+)` \|$", DOCUMENT, re.MULTILINE)}
+    assert said - listed == set()
+
+
 async def test_the_history_names_the_operator(erp: asyncpg.Connection) -> None:
     await answer(erp, "block_contract(40)")
     row = await erp.fetchrow("SELECT text, operator, source FROM erp.history WHERE contract_id = 40")
     assert row is not None
     assert tuple(row) == ("access_status: A → CM", "maria", "system")
+
+
+async def test_who_may_only_call_a_function_needs_no_rights_on_tables(erp: asyncpg.Connection) -> None:
+    await erp.execute(
+        "CREATE ROLE caller; GRANT USAGE ON SCHEMA erp TO caller;"
+        "GRANT EXECUTE ON FUNCTION erp.block_contract, erp.change_owner, erp.generate_password, erp.delete_login "
+        "TO caller"
+    )
+    try:
+        await erp.execute("SET ROLE caller")
+        assert await answer(erp, "block_contract(40)") == (0, "blocked")
+        assert await answer(erp, "change_owner(40, 31, true)") == (0, "changed")
+        assert (await ask(erp, "generate_password(50)"))["code"] == 0
+        assert await answer(erp, "delete_login(50)") == (0, "deleted")
+        for call in ("unblock_contract(40)", "random_password(16)", "hold_contract(40)"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await erp.fetchrow(f"SELECT * FROM erp.{call}")
+    finally:
+        await erp.execute("RESET ROLE; DROP OWNED BY caller; DROP ROLE caller")
 
 
 # --- voluntary suspension: 30 to 120 days, once in 12 months, as the parameters say --------------------------------
@@ -438,15 +483,22 @@ async def test_the_old_owners_titles_may_be_cancelled_with_the_change(erp: async
     assert [row["status"] for row in rows] == ["C", "R"], "S2-65"
 
 
-async def test_open_sessions_keep_the_owner_of_their_beginning(erp: asyncpg.Connection) -> None:
-    columns = await erp.fetch(
-        "SELECT attname FROM pg_attribute WHERE attrelid = 'net.session'::regclass AND attname IN ('client_id', 'contract_id')"
+async def test_sessions_keep_the_owner_of_their_beginning(erp: asyncpg.Connection, dsn: str, tmp_path: Path) -> None:
+    house = House(dsn, tmp_path / "spool")
+    await erp.execute(
+        "INSERT INTO net.node (name) VALUES ('node-1');"
+        "INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '192.0.2.0/24', 's')"
     )
-    assert len(columns) == 2
-    followers = await erp.fetchval(
-        "SELECT count(*) FROM pg_constraint WHERE confrelid = 'erp.client'::regclass AND conrelid = 'net.session'::regclass"
-    )
-    assert followers == 0, "nothing carries a new owner into the session's own column"
+    first = {"user": "ana@fibra", "session": "81a00001"}
+    house.put([accounting(START, T, **first)])
+    await house.drain_all()
+    assert await answer(erp, "change_owner(40, 31)") == (0, "changed")
+    house.put([accounting(INTERIM, T + 300, time_s=300, **first), accounting(STOP, T + 400, time_s=400, **first)])
+    house.put([accounting(START, T + 500, user="ana@fibra", session="81a00002")])
+    await house.drain_all()
+    rows = await erp.fetch("SELECT client_id, contract_id FROM net.session ORDER BY started_at")
+    assert [tuple(row) for row in rows] == [(30, 40), (31, 40)]
+    await house.database.close()
 
 
 async def test_cancelling_takes_what_is_not_due_yet_along_and_may_end_the_client(erp: asyncpg.Connection) -> None:
@@ -576,6 +628,7 @@ RACES = {
     "delete_login(50)": "",
 }
 CALLERS = 6
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture

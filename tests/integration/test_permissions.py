@@ -1,5 +1,6 @@
 """Each of the seeds' permissions and variables does what the table says, and every command obeys it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,9 @@ INSERT INTO erp.lent_equipment (id, contract_id, kind, identifier) VALUES (7, 40
 INSERT INTO erp.operator_group (id, name) VALUES (81, 'Posto');
 INSERT INTO erp.operator (name, group_id) VALUES ('rosa', 81);
 """
+
+
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
 
 
 class Case(NamedTuple):
@@ -302,6 +306,18 @@ def test_the_list_tells_what_each_permission_does(aaad: Cli) -> None:
     shown = aaad("permission", "list", language="pt").output
     assert "cancela contratos" in shown
     assert "sem significado aqui" in shown
+
+
+def test_the_documents_tell_what_the_tables_say() -> None:
+    for one in PERMISSIONS:
+        row = next(line for line in DOCUMENT.splitlines() if line.startswith(f"| {one.number} | {one.name} |"))
+        assert f" | {one.meaning} | " in row
+        assert re.findall(r"`([a-z][a-z -]+)`", row.split(" | ")[3]) == list(one.commands)
+        for use in one.fields:
+            assert f"`--{use.column.removesuffix('_id').replace('_', '-')}" in row, use
+    for variable in VARIABLES:
+        parameter = f"`{variable.parameter}`" if variable.parameter else ""
+        assert f"| {variable.number} | {variable.name} | {variable.meaning} | {parameter} |" in DOCUMENT
 
 
 # --- variables ------------------------------------------------------------------------------------------------------
