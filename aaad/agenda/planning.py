@@ -16,7 +16,7 @@ from aaad.agenda.store import SQL, Known, Settings, Wanted
 from aaad.agenda.workdays import date_of
 from aaad.db.connection import Queries
 
-EVERY_S = 60.0
+EVERY_S = 300.0  # all contracts that owe are looked at; what must be quick does not wait for it
 _DAY_S = 86_400
 KIND_OF = {
     Action.NOTIFY: "notice",

@@ -41,7 +41,7 @@ SELECT contract.id
 FROM erp.contract
 JOIN (SELECT id, (now() AT TIME ZONE time_zone)::date AS today FROM erp.branch) AS branch ON branch.id = contract.branch_id
 WHERE contract.status = 'A' AND (
-    contract.oldest_open_due < branch.today
+    contract.oldest_open_due < branch.today AND contract.access_status IN ('A', 'FA', 'CA')
     OR contract.trust_unlock_active AND contract.trust_unlock_until <= now()
     OR contract.suspended AND contract.suspended_until < branch.today
     OR contract.access_ends_at <= now())

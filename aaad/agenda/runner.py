@@ -1,4 +1,4 @@
-"""Runs the agenda on a node: plans each minute, if no other node does, and does what is due within a second.
+"""Runs the agenda on a node: plans every five minutes, if no other node does, and does what is due within a second.
 
 A task is done in the transaction that claims it (FOR UPDATE SKIP LOCKED): it is done once, by whichever node, and a
 node that dies in the midst leaves it as it was. What PostgreSQL refuses of a batch is tried one by one, so that one

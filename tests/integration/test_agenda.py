@@ -11,9 +11,10 @@ import pytest
 from aaad.agenda import runner
 from aaad.agenda.ladder import Why
 from aaad.agenda.planning import survey
-from aaad.agenda.runner import Agenda
+from aaad.agenda.runner import AGENDA_COUNTERS, Agenda
 from aaad.db.connection import Database, Queries
 from aaad.errors import StoreError
+from aaad.metrics import CounterFile, read_counters
 
 SEED = """
 INSERT INTO erp.branch (id, name, time_zone) VALUES (10, 'Matriz', 'America/Sao_Paulo'), (11, 'Norte', 'America/Manaus');
@@ -590,3 +591,37 @@ async def test_a_notice_by_an_operator_starts_the_clock_too(erp: Erp) -> None:
     await erp.owe(40, 10)
     await erp.run("SELECT erp.notify_contract(40)")
     assert await erp.connection.fetchval("SELECT count(*) FROM erp.notice WHERE contract_id = 40") == 1
+
+
+async def test_old_tasks_are_cleaned_away_and_notices_stay(erp: Erp, agenda: Agenda) -> None:
+    for days in (399, 401):
+        await erp.run(
+            "INSERT INTO erp.task (kind, contract_id, state, ended_at) VALUES"
+            " ('unblock', 40, 'done', now() - make_interval(days => $1))",
+            days,
+        )
+    await erp.notice(40, 500)
+    await go(agenda)
+    await go(agenda)
+    assert await erp.connection.fetchval("SELECT count(*) FROM erp.task WHERE kind = 'unblock'") == 1
+    assert await erp.connection.fetchval("SELECT count(*) FROM erp.task WHERE kind = 'purge'") == 1
+    assert await erp.connection.fetchval("SELECT count(*) FROM erp.notice") == 1
+
+
+async def test_the_agenda_goes_on_by_itself(erp: Erp, tmp_path: Any) -> None:
+    counters = CounterFile(tmp_path / "c", AGENDA_COUNTERS)
+    database, stopping = door(erp), asyncio.Event()
+    await erp.owe(40, 20)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Agenda(database, counters, "node-1").run(stopping))
+        async with asyncio.timeout(30):
+            while await erp.access() != "FA":
+                await asyncio.sleep(0.05)
+            await erp.task("block_by_hand", 41)
+            while await erp.access(41) != "CM":
+                await asyncio.sleep(0.05)
+        stopping.set()
+    await database.close()
+    counted = read_counters(tmp_path / "c") or {}
+    assert counted["aaad_agenda_tasks_total|kind=notice|state=done"] == 1
+    assert counted["aaad_agenda_tasks_total|kind=block_by_hand|state=done"] == 1
