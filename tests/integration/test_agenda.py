@@ -17,7 +17,8 @@ from aaad.errors import StoreError
 from aaad.metrics import CounterFile, read_counters
 
 SEED = """
-INSERT INTO erp.branch (id, name, time_zone) VALUES (10, 'Matriz', 'America/Sao_Paulo'), (11, 'Norte', 'America/Manaus');
+INSERT INTO erp.branch (id, name, time_zone) VALUES
+    (10, 'Matriz', 'America/Sao_Paulo'), (11, 'Norte', 'America/Manaus');
 INSERT INTO erp.plan (id, name, upload, download) VALUES (22, 'Reduzido', '512k', '1M');
 INSERT INTO erp.plan (id, name, upload, download, late_after_days, late_plan_id) VALUES
     (20, 'Fibra 300', '150M', '300M', 0, NULL), (21, 'Fibra 600', '300M', '600M', 300, 22);
@@ -50,7 +51,8 @@ class Erp:
         names = ", ".join(columns)
         places = ", ".join(f"${place}" for place in range(2, len(columns) + 2))
         return await self.connection.fetchval(
-            f"INSERT INTO erp.receivable (due_on, {names}) VALUES (erp.today(10) - $1::integer, {places}) RETURNING id",
+            f"INSERT INTO erp.receivable (due_on, {names})"
+            f" VALUES (erp.today(10) - $1::integer, {places}) RETURNING id",
             days,
             *columns.values(),
         )
@@ -351,7 +353,8 @@ async def test_termination_is_proposed_and_nothing_else(erp: Erp, agenda: Agenda
 async def test_a_ladder_of_the_billing_type_reduces_first_and_a_payment_ends_it(erp: Erp, agenda: Agenda) -> None:
     await erp.run("INSERT INTO erp.billing_type (id, name) VALUES (5, 'Antiga')")
     await erp.run(
-        "INSERT INTO erp.ladder_step (billing_type_id, action, since, days) VALUES (5, 'reduce', 'due', 10), (5, 'block', 'due', 60)"
+        "INSERT INTO erp.ladder_step (billing_type_id, action, since, days) VALUES"
+        " (5, 'reduce', 'due', 10), (5, 'block', 'due', 60)"
     )
     await erp.run("UPDATE erp.contract SET billing_type_id = 5 WHERE id = 41")
     title = await erp.owe(41, 20)
@@ -427,7 +430,8 @@ async def late_contracts(erp: Erp, count: int, *, first: int = 100) -> None:
         INSERT INTO erp.receivable (client_id, contract_id, amount, due_on)
             SELECT 31, n, 50, erp.today(10) - 40 FROM generate_series({first}, {first + count - 1}) AS n;
         INSERT INTO erp.notice (contract_id, client_id, told_at, channel, text_sha256)
-            SELECT n, 31, now() - interval '20 days', 'letter', sha256('x') FROM generate_series({first}, {first + count - 1}) AS n"""
+            SELECT n, 31, now() - interval '20 days', 'letter', sha256('x')
+            FROM generate_series({first}, {first + count - 1}) AS n"""
     )
 
 
@@ -537,13 +541,10 @@ async def test_a_node_that_dies_in_the_midst_leaves_the_task_as_it_was(erp: Erp,
 async def test_a_failure_is_of_its_task_alone_and_is_told_in_the_end(erp: Erp, agenda: Agenda) -> None:
     await late_contracts(erp, 3)
     await erp.run(
-        """CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS
-            $f$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = 'check_violation'; END $f$"""
-    )
-    await erp.run(
         """CREATE FUNCTION erp.refuse() RETURNS trigger LANGUAGE plpgsql AS
             $f$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = 'check_violation'; END $f$;
-        CREATE TRIGGER refuse BEFORE UPDATE ON erp.contract FOR EACH ROW WHEN (NEW.id = 101) EXECUTE FUNCTION erp.refuse()"""
+        CREATE TRIGGER refuse BEFORE UPDATE ON erp.contract FOR EACH ROW WHEN (NEW.id = 101)
+            EXECUTE FUNCTION erp.refuse()"""
     )
     await go(agenda)
     assert await blocked(erp) == 2

@@ -13,7 +13,8 @@ from aaad.words import Language, text
 
 MORE = """
 INSERT INTO erp.ladder_step (action, since, days) VALUES ('notify', 'due', NULL), ('block', 'due', NULL);
-INSERT INTO erp.parameter (name, value) VALUES ('no_block_days', ''), ('block_from_hour', '0'), ('block_until_hour', '24');
+INSERT INTO erp.parameter (name, value) VALUES
+    ('no_block_days', ''), ('block_from_hour', '0'), ('block_until_hour', '24');
 INSERT INTO erp.receivable (id, client_id, contract_id, amount, due_on) VALUES
     (1, 123, 40, 99, erp.today(10) - 40), (2, 31, 41, 50, erp.today(10) - 2);
 INSERT INTO erp.notice (contract_id, client_id, told_at, channel, text_sha256) VALUES
