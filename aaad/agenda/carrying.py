@@ -160,8 +160,7 @@ async def _by_hand(queries: Queries, task: Task, disconnect: Disconnector | None
 
 
 async def _disconnect(queries: Queries, task: Task, disconnect: Disconnector | None) -> Outcome:
-    if disconnect is None:
-        return Outcome(task.id, "failed", "no_orders")
+    assert disconnect is not None, "such tasks are not claimed without"
     rows = await queries.fetch(SQL.logins_of, task.contract_id, task.login_id)
     ended = await disconnect(queries, [row["id"] for row in rows])
     return Outcome(task.id, "done", f"sessions {ended}")

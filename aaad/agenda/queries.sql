@@ -120,10 +120,11 @@ ON CONFLICT (key) WHERE key IS NOT NULL DO NOTHING
 RETURNING id, kind, state;
 
 -- name: claim_tasks
--- Due tasks of one kind and run, for as long as the transaction lives; what gives service back goes first.
+-- Due tasks of one kind and run, for as long as the transaction lives; what gives service back goes first. Who cannot
+-- end sessions ($3) leaves them to who can.
 WITH first AS (
     SELECT kind, run_id FROM erp.task
-    WHERE state = 'todo' AND next_at <= now() AND ($2::bigint[] IS NULL OR id = ANY ($2))
+    WHERE state = 'todo' AND next_at <= now() AND ($2::bigint[] IS NULL OR id = ANY ($2)) AND ($3 OR kind <> 'disconnect')
     ORDER BY kind NOT IN ('unblock', 'resume', 'unblock_by_hand'), next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 SELECT task.id, task.kind, task.contract_id, task.login_id, task.arguments::text AS arguments, task.run_id, task.attempts,

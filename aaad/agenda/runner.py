@@ -60,7 +60,7 @@ class Agenda:
             database: for planning and tasks.
             counters: a file with AGENDA_COUNTERS; None: nothing is counted.
             node: who did it, in erp.task.
-            disconnect: asks for sessions to be ended; without it scheduled disconnects fail.
+            disconnect: asks for sessions to be ended; without it scheduled disconnects are left to others.
         """
         self._database = database
         self._counters = counters
@@ -106,7 +106,7 @@ class Agenda:
         tasks: list[Task] = []
         try:
             async with self._database.transaction("read_committed") as transaction:
-                tasks = await store.claim(transaction, BATCH, ids)
+                tasks = await store.claim(transaction, BATCH, ids, can_disconnect=self._disconnect is not None)
                 if not tasks:
                     return 0
                 outcomes = await carry(transaction, tasks, self._disconnect)

@@ -169,7 +169,7 @@ async def known_keys(queries: Queries, keys: Sequence[str]) -> set[str]:
     return {row["key"] for row in await queries.fetch(SQL.known_keys, list(keys))}
 
 
-async def claim(queries: Queries, limit: int, ids: Sequence[int] | None) -> list[Task]:
+async def claim(queries: Queries, limit: int, ids: Sequence[int] | None, *, can_disconnect: bool) -> list[Task]:
     """Take due tasks of one kind for the transaction."""
     return [
         Task(
@@ -182,7 +182,7 @@ async def claim(queries: Queries, limit: int, ids: Sequence[int] | None) -> list
             row["attempts"],
             row["created_by"],
         )
-        for row in await queries.fetch(SQL.claim_tasks, limit, None if ids is None else list(ids))
+        for row in await queries.fetch(SQL.claim_tasks, limit, None if ids is None else list(ids), can_disconnect)
     ]
 
 

@@ -83,7 +83,6 @@ RESULTS: Mapping[str, str] = {
     "not_late": _("nothing is overdue any more"),
     "still_late": _("other debts are old enough to block"),
     "changed": _("it changed at that moment"),
-    "no_orders": _("nothing here ends sessions"),
     "due": _("due"),
 }
 _HELD = _(
