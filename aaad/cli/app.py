@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command_name
 
+from aaad.cli.agenda_commands import add_agenda
 from aaad.cli.customer_commands import add_customers
 from aaad.cli.endings import end as _end
 from aaad.cli.line_commands import add_lines
@@ -66,6 +67,7 @@ def build_app(terminal: Terminal) -> typer.Typer:
     add_network(app, terminal)
     add_customers(app, terminal)
     add_office(app, terminal)
+    add_agenda(app, terminal)
     add_pools(app, terminal)
     _add_questions(app, terminal, _)
     add_whois(app, terminal)

@@ -36,13 +36,20 @@ class Permits:
         """End with exit code 1 unless the operator has what the running command takes."""
         await self._demand(permissions.needed_for(self._terminal.command))
 
+    async def demand(self, command: str) -> None:
+        """End with exit code 1 unless the operator has what another command takes, which this one stands for."""
+        await self._demand(permissions.needed_for(command))
+
     async def demand_fields(self, table: str, row: dict[str, Value], *, is_new: bool) -> None:
         """End with exit code 1 unless the operator has what writing these columns takes."""
         await self._demand(permissions.needed_to_write(table, row, is_new=is_new))
 
-    async def refuse_if_active(self, contract: dict[str, Any]) -> None:
-        """End with exit code 1 if the operator has what forbids the running command on an active contract."""
-        forbidding = permissions.forbidding(self._terminal.command)
+    async def refuse_if_active(self, contract: dict[str, Any], command: str = "") -> None:
+        """End with exit code 1 if the operator has what forbids the running command on an active contract.
+
+        `command`: another one, which this one stands for.
+        """
+        forbidding = permissions.forbidding(command or self._terminal.command)
         if contract.get("status") != ACTIVE or not forbidding or may_everything(self._terminal):
             return
         held = await self._held()

@@ -246,6 +246,13 @@ FAMILIES: dict[str, Family] = {
         (SLOT,), "Logins of the cluster whose devices are kept apart now, since they push each other out."
     ),
     "aaad_keeping_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
+    # the agenda, by whichever node does it
+    "aaad_agenda_tasks_total": Family((SLOT, "kind", "state"), "Tasks of the agenda by what became of them."),
+    "aaad_agenda_retries_total": Family((SLOT,), "Times that a task of the agenda failed and was put off."),
+    "aaad_agenda_held_back_total": Family(
+        (SLOT,), "Blocks that the agenda's brake held back: aaad agenda release lets them go."
+    ),
+    "aaad_agenda_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
     # the keeping of the ledger of addresses, by whichever node does it
     "aaad_pool_keeping_released_total": Family((SLOT,), "Leases whose session ended, or never began."),
     "aaad_pool_keeping_extended_total": Family((SLOT,), "Leases in use that were extended, at half of their time."),

@@ -107,6 +107,7 @@ ROLES: dict[str, Role] = {
             services.ordering,
             services.order_running,
             services.line_running,
+            services.agenda,
         ),
         counter_names=services.control_counters,
         modules=(
@@ -116,6 +117,7 @@ ROLES: dict[str, Role] = {
             "aaad.orders.reconciler",
             "aaad.orders.runner",
             "aaad.orders.lines",
+            "aaad.agenda.runner",
         ),
         purposes=frozenset({Purpose.CONTROL, Purpose.METRICS}),
         # It tells the node's whole configuration, so every change is its own.

@@ -215,6 +215,7 @@ async def _keep_connected(open_sessions: "OpenSessions", context: RoleContext) -
 
 def control_counters() -> Sequence[str]:
     """Return the names that the control role counts under."""
+    from aaad.agenda.runner import AGENDA_COUNTERS
     from aaad.daemon.control import CONTROL_COUNTERS
     from aaad.orders.counted import ORDER_COUNTERS
     from aaad.orders.lines import LINE_COUNTERS
@@ -229,6 +230,7 @@ def control_counters() -> Sequence[str]:
         *RECONCILER_COUNTERS,
         *ORDER_COUNTERS,
         *LINE_COUNTERS,
+        *AGENDA_COUNTERS,
     )
 
 
@@ -375,6 +377,17 @@ async def line_running(context: RoleContext) -> None:
     runner = LineRunner(database, node=context.config.node.name, counters=context.counters, settings=settings)
     try:
         await runner.run(context.stopping)
+    finally:
+        await database.close()
+
+
+async def agenda(context: RoleContext) -> None:
+    """Plan what comes due and do it, where no other node does."""
+    from aaad.agenda.runner import STATEMENT_LIMIT_S, Agenda
+
+    database = _database(context, "agenda", STATEMENT_LIMIT_S)
+    try:
+        await Agenda(database, context.counters, context.config.node.name).run(context.stopping)
     finally:
         await database.close()
 

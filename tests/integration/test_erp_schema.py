@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from address_rules import ADDRESS_REFUSED, ADDRESS_TABLES, POOL_OF_SCHEMA
+from agenda_rules import AGENDA_REFUSED, AGENDA_TABLES
 from evidence_rules import CGNAT_MAP, EVIDENCE, EVIDENCE_REFUSED, EVIDENCE_TABLES, INQUIRY, LOGIN_CONTEST
 from line_rules import LINE_REFUSED, LINE_TABLES
 from network_rules import NETWORK_REFUSED, NETWORK_TABLES
@@ -217,6 +218,7 @@ REFUSED = [
     *SESSION_REFUSED,
     *EVIDENCE_REFUSED,
     *ADDRESS_REFUSED,
+    *AGENDA_REFUSED,
     ("net.nas", NAS, {"message_authenticator": "maybe"}, "nas_message_authenticator_known"),
     ("net.nas", NAS, {"timeout_ms": 0}, "nas_timeout_range"),
     ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
@@ -243,7 +245,7 @@ REFUSED = [
             "erp.address": ADDRESS, "erp.lent_equipment": LENT_EQUIPMENT,
             "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
             "erp.permission": PERMISSION, **NETWORK_TABLES, **SESSION_TABLES, **EVIDENCE_TABLES,
-            **ADDRESS_TABLES, **LINE_TABLES,
+            **ADDRESS_TABLES, **LINE_TABLES, **AGENDA_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": ROUTER, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
@@ -294,7 +296,7 @@ async def test_the_defaults_of_these_tests_are_accepted(database: Database):
                             "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
                             "erp.permission": PERMISSION, "net.cgnat_map": CGNAT_MAP, "net.evidence": EVIDENCE,
                             "net.inquiry": INQUIRY, "net.login_contest": LOGIN_CONTEST,
-                            **ADDRESS_TABLES}.items():  # fmt: skip
+                            **ADDRESS_TABLES, **AGENDA_TABLES}.items():  # fmt: skip
         if table == "erp.parameter":
             await database.execute("UPDATE erp.client SET document = '52998224725' WHERE document IS NULL")
         await insert(database, table, defaults)

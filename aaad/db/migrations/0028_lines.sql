@@ -33,6 +33,10 @@ CREATE OR REPLACE FUNCTION erp.parameter_kind(name text) RETURNS text LANGUAGE s
         WHEN name = 'suspension_days_min' THEN '0 to 3660'
         WHEN name = 'suspension_days_max' THEN '0 to 3660'
         WHEN name = 'suspension_months_between' THEN '0 to 120'
+        WHEN name = 'block_from_hour' THEN '0 to 23'
+        WHEN name = 'block_until_hour' THEN '1 to 24'
+        WHEN name = 'block_brake_percent' THEN '1 to 100'
+        WHEN name = 'block_brake_minimum' THEN '1 to 1000000'
     END;
 
 -- Drivers -----------------------------------------------------------------------------------------------------
