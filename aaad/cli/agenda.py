@@ -21,6 +21,7 @@ from aaad.cli.records import Desk, fail, show_list, working
 from aaad.cli.terminal import Terminal, WrongInputError
 from aaad.clock import utc_now
 from aaad.db.connection import Database, Queries
+from aaad.orders.by_hand import disconnect_logins
 
 
 def _(english: str) -> str:
@@ -340,7 +341,7 @@ async def _run(terminal: Terminal) -> tuple[int, int, int]:
         application_name=f"aaad {config.node.name} agenda run",
     )
     try:
-        agenda = Agenda(database, None, config.node.name)
+        agenda = Agenda(database, None, config.node.name, disconnect_logins)
         planned = await agenda.plan(is_asked=True)
         looked = await agenda.run_due()
     finally:

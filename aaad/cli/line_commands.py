@@ -6,6 +6,7 @@ Only registers: what a command does is imported when it runs.
 from typing import Annotated, Literal
 
 import typer
+from typer import Option
 
 from aaad.cli.endings import end
 from aaad.cli.making import LIMIT_DEFAULT, add_common, limit_option, new_group
@@ -14,6 +15,7 @@ from aaad.erp import reach
 from aaad.words import Speaker
 
 LineKind = Literal["sip", "mvno", "tv"]
+Text = str | None  # an option that need not be said
 
 
 def add_lines(app: typer.Typer, terminal: Terminal) -> None:
@@ -56,6 +58,10 @@ def _add_drivers(lines_group: typer.Typer, terminal: Terminal, _: Speaker) -> No
 
         end(terminal, lambda: line_drivers.show_drivers(terminal, kind))
 
+    _add_driver_setting(group, terminal, _)
+
+
+def _add_driver_setting(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
     @group.command(
         "set",
         help=_(
@@ -65,48 +71,39 @@ def _add_drivers(lines_group: typer.Typer, terminal: Terminal, _: Speaker) -> No
     )
     def set_driver(
         kind: Annotated[LineKind, typer.Argument(help=_("sip, mvno or tv"))],
-        url: Annotated[str | None, typer.Option(help=_("what is asked to change a line"))] = None,
-        method: Annotated[str | None, typer.Option(help=_("by default POST"))] = None,
-        header: Annotated[
-            list[str] | None, typer.Option(help=_("NAME=VALUE, several times; NAME= takes one away"))
-        ] = None,
+        url: Annotated[Text, Option(help=_("what is asked to change a line"))] = None,
+        method: Annotated[Text, Option(help=_("by default POST"))] = None,
+        header: Annotated[list[str] | None, Option(help=_("NAME=VALUE, several times; NAME= takes one away"))] = None,
         secret: Annotated[
-            str | None, typer.Option(help=_("only -: what {secret} stands for is read from standard input"))
+            Text, Option(help=_("only -: what {secret} stands for is read from standard input"))
         ] = None,
-        body: Annotated[
-            str | None, typer.Option(help=_("what is sent, as JSON unless a header says otherwise"))
-        ] = None,
-        codes: Annotated[
-            str | None, typer.Option(help=_("what {code} stands for: active=A,partial=BP,blocked=BT"))
-        ] = None,
+        body: Annotated[Text, Option(help=_("what is sent, as JSON unless a header says otherwise"))] = None,
+        codes: Annotated[Text, Option(help=_("what {code} stands for: active=A,partial=BP,blocked=BT"))] = None,
         toggle: Annotated[
-            bool | None, typer.Option("--toggle/--no-toggle", help=_("it only turns what is into its contrary"))
+            bool | None, Option("--toggle/--no-toggle", help=_("it only turns what is into its contrary"))
         ] = None,
-        expected_status: Annotated[str | None, typer.Option(help=_("statuses that say yes: 200,204"))] = None,
-        expected_pointer: Annotated[
-            str | None, typer.Option(help=_("where in the JSON answer it says yes, as /type"))
-        ] = None,
-        expected_text: Annotated[str | None, typer.Option(help=_("what stands there, or anywhere in it"))] = None,
-        read_url: Annotated[str | None, typer.Option(help=_("what is asked to know how a line is"))] = None,
-        read_method: Annotated[str | None, typer.Option(help=_("by default GET"))] = None,
-        read_body: Annotated[str | None, typer.Option(help=_("what is sent then"))] = None,
+        expected_status: Annotated[Text, Option(help=_("statuses that say yes: 200,204"))] = None,
+        expected_pointer: Annotated[Text, Option(help=_("where in the JSON answer it says yes, as /type"))] = None,
+        expected_text: Annotated[Text, Option(help=_("what stands there, or anywhere in it"))] = None,
+        read_url: Annotated[Text, Option(help=_("what is asked to know how a line is"))] = None,
+        read_method: Annotated[Text, Option(help=_("by default GET"))] = None,
+        read_body: Annotated[Text, Option(help=_("what is sent then"))] = None,
         read_pointer: Annotated[
-            str | None, typer.Option(help=_("where the state stands in the JSON answer; without it in the text"))
+            Text, Option(help=_("where the state stands in the JSON answer; without it in the text"))
         ] = None,
         meanings: Annotated[
-            str | None, typer.Option(help=_("what stands there, and its meaning: A=active,BT=blocked,BR=theft"))
+            Text, Option(help=_("what stands there, and its meaning: A=active,BT=blocked,BR=theft"))
         ] = None,
-        timeout: Annotated[int | None, typer.Option(min=1, max=60, help=_("seconds for each request"))] = None,
+        timeout: Annotated[int | None, Option(min=1, max=60, help=_("seconds for each request"))] = None,
         settle: Annotated[
-            int | None,
-            typer.Option(min=0, max=3600, help=_("seconds for which what was asked may still be under way")),
+            int | None, Option(min=0, max=3600, help=_("seconds for which what was asked may still be under way"))
         ] = None,
         verify_tls: Annotated[
-            bool | None, typer.Option("--verify-tls/--no-verify-tls", help=_("whether its certificate is checked"))
+            bool | None, Option("--verify-tls/--no-verify-tls", help=_("whether its certificate is checked"))
         ] = None,
-        ca: Annotated[typer.FileText | None, typer.Option(help=_("a file with certificates of its issuer"))] = None,
-        provider: Annotated[str | None, typer.Option(help=_("its name, for people"))] = None,
-        enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help=_("whether it is asked"))] = None,
+        ca: Annotated[typer.FileText | None, Option(help=_("a file with certificates of its issuer"))] = None,
+        provider: Annotated[Text, Option(help=_("its name, for people"))] = None,
+        enabled: Annotated[bool | None, Option("--enabled/--disabled", help=_("whether it is asked"))] = None,
     ) -> None:
         from aaad.cli import line_drivers
 

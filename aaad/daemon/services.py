@@ -384,10 +384,11 @@ async def line_running(context: RoleContext) -> None:
 async def agenda(context: RoleContext) -> None:
     """Plan what comes due and do it, where no other node does."""
     from aaad.agenda.runner import STATEMENT_LIMIT_S, Agenda
+    from aaad.orders.by_hand import disconnect_logins
 
     database = _database(context, "agenda", STATEMENT_LIMIT_S)
     try:
-        await Agenda(database, context.counters, context.config.node.name).run(context.stopping)
+        await Agenda(database, context.counters, context.config.node.name, disconnect_logins).run(context.stopping)
     finally:
         await database.close()
 

@@ -1,6 +1,6 @@
 """Who is connected by a router's own tables, and who is by ours: where the two differ.
 
-Values only. A session is the same by its Acct-Session-Id; where the router does not say one, as it does not for Hotspot, by
+Values only. A session is the same by its Acct-Session-Id; where the router says none, as it does for Hotspot, by
 user name and address. What is too new to be in both is left out, and so are sessions of which the router has no
 table: DHCP's and its own administrators'.
 """

@@ -44,13 +44,22 @@ WHERE known.kind <> excluded.kind OR known.wanted_fingerprint IS DISTINCT FROM e
 RETURNING known.id, known.family, known.life, known.wish, known.state;
 
 -- name: supersede_orders
--- What is wanted is so already. Only orders that nobody has begun: what was tried may have had its effect.
+-- What is wanted is so already. Only orders that nobody has begun: what was tried may have had its effect; and none that
+-- an operator gave, who does not want what the decision grants.
 UPDATE net.network_order SET state = 'superseded', ended_at = now(), changed_at = now()
 FROM unnest($1::uuid[], $2::integer[]) AS right_already (family, life)
 WHERE network_order.family = right_already.family AND network_order.life = right_already.life
     AND network_order.target = 'session' AND network_order.is_open AND network_order.attempts = 0
     AND network_order.claimed_by IS NULL AND network_order.state IN ('todo', 'held', 'redial')
+    AND network_order.cause <> 'operator'
 RETURNING network_order.id;
+
+-- name: sessions_of_logins
+-- The open sessions of logins, and of which kind their concentrators are.
+SELECT session.family, session.life, session.acct_session_id, nas.kind
+FROM net.session
+LEFT JOIN net.nas ON nas.id = session.nas_id
+WHERE session.login_id = ANY ($1::integer[]) AND session.ended_at IS NULL;
 
 -- name: claim_orders
 -- Orders about sessions that are due, at most $3 of each NAS and $2 in all, for node $1 and $4 seconds; not of the NASes $5.

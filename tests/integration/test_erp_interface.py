@@ -101,7 +101,8 @@ ATTACKS = {  # what a program with the rights above could try, to do more than t
         """
         for function in (
             "erp.follow_billing_type", "erp.follow_time_zone", "erp.follow_receivables", "erp.follow_contract",
-            "erp.follow_single_receivables", "erp.lines_follow_contracts", "net.log_login_attribute", "net.log_login_contest",
+            "erp.follow_single_receivables", "erp.lines_follow_contracts", "net.log_login_attribute",
+            "net.log_login_contest",
         )
     },
 }  # fmt: skip

@@ -9,6 +9,7 @@ from agenda_rules import AGENDA_REFUSED, AGENDA_TABLES
 from evidence_rules import CGNAT_MAP, EVIDENCE, EVIDENCE_REFUSED, EVIDENCE_TABLES, INQUIRY, LOGIN_CONTEST
 from line_rules import LINE_REFUSED, LINE_TABLES
 from network_rules import NETWORK_REFUSED, NETWORK_TABLES
+from order_rules import ORDER_REFUSED, ORDER_TABLES
 from session_rules import SESSION_REFUSED, SESSION_TABLES
 
 from aaad.db.connection import Database
@@ -234,6 +235,7 @@ REFUSED = [
     ("net.nas_secret", NAS_SECRET, {"note": " "}, "nas_secret_note_no_outer_space"),
     ("net.router", ROUTER, {"secret_fingerprint": b"short"}, "router_secret_fingerprint_size"),
     *LINE_REFUSED,
+    *ORDER_REFUSED,
     # An id is packed unsigned in 31 bits, and 0 stands for "none".
     *(
         (table, defaults, {"id": number}, f"{table.split('.')[1]}_id_range")
@@ -245,7 +247,7 @@ REFUSED = [
             "erp.address": ADDRESS, "erp.lent_equipment": LENT_EQUIPMENT,
             "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
             "erp.permission": PERMISSION, **NETWORK_TABLES, **SESSION_TABLES, **EVIDENCE_TABLES,
-            **ADDRESS_TABLES, **LINE_TABLES, **AGENDA_TABLES,
+            **ADDRESS_TABLES, **LINE_TABLES, **AGENDA_TABLES, **ORDER_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": ROUTER, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
@@ -269,7 +271,8 @@ async def test_every_rule_refuses_by_its_name(database: Database):
 async def test_every_check_of_the_schema_is_tried_here(database: Database):
     rows = await database.fetch(
         "SELECT conname FROM pg_constraint WHERE contype = 'c' "
-        "AND conname NOT IN ('change_horizon_single_check', 'single_receivables_change_is_one') "
+        "AND conname NOT IN ('change_horizon_single_check', 'single_receivables_change_is_one', "
+        "'order_reconciler_single_check') "
         "AND connamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
     )
     elsewhere = {"contract_suspended_in_order", "hold_state_known", "line_state_known", "line_set_state_known"}

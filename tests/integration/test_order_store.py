@@ -9,6 +9,7 @@ import pytest
 from session_rows import NOW, add_session
 
 from aaad.db.connection import Database
+from aaad.orders.by_hand import disconnect_logins
 from aaad.orders.store import Filter, OrderStore
 from aaad.orders.wish import CAUSES, STATES, Outcome, SessionKey, Wish
 
@@ -144,6 +145,17 @@ async def test_what_nobody_has_begun_is_superseded_and_what_was_tried_is_not(db,
     assert await store.supersede([tried]) == 0
     states = {row["id"]: row["state"] for row in await store.list(Filter(), 10)}
     assert sorted(states.values()) == ["superseded", "superseded", "todo"]
+
+
+async def test_what_an_operator_ordered_is_not_superseded(db, store):
+    asked, other = [await session(db) for _ in range(2)]
+    await db.execute("UPDATE net.session SET login_id = 77 WHERE family = $1", asked[0])
+    await db.execute("UPDATE net.session SET login_id = 78 WHERE family = $1", other[0])
+    assert await disconnect_logins(db, [77]) == 1
+    assert await disconnect_logins(db, [77]) == 0  # it is ordered already
+    assert await store.supersede([asked, other]) == 0
+    (order,) = await store.list(Filter(), 10)
+    assert (order["kind"], order["cause"], order["state"]) == ("disconnect", "operator", "todo")
 
 
 async def test_orders_of_sessions_that_ended_are_over(db, store):
