@@ -242,6 +242,47 @@ def test_permission_23_denies(aaad: Cli) -> None:
     )
 
 
+@pytest.mark.parametrize("to", ["AA", "CE", "D"])
+@pytest.mark.parametrize("blocked", ["CM", "CA"])
+def test_no_way_round_leads_out_of_a_block(aaad: Cli, blocked: str, to: str) -> None:
+    """Else who may not unblock would let the contract await its signature, and sign it."""
+    aaad.run_sql(f"UPDATE erp.contract SET access_status = '{blocked}' WHERE id = 42")
+    give(aaad, *(number for number in EVERY if number != 19))
+    words = ("contract", "edit", "42", "--access-status", to)
+    (unblocking,) = [one for one in PERMISSIONS if one.number == 19]
+    assert is_refused_for(aaad(*words, as_json=True, operator="rosa"), unblocking)
+    assert aaad.sql("SELECT access_status FROM erp.contract WHERE id = 42") == [(blocked,)]
+    assert aaad("contract", "edit", "40", "--access-status", to, operator="rosa").exit_code == 0, "it is not blocked"
+    give(aaad, *EVERY)
+    assert aaad(*words, operator="rosa").exit_code == 0
+
+
+def test_other_days_are_no_way_out_of_a_suspension(aaad: Cli) -> None:
+    aaad.run_sql("UPDATE erp.contract SET suspended = true, suspended_from = current_date - 9 WHERE id = 40")
+    give(aaad, *(number for number in EVERY if number != 19))
+    (resuming,) = [one for one in PERMISSIONS if one.number == 19]
+    for option, day in (("--suspended-until", "2099-01-01"), ("--suspended-from", "2099-01-01")):
+        assert is_refused_for(aaad("contract", "edit", "40", option, day, as_json=True, operator="rosa"), resuming)
+        assert aaad("contract", "edit", "41", option, day, operator="rosa").exit_code == 0, "it is not suspended"
+
+
+def test_a_login_moves_to_another_contract_as_its_contract_would_change(aaad: Cli) -> None:
+    aaad.run_sql("INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status) VALUES (45, 31, 10, 20, 'A')")
+    aaad.run_sql("INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status) VALUES (46, 123, 10, 20, 'A')")
+    aaad.run_sql("UPDATE erp.contract SET access_status = 'CM' WHERE id = 40")
+    by_number = {one.number: one for one in PERMISSIONS}
+    give(aaad, 12)
+    other_client = aaad("login", "edit", "ana@fibra", "--contract", "45", as_json=True, operator="rosa")
+    assert is_refused_for(other_client, *(by_number[number] for number in (19, 21, 22, 32)))
+    give(aaad, 12, 21)
+    same_client = aaad("login", "edit", "ana@fibra", "--contract", "46", as_json=True, operator="rosa")
+    assert is_refused_for(same_client, by_number[19])
+    assert aaad.sql("SELECT contract_id FROM erp.login WHERE name = 'ana@fibra'") == [(40,)]
+    assert aaad("login", "edit", "ana@fibra", "--contract", "40", operator="rosa").exit_code == 0, "it is there"
+    give(aaad, 12, 19, 21)
+    assert aaad("login", "edit", "ana@fibra", "--contract", "46", operator="rosa").exit_code == 0
+
+
 def test_who_is_no_operator_may_nothing_unless_the_node_trusts_its_accounts(
     aaad: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
