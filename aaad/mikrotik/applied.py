@@ -178,8 +178,8 @@ def bits_of(rates: str) -> tuple[int, int] | None:
 def has_rate(rate: SessionRate | None, rate_limit: str) -> bool:
     """Tell whether a session's queue limits to what a Mikrotik-Rate-Limit says; None: it has no queue.
 
-    Of the fields behind the first only what is said and limits counts: a router fills in what is left out. Both rates
-    0 is no limit, and then there may be no queue.
+    Of the fields behind the first the burst alone counts: a router fills in what else is left out. No burst is one of
+    0, that a burst of before may stand in for. Both rates 0 is no limit, and then there may be no queue.
     """
     said = rate_limit.split()
     wanted = bits_of(said[0]) if said else (0, 0)
@@ -188,7 +188,7 @@ def has_rate(rate: SessionRate | None, rate_limit: str) -> bool:
     if bits_of(rate.max_limit) != wanted:
         return False
     burst = bits_of(said[1]) if len(said) > 1 else (0, 0)
-    return burst == (0, 0) or bits_of(rate.burst_limit) == burst
+    return bits_of(rate.burst_limit or "0/0") == burst
 
 
 def rates_by_name(rates: Iterable[SessionRate]) -> dict[str, list[SessionRate]]:

@@ -37,6 +37,7 @@ _PERIOD = re.compile(r"(\d+)(ms|[wdhms])")
 _PERIODS_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/-]+")
+_PLAIN_LIST = re.compile(r"[A-Za-z0-9_.,-]+")
 _COOKIES = frozenset({"cookie", "mac-cookie"})
 
 
@@ -146,7 +147,7 @@ def _radius(found: RouterSettings, expected: Expected) -> Iterator[Finding]:
         return
     missing = needed - frozenset().union(*(entry.services for entry in usable))
     if missing:
-        all_of = ",".join(sorted(usable[0].services | missing))
+        all_of = _listed(sorted(usable[0].services | missing))
         facts = {**_whose(usable[0]), "services": ", ".join(sorted(missing))}
         yield Finding(Kind.SERVICE, Weight.WRONG, f"/radius set {_at(usable[0])} service={all_of}", facts)
     yield from _another_first(found, usable, needed)
@@ -266,7 +267,7 @@ def _hotspot(found: RouterSettings) -> Iterator[Finding]:
             yield Finding(Kind.HOTSPOT_INTERIM_OFF, Weight.WRONG, command, facts)
         ways = profile.get("login-by", "").split(",")
         if _COOKIES & set(ways):
-            left = ",".join(way for way in ways if way not in _COOKIES) or "http-chap"
+            left = _listed(way for way in ways if way not in _COOKIES) or "http-chap"
             lifetime = profile.get("http-cookie-lifetime", "") or "-"
             yield Finding(Kind.COOKIES, Weight.RISK, f"{change} login-by={left}", {**facts, "lifetime": lifetime})
 
@@ -390,6 +391,12 @@ def quoted(text: str) -> str:
         return text
     escaped = "".join(f"\\{sign}" if sign in '\\"$?' else sign for sign in text if sign.isprintable())
     return f'"{escaped}"'
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return words with commas between them, in quotes unless all are plain."""
+    text = ",".join(names)
+    return text if _PLAIN_LIST.fullmatch(text) or not text else quoted(text)
 
 
 def _host(entry: RadiusEntry) -> str:

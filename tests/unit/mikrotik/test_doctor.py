@@ -254,6 +254,17 @@ async def test_what_is_not_shown_is_told_and_not_judged() -> None:
     }
 
 
+async def test_what_a_router_says_is_no_part_of_a_command_to_be_typed() -> None:
+    made = healthy()
+    evil = "cookie,http-chap; /user add name=x group=full"
+    setting("/ip/hotspot/profile", login_by=evil)(made)
+    setting("/radius", service="login; /system reset-configuration")(made)
+    found = await findings(made)
+    assert found[Kind.COOKIES].command.endswith(' login-by="http-chap; /user add name=x group=full"')
+    assert ' service="' in found[Kind.SERVICE].command
+    assert found[Kind.SERVICE].command.endswith('"')
+
+
 def test_texts() -> None:
     assert milliseconds_of("1s100ms") == 1100
     assert milliseconds_of("5m") == 300_000

@@ -182,6 +182,9 @@ async def test_rates_are_read_of_sessions_only() -> None:
         ("10M/10M", "0/0", "10M", True),
         ("10M/50M", "20M/100M", "10M/50M 20M/100M 5M/25M 10/10", True),
         ("10M/50M", "0/0", "10M/50M 20M/100M 5M/25M 10/10", False),
+        ("10M/50M", "20M/100M", "10M/50M", False),  # still that of the plan before
+        ("10M/50M", "20M/100M", "10M/50M 0/0 0/0 0/0 5", False),
+        ("10M/50M", "", "10M/50M", True),
         ("0/0", "0/0", "0/0", True),
         ("0/0", "0/0", "1M/1M", False),
         ("what", "0/0", "1M/1M", False),
