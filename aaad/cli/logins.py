@@ -183,7 +183,7 @@ async def _set_password(terminal: Terminal, word: str, typed: str | None, column
             return _changed(terminal, login, answer["code"] == 0), answer["password"] or ""
         made = "" if typed is not None else await make_password(desk, login["contract_id"])
         row = await desk.read(fields.LOGIN, {column: typed if typed is not None else made})
-        if row.get(column) is None:
+        if row.get(column) is None and not desk.complaints:
             desk.complain(fields.LOGIN.field(column))
         desk.stop_if_wrong()
         if column == "password":

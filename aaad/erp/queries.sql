@@ -375,7 +375,7 @@ SELECT code, reason FROM erp.cancel_contract($1, $2, $3)
 
 -- name: lent_of_contract
 SELECT concat_ws(' ', id, kind, identifier) AS name FROM erp.lent_equipment
-WHERE contract_id = $1 AND returned_on IS NULL ORDER BY id LIMIT 20
+WHERE contract_id = $1 AND coalesce(returned_on > current_date + 1, true) ORDER BY id LIMIT 20
 
 -- name: trust_unlock
 -- $2: days, or null for as long as allowed. One winner of many who ask at once (rule R4.2).

@@ -610,6 +610,16 @@ async def test_nothing_is_cancelled_while_equipment_is_lent(erp: asyncpg.Connect
     assert [row["text"] for row in rows] == ["equipment lent: ONU ZTEG1", "equipment returned: ONU ZTEG1"]
 
 
+async def test_what_is_to_be_returned_some_day_is_lent_until_then(erp: asyncpg.Connection) -> None:
+    await set_parameter(erp, "keep_plan_with_equipment", "S")
+    await erp.execute(
+        "INSERT INTO erp.lent_equipment (contract_id, kind, returned_on) VALUES (40, 'ONU', current_date + 30)"
+    )
+    assert await answer(erp, "cancel_contract(40)") == (123, "equipment_lent")
+    await erp.execute("UPDATE erp.lent_equipment SET returned_on = current_date")
+    assert await answer(erp, "cancel_contract(40)") == (0, "cancelled")
+
+
 async def test_without_the_parameter_lent_equipment_is_no_matter(erp: asyncpg.Connection) -> None:
     await erp.execute(LEND, None)
     assert await answer(erp, "cancel_contract(40)") == (0, "cancelled")
@@ -801,3 +811,25 @@ async def test_two_owners_at_once_and_titles_being_written_meanwhile(
     row = await contract(erp)
     due = await erp.fetchval("SELECT min(due_on) FROM erp.receivable WHERE client_id = $1", row["client_id"])
     assert row["oldest_open_due"] == due
+
+
+@pytest.mark.parametrize("call", ["cancel_contract(40, NULL, true)", "change_owner(40, 31, true)"])
+async def test_a_payment_meanwhile_is_neither_lost_nor_in_the_way(
+    erp: asyncpg.Connection, callers: list[asyncpg.Connection], call: str
+) -> None:
+    """Who pays holds the title and wants the contract; who cancels titles must not come the other way."""
+    await erp.execute(
+        "INSERT INTO erp.receivable (id, client_id, contract_id, amount, due_on) VALUES "
+        "(1, 30, 40, 10, current_date + 9), (2, 30, 40, 10, current_date + 40)"
+    )
+    payer, other = callers[:2]
+    await payer.execute("BEGIN; SELECT FROM erp.receivable WHERE id = 1 FOR NO KEY UPDATE")
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(answer(other, call))
+        while not await erp.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+        await payer.execute("UPDATE erp.receivable SET status = 'R', paid_on = current_date WHERE id = 1")
+        await payer.execute("COMMIT")
+    assert asked.result()[0] == 0
+    rows = await erp.fetch("SELECT status FROM erp.receivable ORDER BY id")
+    assert [row["status"] for row in rows] == ["R", "C"]

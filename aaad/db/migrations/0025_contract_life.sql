@@ -112,7 +112,9 @@ CREATE TRIGGER tell_update AFTER UPDATE ON erp.lent_equipment FOR EACH ROW WHEN 
 
 -- Whoever ends a contract, by whatever statement. The row is locked by then: nothing is lent meanwhile.
 CREATE FUNCTION erp.has_lent_equipment(of_contract integer) RETURNS boolean LANGUAGE sql STABLE
-    RETURN EXISTS (SELECT FROM erp.lent_equipment WHERE contract_id = of_contract AND returned_on IS NULL);
+    RETURN EXISTS (
+        SELECT FROM erp.lent_equipment
+        WHERE contract_id = of_contract AND coalesce(returned_on > current_date + 1, true));  -- zones differ by a day
 
 CREATE FUNCTION erp.check_equipment_returned() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
@@ -138,14 +140,18 @@ ALTER TABLE erp.contract
 COMMENT ON COLUMN erp.contract.suspended_before IS 'First day of the suspension before the one of suspended_from. Kept by erp.suspend_contract().';
 COMMENT ON COLUMN erp.contract.released_at IS 'When it was last released for a time by an operator (liberação temporária).';
 
--- Locks a contract as those do who change it, and returns it; all null if there is none. Whose client's row will be
--- needed, too, locks that first, as who writes his titles does.
-CREATE FUNCTION erp.hold_contract(asked integer, with_client boolean DEFAULT false, other_client integer DEFAULT NULL)
-RETURNS erp.contract LANGUAGE plpgsql AS $$
+-- Locks a contract as those do who change it, and returns it; all null if there is none. Whose client's row or titles will
+-- be needed, too, locks those first, as who writes titles does: the title, its client, the contract.
+CREATE FUNCTION erp.hold_contract(
+    asked integer, with_client boolean DEFAULT false, other_client integer DEFAULT NULL, with_titles boolean DEFAULT false
+) RETURNS erp.contract LANGUAGE plpgsql AS $$
 DECLARE
     held erp.contract;
     owner integer;
 BEGIN
+    IF with_titles THEN
+        PERFORM FROM erp.receivable WHERE contract_id = asked AND status IN ('A', 'P') ORDER BY id FOR NO KEY UPDATE;
+    END IF;
     PERFORM pg_advisory_xact_lock_shared('erp.contract'::regclass::oid::bigint);  -- as erp.share_contracts()
     LOOP
         IF with_client THEN
@@ -561,7 +567,8 @@ CREATE FUNCTION erp.change_owner(
     OUT code integer, OUT reason text, OUT old_client_id integer
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    held constant erp.contract := erp.hold_contract(change_owner.contract_id, true, change_owner.client_id);
+    held constant erp.contract := erp.hold_contract(
+        change_owner.contract_id, true, change_owner.client_id, cancel_receivables);
     is_active boolean;
 BEGIN
     SELECT active INTO is_active FROM erp.client WHERE client.id = change_owner.client_id;
@@ -601,7 +608,8 @@ CREATE FUNCTION erp.cancel_contract(
     OUT code integer, OUT reason text
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    held constant erp.contract := erp.hold_contract(cancel_contract.contract_id, true);
+    held constant erp.contract := erp.hold_contract(
+        cancel_contract.contract_id, true, with_titles => cancel_receivables);
 BEGIN
     SELECT answer.code, answer.reason INTO code, reason FROM (VALUES
         (1, held.id IS NULL, 106, 'contract_not_found'),
