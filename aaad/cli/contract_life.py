@@ -122,7 +122,7 @@ def change_state(
         desk.stop_if_wrong()
         return before["id"], (*(row.get(column) for column in words), *more)
 
-    _carry_out(terminal, action, change)
+    _carry_out(terminal, action, change, client=before["client"])
 
 
 def change_plan(terminal: Terminal, word: str, plan: str, why: str | None) -> None:

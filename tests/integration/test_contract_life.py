@@ -625,6 +625,15 @@ async def test_without_the_parameter_lent_equipment_is_no_matter(erp: asyncpg.Co
     assert await answer(erp, "cancel_contract(40)") == (0, "cancelled")
 
 
+async def test_a_contract_of_an_inactive_client_is_not_activated(erp: asyncpg.Connection) -> None:
+    """Nothing of his connects: it would be said to be done and is not."""
+    await set_parameter(erp, "inactivate_client_on_last_cancel", "S")
+    await erp.execute("UPDATE erp.contract SET status = 'I' WHERE id = 40")
+    assert await answer(erp, "activate_contract(40)") == (121, "client_inactive")
+    await erp.execute("UPDATE erp.client SET active = true WHERE id = 30")
+    assert await answer(erp, "activate_contract(40)") == (0, "activated")
+
+
 async def test_activation_wants_a_login_and_may_begin_anew(erp: asyncpg.Connection) -> None:
     await erp.execute("UPDATE erp.contract SET status = 'P', activated_on = '2020-01-01' WHERE id = 40")
     await set_parameter(erp, "login_required_for_internet", "S")

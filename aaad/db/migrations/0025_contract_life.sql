@@ -207,11 +207,12 @@ BEGIN
         (1, held.id IS NULL, 106, 'contract_not_found'),
         (2, held.status = 'D', 109, 'contract_withdrawn'),  -- who comes back signs a new one
         (3, held.status = 'A' AND NOT is_closed, 107, 'already_active'),
-        (4, held.status <> 'A' AND held.kind = 'I'
+        (4, NOT (SELECT active FROM erp.client WHERE client.id = held.client_id), 121, 'client_inactive'),
+        (5, held.status <> 'A' AND held.kind = 'I'
             AND 'S' = erp.parameter_value('login_required_for_internet', held.branch_id)
             AND NOT EXISTS (SELECT FROM erp.login WHERE login.contract_id = held.id AND deleted_at IS NULL),
             124, 'login_missing'),
-        (5, true, 0, 'activated')
+        (6, true, 0, 'activated')
     ) AS answer (place, holds, code, reason) WHERE answer.holds ORDER BY place LIMIT 1;
     IF code = 0 THEN
         UPDATE erp.contract SET status = 'A', access_status = CASE WHEN is_closed THEN 'A' ELSE access_status END,
