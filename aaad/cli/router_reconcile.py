@@ -86,7 +86,7 @@ async def _reconcile(terminal: Terminal, word: str, *, is_written: bool, at_most
                 most=at_most,
             )
             fail(terminal, text)
-        history = f"not in the tables of router {_printable(router)}, asked by {terminal.operator}"
+        history = f"not in the tables of router {_printable(router)}, asked by {_printable(terminal.operator)}"
         keys = [(one.family, one.life) for one in gone]
         asked_s = clock.monotonic_s() - asked_at_s + _SLACK_S
         return Report(router, compared, await reports.close_gone(keys, asked_s, history))

@@ -2,8 +2,9 @@
 -- logins, one statement each.
 
 -- name: sign
--- $1: who is at the keyboard; the history says so.
-SELECT set_config('aaad.operator', $1, true)
+-- $1: who is at the keyboard; the history says so. An operator is found in any case of letters, and is written in one.
+SELECT set_config('aaad.operator', coalesce(
+    (SELECT name FROM erp.operator WHERE erp.fold_login(name) = erp.fold_login($1::text)), $1::text), true)
 
 -- Finding. $1: the word as typed; $2: the same as an id, or null. The lowest rank counts; several rows of it are
 -- several meanings, among which nobody guesses.

@@ -283,6 +283,13 @@ def test_a_login_moves_to_another_contract_as_its_contract_would_change(aaad: Cl
     assert aaad("login", "edit", "ana@fibra", "--contract", "46", operator="rosa").exit_code == 0
 
 
+def test_an_operator_has_one_name_in_the_history(aaad: Cli) -> None:
+    assert aaad("login", "clear-mac", "ana@fibra", operator="MARIA").exit_code == 0
+    assert aaad.sql("SELECT operator FROM erp.history ORDER BY id DESC LIMIT 1") == [("maria",)]
+    assert aaad("history", "note", "client", "123", "x", operator="Ninguém").exit_code == 0
+    assert aaad.sql("SELECT operator FROM erp.history ORDER BY id DESC LIMIT 1") == [("Ninguém",)]
+
+
 def test_who_is_no_operator_may_nothing_unless_the_node_trusts_its_accounts(
     aaad: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,15 @@ def test_sessions_of_another_router_behind_the_entry_are_not_closed(shell: Shell
     ]
 
 
+def test_whatever_the_router_is_called(shell: Shell) -> None:
+    shell.sql(SESSION, "zoe", "81000004", "100.64.0.4", "02:00:00:00:00:01", 60)
+    shell.sql("UPDATE net.session SET nas_identifier = ''")
+    router = a_router()
+    router.run("/system/identity/set", {"name": "\x1b[2J\n"}, [])
+    with asked(shell, router):
+        assert differing(shell, "--write", code=0) == {"not_there": ["zoe"]}
+
+
 def test_more_than_expected_is_closed_only_on_a_word(shell: Shell) -> None:
     for number in range(5):
         shell.sql(SESSION, f"user{number}", f"8100000{number}", f"100.64.0.{number}", "02:00:00:00:00:01", 60)
