@@ -516,6 +516,11 @@ FROM erp.operator LEFT JOIN erp.operator_group ON operator_group.id = operator.g
 -- $2: whether a group has all permissions that allow something, also later ones. Nothing if it is so.
 UPDATE erp.operator_group SET all_permissions = $2 WHERE id = $1 AND all_permissions <> $2 RETURNING id
 
+-- name: held_by_all
+-- $1: group, $2: permission. A row if the group has it because it has all.
+SELECT operator_group.name FROM erp.operator_group CROSS JOIN erp.permission
+WHERE operator_group.id = $1 AND permission.id = $2 AND operator_group.all_permissions AND NOT permission.denies
+
 -- name: list_permissions
 -- With the groups that have each of them.
 SELECT permission.id, permission.name, permission.denies, ARRAY(

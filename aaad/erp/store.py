@@ -80,6 +80,7 @@ QUESTIONS = (
             "circuit_parts",
             "clear_mac",
             "generate_password",
+            "held_by_all",
             "history_of_client",
             "history_of_contract",
             "history_of_login",

@@ -332,6 +332,16 @@ def test_only_who_has_all_permissions_gives_some(aaad: Cli) -> None:
     assert aaad("contract", "block", "40", operator="rosa").exit_code == 0
 
 
+def test_nothing_is_taken_from_a_group_that_has_all(aaad: Cli) -> None:
+    told = aaad("permission", "deny", "Direção", "6", operator="maria", language="pt")
+    assert (told.exit_code, told.output) == (1, "")
+    assert told.complaint == (
+        "aaad: O grupo Direção tem todas as permissões: retire-as antes com `aaad permission deny Direção all`.\n"
+    )
+    aaad.run_sql("INSERT INTO erp.operator_group_permission VALUES (80, 23)")
+    assert aaad("permission", "deny", "Direção", "23", operator="maria").exit_code == 0, "it has that one by name"
+
+
 def test_the_list_tells_what_each_permission_does(aaad: Cli) -> None:
     rows = {row["id"]: row for row in aaad("permission", "list", as_json=True).json}
     assert len(rows) == 40
