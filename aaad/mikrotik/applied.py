@@ -18,9 +18,11 @@ from aaad.mikrotik.connection import RouterApi, Row
 TRUE = frozenset({"true", "yes"})
 _NOT_THERE = 0  # category: a missing item or command
 _PERIODS_S = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_PERIOD = re.compile(r"(\d+)(ms|[wdhms])", re.ASCII)
-_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)", re.ASCII)
-_RATE = re.compile(r"(\d+)([kMG]?)", re.ASCII)
+# A router that is broken may say anything: numbers are bounded, and longer ones are none.
+_PERIOD = re.compile(r"(\d{1,12})(ms|[wdhms])", re.ASCII)
+_CLOCK = re.compile(r"(?<!\d)(\d{1,12}):(\d\d):(\d\d)", re.ASCII)
+_RATE = re.compile(r"(\d{1,18})([kMG]?)", re.ASCII)
+_SECONDS = re.compile(r"\d{1,12}", re.ASCII)
 _UNITS = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _QUEUE_OF_SESSION = re.compile(r"(?:<[a-z0-9]+-|hs-<)(.*)>", re.DOTALL)
 _NUMBERED = re.compile(r"(.*)-\d{1,4}", re.DOTALL)
@@ -162,7 +164,7 @@ def seconds_of(period: str) -> int | None:
         hours, minutes, seconds = map(int, clock.groups())
         total, rest = 3600 * hours + 60 * minutes + seconds, rest[: clock.start()]
     if _PERIOD.sub("", rest) or not period:
-        return int(period) if period.isascii() and period.isdigit() else None
+        return int(period) if _SECONDS.fullmatch(period) else None
     return total + sum(int(count) * _PERIODS_S.get(unit, 0) for count, unit in _PERIOD.findall(rest))
 
 

@@ -33,9 +33,9 @@ _BUILT_IN = {
 }
 _FORWARD_CHAINS = {"filter": "forward", "nat": "dstnat", "raw": "prerouting"}
 _HARMLESS_ACTIONS = frozenset({"accept", "log", "passthrough", "return", "fasttrack-connection"})
-_PERIOD = re.compile(r"(\d+)(ms|[wdhms])")
+_PERIOD = re.compile(r"(\d{1,12})(ms|[wdhms])", re.ASCII)  # longer numbers are none
 _PERIODS_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
-_VERSION = re.compile(r"(\d+)\.(\d+)")
+_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/-]+")
 _PLAIN_LIST = re.compile(r"[A-Za-z0-9_.,-]+")
 _COOKIES = frozenset({"cookie", "mac-cookie"})

@@ -198,6 +198,22 @@ def test_whatever_the_router_is_called(shell: Shell) -> None:
         assert differing(shell, "--write", code=0) == {"not_there": ["zoe"]}
 
 
+def test_names_of_another_encoding_are_shown_and_are_no_login(shell: Shell) -> None:
+    """Winbox writes the encoding of the machine on which it runs."""
+    latin = "Jo\udce3o"
+    router = a_router()
+    router.run("/system/identity/set", {"name": latin}, [])
+    router.run("/ppp/secret/add", {"name": latin}, [])
+    router.run("/ppp/secret/add", {"name": "ana"}, [])
+    connected(router, latin, "81000001", "100.64.0.1")
+    with asked(shell, router):
+        found = shell.json("nas", "doctor", "bras-1", code=1)
+        assert [finding["facts"]["names"] for finding in found["findings"]] == ["ana"]
+        assert shell.run("nas", "doctor", "bras-1").exit_code == 1
+        assert differing(shell).keys() == {"not_here"}
+        assert shell.run("nas", "reconcile", "bras-1", "--write").exit_code == 1
+
+
 def test_more_than_expected_is_closed_only_on_a_word(shell: Shell) -> None:
     for number in range(5):
         shell.sql(SESSION, f"user{number}", f"8100000{number}", f"100.64.0.{number}", "02:00:00:00:00:01", 60)
