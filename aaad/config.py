@@ -288,6 +288,17 @@ class ReplicaConfig(_Section):
     )
 
 
+class OrdersConfig(_Section):
+    """How changes become orders to the network. Their brake has the limits of section replica, for sessions."""
+
+    sweep_interval_s: Number = _number(
+        300.0, 10.0, 86_400.0, "Time between two looks at all sessions, also for what nobody told.", _("seconds")
+    )
+    clock_spread_s: Number = _number(
+        300.0, 0.0, 3600.0, "Over how long changes by the clock, as of night speeds, are spread.", _("seconds")
+    )
+
+
 class SpoolConfig(_Section):
     """What the request path wants written, on disk before it is answered."""
 
@@ -372,6 +383,7 @@ class Config(_Section):
     database: DatabaseConfig = Field(default_factory=DatabaseConfig)
     radius: RadiusConfig = Field(default_factory=RadiusConfig)
     replica: ReplicaConfig = Field(default_factory=ReplicaConfig)
+    orders: OrdersConfig = Field(default_factory=OrdersConfig)
     spool: SpoolConfig = Field(default_factory=SpoolConfig)
     journal: JournalConfig = Field(default_factory=JournalConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)

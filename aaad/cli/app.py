@@ -12,12 +12,15 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command_name
 
+from aaad.cli.agenda_commands import add_agenda
 from aaad.cli.customer_commands import add_customers
 from aaad.cli.endings import end as _end
+from aaad.cli.line_commands import add_lines
 from aaad.cli.main import EXIT_NEGATIVE
 from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
 from aaad.cli.options import Options
+from aaad.cli.order_commands import add_orders
 from aaad.cli.pool_commands import add_pools
 from aaad.cli.session_commands import add_sessions
 from aaad.cli.simulate_options import add_simulate
@@ -59,9 +62,12 @@ def build_app(terminal: Terminal) -> typer.Typer:
     _add_operations(app, terminal, _)
     _add_brake(app, terminal, _)
     add_sessions(app, terminal)
+    add_orders(app, terminal)
+    add_lines(app, terminal)
     add_network(app, terminal)
     add_customers(app, terminal)
     add_office(app, terminal)
+    add_agenda(app, terminal)
     add_pools(app, terminal)
     _add_questions(app, terminal, _)
     add_whois(app, terminal)

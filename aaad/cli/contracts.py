@@ -25,7 +25,7 @@ async def _complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> No
         return
     before = await desk.store.record("contract", row_id) or {}
     await desk.permits.refuse_if_active(before)
-    await desk.permits.demand_as_for(*_ways_out(before, row))
+    await desk.permits.demand(*_ways_out(before, row))
     changes_plan = "plan_id" in row and row["plan_id"] != before.get("plan_id")
     if changes_plan and before.get("circuit") and "circuit" not in row:
         row["circuit"] = None

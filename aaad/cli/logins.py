@@ -73,7 +73,7 @@ async def _demand_to_move(desk: Desk, login: dict[str, Any], contract_id: Value)
     commands = ["contract change-plan", *as_from(before, after.get("access_status"))]
     if after.get("client_id") != before.get("client_id"):
         commands.append("contract change-owner")
-    await desk.permits.demand_as_for(*commands)
+    await desk.permits.demand(*commands)
 
 
 def _refuse_deleted(terminal: Terminal, login: dict[str, Any]) -> NoReturn:

@@ -36,18 +36,21 @@ class Permits:
         """End with exit code 1 unless the operator has what the running command takes."""
         await self._demand(permissions.needed_for(self._terminal.command))
 
+    async def demand(self, *commands: str) -> None:
+        """End with exit code 1 unless the operator has what other commands take, which this one stands for."""
+        needed = {one.number: one for command in commands for one in permissions.needed_for(command)}
+        await self._demand(needed[number] for number in sorted(needed))
+
     async def demand_fields(self, table: str, row: dict[str, Value], *, is_new: bool) -> None:
         """End with exit code 1 unless the operator has what writing these columns takes."""
         await self._demand(permissions.needed_to_write(table, row, is_new=is_new))
 
-    async def demand_as_for(self, *commands: str) -> None:
-        """End with exit code 1 unless the operator has what these commands take, whose effect the running one has."""
-        lacking = {one.number: one for command in commands for one in permissions.needed_for(command)}
-        await self._demand(lacking[number] for number in sorted(lacking))
+    async def refuse_if_active(self, contract: dict[str, Any], command: str = "") -> None:
+        """End with exit code 1 if the operator has what forbids the running command on an active contract.
 
-    async def refuse_if_active(self, contract: dict[str, Any]) -> None:
-        """End with exit code 1 if the operator has what forbids the running command on an active contract."""
-        forbidding = permissions.forbidding(self._terminal.command)
+        `command`: another one, which this one stands for.
+        """
+        forbidding = permissions.forbidding(command or self._terminal.command)
         if contract.get("status") != ACTIVE or not forbidding or may_everything(self._terminal):
             return
         held = await self._held()

@@ -112,3 +112,19 @@ LIMIT $1;
 -- name: sign_session
 -- Who writes, for the history, in all transactions of this command.
 SELECT set_config('aaad.operator', $1, false);
+
+-- name: session_kind
+-- Of which kind the concentrator of an open session is.
+SELECT nas.kind FROM net.session
+LEFT JOIN net.nas ON nas.id = session.nas_id
+WHERE session.family = $1 AND session.life = $2 AND session.ended_at IS NULL;
+
+-- name: open_order
+-- The one open order about a session.
+SELECT id, kind, state FROM net.network_order WHERE family = $1 AND life = $2 AND target = 'session' AND is_open;
+
+-- name: note_disconnect
+-- Into the history of whose session it is.
+INSERT INTO erp.history (branch_id, client_id, contract_id, login_id, kind, text, source)
+SELECT branch_id, client_id, contract_id, login_id, 'session_disconnected', $3::text, 'api'
+FROM net.session WHERE family = $1 AND life = $2;

@@ -214,6 +214,7 @@ def thing_name(terminal: Terminal, thing: str) -> str:
         "receivable": _("receivable"),
         "operator": _("operator"),
         "lent_equipment": _("equipment"),
+        "line": _("line"),
         "legal_hold": _("legal hold"),
         "pool": _("pool"),
         "lease": _("address in use"),

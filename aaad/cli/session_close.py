@@ -35,35 +35,41 @@ _REASON_ALLOWED = _("{option}: {word} is not valid. Allowed: one line of 1 to {l
 
 def close_session(terminal: Terminal, word: str, reason: str) -> None:
     """Close a session by hand; end with 1 if there is none, or more than one is meant, or it is closed already."""
+    text = read_session_reason(reason)
+    closed = asyncio.run(_close(terminal, word, text))
+    _say(terminal, closed, text)
+
+
+def read_session_reason(reason: str) -> str:
+    """Return why a session is ended, as it goes into the history; MistypedError if it cannot."""
     try:
         text = one_line(reason)
     except ValueError:
         text = ""
     if not 0 < len(text) <= _REASON_LENGTH_MAX:
         raise MistypedError(_REASON_ALLOWED, option="--reason", word=repr(reason), length=_REASON_LENGTH_MAX)
-    closed = asyncio.run(_close(terminal, word, text))
-    _say(terminal, closed, text)
+    return text
 
 
 async def _close(terminal: Terminal, word: str, reason: str) -> dict[str, Any]:
     async with opened(terminal.config) as database, database.transaction("read_committed") as transaction:
         store, reports = Store(transaction), Reports(transaction)
-        session = await _find(Desk(terminal, store), reports, word)
+        session = await find_session(Desk(terminal, store), reports, word)
         name = short_name(session["family"], session["life"])
         await store.sign(terminal.operator)
         history = f"session {name} ({session['acct_session_id']}, {session['user_name']}): {reason}"
-        closed = await reports.close(session["family"], session["life"], _printable_line(history))
+        closed = await reports.close(session["family"], session["life"], printable_line(history))
         if closed is None:
             return _refuse_closed(terminal, name)
         return {**session, **closed, "session": name}
 
 
-def _printable_line(text: str) -> str:
+def printable_line(text: str) -> str:
     """Ids and names come from routers: in the history they are one plain line."""
     return "".join(character if character.isprintable() else "?" for character in text).strip()
 
 
-async def _find(desk: Desk, reports: Reports, word: str) -> dict[str, Any]:
+async def find_session(desk: Desk, reports: Reports, word: str) -> dict[str, Any]:
     """Return the one session that a word means; end with 1 otherwise."""
     _, terminal = desk.terminal.speak, desk.terminal
     if (named := _NAME.fullmatch(word.lower())) and int(named[2]) <= _LIFE_MAX:

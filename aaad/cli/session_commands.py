@@ -91,6 +91,23 @@ def _add_close(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
 
         end(terminal, lambda: room.close_session(terminal, session, reason))
 
+    @group.command(
+        "disconnect",
+        help=_("End one in the network (Fechar Conexão Atual): the customer may dial anew at once."),
+    )
+    def disconnect(
+        session: Annotated[
+            str, typer.Argument(help=_("as `aaad sessions` names it, or a login that has one that is not closed"))
+        ],
+        reason: Annotated[str, typer.Option(help=_("why: it goes into the history"))],
+        wait_s: Annotated[
+            float, typer.Option("--wait", min=0, max=600, help=_("seconds to wait until it is seen; 0: not at all"))
+        ] = 10.0,
+    ) -> None:
+        from aaad.cli import session_disconnect as room
+
+        end(terminal, lambda: room.disconnect_session(terminal, session, reason, wait_s))
+
 
 def _add_statement(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
     @app.command(

@@ -147,7 +147,7 @@ def nases_of(
     quirks: Iterable[str] = (),
     must_encrypt: bool = False,
     order_port: int = 0,
-    orders: Iterable[str] = (),
+    orders: Iterable[str] | None = None,
 ) -> Nases:
     """Return how to make the concentrators; the first one's address must be one."""
     if source:
@@ -158,7 +158,7 @@ def nases_of(
     changes: dict[str, object] = {"must_encrypt": must_encrypt, "order_port": order_port}
     for quirk in quirks:
         changes |= _QUIRKS[quirk]
-    for word in orders:
+    for word in orders or ():
         try:
             changes |= tempers_of(word)
         except ValueError:

@@ -70,9 +70,7 @@ def add_simulate(
         method: Annotated[Method, Option(help=_("how they dial; mix: the first four in turn"))] = "chap",
         macs: Annotated[str, Option(help=_("MAC address of subscriber 0"))] = "02:00:00:00:00:00",
         mac_format: Annotated[str, Option(help=_("how MAC logins are written"))] = "XX:XX:XX:XX:XX:XX",
-        is_mac_password: Annotated[
-            bool, Option("--mac-as-password", help=_("MAC logins say the MAC as password, too"))
-        ] = False,
+        is_mac_password: Annotated[bool, Option("--mac-as-password", help=_("it is their password, too"))] = False,
         rate: Annotated[float, Option(min=0, help=_("dials per second; 0: as fast as answers come"))] = 0,
         window: Annotated[float, Option(min=0, help=_("all dial once within so many seconds"))] = 0,
         duration: Annotated[float, Option(min=0, help=_("dial in turn for so many seconds; 0: once each"))] = 0,
@@ -85,16 +83,7 @@ def add_simulate(
         network: Annotated[str, Option(help=_("LOST/REPEATED/REORDERED datagrams in per cent"))] = "",
         quirks: Annotated[Quirks, Option("--quirk", help=_("what the NASes do else; may be repeated"))] = None,
         order_port: Annotated[int, Option(min=0, max=65_535, help=_("of the NASes, for CoA; 0: none"))] = 0,
-        orders: Annotated[
-            Texts,
-            Option(
-                "--orders",
-                help=_(
-                    "how they take orders: [coa:|disconnect:]nak[=CAUSE]|idle|silent|late=SECONDS[*TIMES]; "
-                    "may be repeated"
-                ),
-            ),
-        ] = None,
+        orders: Annotated[Texts, Option(help=_("[coa:|disconnect:]nak[=CAUSE]|idle|silent|late=S[*TIMES]"))] = None,
         api_port: Annotated[int, Option(min=0, max=65_535, help=_("of their RouterOS APIs, user aaad; 0: none"))] = 0,
         record_log: Annotated[str, Option(help=_("a file for a line of JSON on each record"))] = "",
         must_encrypt: Annotated[bool, Option("--require-encryption", help=_("MS-CHAP needs MPPE keys"))] = False,
@@ -106,9 +95,7 @@ def add_simulate(
             wish = room.Wish(
                 server=server,
                 acct_port=acct_port,
-                nases=room.nases_of(
-                    nases, kind, secret, source, quirks or (), must_encrypt, order_port, orders or ()
-                ),
+                nases=room.nases_of(nases, kind, secret, source, quirks or (), must_encrypt, order_port, orders),
                 subscribers=room.subscribers_of(subscribers, first, (names, passwords), method, devices),
                 plan=room.Plan(
                     rate=subscribers / window if window else rate or None,

@@ -26,7 +26,7 @@ class Family(NamedTuple):
     meaning: str
 
 
-HISTOGRAMS = frozenset({"aaad_radius_answer_seconds", "aaad_radius_accounting_answer_seconds"})
+HISTOGRAMS = frozenset({"aaad_radius_answer_seconds", "aaad_radius_accounting_answer_seconds", "aaad_order_seconds"})
 SLOT = "slot"
 _POOL = ("space", "pool")
 _POOL_STATE = (*_POOL, "state")
@@ -216,6 +216,20 @@ FAMILIES: dict[str, Family] = {
     ),
     "aaad_handoff_records_total": Family((SLOT,), "Records in these batches."),
     "aaad_handoff_unreadable_total": Family((SLOT,), "Batches handed over that could not be read."),
+    # orders to the network, made by whichever node does it
+    "aaad_orders_made_total": Family(
+        (SLOT, "cause"), "Orders that were made, or became other ones, since something changed."
+    ),
+    "aaad_orders_superseded_total": Family((SLOT,), "Orders that had become needless before anybody began them."),
+    "aaad_orders_held_back_total": Family(
+        (SLOT,), "Orders that the brake held back, as they would cut too many: aaad order release lets them go."
+    ),
+    "aaad_orders_sessions_looked_at_total": Family(
+        (SLOT, "why"), "Sessions whose grant was compared with what is decided now."
+    ),
+    "aaad_orders_lag_seconds": Family((SLOT,), "From the last change of a customer to its orders."),
+    "aaad_orders_swept_at_seconds": Family((SLOT,), "When all sessions had been looked at last, Unix time."),
+    "aaad_orders_reconcile_failures_total": Family((SLOT,), "Times that changes could not be turned into orders."),
     # the keeping of sessions, by whichever node does it
     "aaad_keeping_moved_total": Family((SLOT,), "Ended sessions moved from the live table to history."),
     "aaad_keeping_lost_total": Family((SLOT,), "Sessions closed because they were silent for too long."),
@@ -232,6 +246,13 @@ FAMILIES: dict[str, Family] = {
         (SLOT,), "Logins of the cluster whose devices are kept apart now, since they push each other out."
     ),
     "aaad_keeping_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
+    # the agenda, by whichever node does it
+    "aaad_agenda_tasks_total": Family((SLOT, "kind", "state"), "Tasks of the agenda by what became of them."),
+    "aaad_agenda_retries_total": Family((SLOT,), "Times that a task of the agenda failed and was put off."),
+    "aaad_agenda_held_back_total": Family(
+        (SLOT,), "Blocks that the agenda's brake held back: aaad agenda release lets them go."
+    ),
+    "aaad_agenda_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
     # the keeping of the ledger of addresses, by whichever node does it
     "aaad_pool_keeping_released_total": Family((SLOT,), "Leases whose session ended, or never began."),
     "aaad_pool_keeping_extended_total": Family((SLOT,), "Leases in use that were extended, at half of their time."),
@@ -269,6 +290,35 @@ FAMILIES: dict[str, Family] = {
     "aaad_leases_at_risk": Family(
         (), "1 if there are standbys and no commit waits for one: a promotion could give addresses out twice."
     ),
+    # orders to the network, by whichever node carries them out
+    "aaad_orders_taken_total": Family((SLOT,), "Times that this node took an order to carry it out."),
+    "aaad_orders_steps_total": Family(
+        (SLOT, "step", "said"),
+        "Steps of orders by what came of them: done (an ACK, or done by the API), gone (no such session), refused "
+        "(NAK, or a trap), silent, rejected (by a firewall, or nobody listens), unsent; of read: as wanted or not.",
+    ),
+    "aaad_orders_no_effect_total": Family(
+        (SLOT,), "Times that a router said that it was done, and was read to be as before."
+    ),
+    "aaad_orders_reads_total": Family((SLOT,), "Times that a router's lists were read for orders."),
+    "aaad_orders_ended_total": Family(
+        (SLOT, "kind", "state"), "Orders that ended: unverified is acknowledged, with nothing to read it back by."
+    ),
+    "aaad_order_seconds": Family((SLOT,), "Time from an order's making to its end. Only buckets are kept."),
+    "aaad_open_orders": Family((SLOT, "kind", "state"), "Open orders of the whole cluster."),
+    "aaad_orders_oldest_age_seconds": Family((SLOT,), "Age of the oldest open order of the cluster."),
+    "aaad_silent_concentrators": Family(
+        (SLOT,), "Concentrators that answer this node's orders neither by RADIUS nor by their API."
+    ),
+    "aaad_concentrator_orders_silent": Family(
+        (SLOT, "nas"), "1 while a concentrator answers no order, so that its orders wait behind one probe, else 0."
+    ),
+    "aaad_concentrator_order_failures_total": Family(
+        (SLOT, "nas", "failure"),
+        "Steps of orders that failed at a concentrator, since the process began: refused, silent, rejected by the "
+        "network, or without effect although it said yes.",
+    ),
+    "aaad_orders_failures_total": Family((SLOT, "job"), "Times that PostgreSQL failed one of these jobs."),
     # the control role
     "aaad_heartbeat_at_seconds": Family(
         (SLOT,), "When this node last wrote its heartbeat to PostgreSQL (Unix time)."

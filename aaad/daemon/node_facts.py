@@ -15,6 +15,7 @@ from aaad.daemon.pool_facts import read_stocks
 from aaad.daemon.router_facts import ROUTER_COUNTERS, RouterFacts, UnknownSource, read_routers, read_unknown_sources
 from aaad.errors import ReplicaError
 from aaad.metrics import read_counters
+from aaad.orders.facts import FAILURES, ConcentratorFacts, read_facts
 from aaad.pools.facts import STATES, LedgerFacts, read_ledger_facts
 from aaad.pools.reported import Finding
 from aaad.pools.supply import StockFacts
@@ -75,6 +76,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     counters: AllCounters
     unknown_sources: list[UnknownSource] = []
     stocks: list[StockFacts] = []
+    concentrators: list[ConcentratorFacts] = []  # that take orders
     ledger: LedgerFacts | None = None  # as its keeper saw it last; None: not yet
 
 
@@ -99,10 +101,21 @@ class NodeFiles:
     """The files of one node, for reading."""
 
     def __init__(
-        self, state_dir: Path, *, node: str, version: str, ports: Collection[int], radius_processes: int | None = None
+        self,
+        state_dir: Path,
+        *,
+        node: str,
+        version: str,
+        ports: Collection[int],
+        radius_processes: int | None = None,
+        replica: ReplicaReader | None = None,
     ) -> None:
-        """Name the node's state; nothing is opened yet. `radius_processes` None: every slot there is, is in use."""
-        self.replica = ReplicaReader(state_dir / "replica")
+        """Name the node's state; nothing is opened yet.
+
+        `radius_processes` None: every slot there is, is in use. `replica`: the process's own reader, if it has one: a
+        process opens a store once.
+        """
+        self.replica = replica or ReplicaReader(state_dir / "replica")
         self._counters = state_dir / "counters"
         self._spool = state_dir / "spool"
         self._node = node
@@ -125,6 +138,7 @@ class NodeFiles:
             counters=counters,
             unknown_sources=self.unknown_sources(),
             stocks=[stock for stock in read_stocks(self._counters) if not self._is_retired(stock.slot)],
+            concentrators=read_facts(self._counters),
             ledger=read_ledger_facts(self._counters),
         )
 
@@ -215,6 +229,12 @@ def gauges(facts: NodeFacts) -> Iterator[Gauge]:
         yield Gauge("aaad_router_last_heard_at_seconds", of_router, router.last_heard_s)
     for stock in facts.stocks:
         yield Gauge("aaad_pool_reserve_free_addresses", (stock.slot, str(stock.space), stock.pool), stock.units)
+    for concentrator in facts.concentrators:
+        of_concentrator = (concentrator.slot, concentrator.nas)
+        yield Gauge("aaad_concentrator_orders_silent", of_concentrator, concentrator.is_silent)
+        for failure in FAILURES:
+            count = concentrator.failures.get(failure, 0)
+            yield Gauge("aaad_concentrator_order_failures_total", (*of_concentrator, failure), count)
     for slot, role_age_s in role_ages_s(facts).items():
         yield Gauge("aaad_role_up", (slot,), role_age_s < ROLE_SILENT_S)
         yield Gauge("aaad_role_age_seconds", (slot,), role_age_s)

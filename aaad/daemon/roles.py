@@ -100,9 +100,25 @@ ROLES: dict[str, Role] = {
     ),
     "control": Role(
         name="control",
-        services=(services.control, services.keeping, services.pool_keeping),
+        services=(
+            services.control,
+            services.keeping,
+            services.pool_keeping,
+            services.ordering,
+            services.order_running,
+            services.line_running,
+            services.agenda,
+        ),
         counter_names=services.control_counters,
-        modules=("aaad.daemon.control", "aaad.sessions.keeping", "aaad.pools.keeping"),
+        modules=(
+            "aaad.daemon.control",
+            "aaad.sessions.keeping",
+            "aaad.pools.keeping",
+            "aaad.orders.reconciler",
+            "aaad.orders.runner",
+            "aaad.orders.lines",
+            "aaad.agenda.runner",
+        ),
         purposes=frozenset({Purpose.CONTROL, Purpose.METRICS}),
         # It tells the node's whole configuration, so every change is its own.
         sections=frozenset(Config.model_fields),

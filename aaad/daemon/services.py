@@ -8,7 +8,9 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaad.clock import pause
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from aaad.pools.claims import Claims
     from aaad.pools.reserve import Reserve
     from aaad.radius.simultaneous import SimultaneousUse
+    from aaad.replica.store import ReplicaReader
     from aaad.sessions.open_sessions import OpenSessions
     from aaad.spool.writer import SpoolWriter
 
@@ -212,11 +215,23 @@ async def _keep_connected(open_sessions: "OpenSessions", context: RoleContext) -
 
 def control_counters() -> Sequence[str]:
     """Return the names that the control role counts under."""
+    from aaad.agenda.runner import AGENDA_COUNTERS
     from aaad.daemon.control import CONTROL_COUNTERS
+    from aaad.orders.counted import ORDER_COUNTERS
+    from aaad.orders.lines import LINE_COUNTERS
+    from aaad.orders.reconciler import RECONCILER_COUNTERS
     from aaad.pools.keeping import POOL_KEEPING_COUNTERS
     from aaad.sessions.keeping import KEEPING_COUNTERS
 
-    return (*CONTROL_COUNTERS, *KEEPING_COUNTERS, *POOL_KEEPING_COUNTERS)
+    return (
+        *CONTROL_COUNTERS,
+        *KEEPING_COUNTERS,
+        *POOL_KEEPING_COUNTERS,
+        *RECONCILER_COUNTERS,
+        *ORDER_COUNTERS,
+        *LINE_COUNTERS,
+        *AGENDA_COUNTERS,
+    )
 
 
 async def control(context: RoleContext) -> None:
@@ -238,6 +253,7 @@ async def control(context: RoleContext) -> None:
             version=program_version(),
             ports=ports,
             radius_processes=config.radius.processes,
+            replica=_replica(node.state_dir / "replica"),
         ),
         journal=JournalReader(node.state_dir / "journal"),
         database=_database(context, "control"),
@@ -250,6 +266,50 @@ async def control(context: RoleContext) -> None:
         language=choose_language(None, config.cli.language, os.environ),
     )
     await service.run(context.stopping)
+
+
+@cache
+def _replica(directory: Path) -> "ReplicaReader":
+    """Return this process's reader of the replica: LMDB opens a store once in each process.
+
+    Whoever uses it does so between `begin` and `end` without waiting in between.
+    """
+    from aaad.replica.store import ReplicaReader
+
+    return ReplicaReader(directory)
+
+
+async def ordering(context: RoleContext) -> None:
+    """Turn changes, the clock and new sessions into orders, where this node is the one that does."""
+    from aaad.orders.looking import Looking
+    from aaad.orders.reconciler import Reconciler, ReconcilerSettings
+    from aaad.policy.calendar import zone_offset_s
+    from aaad.replica.brake import BrakeLimits
+
+    orders, replica, node = context.config.orders, context.config.replica, context.config.node
+    database, listening = _database(context, "orders"), _database(context, "order notifications")
+    settings = ReconcilerSettings(
+        poll_interval_s=replica.poll_interval_s,
+        sweep_interval_s=orders.sweep_interval_s,
+        clock_spread_s=orders.clock_spread_s,
+        brake=BrakeLimits(
+            share=replica.brake_share, minimum_count=replica.brake_minimum, window_s=replica.brake_window_s
+        ),
+    )
+    reconciler = Reconciler(
+        database,
+        listening,
+        Looking(_replica(node.state_dir / "replica"), zone_offset_s),
+        node=node.name,
+        counters=context.counters,
+        settings=settings,
+        log=get_logger("orders"),
+    )
+    try:
+        await reconciler.run(context.stopping)
+    finally:
+        await database.close()
+        await listening.close()
 
 
 async def keeping(context: RoleContext) -> None:
@@ -281,6 +341,55 @@ async def pool_keeping(context: RoleContext) -> None:
     finally:
         await database.close()
         await counting.close()
+
+
+async def order_running(context: RoleContext) -> None:
+    """Carry out orders about sessions."""
+    from aaad.orders.facts import facts_path
+    from aaad.orders.runner import OrderRunner
+    from aaad.radius.dynauth_client import DynauthClient
+
+    database = _database(context, "orders")
+    node = context.config.node
+    runner = OrderRunner(
+        database,
+        DynauthClient(),
+        node=node.name,
+        counters=context.counters,
+        facts_path=facts_path(node.state_dir / "counters", context.slot),
+    )
+    try:
+        await runner.run(context.stopping)
+    finally:
+        await database.close()
+
+
+async def line_running(context: RoleContext) -> None:
+    """Carry out orders about lines: SIP, mobile, TV."""
+    from aaad.orders.lines import LineRunner, LineSettings
+    from aaad.replica.brake import BrakeLimits
+
+    database, replica = _database(context, "lines"), context.config.replica
+    brake = BrakeLimits(
+        share=replica.brake_share, minimum_count=replica.brake_minimum, window_s=replica.brake_window_s
+    )
+    settings = LineSettings(brake=brake)
+    runner = LineRunner(database, node=context.config.node.name, counters=context.counters, settings=settings)
+    try:
+        await runner.run(context.stopping)
+    finally:
+        await database.close()
+
+
+async def agenda(context: RoleContext) -> None:
+    """Plan what comes due and do it, where no other node does."""
+    from aaad.agenda.runner import STATEMENT_LIMIT_S, Agenda
+
+    database = _database(context, "agenda", STATEMENT_LIMIT_S)
+    try:
+        await Agenda(database, context.counters, context.config.node.name).run(context.stopping)
+    finally:
+        await database.close()
 
 
 # --- sync -----------------------------------------------------------------------------------------------------------

@@ -184,7 +184,10 @@ PERMISSIONS = (
         31,
         "Tarefas Agendadas",
         _("sees and steers the agenda"),
-        ("agenda list", "agenda show", "agenda run", "agenda cancel", "agenda retry"),
+        (
+            *("agenda list", "agenda show", "agenda run", "agenda cancel", "agenda retry", "agenda release"),
+            *("agenda holidays", "agenda add-holiday", "agenda delete-holiday"),
+        ),
     ),
     Permission(
         32,

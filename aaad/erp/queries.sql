@@ -73,6 +73,11 @@ SELECT id, due_on::text AS name, 1 AS rank FROM erp.receivable WHERE id = $2::in
 -- name: find_lent_equipment
 SELECT id, kind AS name, 1 AS rank FROM erp.lent_equipment WHERE id = $2::integer AND $1::text <> ''
 
+-- name: find_line
+-- By number or by what its provider calls it: the whole of it.
+SELECT id, kind || ' ' || identifier AS name, CASE WHEN identifier = $1::text THEN 1 ELSE 2 END AS rank
+FROM erp.line WHERE id = $2::integer OR identifier = $1::text ORDER BY rank, id LIMIT 20
+
 -- name: find_contact
 SELECT id, name, 1 AS rank FROM erp.contact WHERE id = $2::integer AND $1::text <> ''
 
@@ -160,6 +165,15 @@ SELECT to_jsonb(lent_equipment) || jsonb_build_object('client', client.name) AS 
 FROM erp.lent_equipment JOIN erp.contract ON contract.id = lent_equipment.contract_id
 JOIN erp.client ON client.id = contract.client_id WHERE lent_equipment.id = $1
 
+-- name: show_line
+SELECT to_jsonb(line) || jsonb_build_object('client', client.name, 'wanted', wish.wanted, 'has_driver', wish.has_driver,
+    'order_id', waits.id, 'order_state', waits.state, 'order_reason', waits.step) AS record
+FROM erp.line JOIN erp.contract ON contract.id = line.contract_id
+JOIN erp.client ON client.id = contract.client_id
+JOIN net.line_wish AS wish ON wish.line_id = line.id
+LEFT JOIN net.network_order AS waits ON waits.line_id = line.id AND waits.target = 'line' AND waits.is_open
+WHERE line.id = $1
+
 -- name: show_contact
 SELECT to_jsonb(contact) || jsonb_build_object('client', client.name) AS record
 FROM erp.contact JOIN erp.client ON client.id = contact.client_id WHERE contact.id = $1
@@ -245,6 +259,17 @@ WHERE lent_equipment.contract_id = coalesce($1::integer, lent_equipment.contract
         OR erp.canonical_mac(lent_equipment.identifier) = erp.canonical_mac($3))
 ORDER BY lent_equipment.id LIMIT $4
 
+-- name: list_lines
+-- $1: contract; null: any. $2: kind; null: any. $3: whether only those that are not as they must be.
+SELECT wish.line_id AS id, wish.contract_id, client.name AS client, wish.kind, wish.identifier, wish.own_report,
+    wish.wanted, wish.state, wish.read_at, waits.id AS order_id, waits.state AS order_state
+FROM net.line_wish AS wish JOIN erp.contract ON contract.id = wish.contract_id
+JOIN erp.client ON client.id = contract.client_id
+LEFT JOIN net.network_order AS waits ON waits.line_id = wish.line_id AND waits.target = 'line' AND waits.is_open
+WHERE wish.contract_id = coalesce($1::integer, wish.contract_id) AND wish.kind = coalesce($2::text, wish.kind)
+    AND (NOT $3::boolean OR waits.id IS NOT NULL OR coalesce(wish.state, 'active') <> wish.wanted)
+ORDER BY wish.line_id LIMIT $4
+
 -- name: list_contacts
 -- $1: client; null: any.
 SELECT id, client_id, name, role, phone, mobile_phone, email FROM erp.contact
@@ -291,6 +316,7 @@ ORDER BY thing, id LIMIT 20
 SELECT 'login' AS thing, login.id, login.name FROM erp.login WHERE login.contract_id = $1
 UNION ALL SELECT 'receivable', receivable.id, receivable.due_on::text FROM erp.receivable WHERE receivable.contract_id = $1
 UNION ALL SELECT 'lent_equipment', id, kind FROM erp.lent_equipment WHERE contract_id = $1
+UNION ALL SELECT 'line', id, kind || ' ' || identifier FROM erp.line WHERE contract_id = $1
 ORDER BY thing, id LIMIT 20
 
 -- name: links_of_plan
@@ -322,6 +348,9 @@ DELETE FROM erp.contact WHERE id = $1 RETURNING id
 
 -- name: delete_address
 DELETE FROM erp.address WHERE id = $1 RETURNING id
+
+-- name: delete_line
+DELETE FROM erp.line WHERE id = $1 RETURNING id
 
 -- name: delete_login
 -- A tombstone: its name is never given to somebody else, its sessions keep whose they were.
@@ -493,6 +522,36 @@ WHERE id = $1 AND status IN ('A', 'P') RETURNING id
 
 -- name: cancel_receivable
 UPDATE erp.receivable SET status = 'C' WHERE id = $1 AND status IN ('A', 'P') RETURNING id
+
+-- Lines --------------------------------------------------------------------------------------------------------
+
+-- name: report_line
+SELECT code, reason FROM erp.report_line($1, $2)
+
+-- name: show_line_driver
+-- All but the secret and the headers' values, which nobody is shown.
+SELECT to_jsonb(driver) - 'secret' || jsonb_build_object('has_secret', secret IS NOT NULL,
+    'headers', ARRAY(SELECT jsonb_object_keys(headers)), 'lines', (SELECT count(*) FROM erp.line WHERE line.kind = driver.kind)
+) AS record FROM net.line_driver AS driver WHERE driver.kind = coalesce($1::text, driver.kind) ORDER BY driver.kind
+
+-- name: headers_of_line_driver
+SELECT headers FROM net.line_driver WHERE kind = $1 FOR UPDATE
+
+-- name: make_line_driver
+INSERT INTO net.line_driver (kind, url) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING kind
+
+-- name: set_line_driver
+-- $2: the columns that change, as JSON.
+UPDATE net.line_driver SET (
+    provider, enabled, method, url, headers, secret, body, codes, is_toggle, expected_statuses, expected_pointer,
+    expected_text, read_method, read_url, read_body, read_pointer, meanings, timeout_s, settle_s, verify_tls, ca, changed_at
+) = (
+    fresh.provider, fresh.enabled, fresh.method, fresh.url, fresh.headers, fresh.secret, fresh.body, fresh.codes,
+    fresh.is_toggle, fresh.expected_statuses, fresh.expected_pointer, fresh.expected_text, fresh.read_method,
+    fresh.read_url, fresh.read_body, fresh.read_pointer, fresh.meanings, fresh.timeout_s, fresh.settle_s,
+    fresh.verify_tls, fresh.ca, now())
+FROM net.line_driver AS known, jsonb_populate_record(known, $2::jsonb) AS fresh
+WHERE line_driver.kind = $1 AND known.kind = $1 RETURNING line_driver.kind
 
 -- Lent equipment -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The fields of contacts, addresses and lent equipment: how a client is reached, where something is installed, what.
+"""The fields of contacts, addresses, lent equipment and lines: how a client is reached, where, and what he has.
 
 Pure data, like `fields`.
 """
@@ -93,4 +93,45 @@ LENT_EQUIPMENT = Table(
     ),
 )
 
-TABLES = (CONTACT, ADDRESS, LENT_EQUIPMENT)
+LINE_KINDS = ("sip", "mvno", "tv")
+LINE = Table(
+    "line",
+    "erp",
+    _("Line"),
+    (
+        Field(
+            "contract_id",
+            _("contract"),
+            _REFERENCE,
+            values.one_line,
+            is_required=True,
+            is_nullable=False,
+            reference="contract",
+        ),
+        Field(
+            "kind",
+            _("kind of line"),
+            _("sip, mvno or tv"),
+            values.word_of(*LINE_KINDS),
+            is_required=True,
+            is_nullable=False,
+        ),
+        Field(
+            "identifier",
+            _("how its provider knows it"),
+            _("extension, number or subscription: letters, digits, + . _ @ : and -"),
+            values.one_line,
+            is_required=True,
+            is_nullable=False,
+        ),
+        Field(
+            "active",
+            _("kept as its contract is"),
+            fields.CLIENT.field("active").allowed,
+            values.yes_no,
+            is_nullable=False,
+        ),
+    ),
+)
+
+TABLES = (CONTACT, ADDRESS, LENT_EQUIPMENT, LINE)

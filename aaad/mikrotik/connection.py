@@ -73,6 +73,7 @@ class Limits:
     rows: int = 200_000
     word_octets: int = 1 << 20
     answer_octets: int = 1 << 28
+    backoff_max_s: float = BACKOFF_MAX_S  # between two tries to connect
 
 
 class RouterApi(Protocol):
@@ -171,7 +172,7 @@ class RouterConnection:
         except RouterError as error:
             self._last_failure = str(error).removeprefix(f"{self._access.place}: ")
             self._retry_at_s = clock.monotonic_s() + self._backoff_s
-            self._backoff_s = min(self._backoff_s * 2, BACKOFF_MAX_S)
+            self._backoff_s = min(self._backoff_s * 2, self._limits.backoff_max_s)
             raise
         self._backoff_s = BACKOFF_INITIAL_S
 

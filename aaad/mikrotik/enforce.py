@@ -193,17 +193,25 @@ async def _switch_on(api: RouterApi, family: Family, there: Entry) -> AlreadyThe
     return AlreadyThere(True) if now is not None and not now.is_disabled else WithoutEffect()
 
 
-async def remove_entry(api: RouterApi, name: str, address: str) -> Removed | NotThere | NotOurs | WithoutEffect:
-    """Take an address of ours out of a list; RouterError; ValueError if it is no address."""
+async def remove_entry(
+    api: RouterApi, name: str, address: str, *, of_session: bool = False
+) -> Removed | NotThere | NotOurs | WithoutEffect:
+    """Take an address of ours out of a list; RouterError; ValueError if it is no address.
+
+    With `of_session` also what the router itself put there for a session, since RADIUS told it to.
+    """
     family = family_of(address)
-    there = await _find_entry(api, family, name, address)
-    if there is None:
-        return NotThere()
-    if not is_ours(there):
-        return NotOurs(there.comment)
-    await _remove(api, list_path(family), there.row_id)
+    outcome: NotThere | Removed = NotThere()
+    for _ in range(2):  # ours, and the session's own beside it
+        there = await _find_entry(api, family, name, address)
+        if there is None:
+            return outcome
+        if not is_ours(there) and not (of_session and there.is_dynamic and not there.comment):
+            return NotOurs(there.comment) if outcome == NotThere() else outcome
+        await _remove(api, list_path(family), there.row_id)
+        outcome = Removed()
     left = await _find_entry(api, family, name, address)
-    return WithoutEffect() if left is not None and is_ours(left) else Removed()
+    return WithoutEffect() if left is not None and (of_session or is_ours(left)) else outcome
 
 
 async def list_entries(api: RouterApi, family: Family, names: Sequence[str] = ()) -> tuple[Entry, ...]:

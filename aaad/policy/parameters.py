@@ -214,27 +214,41 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("trust_unlock", _SWITCH, _("Contracts with trust_unlock P may be unblocked on a promise."), "S"),
         Parameter("trust_unlock_days", _NUM, _("Longest trust unlock, in days."), "3", 1, 30),
         Parameter(
-            "require_notice",
-            _SWITCH,
-            _("No effect yet: nobody is blocked automatically without a notice before."),
-            "S",
-            has_effect=False,
+            "require_notice", _SWITCH, _("Nobody is blocked by the agenda without a notice of that debt before."), "S"
         ),
         Parameter(
             "days_after_notice",
             _NUM,
-            _("No effect yet: days between the notice and an automatic block."),
+            _("Days between the notice and a block by the agenda; Anatel asks for 15."),
             "15",
             0,
             365,
-            has_effect=False,
         ),
         Parameter(
             "no_block_days",
             ParameterKind.DAYS,
-            _("No effect yet: days on which nobody is blocked automatically."),
+            _("Days on which the agenda blocks nobody."),
             "friday;saturday;sunday;holiday;holiday_eve",
-            has_effect=False,
+        ),
+        Parameter("block_from_hour", _NUM, _("The hour from which the agenda blocks."), "8", 0, 23),
+        Parameter("block_until_hour", _NUM, _("The hour at which the agenda blocks no more."), "18", 1, 24),
+        Parameter(
+            "block_brake_percent",
+            _NUM,
+            _("The agenda's blocks of 24 hours are held when they are more than this share of the active contracts."),
+            "10",
+            1,
+            100,
+            is_general=True,
+        ),
+        Parameter(
+            "block_brake_minimum",
+            _NUM,
+            _("So many contracts the agenda may block in 24 hours, whatever their share."),
+            "50",
+            1,
+            1_000_000,
+            is_general=True,
         ),
         Parameter("single_receivables_block", _SWITCH, _("Receivables of no contract block, too."), "N"),
         Parameter(
@@ -291,6 +305,34 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "reset_activation_date", _SWITCH, _("A contract that is activated again is active since that day."), "N"
+        ),
+        # Other lines of a contract (seeds S3-06 to S3-10).
+        Parameter(
+            "block_sip_with_contract",
+            _SWITCH,
+            _("SIP lines are blocked and unblocked with their contract; N: they are never touched."),
+            "N",
+        ),
+        Parameter(
+            "block_sip_when_late",
+            _SWITCH,
+            _("SIP lines that follow their contract are blocked already when a payment is late (FA)."),
+            "N",
+        ),
+        Parameter(
+            "mvno_total_block", _SWITCH, _("Mobile lines of blocked contracts are blocked in total (BT)."), "N"
+        ),
+        Parameter(
+            "mvno_partial_block",
+            _SWITCH,
+            _("Mobile lines of blocked contracts are blocked partially (BP), unless in total."),
+            "N",
+        ),
+        Parameter(
+            "mvno_partial_block_when_late",
+            _SWITCH,
+            _("With mvno_partial_block mobile lines are blocked partially already when a payment is late (FA)."),
+            "S",
         ),
         # What is kept of sessions.
         Parameter(

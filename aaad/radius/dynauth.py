@@ -1,9 +1,10 @@
 """Orders to a NAS about one session: CoA-Request and Disconnect-Request, and what its answer says.
 
 Pure. RFC 5176: 2.3 and 3 (packets; a request sent again is the same, octet for octet), 3.4 (Message-Authenticator is
-made before the Request Authenticator, in whose place zeros stand), 3.5 (Error-Cause). What differs between vendors
-stands in `kinds`. A CoA-Request that names a session and changes nothing is a probe: its ACK proves that the session
-lives (rule R5.4); a NAK proves nothing but, by the causes of its kind, that there is no such session.
+made before the Request Authenticator, in whose place zeros stand), 3.5 (Error-Cause), 6.3 (Event-Timestamp against
+replays: only to kinds that want it, since a NAS with a wrong clock drops what bears one). What differs between
+vendors stands in `kinds`. A CoA-Request that names a session and changes nothing is a probe: its ACK proves that the
+session lives (rule R5.4); a NAK proves nothing but, by the causes of its kind, that there is no such session.
 """
 
 from enum import IntEnum
@@ -19,6 +20,7 @@ from aaad.radius.lookup import mac_number
 from aaad.radius.packet import HEADER_SIZE, VALUE_SIZE_MAX, attribute, packet_length, value_at, walk
 
 _USER_NAME, _FRAMED_IP_ADDRESS, _ACCT_SESSION_ID, _MESSAGE_AUTHENTICATOR, _ERROR_CAUSE = 1, 8, 44, 80, 101
+_EVENT_TIMESTAMP = 55
 _ZEROS = bytes(16)
 _UNSIGNED = bytes((_MESSAGE_AUTHENTICATOR, 18)) + _ZEROS
 _NAMES_MIN = 2  # RouterOS wants two at least
@@ -48,6 +50,36 @@ class Outcome(IntEnum):
     DONE = 1
     GONE = 2  # there is no such session
     REFUSED = 3  # for another cause: nothing is known of the session
+
+
+class NoAnswer(IntEnum):
+    """Why there is no answer of the NAS."""
+
+    SILENT = 1  # nothing came: lost, another secret, or it does not take us for its server
+    REJECTED = 2  # the way there says so by ICMP: nobody listens at that port, or a firewall forbids it
+    UNSENT = 3  # it never left: not an address of this machine, or too much is on its way
+
+
+ERROR_CAUSES = {  # RFC 5176, 3.5, RFC 6677; 406 is what RouterOS says of a session that it does not have
+    201: "Residual Session Context Removed",
+    202: "Invalid EAP Packet",
+    401: "Unsupported Attribute",
+    402: "Missing Attribute",
+    403: "NAS Identification Mismatch",
+    404: "Invalid Request",
+    405: "Unsupported Service",
+    406: "Unsupported Extension",
+    407: "Invalid Attribute Value",
+    501: "Administratively Prohibited",
+    502: "Request Not Routable (Proxy)",
+    503: "Session Context Not Found",
+    504: "Session Context Not Removable",
+    505: "Other Proxy Processing Error",
+    506: "Resources Unavailable",
+    507: "Request Initiated",
+    508: "Multiple Session Selection Unsupported",
+    509: "Location-Info-Required",
+}
 
 
 class Verdict(NamedTuple):
@@ -92,8 +124,12 @@ def _octets(text: str) -> bytes:
     return text.encode()
 
 
-def encode(order: Order, identifier: int, attributes: bytes, keys: SecretKeys, *, is_signed: bool) -> bytes:
-    """Return a whole request."""
+def encode(
+    order: Order, identifier: int, attributes: bytes, keys: SecretKeys, *, is_signed: bool, stamp_s: int | None = None
+) -> bytes:
+    """Return a whole request; `stamp_s` becomes its Event-Timestamp."""
+    if stamp_s is not None:
+        attributes = attribute(_EVENT_TIMESTAMP, stamp_s.to_bytes(4, "big")) + attributes
     body = _UNSIGNED + attributes if is_signed else attributes
     header = _pack_header(order, identifier, HEADER_SIZE + len(body))
     if is_signed:

@@ -3,23 +3,28 @@
 What is sent again is the same octets with the same Identifier (RFC 5176, 2.3), which is free again when the answer
 has come or its time is over. A NAS answers only who it knows as its server, so the caller names the address to send
 from (rule R2.6). Everything is bounded: orders in work, Identifiers of one NAS, tries, time.
+
+A shared socket is not told of ICMP. So what found no answer is sent once more on a socket of its own, which tells
+whether somebody on the way refuses it: a port where nobody listens, a firewall.
 """
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 from aaad import clock
-from aaad.radius.dynauth import Order, Verdict, encode, read
+from aaad.radius.dynauth import NoAnswer, Order, Verdict, encode, read
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import NasKind
 from aaad.radius.packet import PACKET_SIZE_MAX
 
 RESEND_S = 0.2
+TRIES_S = (0.4, 0.8, 1.2)  # how long each try of an order waits
+KNOCK_S = 0.25
 IN_WORK_MAX = 256
 _IDENTIFIERS = 256
 _DATAGRAMS_MAX = 32  # of one wake-up
@@ -63,23 +68,58 @@ class DynauthClient:
         wait_s: float,
     ) -> Verdict | None:
         """Send an order until it is answered, for so long at most; None: no answer, or it could not be sent."""
-        limit_s = clock.monotonic_s() + wait_s
+        tries, rest_s = divmod(max(wait_s, 0.0), RESEND_S)
+        waits_s = (RESEND_S,) * int(tries) + ((rest_s,) if rest_s > 0 else ())
+        answer, _ = await self._exchange(order, attributes, local_address, nas, keys, kind, waits_s)
+        return answer if isinstance(answer, Verdict) else None
+
+    async def carry(
+        self,
+        order: Order,
+        attributes: bytes,
+        *,
+        local_address: str,
+        nas: Endpoint,
+        keys: SecretKeys,
+        kind: NasKind,
+        tries_s: Sequence[float] = TRIES_S,
+    ) -> Verdict | NoAnswer:
+        """Send an order as often as there are tries; return what became of it, with why there is no answer."""
+        answer, request = await self._exchange(order, attributes, local_address, nas, keys, kind, tries_s)
+        if answer is NoAnswer.SILENT:
+            return await _knock(request, local_address, nas, keys, kind)
+        return answer
+
+    async def _exchange(
+        self,
+        order: Order,
+        attributes: bytes,
+        local_address: str,
+        nas: Endpoint,
+        keys: SecretKeys,
+        kind: NasKind,
+        waits_s: Sequence[float],
+    ) -> tuple[Verdict | NoAnswer, bytes]:
+        """Send the same octets until they are answered, with these waits between; return the octets, too."""
         opened = self._socket(local_address)
         identifier = self._free_identifier(local_address, nas)
-        if opened is None or identifier is None or wait_s <= 0:
-            return None
-        request = encode(order, identifier, attributes, keys, is_signed=kind.signs_orders)
+        if opened is None or identifier is None or not waits_s:
+            return NoAnswer.UNSENT, b""
+        stamp_s = int(clock.wall_s()) if kind.stamps_orders else None
+        request = encode(order, identifier, attributes, keys, is_signed=kind.signs_orders, stamp_s=stamp_s)
+        if len(request) > PACKET_SIZE_MAX:
+            return NoAnswer.UNSENT, b""
         answered: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         key = (local_address, nas, identifier)
         self._in_work[key] = _InWork(request, keys, kind, answered)
         try:
-            while (left_s := limit_s - clock.monotonic_s()) > 0:
+            for wait_s in waits_s:
                 with suppress(OSError):  # no room, or no way to there for now: as if it were lost on its way
                     opened.sendto(request, nas)
-                await asyncio.wait((answered,), timeout=min(RESEND_S, left_s))
+                await asyncio.wait((answered,), timeout=wait_s)
                 if answered.done():
-                    return answered.result()
-            return None
+                    return answered.result(), request
+            return NoAnswer.SILENT, request
         finally:
             del self._in_work[key]
 
@@ -138,3 +178,23 @@ class DynauthClient:
             verdict = read(data, found.request, found.keys, found.kind)
             if verdict is not None:
                 found.answered.set_result(verdict)
+
+
+async def _knock(
+    request: bytes, local_address: str, nas: Endpoint, keys: SecretKeys, kind: NasKind
+) -> Verdict | NoAnswer:
+    """Send a request once more, from a port of its own that is told of ICMP; a late answer counts."""
+    is_ipv6 = ip_address(local_address).version == 6
+    with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as knocking:
+        try:
+            knocking.setblocking(False)
+            knocking.bind((local_address, 0))
+            knocking.connect(nas)
+            knocking.send(request)
+            await asyncio.sleep(KNOCK_S)  # nothing is read meanwhile: a loop would take ICMP for the socket's own end
+            data = knocking.recv(PACKET_SIZE_MAX + 1)
+        except BlockingIOError:
+            return NoAnswer.SILENT
+        except OSError:
+            return NoAnswer.REJECTED
+    return read(data, request, keys, kind) or NoAnswer.SILENT

@@ -16,6 +16,7 @@ from aaad.policy.facts import Speed
 
 _SERVICE_TYPE, _FRAMED_PROTOCOL, _FRAMED_IP_ADDRESS, _CALLED_STATION_ID, _NAS_PORT_TYPE = 6, 7, 8, 30, 61
 _USER_NAME, _ACCT_SESSION_ID = 1, 44
+_SESSION_TIMEOUT, _IDLE_TIMEOUT = 27, 28
 _LOGIN, _ADMINISTRATIVE, _NAS_PROMPT = 1, 6, 7
 _NO_SESSION, _NO_SESSION_ON_ROUTEROS = 503, 406  # Error-Cause: Session Context Not Found; measured on RouterOS
 _PORT_VIRTUAL, _PORT_ASYNC = 5, 0
@@ -59,6 +60,18 @@ class AdministrationLook(NamedTuple):
         return self.port_types is None or port_at is None or _number(data, port_at) in self.port_types
 
 
+class LiveChanges(NamedTuple):
+    """Which attributes a CoA-Request changes while a session lives. For any other the customer must dial anew."""
+
+    ppp: frozenset[AttributeId] = frozenset()
+    other: frozenset[AttributeId] = frozenset()  # of Hotspot and whatever else is no PPP
+    # Taken, but no manual says that it has effect: an ACK proves nothing.
+    unproven: frozenset[AttributeId] = frozenset()
+
+
+NO_LIVE_CHANGES = LiveChanges()
+
+
 class NasKind(NamedTuple):
     """One kind of concentrator."""
 
@@ -81,9 +94,17 @@ class NasKind(NamedTuple):
     session_names: tuple[int, ...] = (_USER_NAME, _ACCT_SESSION_ID)
     gone_causes: frozenset[int] = frozenset({_NO_SESSION})  # Error-Causes that say that there is no such session
     signs_orders: bool = True  # Message-Authenticator in these requests, which RFC 5176 leaves open
+    stamps_orders: bool = True  # Event-Timestamp in them, against replays; who has a wrong clock drops them then
+    has_api: bool = False  # RouterOS's own, by which sessions are ended and what became of orders is read
+    live: LiveChanges = NO_LIVE_CHANGES
+    ppp_session_prefix: str = ""  # an Acct-Session-Id that does not begin so is of no PPP session
     # A User-Name that is a device's address is taken for another kind of session.
     misreads_mac_names: bool = False
     unlimited: Speed | None = None  # what is said of no limit, where leaving it out means the profile's (rule R4.3)
+
+    def is_ppp(self, acct_session_id: str) -> bool:
+        """Whether a session of this Acct-Session-Id is a PPP session."""
+        return acct_session_id.lower().startswith(self.ppp_session_prefix)
 
     @property
     def tells_rate_by_filter_id(self) -> bool:
@@ -98,6 +119,18 @@ _BY_SERVICE_OR_LINE = AdministrationLook(  # Cisco says no Service-Type unless i
     is_without_service_type=True,
 )
 _MIKROTIK_GROUP = AttributeId(14988, 3)
+_MIKROTIK_LIST = AttributeId(14988, 19)
+_TIMES = frozenset({AttributeId(0, _SESSION_TIMEOUT), AttributeId(0, _IDLE_TIMEOUT)})
+_FILTER = AttributeId(0, 11)  # Filter-Id
+# network.md 1.6, from the manual: limits of octets (1, 2), rate (8), Ascend's rates, marks (11), advertisements (12,
+# 13), filter, times, Port-Limit. Group is in the manual's list, too, but a blocked customer's IPv6 is held by which
+# addresses a profile gives, and those of a session that goes on stay: so PPP dials anew for another group.
+# Address-List is not in the list, and known to be taken for PPP (domain.md 3.2).
+_ROUTEROS_LIVE = _TIMES | {_FILTER} | frozenset(AttributeId(14988, code) for code in (1, 2, 8))
+_ROUTEROS_HOTSPOT = (
+    _ROUTEROS_LIVE | {AttributeId(0, 62)} | frozenset(AttributeId(14988, code) for code in (11, 12, 13))
+)
+_HUAWEI_RATES = frozenset(AttributeId(2011, code) for code in (2, 3, 5, 6))
 
 OTHER = NasKind("other", False, RateStyle.WISPR, _BY_SERVICE_OR_LINE)
 KINDS: dict[str, NasKind] = {
@@ -112,14 +145,22 @@ KINDS: dict[str, NasKind] = {
                 (_CALLED_STATION_ID, _FRAMED_PROTOCOL, _FRAMED_IP_ADDRESS),
             ),
             delegated_ipv6_pool=AttributeId(14988, 22),
-            address_list=AttributeId(14988, 19),
+            address_list=_MIKROTIK_LIST,
             group=_MIKROTIK_GROUP,
             administrator_group=_MIKROTIK_GROUP,
             session_names=(_USER_NAME, _ACCT_SESSION_ID, _FRAMED_IP_ADDRESS),  # Hotspot finds by address only
             gone_causes=frozenset({_NO_SESSION, _NO_SESSION_ON_ROUTEROS}),
             signs_orders=False,
+            stamps_orders=False,
+            has_api=True,
             misreads_mac_names=True,
             unlimited=Speed("0", "0"),
+            live=LiveChanges(
+                ppp=_ROUTEROS_LIVE | {AttributeId(529, 197), AttributeId(529, 255)},
+                other=_ROUTEROS_HOTSPOT | {_MIKROTIK_GROUP},
+                unproven=frozenset({_MIKROTIK_LIST}),
+            ),
+            ppp_session_prefix="81",  # network.md 1.2: the first two digits are the service
         ),
         NasKind(
             "accel_ppp",
@@ -128,6 +169,12 @@ KINDS: dict[str, NasKind] = {
             _BY_SERVICE_OR_LINE,  # it asks for none; whoever does in its name is refused
             ipv6_pool=AttributeId(0, 172),  # Stateful-IPv6-Address-Pool
             signs_orders=False,
+            stamps_orders=False,
+            # network.md 1b, from its source: the shaper, and Session-Timeout where no Class is said.
+            live=LiveChanges(
+                ppp=frozenset({_FILTER, AttributeId(0, _SESSION_TIMEOUT)}),
+                other=frozenset({_FILTER, AttributeId(0, _SESSION_TIMEOUT)}),
+            ),
         ),
         NasKind(
             "huawei",
@@ -136,6 +183,7 @@ KINDS: dict[str, NasKind] = {
             _BY_SERVICE_OR_LINE,
             delegated_ipv6_pool=AttributeId(2011, 191),
             dns=(AttributeId(2011, 135), AttributeId(2011, 136)),
+            live=LiveChanges(ppp=_HUAWEI_RATES, other=_HUAWEI_RATES),  # as its users report; not verified
         ),
         NasKind(
             "juniper",

@@ -85,6 +85,11 @@ class ReplicaReader:
         """Whether there is a complete replica: only then does "unknown login" mean that (rule R3.1)."""
         return self._store is not None
 
+    @property
+    def tables_mark(self) -> tuple[str, int]:
+        """Which small tables the last `begin` has seen; another value, and they may be other ones."""
+        return (self._store.name if self._store is not None else "", self._tables_generation)
+
     def open(self) -> bool:
         """Open the generation in force if there is one that this program can read; return whether there is."""
         return self._move()

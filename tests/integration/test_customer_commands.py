@@ -548,8 +548,8 @@ def test_parameters_are_a_closed_list_in_general_and_by_branch(aaad: Cli) -> Non
 
 
 def test_what_has_no_effect_yet_is_kept_with_a_warning(aaad: Cli) -> None:
-    kept = aaad("parameter", "set", "no_block_days", "friday", language="pt")
-    assert (kept.exit_code, kept.complaint) == (0, "aaad: Atenção: no_block_days ainda não tem efeito.\n")
+    kept = aaad("parameter", "set", "notice_address_list_ipv6", "aviso", language="pt")
+    assert (kept.exit_code, kept.complaint) == (0, "aaad: Atenção: notice_address_list_ipv6 ainda não tem efeito.\n")
     of_list = "--address-list-ipv6 has no effect yet."
     for words in (("plan", "edit", "20"), ("login", "edit", "ana@fibra")):
         assert aaad(*words, "--address-list-ipv6", "six", as_json=True).json["warnings"] == [of_list]

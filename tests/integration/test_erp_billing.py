@@ -558,9 +558,11 @@ async def test_r4_2_once_until_that_title_is_paid(database: Database):
     await database.execute("UPDATE erp.receivable SET status = 'R', paid_on = now()")
     # Taken back: as old as the one it was given for, so none again.
     await database.execute("UPDATE erp.receivable SET status = 'A', paid_on = NULL")
+    await database.execute("UPDATE erp.contract SET access_status = 'CA' WHERE id = 1")
     assert await unlock(database) == (113, "already_used")
     await database.execute("UPDATE erp.receivable SET status = 'R', paid_on = now()")
     await database.execute(f"{TITLES} (1, 1, 1, {YESTERDAY} + 1)")
+    await database.execute("UPDATE erp.contract SET access_status = 'CA' WHERE id = 1")
     assert await unlock(database) == (0, "unlocked")
 
 

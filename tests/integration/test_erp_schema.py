@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 from address_rules import ADDRESS_REFUSED, ADDRESS_TABLES, POOL_OF_SCHEMA
+from agenda_rules import AGENDA_REFUSED, AGENDA_TABLES
 from evidence_rules import CGNAT_MAP, EVIDENCE, EVIDENCE_REFUSED, EVIDENCE_TABLES, INQUIRY, LOGIN_CONTEST
+from line_rules import LINE_REFUSED, LINE_TABLES
 from network_rules import NETWORK_REFUSED, NETWORK_TABLES
 from session_rules import SESSION_REFUSED, SESSION_TABLES
 
@@ -216,6 +218,7 @@ REFUSED = [
     *SESSION_REFUSED,
     *EVIDENCE_REFUSED,
     *ADDRESS_REFUSED,
+    *AGENDA_REFUSED,
     ("net.nas", NAS, {"message_authenticator": "maybe"}, "nas_message_authenticator_known"),
     ("net.nas", NAS, {"timeout_ms": 0}, "nas_timeout_range"),
     ("net.nas", NAS, {"tries": 0}, "nas_tries_range"),
@@ -230,6 +233,7 @@ REFUSED = [
     ("net.nas_secret", NAS_SECRET, {"secret": "another "}, "nas_secret_secret_form"),
     ("net.nas_secret", NAS_SECRET, {"note": " "}, "nas_secret_note_no_outer_space"),
     ("net.router", ROUTER, {"secret_fingerprint": b"short"}, "router_secret_fingerprint_size"),
+    *LINE_REFUSED,
     # An id is packed unsigned in 31 bits, and 0 stands for "none".
     *(
         (table, defaults, {"id": number}, f"{table.split('.')[1]}_id_range")
@@ -241,7 +245,7 @@ REFUSED = [
             "erp.address": ADDRESS, "erp.lent_equipment": LENT_EQUIPMENT,
             "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
             "erp.permission": PERMISSION, **NETWORK_TABLES, **SESSION_TABLES, **EVIDENCE_TABLES,
-            **ADDRESS_TABLES,
+            **ADDRESS_TABLES, **LINE_TABLES, **AGENDA_TABLES,
             "net.node": {"name": "n1"}, "net.setting": {"key": "x", "value": b"x"}, "net.run": {"kind": "x"},
             "net.router": ROUTER, "net.question": {"kind": "x"},
             "net.hold": {"kind": "block", "cut_off_count": 1, "logins_count": 1},
@@ -268,7 +272,7 @@ async def test_every_check_of_the_schema_is_tried_here(database: Database):
         "AND conname NOT IN ('change_horizon_single_check', 'single_receivables_change_is_one') "
         "AND connamespace IN ('erp'::regnamespace, 'net'::regnamespace)"
     )
-    elsewhere = {"contract_suspended_in_order", "hold_state_known"}
+    elsewhere = {"contract_suspended_in_order", "hold_state_known", "line_state_known", "line_set_state_known"}
     tried = {name for *_, names in REFUSED for name in ([names] if isinstance(names, str) else names)}
     assert {row["conname"] for row in rows} - tried == elsewhere
 
@@ -292,7 +296,7 @@ async def test_the_defaults_of_these_tests_are_accepted(database: Database):
                             "erp.operator": OPERATOR, "erp.operator_group": OPERATOR_GROUP,
                             "erp.permission": PERMISSION, "net.cgnat_map": CGNAT_MAP, "net.evidence": EVIDENCE,
                             "net.inquiry": INQUIRY, "net.login_contest": LOGIN_CONTEST,
-                            **ADDRESS_TABLES}.items():  # fmt: skip
+                            **ADDRESS_TABLES, **AGENDA_TABLES}.items():  # fmt: skip
         if table == "erp.parameter":
             await database.execute("UPDATE erp.client SET document = '52998224725' WHERE document IS NULL")
         await insert(database, table, defaults)

@@ -89,7 +89,7 @@ BAD_FILES = [
         "[cache]\nsize = 1",
         (
             "cache: '(hidden)' is not valid: unknown key, known here are "
-            "node, database, radius, replica, spool, journal, metrics, log, supervisor, cli"
+            "node, database, radius, replica, orders, spool, journal, metrics, log, supervisor, cli"
         ),
     ),
     (

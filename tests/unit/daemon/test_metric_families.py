@@ -12,7 +12,7 @@ from aaad.radius.counters import RADIUS_COUNTERS
 PACKAGE = Path(aaad.__file__).parent
 DOCUMENT = PACKAGE.parent / "docs" / "metrics.md"
 NAME_IN_SOURCE = re.compile(r'"(aaad_[a-z0-9_]+[a-z])["|%]')
-NOT_METRICS = {"aaad_change", "aaad_question", "aaad_answer"}  # channels of PostgreSQL
+NOT_METRICS = {"aaad_change", "aaad_question", "aaad_answer", "aaad_order"}  # channels of PostgreSQL
 UNITS = (
     "_total",
     "_seconds",
@@ -30,6 +30,9 @@ UNITS = (
     "_findings",
     "_alarmed",
     "_adopting",
+    "_orders",
+    "_concentrators",
+    "_silent",
 )
 
 

@@ -5,7 +5,7 @@ from pyrad.dictionary import Dictionary
 from pyrad.packet import CoAPacket
 from test_vectors import VECTORS, Vector
 
-from aaad.radius.dynauth import Order, Outcome, SessionName, Verdict, encode, read, session_attributes
+from aaad.radius.dynauth import ERROR_CAUSES, Order, Outcome, SessionName, Verdict, encode, read, session_attributes
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import KINDS, OTHER
 from aaad.radius.packet import attribute, values
@@ -156,3 +156,24 @@ def test_a_message_authenticator_in_an_answer_must_fit() -> None:
         body = zeros[:2] + bytes(signature)
         answer = header + KEYS.digest(header + request[4:20] + body) + body
         assert read(answer, request, KEYS, MIKROTIK) == expected
+
+
+# --- what differs by kind -------------------------------------------------------------------------------------------
+
+
+def test_an_event_timestamp_is_signed_with_the_rest_and_comes_before_what_names_the_session() -> None:
+    attributes = session_attributes(OTHER, NAME)
+    request = encode(Order.CHANGE, 7, attributes, KEYS, is_signed=True, stamp_s=1_700_000_000)
+    assert values(request, len(request), 55) == [(1_700_000_000).to_bytes(4, "big")]
+    assert KEYS.accounting_authenticator_fits(request, len(request))
+    assert KEYS.accounting_signature_fits(request, len(request), 20)
+    assert request.endswith(attributes)
+
+
+def test_only_kinds_of_which_it_is_not_known_that_it_harms_get_an_event_timestamp() -> None:
+    assert {name for name, kind in KINDS.items() if not kind.stamps_orders} == {"mikrotik", "accel_ppp"}
+
+
+def test_every_cause_that_means_no_such_session_has_words() -> None:
+    for kind in KINDS.values():
+        assert all(cause in ERROR_CAUSES for cause in kind.gone_causes)

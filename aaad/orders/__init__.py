@@ -1,0 +1,1 @@
+"""Orders: making the network agree with what is decided, and knowing that it does."""

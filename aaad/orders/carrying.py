@@ -1,0 +1,253 @@
+"""Orders about sessions in PostgreSQL, for who carries them out: taking, what they stand on, what became of them.
+
+Many at a time in each statement, so that a run of ten thousand costs PostgreSQL little. Never decides anything and
+never speaks to a router. Rules R2.6, R8.1, R8.2 stand in the statements.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aaad.db.connection import Database, Row, affected
+from aaad.db.statements import load_statements
+from aaad.mikrotik.connection import RouterAccess
+from aaad.orders.store import claimed_order
+from aaad.orders.wish import ENDED_STATES, ClaimedOrder
+from aaad.radius.integrity import SecretKeys
+from aaad.radius.kinds import NasKind, kind_of
+
+CLAIM_S = 30.0
+ROWS_MAX = 1_000
+UNREADABLE_S = 600.0  # for so long what a router says it did waits for its API to come back
+
+SQL = load_statements(Path(__file__).with_name("carrying.sql"))
+
+
+class Ground(NamedTuple):
+    """What an order stands on at the moment when it is taken."""
+
+    local_address: str  # of this node, to which its router speaks; empty: to none
+    is_shared: bool  # other routers speak from the same address: behind NAT, none has one of its own
+    is_known: bool  # all live nodes have applied the change
+    session_state: str  # open, suspended, closed
+    is_heard_since: bool  # after the order's state changed last
+    has_waited: bool
+    ipv4: str
+    ipv6_prefixes: tuple[str, ...]
+    age_s: float  # of the session
+
+
+class Taken(NamedTuple):
+    """An order that this node has, with what it stands on."""
+
+    order: ClaimedOrder
+    ground: Ground
+    answers: tuple[Mapping[str, Any], ...]  # to this wish, by whoever tried
+    is_stale: bool  # somebody had it and did not say what became of it
+
+
+@dataclass(frozen=True, slots=True)
+class Concentrator:
+    """A NAS entry as orders need it."""
+
+    nas_id: int
+    name: str
+    kind: NasKind
+    coa_address: str  # empty: each router's own
+    coa_port: int
+    secrets: tuple[SecretKeys, ...] = field(repr=False)
+    proven: Mapping[tuple[str, bytes], bytes]  # fingerprints, by source address and NAS-Identifier
+    api: RouterAccess | None  # None: its kind has none, or nobody said as whom to ask it
+    has_api_address: bool
+
+    def keys_of(self, source_address: str, identifier: bytes) -> SecretKeys:
+        """Return the secret that signs to one of its routers: that it proved last, else the entry's (rule R2.2)."""
+        fingerprint = self.proven.get((source_address, identifier), b"")
+        return next((keys for keys in self.secrets if keys.fingerprint == fingerprint), self.secrets[0])
+
+    def api_of(self, source_address: str) -> RouterAccess | None:
+        """Return how the API of one of its routers is reached."""
+        if self.api is None or self.has_api_address:
+            return self.api
+        return RouterAccess(
+            address=source_address,
+            port=self.api.port,
+            user=self.api.user,
+            password=self.api.password,
+            is_tls=self.api.is_tls,
+            fingerprint=self.api.fingerprint,
+            authorities=self.api.authorities,
+        )
+
+
+class Result(NamedTuple):
+    """What became of a taken order."""
+
+    order: ClaimedOrder
+    state: str
+    why: str = ""
+    wait_s: float = 0.0
+    answers: Sequence[Mapping[str, object]] = ()
+    tried: int = 0  # 1: something was said to the router
+    fingerprint: int | None = None  # what is true now
+    evidence: str = "acked"
+    is_session_over: bool = False
+
+
+class Saved(NamedTuple):
+    """An order whose state was written."""
+
+    order_id: int
+    kind: str
+    cause: str
+    state: str
+    age_s: float
+    is_current: bool = True
+
+
+class Open(NamedTuple):
+    """How many orders are open."""
+
+    state: str
+    kind: str
+    orders: int
+    oldest_s: float
+
+
+class Carrying:
+    """The statements, for one node."""
+
+    def __init__(self, database: Database) -> None:
+        """Nothing is asked yet."""
+        self._database = database
+
+    async def node_id(self, name: str) -> int | None:
+        """Return the number of a node; None: it has never shown itself."""
+        row = await self._database.fetchrow(SQL.find_node, name)
+        return None if row is None else int(row["id"])
+
+    async def release_claims(self, node_id: int) -> int:
+        """Let go what this node had when it ended; returns how many orders."""
+        return affected(await self._database.execute(SQL.release_claims, node_id))
+
+    async def take(
+        self, node_id: int, rooms: Mapping[int, int], *, room: int, count: int, for_s: float = CLAIM_S
+    ) -> list[Taken]:
+        """Take what is due, for each concentrator as many as there is room for."""
+        rows = await self._database.fetch(
+            SQL.take_orders, node_id, list(rooms), list(rooms.values()), room, count, for_s
+        )
+        if not rows:
+            return []
+        found = await self._database.fetch(SQL.find_grounds, [row["id"] for row in rows], node_id, UNREADABLE_S)
+        grounds = {row["id"]: _ground(row) for row in found}
+        return [
+            Taken(claimed_order(row), grounds[row["id"]], _answers(row), row["is_stale"])
+            for row in rows
+            if row["id"] in grounds
+        ]
+
+    async def concentrators(self, nas_ids: Collection[int]) -> dict[int, Concentrator]:
+        """Return NAS entries with what signs to their routers."""
+        ids = sorted(nas_ids)
+        key = await self._database.fetchrow(SQL.find_fingerprint_key)
+        proven: dict[int, dict[tuple[str, bytes], bytes]] = {}
+        for row in await self._database.fetch(SQL.find_proven, ids):
+            router = (row["source_address"], row["nas_identifier"])
+            proven.setdefault(row["nas_id"], {})[router] = row["secret_fingerprint"]
+        rows = await self._database.fetch(SQL.find_secrets, ids)
+        signing = bytes(key["value"]) if key is not None else b""
+        return {row["id"]: _concentrator(row, signing, proven.get(row["id"], {})) for row in rows}
+
+    async def save(self, node_id: int, results: Sequence[Result]) -> list[Saved]:
+        """Write down what became of taken orders; those that are another's by now are left out."""
+        rows = await self._database.fetch(SQL.save_outcomes, node_id, *_columns(results))
+        return [_saved(row, is_current=row["is_current"]) for row in rows]
+
+    async def close_ended(self) -> list[Saved]:
+        """End the orders about sessions that are over."""
+        return [_saved(row) for row in await self._database.fetch(SQL.close_ended_orders, ROWS_MAX)]
+
+    async def wake(self) -> int:
+        """Let those go on that waited for accounting, or for a way; returns how many."""
+        heard = affected(await self._database.execute(SQL.wake_heard))
+        return heard + affected(await self._database.execute(SQL.wake_reachable))
+
+    async def give_up(self, after_s: float) -> list[Saved]:
+        """Give up what is open for so long."""
+        return [_saved(row) for row in await self._database.fetch(SQL.give_up, after_s, ROWS_MAX)]
+
+    async def count_open(self) -> list[Open]:
+        """Return how many orders are open."""
+        return [Open(*row.values()) for row in await self._database.fetch(SQL.count_open)]
+
+
+def _ground(row: Row) -> Ground:
+    return Ground(
+        local_address=row["local_address"] or "",
+        is_shared=row["is_shared"],
+        is_known=row["is_known"],
+        session_state=row["session_state"],
+        is_heard_since=row["is_heard_since"],
+        has_waited=row["has_waited"],
+        ipv4=row["ipv4"] or "",
+        ipv6_prefixes=tuple(prefix for prefix in (row["ipv6_prefix"], row["delegated_ipv6_prefix"]) if prefix),
+        age_s=row["age_s"],
+    )
+
+
+def _answers(row: Row) -> tuple[Mapping[str, Any], ...]:
+    said = json.loads(row["answers"])
+    return tuple(answer for answer in said if isinstance(answer, dict) and answer.get("wish") == row["wish"])
+
+
+def _concentrator(row: Row, key: bytes, proven: Mapping[tuple[str, bytes], bytes]) -> Concentrator:
+    kind = kind_of(row["kind"])
+    api = None
+    if kind.has_api and row["api_user"] and row["api_password"] is not None:
+        api = RouterAccess(
+            address=row["api_address"] or "",
+            port=row["api_port"],
+            user=row["api_user"],
+            password=row["api_password"],
+            is_tls=row["api_tls"],
+            fingerprint=row["api_fingerprint"] or "",
+            authorities=row["api_ca"] or "",
+        )
+    return Concentrator(
+        nas_id=row["id"],
+        name=row["name"],
+        kind=kind,
+        coa_address=row["coa_address"] or "",
+        coa_port=row["coa_port"],
+        secrets=tuple(SecretKeys(secret.encode(), key) for secret in row["secrets"]),
+        proven=proven,
+        api=api,
+        has_api_address=row["api_address"] is not None,
+    )
+
+
+def _columns(results: Sequence[Result]) -> tuple[list[object], ...]:
+    rows = [
+        (
+            result.order.order_id,
+            result.order.wish,
+            result.state,
+            result.why or None,
+            result.wait_s,
+            json.dumps(list(result.answers)),
+            result.state in ENDED_STATES,
+            result.tried,
+            result.fingerprint,
+            result.evidence,
+            result.is_session_over,
+        )
+        for result in results
+    ]
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
+def _saved(row: Row, *, is_current: bool = True) -> Saved:
+    return Saved(row["id"], row["kind"], row["cause"], row["state"], row["age_s"], is_current)

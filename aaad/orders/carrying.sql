@@ -1,0 +1,200 @@
+-- Statements of aaad/orders/carrying.py: orders about sessions, from the queue to a router and back.
+
+-- name: find_node
+SELECT id FROM net.node WHERE name = $1;
+
+-- name: take_orders
+-- Those that are due and that this node, $1, may carry out (rule R2.6): its routers are those that speak to it; of others
+-- only such as no live node speaks for and that have an API. For each NAS so many as there is room ($2 and $3, else $4),
+-- in all $5, the oldest first, for $6 seconds. No Disconnect before every live node has applied the change (rule R8.2).
+-- A claim whose time is over is anybody's.
+WITH server AS MATERIALIZED (
+    SELECT router.nas_id, router.source_address, router.nas_identifier, bool_or(nas_server.node_id = $1) AS is_ours
+    FROM net.nas_server
+    JOIN net.router ON router.id = nas_server.router_id
+    JOIN net.node ON node.id = nas_server.node_id
+    WHERE node.id = $1 OR node.heartbeat_at > now() - interval '60 seconds'
+    GROUP BY router.nas_id, router.source_address, router.nas_identifier
+), needed AS MATERIALIZED (
+    SELECT needs FROM (
+        SELECT DISTINCT needs FROM net.network_order
+        WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session' AND kind = 'disconnect' AND next_at <= now()
+    ) AS asked
+    WHERE net.is_applied_everywhere(needs)
+), due AS MATERIALIZED (
+    SELECT first.id FROM net.nas
+    LEFT JOIN unnest($2::integer[], $3::integer[]) AS known (nas_id, room) ON known.nas_id = nas.id
+    CROSS JOIN LATERAL (
+        SELECT waits.id, waits.next_at FROM net.network_order AS waits
+        WHERE waits.nas_id = nas.id AND waits.state IN ('todo', 'doing', 'waiting') AND waits.target = 'session'
+            AND waits.next_at <= now() AND coalesce(waits.claimed_until < now(), true)
+            AND (waits.kind <> 'disconnect' OR waits.needs IS NULL OR waits.needs IN (SELECT needs FROM needed))
+            AND (
+                (waits.nas_id, waits.source_address, waits.nas_identifier) IN (
+                    SELECT nas_id, source_address, nas_identifier FROM server WHERE is_ours)
+                OR nas.api_user IS NOT NULL AND nas.api_password IS NOT NULL
+                AND (waits.nas_id, waits.source_address, waits.nas_identifier) NOT IN (
+                    SELECT nas_id, source_address, nas_identifier FROM server))
+        ORDER BY waits.next_at LIMIT coalesce(known.room, $4)
+    ) AS first
+    WHERE coalesce(known.room, $4) > 0
+    ORDER BY first.next_at LIMIT $5
+), taken AS (
+    SELECT id, claimed_by IS NOT NULL AS is_stale FROM net.network_order
+    WHERE id IN (SELECT id FROM due) AND state IN ('todo', 'doing', 'waiting')
+        AND coalesce(claimed_until < now(), true)
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE net.network_order SET
+    state = CASE state WHEN 'todo' THEN 'doing' ELSE state END,
+    claimed_by = $1::integer,
+    claimed_until = now() + $6::float8 * interval '1 second',
+    changed_at = CASE state WHEN 'waiting' THEN changed_at ELSE now() END
+FROM taken
+WHERE network_order.id = taken.id
+RETURNING network_order.*, network_order.needs::text AS needs_text, taken.is_stale;
+
+-- name: find_grounds
+-- What each order stands on now: from which address of this node, $2, its router may be asked, whether that router has an
+-- address of its own, whether all nodes have applied the change, and what accounting says of the session.
+SELECT
+    network_order.id,
+    server.local_address,
+    EXISTS (
+        SELECT FROM net.router AS beside
+        WHERE beside.nas_id = network_order.nas_id AND beside.source_address = network_order.source_address
+            AND beside.nas_identifier <> network_order.nas_identifier
+            AND beside.last_seen > now() - interval '1 hour') AS is_shared,
+    net.is_applied_everywhere(network_order.needs) AS is_known,
+    coalesce(session.state, 'closed') AS session_state,
+    coalesce(session.heard_at > network_order.changed_at + interval '2 seconds', false) AS is_heard_since,
+    network_order.changed_at < now() - $3::float8 * interval '1 second' AS has_waited,
+    host(session.ipv4) AS ipv4,
+    session.ipv6_prefix::text AS ipv6_prefix,
+    session.delegated_ipv6_prefix::text AS delegated_ipv6_prefix,
+    extract(epoch FROM now() - coalesce(network_order.session_started_at, now()))::float8 AS age_s
+FROM net.network_order
+LEFT JOIN net.nas ON nas.id = network_order.nas_id
+LEFT JOIN net.every_session AS session ON session.family = network_order.family AND session.life = network_order.life
+    AND session.ended_at IS NULL
+LEFT JOIN LATERAL (
+    SELECT host(heard.local_address) AS local_address
+    FROM net.router
+    JOIN net.nas_server AS heard ON heard.router_id = router.id
+    WHERE router.nas_id = network_order.nas_id AND router.source_address = network_order.source_address
+        AND router.nas_identifier = network_order.nas_identifier AND heard.node_id = $2
+    ORDER BY heard.last_heard DESC LIMIT 1
+) AS server ON true
+WHERE network_order.id = ANY ($1::bigint[]);
+
+-- name: find_secrets
+-- All that a NAS entry's routers may have, and which one each proved last (rule R2.2).
+SELECT
+    nas.id, nas.name, nas.kind, host(nas.coa_address) AS coa_address, nas.coa_port,
+    host(nas.api_address) AS api_address, nas.api_port, nas.api_tls, nas.api_fingerprint, nas.api_ca, nas.api_user,
+    nas.api_password,
+    array_remove(ARRAY[nas.secret, CASE WHEN nas.secret_previous_until > now() THEN nas.secret_previous END], NULL) || ARRAY(
+        SELECT secret FROM net.nas_secret
+        WHERE nas_secret.nas_id = nas.id AND coalesce(valid_until > now(), true) ORDER BY nas_secret.id) AS secrets
+FROM net.nas WHERE nas.id = ANY ($1::integer[]);
+
+-- name: find_proven
+-- The fingerprints of the secrets that routers proved.
+SELECT nas_id, host(source_address) AS source_address, nas_identifier, secret_fingerprint
+FROM net.router WHERE nas_id = ANY ($1::integer[]) AND secret_fingerprint <> '';
+
+-- name: find_fingerprint_key
+SELECT value FROM net.setting WHERE key = 'class_key';
+
+-- name: save_outcomes
+-- What became of claimed orders. Where there is another wish meanwhile, the answers are kept and that one goes on; what was
+-- made true is true in any case. A session that its router does not have any more has ended: a later record says otherwise.
+WITH told AS (
+    SELECT * FROM unnest(
+        $2::bigint[], $3::integer[], $4::text[], $5::text[], $6::float8[], $7::text[], $8::boolean[], $9::integer[],
+        $10::bigint[], $11::text[], $12::boolean[]
+    ) AS told (id, wish, state, step, wait_s, answers, is_over, tried, fingerprint, evidence, is_session_over)
+), saved AS (
+    UPDATE net.network_order AS known SET
+        state = CASE WHEN known.wish = told.wish THEN told.state ELSE known.state END,
+        step = CASE WHEN known.wish = told.wish THEN told.step ELSE known.step END,
+        next_at = CASE WHEN known.wish = told.wish THEN now() + told.wait_s * interval '1 second' ELSE now() END,
+        attempts = CASE WHEN known.wish = told.wish THEN known.attempts + told.tried ELSE greatest(known.attempts, told.tried) END,
+        answers = net.last_answers(known.answers || told.answers::jsonb),
+        ended_at = CASE WHEN known.wish = told.wish AND told.is_over THEN now() END,
+        claimed_by = NULL, claimed_until = NULL,
+        changed_at = CASE WHEN told.state = 'waiting' AND known.state = 'waiting' THEN known.changed_at ELSE now() END
+    FROM told
+    WHERE known.id = told.id AND known.claimed_by = $1::integer AND known.is_open
+    RETURNING known.id, known.family, known.life, known.kind, known.cause, known.state, known.created_at,
+        known.wish = told.wish AS is_current, told.fingerprint, told.evidence, told.is_session_over
+), applied AS (
+    INSERT INTO net.session_applied (family, life, fingerprint, evidence)
+    SELECT family, life, fingerprint, evidence FROM saved WHERE fingerprint IS NOT NULL
+    ON CONFLICT (family, life) DO UPDATE SET fingerprint = excluded.fingerprint, evidence = excluded.evidence, at = now()
+), over AS (
+    SELECT session.family, session.life FROM net.session JOIN saved USING (family, life)
+    WHERE saved.is_session_over AND session.ended_at IS NULL
+    FOR NO KEY UPDATE OF session SKIP LOCKED
+), closed AS (
+    UPDATE net.session SET
+        ended_at = greatest(heard_at, started_at), ended_latest = greatest(now(), heard_at, started_at),
+        end_evidence = 'gone', version = version + 1
+    FROM over WHERE session.family = over.family AND session.life = over.life
+)
+SELECT id, kind, cause, state, is_current, extract(epoch FROM now() - created_at)::float8 AS age_s FROM saved;
+
+-- name: release_claims
+-- Of this node's own life before this one: nobody is at them.
+UPDATE net.network_order SET claimed_until = now() - interval '1 second'
+WHERE claimed_by = $1 AND is_open AND target = 'session';
+
+-- name: close_ended_orders
+-- Orders about sessions that are over: what had to go is gone. Who is at one of them will find it.
+WITH ended AS (
+    SELECT network_order.id FROM net.network_order
+    WHERE network_order.is_open AND network_order.target = 'session' AND coalesce(claimed_until < now(), true)
+        AND NOT EXISTS (
+            SELECT FROM net.session
+            WHERE session.family = network_order.family AND session.life = network_order.life
+                AND session.ended_at IS NULL)
+    LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE net.network_order SET
+    state = CASE WHEN kind = 'disconnect' AND attempts > 0 THEN 'done' ELSE 'gone' END,
+    ended_at = now(), changed_at = now(), claimed_by = NULL, claimed_until = NULL
+FROM ended WHERE network_order.id = ended.id
+RETURNING network_order.id, kind, cause, state, extract(epoch FROM now() - created_at)::float8 AS age_s;
+
+-- name: wake_heard
+-- Orders that wait for accounting, and whose session was heard since: it lives.
+UPDATE net.network_order SET next_at = now()
+FROM net.session
+WHERE network_order.state = 'waiting' AND network_order.target = 'session' AND network_order.next_at > now()
+    AND coalesce(claimed_until < now(), true) AND step IN ('stop_awaited', 'no_such_session')
+    AND session.family = network_order.family AND session.life = network_order.life AND session.ended_at IS NULL
+    AND session.heard_at > network_order.changed_at + interval '2 seconds';
+
+-- name: wake_reachable
+-- Orders that waited for a redial since their router could not be told from others, and that have a way now.
+UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now()
+FROM net.nas
+WHERE network_order.is_open AND network_order.state = 'redial' AND network_order.target = 'session' AND nas.id = network_order.nas_id
+    AND step = 'behind_nat' AND coalesce(claimed_until < now(), true)
+    AND (nas.coa_address IS NOT NULL OR nas.api_address IS NOT NULL);
+
+-- name: give_up
+-- What was not to be done for so long; what the brake holds, and what waits for a redial, may wait.
+UPDATE net.network_order SET state = 'given_up', ended_at = now(), changed_at = now(), claimed_by = NULL, claimed_until = NULL
+WHERE id IN (
+    SELECT id FROM net.network_order
+    WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session' AND coalesce(claimed_until < now(), true)
+        AND (created_at < now() - $1::float8 * interval '1 second'
+            OR NOT EXISTS (SELECT FROM net.nas WHERE nas.id = network_order.nas_id))
+    LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING id, kind, cause, state, extract(epoch FROM now() - created_at)::float8 AS age_s;
+
+-- name: count_open
+-- Those about sessions.
+SELECT state, kind, count(*) AS count, extract(epoch FROM now() - min(created_at))::float8 AS oldest_s
+FROM net.network_order WHERE is_open AND target = 'session' GROUP BY state, kind;

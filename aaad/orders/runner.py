@@ -1,0 +1,523 @@
+"""Carries out orders about sessions: takes what is due, lets the cascade lead each, writes down what became of it.
+
+Any node takes what its routers take from it (rule R2.6), with SKIP LOCKED and for a time; what a node had that was
+killed is taken over, and done again without effect, since an order names its session and each step looks first. At
+each concentrator a few at a time and so many a second; one that is down has its orders wait behind one probe
+(`pace`). What becomes of an order is written together with others; lost in between, it is found out anew.
+
+Bounded: orders in hand, of each concentrator and in all; the time of one; what is kept of concentrators.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from aaad import clock
+from aaad.db.connection import Database
+from aaad.errors import AaadError, StoreError
+from aaad.log import get_logger
+from aaad.metrics import LATENCY_BUCKETS, CounterFile
+from aaad.mikrotik.connection import Limits as ApiLimits
+from aaad.orders import counted
+from aaad.orders.carrying import CLAIM_S, Carrying, Concentrator, Result, Saved, Taken
+from aaad.orders.cascade import (
+    Do,
+    End,
+    Kind,
+    Move,
+    Said,
+    State,
+    Step,
+    Task,
+    Told,
+    Wait,
+    is_silent,
+    next_move,
+    while_waiting,
+)
+from aaad.orders.facts import ConcentratorFacts, write_facts
+from aaad.orders.judge import Subject
+from aaad.orders.pace import Limits, Pace, backoff_s
+from aaad.orders.readback import CYCLE_S, ReadBack
+from aaad.orders.steps import API_LIMITS, Answer, Steps, Target
+from aaad.orders.wish import OPEN_STATES
+from aaad.radius.dynauth import SessionName, session_attributes
+from aaad.radius.dynauth_client import TRIES_S, DynauthClient
+
+_log = get_logger("orders")
+_SAVED_AT_ONCE = 500
+_TAKEN_AT_ONCE = 1_000
+_TURNED_BACK_S = 1.0
+
+
+class _DownError(AaadError):
+    """The concentrator of an order was found to be down before it was its turn."""
+
+
+class Settings(NamedTuple):
+    """How long things are waited for; tests are in more of a hurry."""
+
+    poll_s: float = 0.5  # a notification shortens it
+    look_after_s: float = 2.0
+    count_s: float = 10.0
+    give_up_s: float = 86_400.0
+    carry_s: float = 25.0  # of one order at a time; less than the claim
+    claim_s: float = CLAIM_S
+    in_hand_max: int = 3_000
+    cycle_s: float = CYCLE_S
+    known_s: float = 10.0  # what a NAS entry says is read again then
+    shut_s: float = 60.0  # a router that is alive and silent to CoA is asked by its API for so long
+    waiting_s: float = 900.0  # for accounting to say whether a session lives
+    not_applied_s: float = 0.3
+    stop_s: float = 3.0
+    tries_s: tuple[float, ...] = TRIES_S
+    limits: Limits = Limits()
+    api_limits: ApiLimits = API_LIMITS
+
+
+class OrderRunner:
+    """The orders that one node carries out."""
+
+    def __init__(
+        self,
+        database: Database,
+        client: DynauthClient,
+        *,
+        node: str,
+        counters: CounterFile,
+        settings: Settings | None = None,
+        facts_path: Path | None = None,
+    ) -> None:
+        """Nothing is opened yet; `counters` have ORDER_COUNTERS. `facts_path`: where concentrators are told of."""
+        self._facts_path = facts_path
+        self._failures: dict[int, Counter[str]] = {}
+        self._database = database
+        self._carrying = Carrying(database)
+        self._client = client
+        self._node = node
+        self._node_id = 0
+        self._counters = counters
+        self._settings = settings or Settings()
+        self._paces: dict[int, Pace] = {}
+        self._concentrators: dict[int, tuple[Concentrator, float]] = {}
+        self._turns: dict[int, asyncio.Semaphore] = {}
+        self._shut_until_s: dict[int, float] = {}
+        self._results: list[Result] = []
+        self._hint = asyncio.Event()
+        self._to_save = asyncio.Event()
+        self._saving = asyncio.Lock()
+        self._in_hand: dict[int, asyncio.Task[None]] = {}
+        self._away: set[str] = set()
+        self._is_more = False  # more was due than there was room for
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Carry out orders until told to stop; what is in hand then has a moment to end."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                readback = ReadBack(group, self._counters, counted.READS, _log, cycle_s=self._settings.cycle_s)
+                self._steps = Steps(
+                    self._client, readback, tries_s=self._settings.tries_s, limits=self._settings.api_limits
+                )
+                saving = group.create_task(self._every("save", 0.0, self._save, None))
+                chores = [
+                    group.create_task(self._every("take", self._settings.poll_s, self._take_on(group), stopping)),
+                    group.create_task(
+                        self._every("look_after", self._settings.look_after_s, self._look_after, stopping)
+                    ),
+                    group.create_task(self._every("count", self._settings.count_s, self._count, stopping)),
+                ]
+                await self._listen()
+                await stopping.wait()
+                self._hint.set()
+                await self._finish(chores)
+                saving.cancel()
+        finally:
+            await self._steps.close()
+            self._client.close()
+
+    async def _listen(self) -> None:
+        try:
+            await self._database.listen("aaad_order", self._hint.set)
+        except StoreError as error:  # the next connection will listen
+            _log.warning("database.away", purpose="orders", error=str(error))
+
+    async def _finish(self, chores: Sequence["asyncio.Task[None]"]) -> None:
+        """Let what is in hand end, save it, and leave the rest to whoever comes."""
+        for task in chores:
+            task.cancel()
+        if self._in_hand:
+            await asyncio.wait(list(self._in_hand.values()), timeout=self._settings.stop_s)
+        for task in list(self._in_hand.values()):
+            task.cancel()
+        try:
+            while self._results:
+                await self._save_some()
+            if self._node_id:
+                await self._carrying.release_claims(self._node_id)
+        except StoreError as error:
+            _log.warning("orders.not_released", error=str(error))
+
+    async def _every(
+        self, job: str, interval_s: float, act: Callable[[], Awaitable[bool]], stopping: asyncio.Event | None
+    ) -> None:
+        """Act again and again; what PostgreSQL fails is tried again, and a bug ends nothing else."""
+        while stopping is None or not stopping.is_set():
+            wait_s = interval_s
+            try:
+                if await act():
+                    wait_s = 0.0
+                self._away.discard(job)
+            except StoreError as error:
+                self._counters.add(f"{counted.FAILED}|job={job}")
+                if job not in self._away:  # once: an hour without PostgreSQL must not fill the log
+                    _log.warning("orders.failed", job=job, error=str(error))
+                self._away.add(job)
+                wait_s = max(interval_s, 0.5)
+            except Exception:  # noqa: BLE001  our bug in one job must not end the others
+                self._counters.add(counted.BUGS)
+                _log.exception("orders.broken", job=job)
+                wait_s = max(interval_s, 1.0)
+            if wait_s > 0:
+                await self._pause(job, stopping, wait_s)
+
+    async def _pause(self, job: str, stopping: asyncio.Event | None, wait_s: float) -> None:
+        if job == "take":
+            await clock.pause(self._hint, wait_s)
+            self._hint.clear()
+        elif stopping is None:
+            await asyncio.sleep(wait_s)
+        else:
+            await clock.pause(stopping, wait_s)
+
+    # --- taking -----------------------------------------------------------------------------------------------------
+
+    def _take_on(self, group: asyncio.TaskGroup) -> Callable[[], Awaitable[bool]]:
+        async def take() -> bool:
+            if not self._node_id:
+                await self._settle_in()
+            room = self._settings.in_hand_max - len(self._in_hand)
+            if not self._node_id or room <= 0:
+                return False
+            now_s = clock.monotonic_s()
+            rooms = {nas_id: pace.room(now_s) for nas_id, pace in self._paces.items()}
+            taken = await self._carrying.take(
+                self._node_id,
+                rooms,
+                room=self._settings.limits.in_hand,
+                count=min(room, _TAKEN_AT_ONCE),
+                for_s=self._settings.claim_s,
+            )
+            await self._learn({one.order.nas_id for one in taken})
+            room_each = self._settings.limits.in_hand
+            shares = Counter(one.order.nas_id for one in taken)
+            self._is_more = any(share >= rooms.get(nas_id, room_each) for nas_id, share in shares.items())
+            for one in taken:
+                self._counters.add(counted.TAKEN)
+                pace = self._pace(one.order.nas_id)
+                pace.in_hand += 1
+                self._in_hand[one.order.order_id] = group.create_task(self._carry(one, pace, is_probe=pace.is_down))
+            return bool(taken)
+
+        return take
+
+    async def _settle_in(self) -> None:
+        """Learn our number; what this node had when it was killed is free at once."""
+        node_id = await self._carrying.node_id(self._node)
+        if node_id is not None:
+            released = await self._carrying.release_claims(node_id)
+            self._node_id = node_id
+            if released:
+                _log.info("orders.taken_up_again", orders=released)
+
+    async def _learn(self, nas_ids: set[int]) -> None:
+        """Read what NAS entries say, unless it was read a moment ago."""
+        now_s = clock.monotonic_s()
+        known = {nas_id for nas_id in nas_ids if nas_id in self._concentrators}
+        fresh = {nas_id for nas_id in known if now_s - self._concentrators[nas_id][1] < self._settings.known_s}
+        if nas_ids - fresh:
+            for nas_id, found in (await self._carrying.concentrators(nas_ids - fresh)).items():
+                self._concentrators[nas_id] = (found, now_s)
+
+    def _pace(self, nas_id: int) -> Pace:
+        return self._paces.setdefault(nas_id, Pace(self._settings.limits))
+
+    # --- carrying out -----------------------------------------------------------------------------------------------
+
+    async def _carry(self, taken: Taken, pace: Pace, *, is_probe: bool) -> None:
+        """Carry out one order as far as it goes now."""
+        begun_s = clock.monotonic_s()
+        answers: list[Answer] = []
+        move: Move
+        try:
+            async with asyncio.timeout(self._settings.carry_s):
+                move = await self._cascade(taken, pace, answers, is_probe=is_probe)
+        except _DownError:
+            move = Wait(State.DUE, "silent", is_failure=False)
+        except TimeoutError:
+            move = Wait(State.DUE, "too_long")
+        except Exception:  # noqa: BLE001  nor one in one order
+            self._counters.add(counted.BUGS)
+            _log.exception("orders.broken", order=taken.order.order_id)
+            move = Wait(State.DUE, "bug")
+        finally:
+            pace.in_hand -= 1
+            self._in_hand.pop(taken.order.order_id, None)
+        self._results.append(self._result(taken, move, answers, pace, begun_s))
+        self._to_save.set()
+
+    async def _cascade(self, taken: Taken, pace: Pace, answers: list[Answer], *, is_probe: bool) -> Move:
+        found = self._concentrators.get(taken.order.nas_id)
+        if found is None or taken.ground.session_state == "closed":
+            return Wait(State.DUE, "session_over", is_failure=False)  # whoever looks after orders will end it
+        target = _target(taken, found[0])
+        task = self._task(taken, found[0], target)
+        begun_s = clock.monotonic_s()
+        told: list[Told] = []
+        move = while_waiting(task) if taken.order.state == "waiting" else None
+        if move is None:
+            move = next_move(task, told)
+        while isinstance(move, Do):
+            is_meant = is_probe or bool(told)  # others turn back, if the router falls silent before it is their turn
+            answer = await self._step(move.step, target, taken.order.nas_id, pace, is_meant=is_meant)
+            answers.append(answer)
+            told.append(Told(answer.step, answer.said))
+            self._note(told, pace, taken.order.nas_id, begun_s)
+            move = next_move(task, told)
+        return move
+
+    async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace, *, is_meant: bool) -> Answer:
+        """Carry out a step when it is its turn at its concentrator; reading waits for nobody."""
+        if step is Step.READ:
+            answer = await self._steps.act(step, target)
+        else:
+            turn = self._turns.setdefault(nas_id, asyncio.Semaphore(self._settings.limits.at_once))
+            async with turn:
+                await asyncio.sleep(pace.wait_s(clock.monotonic_s()))
+                if pace.is_closed(clock.monotonic_s()) and not is_meant:
+                    raise _DownError
+                answer = await self._steps.act(step, target)
+        answer = answer._replace(at=clock.utc_now().isoformat(timespec="milliseconds"))
+        self._counters.add(counted.answered(step, answer.said))
+        return answer
+
+    def _note(self, told: Sequence[Told], pace: Pace, nas_id: int, begun_s: float) -> None:
+        """Take note whether the concentrator lives, and whether it is deaf to RADIUS only."""
+        if told[-1].said in (Said.REFUSED, Said.SILENT, Said.REJECTED):
+            self._failures.setdefault(nas_id, Counter())[told[-1].said] += 1
+        if told[-1].said in (Said.SILENT, Said.REJECTED):
+            pace.suspect(begun_s, clock.monotonic_s())
+        if told[-1].said in (Said.SILENT, Said.REJECTED, Said.UNSENT, Said.UNREADABLE):
+            return
+        now_s = clock.monotonic_s()
+        if pace.answered(now_s):
+            _log.info("concentrator.answers", nas_id=nas_id)
+            self._hint.set()
+        if told[-1].step in (Step.COA, Step.DISCONNECT):
+            self._shut_until_s.pop(nas_id, None)
+        elif any(
+            one.step in (Step.COA, Step.DISCONNECT) and one.said in (Said.SILENT, Said.REJECTED) for one in told
+        ):
+            self._shut_until_s[nas_id] = now_s + self._settings.shut_s
+        if told[-1].said is Said.AS_BEFORE and len(told) > 1 and told[-2].said is Said.DONE:
+            self._counters.add(counted.NO_EFFECT)
+            self._failures.setdefault(nas_id, Counter())["no_effect"] += 1
+
+    def _task(self, taken: Taken, nas: Concentrator, target: Target) -> Task:
+        order, ground = taken.order, taken.ground
+        has_own_address = not ground.is_shared
+        has_api = target.api is not None and (has_own_address or nas.has_api_address)
+        has_way = bool(ground.local_address) and (has_own_address or bool(nas.coa_address))
+        is_shut = clock.monotonic_s() < self._shut_until_s.get(order.nas_id, 0.0)
+        kind = Kind(order.kind)
+        if is_shut and has_api and (kind is Kind.DISCONNECT or order.is_ppp):
+            has_way = False
+        done = any(
+            answer.get("said") == Said.DONE and answer.get("step") in (Step.COA, Step.DISCONNECT)
+            for answer in taken.answers
+        )
+        return Task(
+            kind=kind,
+            is_ppp=order.is_ppp,
+            can_change=kind is Kind.CHANGE,
+            can_name=bool(target.names),
+            has_way=has_way,
+            is_behind_nat=ground.is_shared and not has_way and not has_api,
+            has_api=has_api,
+            is_certain=order.is_certain,
+            is_known=ground.is_known,
+            is_repeated=taken.is_stale or bool(taken.answers),
+            is_heard_since=ground.is_heard_since,
+            has_waited=ground.has_waited,
+            was_done=done,
+            is_silent=ground.session_state == "suspended",
+            has_lists=target.subject.has_lists,
+        )
+
+    # --- what became of it ------------------------------------------------------------------------------------------
+
+    def _result(self, taken: Taken, move: Move, answers: Sequence[Answer], pace: Pace, begun_s: float) -> Result:
+        order = taken.order
+        said = [self._answer_row(answer, order.wish) for answer in answers]
+        tried = int(any(answer.said is not Said.UNSENT for answer in answers))
+        if isinstance(move, End):
+            is_true = order.fingerprint if order.kind == "change" and not move.is_session_over else None
+            return Result(
+                order,
+                move.state,
+                move.why,
+                answers=said,
+                tried=tried,
+                fingerprint=is_true if move.state in (State.DONE, State.UNVERIFIED) else None,
+                evidence="read" if move.is_proven else "acked",
+                is_session_over=move.is_session_over and (move.state is not State.DONE or move.why == "silent_since"),
+            )
+        assert isinstance(move, Wait)
+        told = [Told(answer.step, answer.said) for answer in answers]
+        is_down = is_silent(told) and self._went_silent(order.nas_id, pace, begun_s)
+        is_down = is_down or (pace.is_down and not move.is_failure and move.why == "silent")
+        return Result(
+            order,
+            move.state,
+            move.why,
+            wait_s=self._wait_s(taken, move, is_down=is_down),
+            answers=said if not is_down or not order.attempts else said[-1:],
+            tried=tried,
+        )
+
+    def _went_silent(self, nas_id: int, pace: Pace, begun_s: float) -> bool:
+        was_down = pace.is_down
+        is_down = pace.silent(begun_s, clock.monotonic_s(), random.random())  # noqa: S311
+        if is_down and not was_down:
+            _log.warning("concentrator.silent", nas_id=nas_id, cost="its orders wait until it answers a probe")
+        return is_down
+
+    def _wait_s(self, taken: Taken, move: Wait, *, is_down: bool) -> float:
+        """Return when an order is due again. Those of a concentrator that is down are, as soon as it answers."""
+        if is_down:
+            return 0.0
+        if move.why == "silent" and not move.is_failure:
+            return _TURNED_BACK_S
+        if move.why == "not_applied_everywhere":
+            return self._settings.not_applied_s
+        if move.state is State.WAITING and move.why in ("stop_awaited", "no_such_session"):
+            return self._settings.waiting_s if not taken.ground.is_heard_since else 1.0
+        return backoff_s(taken.order.attempts + 1, random.random())  # noqa: S311
+
+    def _answer_row(self, answer: Answer, wish: int) -> dict[str, object]:
+        row: dict[str, object] = {
+            "at": answer.at,
+            "node": self._node,
+            "wish": wish,
+            "step": str(answer.step),
+            "said": str(answer.said),
+        }
+        if answer.error_cause:
+            row["error_cause"] = answer.error_cause
+        if answer.text:
+            row["text"] = answer.text
+        return row
+
+    async def _save(self) -> bool:
+        await self._to_save.wait()
+        self._to_save.clear()
+        while self._results:
+            await self._save_some()
+        return True
+
+    async def _save_some(self) -> None:
+        """Write down what became of some orders; what PostgreSQL does not take stays for the next time."""
+        async with self._saving:
+            some = self._results[:_SAVED_AT_ONCE]
+            saved = await self._carrying.save(self._node_id, some) if some else []
+            del self._results[: len(some)]
+        self._count_ended(saved)
+        if self._is_more or any(not one.is_current for one in saved):
+            self._hint.set()
+
+    def _count_ended(self, saved: Sequence[Saved]) -> None:
+        for one in saved:
+            name = counted.ended(one.kind, one.state)
+            if name in self._counters.index:
+                self._counters.add(name)
+                self._count_seconds(one.age_s)
+
+    def _count_seconds(self, seconds: float) -> None:
+        power = min(max(int(seconds * 1e6), 0).bit_length(), LATENCY_BUCKETS - 1)
+        self._counters.add(f"{counted.SECONDS}%{power}")
+
+    # --- looking after them -----------------------------------------------------------------------------------------
+
+    async def _look_after(self) -> bool:
+        """End what is over, wake what may go on, give up what is hopeless."""
+        ended = await self._carrying.close_ended()
+        self._count_ended(ended)
+        if await self._carrying.wake():
+            self._hint.set()
+        given_up = await self._carrying.give_up(self._settings.give_up_s)
+        self._count_ended(given_up)
+        for one in given_up:
+            after = str(timedelta(seconds=round(one.age_s)))
+            _log.warning("order.given_up", order=one.order_id, kind=one.kind, cause=one.cause, after=after)
+        return False
+
+    async def _count(self) -> bool:
+        """Tell how many are open in the cluster, and which concentrators are down for this node."""
+        found = {(row.kind, row.state): row for row in await self._carrying.count_open()}
+        for kind in counted.KINDS:
+            for state in OPEN_STATES:
+                row = found.get((kind, state))
+                self._counters.set(counted.open_in(kind, state), row.orders if row else 0)
+        self._counters.set_seconds(counted.OLDEST_S, max((row.oldest_s for row in found.values()), default=0.0))
+        self._counters.set(counted.DOWN, sum(pace.is_down for pace in self._paces.values()))
+        self._tell_facts()
+        return False
+
+    def _tell_facts(self) -> None:
+        if self._facts_path is None:
+            return
+        facts = [
+            ConcentratorFacts(
+                nas=self._concentrators[nas_id][0].name,
+                is_silent=pace.is_down,
+                in_hand=pace.in_hand,
+                failures=dict(self._failures.get(nas_id, {})),
+            )
+            for nas_id, pace in self._paces.items()
+            if nas_id in self._concentrators
+        ]
+        try:
+            write_facts(self._facts_path, facts)
+        except OSError as error:  # on a full disk what was is read
+            _log.warning("orders.facts_not_written", error=str(error))
+
+
+def _target(taken: Taken, nas: Concentrator) -> Target:
+    """Return where an order goes; its session's addresses are those that accounting says now."""
+    order, ground = taken.order, taken.ground
+    address = ground.ipv4 or order.ipv4
+    return Target(
+        subject=Subject(
+            kind=Kind(order.kind),
+            is_ppp=order.is_ppp,
+            user_name=order.user_name,
+            session_id=order.acct_session_id,
+            address=address,
+            ipv6_prefixes=ground.ipv6_prefixes,
+            age_s=ground.age_s,
+            wanted=order.wanted,
+            unsaid=order.unsaid,
+        ),
+        kind=nas.kind,
+        keys=nas.keys_of(order.source_address, order.nas_identifier),
+        local_address=ground.local_address,
+        nas=(nas.coa_address or order.source_address, nas.coa_port),
+        names=session_attributes(nas.kind, SessionName(order.user_name, order.acct_session_id, address)),
+        changes=order.attributes,
+        api=nas.api_of(order.source_address),
+        note=f"login {order.login_id}" if order.login_id else order.user_name,
+        mac=order.mac,
+    )
