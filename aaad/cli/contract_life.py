@@ -7,21 +7,27 @@ they have some. What is so already is no mistake, what cannot be ends with 1, wh
 
 import asyncio
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, NoReturn
 
+from aaad import clock
 from aaad.cli.records import Desk, be_sure, fail, working
 from aaad.cli.terminal import Terminal, WrongInputError
 from aaad.erp import fields
 from aaad.policy.parameters import PARAMETERS
 
 _DONE, _IS_SO, _BAD_INPUT = 0, 107, 122
+_FOR_GOOD = "9999-12-31"
 Answer = dict[str, Any]
 
 
 def _(english: str) -> str:
     """Mark a text for translation."""
     return english
+
+
+def _today() -> str:
+    return datetime.fromtimestamp(clock.wall_s(), UTC).date().isoformat()
 
 
 class Action(NamedTuple):
@@ -50,7 +56,7 @@ ACTIONS = {
         "suspend_contract",
         _("Plan suspended successfully."),
         _("Suspend contract {contract} of {client}?"),
-        lambda now: bool(now["suspended"]),
+        lambda now: bool(now["suspended"] and (now["suspended_until"] or _FOR_GOOD) >= _today()),
     ),
     "resume": Action("resume_contract", _("Contract {contract} resumed.")),
     "release": Action("release_contract", _("Contract {contract} released until {until}.")),
@@ -116,7 +122,7 @@ def change_state(
         desk.stop_if_wrong()
         return before["id"], (*(row.get(column) for column in words), *more)
 
-    _carry_out(terminal, action, change)
+    _carry_out(terminal, action, change, client=before["client"])
 
 
 def change_plan(terminal: Terminal, word: str, plan: str, why: str | None) -> None:

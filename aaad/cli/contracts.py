@@ -10,6 +10,7 @@ from aaad.cli.contract_life import CIRCUIT_GONE
 from aaad.cli.records import Desk, Room, fail, show_list, shown_value, working
 from aaad.cli.terminal import Terminal
 from aaad.erp import fields, validate
+from aaad.erp.permissions import as_from
 from aaad.erp.values import Value
 from aaad.errors import InvalidValue
 
@@ -24,10 +25,20 @@ async def _complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> No
         return
     before = await desk.store.record("contract", row_id) or {}
     await desk.permits.refuse_if_active(before)
+    await desk.permits.demand(*_ways_out(before, row))
     changes_plan = "plan_id" in row and row["plan_id"] != before.get("plan_id")
     if changes_plan and before.get("circuit") and "circuit" not in row:
         row["circuit"] = None
         desk.warnings.append(desk.terminal.speak(CIRCUIT_GONE, circuit=before["circuit"]))
+
+
+def _ways_out(before: dict[str, Any], row: dict[str, Value]) -> tuple[str, ...]:
+    """Return the commands that end a block or a suspension, where these columns could as well."""
+    resuming = before.get("suspended") and any(
+        row[column] != before.get(column) for column in ("suspended_from", "suspended_until") if column in row
+    )
+    access_status = row.get("access_status", before.get("access_status"))
+    return (*as_from(before, access_status), *(("contract resume",) if resuming else ()))
 
 
 async def _warn(desk: Desk, row: dict[str, Value], row_id: int) -> None:

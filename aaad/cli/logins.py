@@ -14,6 +14,7 @@ from aaad.cli.records import Desk, Room, Saved, Words, add, fail, show_list, tel
 from aaad.cli.terminal import Terminal
 from aaad.erp import complaints, fields, validate, values
 from aaad.erp.complaints import MISSING
+from aaad.erp.permissions import as_from
 from aaad.erp.values import Value
 from aaad.errors import InvalidValue
 
@@ -44,6 +45,8 @@ async def _complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> No
     before = await desk.store.record("login", row_id) if row_id is not None else None
     if before and before["deleted_at"] is not None:
         _refuse_deleted(desk.terminal, before)
+    if before:
+        await _demand_to_move(desk, before, row.get("contract_id"))
     name, password = row.get("name"), row.get("password")
     contract = await _contract_of(desk, row, row_id)
     branch_id = contract.get("branch_id")
@@ -59,6 +62,18 @@ async def _complete(desk: Desk, row: dict[str, Value], row_id: int | None) -> No
     needs_password = row.get("authentication") in _WITH_PASSWORD and not row.get("mac_login")
     if row_id is None and needs_password and password is None:
         desk.complain(fields.LOGIN.field("password"), MISSING)
+
+
+async def _demand_to_move(desk: Desk, login: dict[str, Any], contract_id: Value) -> None:
+    """A login's contract is its plan, its owner and its state: another one is a change of each that differs."""
+    if not isinstance(contract_id, int) or contract_id == login["contract_id"]:
+        return
+    before = await desk.store.record("contract", login["contract_id"]) or {}
+    after = await desk.store.record("contract", contract_id) or {}
+    commands = ["contract change-plan", *as_from(before, after.get("access_status"))]
+    if after.get("client_id") != before.get("client_id"):
+        commands.append("contract change-owner")
+    await desk.permits.demand(*commands)
 
 
 def _refuse_deleted(terminal: Terminal, login: dict[str, Any]) -> NoReturn:
@@ -168,7 +183,7 @@ async def _set_password(terminal: Terminal, word: str, typed: str | None, column
             return _changed(terminal, login, answer["code"] == 0), answer["password"] or ""
         made = "" if typed is not None else await make_password(desk, login["contract_id"])
         row = await desk.read(fields.LOGIN, {column: typed if typed is not None else made})
-        if row.get(column) is None:
+        if row.get(column) is None and not desk.complaints:
             desk.complain(fields.LOGIN.field(column))
         desk.stop_if_wrong()
         if column == "password":

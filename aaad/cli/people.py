@@ -7,7 +7,7 @@ operator whose group has all of them does, once there is one.
 import asyncio
 from typing import Any
 
-from aaad.cli.records import Desk, Room, nothing_more, nothing_to_show, show_list, working
+from aaad.cli.records import Desk, Room, fail, nothing_more, nothing_to_show, show_list, working
 from aaad.cli.terminal import Terminal
 from aaad.erp import fields
 from aaad.erp.permissions import PERMISSIONS
@@ -81,6 +81,8 @@ def give(terminal: Terminal, group: str, permission: str, *, is_granted: bool) -
             group_id = await desk.resolve("operator_group", group)
             if is_all:
                 return ALL, await desk.store.act("give_all", group_id, is_granted)
+            if not is_granted:
+                await _refuse_to_take_one_of_all(desk, group_id, permission_id)
             sql = "grant_permission" if is_granted else "take_permission"
             return str(permission_id), await desk.store.act(sql, group_id, permission_id)
 
@@ -93,3 +95,12 @@ def give(terminal: Terminal, group: str, permission: str, *, is_granted: bool) -
     terminal.line(_("Data saved successfully"), "green")
     if not is_changed:
         terminal.line(_("It was so already."))
+
+
+async def _refuse_to_take_one_of_all(desk: Desk, group_id: int, permission_id: int) -> None:
+    """End with exit code 1 where it would be said to be taken, and the group would have it as before."""
+    if held := await desk.store.row("held_by_all", group_id, permission_id):
+        _ = desk.terminal.speak
+        text = _("The group {group} has all permissions: take them away first, `aaad permission deny {group} all`.",
+                 group=held["name"])  # fmt: skip
+        fail(desk.terminal, text)

@@ -36,9 +36,10 @@ class Permits:
         """End with exit code 1 unless the operator has what the running command takes."""
         await self._demand(permissions.needed_for(self._terminal.command))
 
-    async def demand(self, command: str) -> None:
-        """End with exit code 1 unless the operator has what another command takes, which this one stands for."""
-        await self._demand(permissions.needed_for(command))
+    async def demand(self, *commands: str) -> None:
+        """End with exit code 1 unless the operator has what other commands take, which this one stands for."""
+        needed = {one.number: one for command in commands for one in permissions.needed_for(command)}
+        await self._demand(needed[number] for number in sorted(needed))
 
     async def demand_fields(self, table: str, row: dict[str, Value], *, is_new: bool) -> None:
         """End with exit code 1 unless the operator has what writing these columns takes."""

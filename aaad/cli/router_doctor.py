@@ -55,9 +55,15 @@ async def _examine(terminal: Terminal, word: str) -> tuple[RouterSettings, tuple
     async with connected(access) as connection:
         settings = await read_settings(connection)
     async with working(terminal) as desk:
-        names = [found["name"] for found in await desk.store.rows("logins_among", list(settings.secrets))]
+        asked = [name for name in settings.secrets if _is_text(name)]
+        names = [found["name"] for found in await desk.store.rows("logins_among", asked)]
     expected = replace(_expected(terminal, row, access), logins=frozenset(names))
     return settings, examine(settings, expected)
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a login could be called so: a router's names may be of any encoding."""
+    return not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def _expected(terminal: Terminal, row: dict[str, Any], access: RouterAccess) -> Expected:

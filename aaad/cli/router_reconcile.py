@@ -14,6 +14,7 @@ from aaad.cli.records import fail, working
 from aaad.cli.router_api import access_of, connected
 from aaad.cli.terminal import Terminal
 from aaad.mikrotik.applied import Active, read_active
+from aaad.mikrotik.connection import ENCODING, KEPT
 from aaad.mikrotik.reconcile import Comparison, Difference, Differing, Ours, compare
 from aaad.sessions.reports import Reports, short_name
 
@@ -74,7 +75,7 @@ async def _reconcile(terminal: Terminal, word: str, *, is_written: bool, at_most
     async with working(terminal) as desk:
         reports = Reports(desk.store.queries)
         here = [_ours(row) for row in await reports.open_of_nas(nas_id, _SESSIONS_MAX)]
-        compared = _settled(compare(there, here, router), before)
+        compared = _settled(compare(there, here, router, access.address), before)
         gone = [one.here for one in compared.differing if one.difference is Difference.NOT_THERE and one.here]
         if not is_written or not gone:
             return Report(router, compared, set())
@@ -85,7 +86,7 @@ async def _reconcile(terminal: Terminal, word: str, *, is_written: bool, at_most
                 most=at_most,
             )
             fail(terminal, text)
-        history = f"not in the tables of router {_printable(router)}, asked by {terminal.operator}"
+        history = f"not in the tables of router {_printable(router)}, asked by {_printable(terminal.operator)}"
         keys = [(one.family, one.life) for one in gone]
         asked_s = clock.monotonic_s() - asked_at_s + _SLACK_S
         return Report(router, compared, await reports.close_gone(keys, asked_s, history))
@@ -97,7 +98,8 @@ def _ours(row: dict[str, Any]) -> Ours:
         row["life"],
         row["user_name"],
         row["acct_session_id"],
-        row["nas_identifier"],
+        row["nas_identifier"].decode(ENCODING, KEPT),
+        row["source"],
         row["ipv4"],
         row["mac"],
         row["age_s"],

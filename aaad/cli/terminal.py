@@ -94,7 +94,11 @@ class Terminal:
 
     def json(self, value: object) -> None:
         """Write one JSON document; what is not printable in its strings is escaped."""
-        encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+        try:
+            octets = msgspec.json.encode(value, enc_hook=str)
+        except UnicodeEncodeError:  # a router's names may be of any encoding
+            octets = msgspec.json.encode(_in_unicode(value), enc_hook=str)
+        encoded = msgspec.json.format(octets, indent=2).decode()
         sys.stdout.write(_SUSPICIOUS.sub(_escaped, encoded) + "\n")
 
     def line(self, text: str = "", style: str = "") -> None:
@@ -205,6 +209,19 @@ class Lines:
     def print(self) -> None:
         """Write the table."""
         self._console.print(self._table)
+
+
+def _in_unicode(value: object) -> object:
+    """Return a document in which octets that are no UTF-8 are escaped."""
+    match value:
+        case str():
+            return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        case dict():
+            return {_in_unicode(key): _in_unicode(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_in_unicode(each) for each in value]
+        case _:
+            return value
 
 
 def _escaped(found: re.Match[str]) -> str:

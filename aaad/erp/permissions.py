@@ -48,6 +48,7 @@ def _uses(table: str, *columns: str) -> tuple[Use, ...]:
     return tuple(Use(table, column) for column in columns)
 
 
+_BLOCKED = ("CM", "CA")
 _POOLS = ("ipv4_pool", "ipv6_pool", "delegated_ipv6_pool")
 _BILLING = _("no meaning here: prices, discounts, fines and taxes are the ERP's")
 _GOODS = _("no meaning here: the ERP buys and sells")
@@ -279,6 +280,12 @@ def needed_to_write(table: str, row: Mapping[str, Value], *, is_new: bool) -> tu
     return tuple(
         one for one in PERMISSIONS if not one.denies and any(_is_used(use, table, row, is_new) for use in one.fields)
     )
+
+
+def as_from(before: Mapping[str, object], access_status: object) -> tuple[str, ...]:
+    """Return the commands whose permissions it takes to give what a contract has another access status."""
+    is_blocked, is_free = before.get("access_status") in _BLOCKED, access_status not in _BLOCKED
+    return ("contract unblock",) if is_blocked and is_free else ()
 
 
 def forbidding(command: str) -> tuple[Permission, ...]:

@@ -2,8 +2,9 @@
 -- logins, one statement each.
 
 -- name: sign
--- $1: who is at the keyboard; the history says so.
-SELECT set_config('aaad.operator', $1, true)
+-- $1: who is at the keyboard; the history says so. An operator is found in any case of letters, and is written in one.
+SELECT set_config('aaad.operator', coalesce(
+    (SELECT name FROM erp.operator WHERE erp.fold_login(name) = erp.fold_login($1::text)), $1::text), true)
 
 -- Finding. $1: the word as typed; $2: the same as an id, or null. The lowest rank counts; several rows of it are
 -- several meanings, among which nobody guesses.
@@ -404,7 +405,7 @@ SELECT code, reason FROM erp.cancel_contract($1, $2, $3)
 
 -- name: lent_of_contract
 SELECT concat_ws(' ', id, kind, identifier) AS name FROM erp.lent_equipment
-WHERE contract_id = $1 AND returned_on IS NULL ORDER BY id LIMIT 20
+WHERE contract_id = $1 AND coalesce(returned_on > current_date + 1, true) ORDER BY id LIMIT 20
 
 -- name: trust_unlock
 -- $2: days, or null for as long as allowed. One winner of many who ask at once (rule R4.2).
@@ -573,6 +574,11 @@ FROM erp.operator LEFT JOIN erp.operator_group ON operator_group.id = operator.g
 -- name: give_all
 -- $2: whether a group has all permissions that allow something, also later ones. Nothing if it is so.
 UPDATE erp.operator_group SET all_permissions = $2 WHERE id = $1 AND all_permissions <> $2 RETURNING id
+
+-- name: held_by_all
+-- $1: group, $2: permission. A row if the group has it because it has all.
+SELECT operator_group.name FROM erp.operator_group CROSS JOIN erp.permission
+WHERE operator_group.id = $1 AND permission.id = $2 AND operator_group.all_permissions AND NOT permission.denies
 
 -- name: list_permissions
 -- With the groups that have each of them.

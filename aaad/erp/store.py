@@ -83,6 +83,7 @@ QUESTIONS = (
             "circuit_parts",
             "clear_mac",
             "generate_password",
+            "held_by_all",
             "headers_of_line_driver",
             "history_of_client",
             "history_of_contract",

@@ -18,9 +18,11 @@ from aaad.mikrotik.connection import RouterApi, Row
 TRUE = frozenset({"true", "yes"})
 _NOT_THERE = 0  # category: a missing item or command
 _PERIODS_S = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_PERIOD = re.compile(r"(\d+)(ms|[wdhms])", re.ASCII)
-_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)", re.ASCII)
-_RATE = re.compile(r"(\d+)([kMG]?)", re.ASCII)
+# A router that is broken may say anything: numbers are bounded, and longer ones are none.
+_PERIOD = re.compile(r"(\d{1,12})(ms|[wdhms])", re.ASCII)
+_CLOCK = re.compile(r"(?<!\d)(\d{1,12}):(\d\d):(\d\d)", re.ASCII)
+_RATE = re.compile(r"(\d{1,18})([kMG]?)", re.ASCII)
+_SECONDS = re.compile(r"\d{1,12}", re.ASCII)
 _UNITS = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _QUEUE_OF_SESSION = re.compile(r"(?:<[a-z0-9]+-|hs-<)(.*)>", re.DOTALL)
 _NUMBERED = re.compile(r"(.*)-\d{1,4}", re.DOTALL)
@@ -162,7 +164,7 @@ def seconds_of(period: str) -> int | None:
         hours, minutes, seconds = map(int, clock.groups())
         total, rest = 3600 * hours + 60 * minutes + seconds, rest[: clock.start()]
     if _PERIOD.sub("", rest) or not period:
-        return int(period) if period.isascii() and period.isdigit() else None
+        return int(period) if _SECONDS.fullmatch(period) else None
     return total + sum(int(count) * _PERIODS_S.get(unit, 0) for count, unit in _PERIOD.findall(rest))
 
 
@@ -178,8 +180,8 @@ def bits_of(rates: str) -> tuple[int, int] | None:
 def has_rate(rate: SessionRate | None, rate_limit: str) -> bool:
     """Tell whether a session's queue limits to what a Mikrotik-Rate-Limit says; None: it has no queue.
 
-    Of the fields behind the first only what is said and limits counts: a router fills in what is left out. Both rates
-    0 is no limit, and then there may be no queue.
+    Of the fields behind the first the burst alone counts: a router fills in what else is left out. No burst is one of
+    0, that a burst of before may stand in for. Both rates 0 is no limit, and then there may be no queue.
     """
     said = rate_limit.split()
     wanted = bits_of(said[0]) if said else (0, 0)
@@ -188,7 +190,7 @@ def has_rate(rate: SessionRate | None, rate_limit: str) -> bool:
     if bits_of(rate.max_limit) != wanted:
         return False
     burst = bits_of(said[1]) if len(said) > 1 else (0, 0)
-    return burst == (0, 0) or bits_of(rate.burst_limit) == burst
+    return bits_of(rate.burst_limit or "0/0") == burst
 
 
 def rates_by_name(rates: Iterable[SessionRate]) -> dict[str, list[SessionRate]]:

@@ -35,6 +35,7 @@ _PIECE_OCTETS = 65536
 _FIVE_OCTETS, _CONTROL = 0xF0, 0xF8  # first octets: of the longest form, and of no length at all
 _GOODBYE_S = 1.0
 _WORDS_MAX = 256  # of a sentence
+_CATEGORIES = frozenset("01234567")  # of traps
 
 Row = dict[str, str]
 
@@ -296,7 +297,7 @@ class _Sentences:
         if traps:
             category = traps[0].get("category", "")
             message = "; ".join(trap.get("message", "no reason") for trap in traps)
-            raise RouterTrap(message, int(category) if category.isdigit() else None)
+            raise RouterTrap(message, int(category) if category in _CATEGORIES else None)
         return answer
 
     async def _sentence(self) -> tuple[str, tuple[str, ...]]:

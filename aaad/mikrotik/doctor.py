@@ -1,8 +1,14 @@
 """What is wrong with a router's settings for us, and with which command of the router it is mended.
 
+<<<<<<< HEAD
 Rules only: what was read (`settings`) is compared with what ought to be (`Expected`). Only what costs is told:
 customers who are not let in or not counted (`WRONG`), or what will cost it one day (`RISK`). A secret stands in no
 finding: a command has a place for it. Commands are written so that RouterOS 6 and 7 take them, with all that comes
+=======
+Rules only: what was read (`settings`) is compared with what ought to be (`Expected`). Only what costs something is
+told: customers who are not let in or not counted (`WRONG`), or what will cost it one day (`RISK`). A secret stands in
+no finding: a command has a place for it. Commands are written so that RouterOS 6 and 7 take them, with all that comes
+>>>>>>> review-life
 from the router in quotes.
 """
 
@@ -33,10 +39,11 @@ _BUILT_IN = {
 }
 _FORWARD_CHAINS = {"filter": "forward", "nat": "dstnat", "raw": "prerouting"}
 _HARMLESS_ACTIONS = frozenset({"accept", "log", "passthrough", "return", "fasttrack-connection"})
-_PERIOD = re.compile(r"(\d+)(ms|[wdhms])")
+_PERIOD = re.compile(r"(\d{1,12})(ms|[wdhms])", re.ASCII)  # longer numbers are none
 _PERIODS_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
-_VERSION = re.compile(r"(\d+)\.(\d+)")
+_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/-]+")
+_PLAIN_LIST = re.compile(r"[A-Za-z0-9_.,-]+")
 _COOKIES = frozenset({"cookie", "mac-cookie"})
 
 
@@ -146,7 +153,7 @@ def _radius(found: RouterSettings, expected: Expected) -> Iterator[Finding]:
         return
     missing = needed - frozenset().union(*(entry.services for entry in usable))
     if missing:
-        all_of = ",".join(sorted(usable[0].services | missing))
+        all_of = _listed(sorted(usable[0].services | missing))
         facts = {**_whose(usable[0]), "services": ", ".join(sorted(missing))}
         yield Finding(Kind.SERVICE, Weight.WRONG, f"/radius set {_at(usable[0])} service={all_of}", facts)
     yield from _another_first(found, usable, needed)
@@ -266,7 +273,7 @@ def _hotspot(found: RouterSettings) -> Iterator[Finding]:
             yield Finding(Kind.HOTSPOT_INTERIM_OFF, Weight.WRONG, command, facts)
         ways = profile.get("login-by", "").split(",")
         if _COOKIES & set(ways):
-            left = ",".join(way for way in ways if way not in _COOKIES) or "http-chap"
+            left = _listed(way for way in ways if way not in _COOKIES) or "http-chap"
             lifetime = profile.get("http-cookie-lifetime", "") or "-"
             yield Finding(Kind.COOKIES, Weight.RISK, f"{change} login-by={left}", {**facts, "lifetime": lifetime})
 
@@ -390,6 +397,12 @@ def quoted(text: str) -> str:
         return text
     escaped = "".join(f"\\{sign}" if sign in '\\"$?' else sign for sign in text if sign.isprintable())
     return f'"{escaped}"'
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return words with commas between them, in quotes unless all are plain."""
+    text = ",".join(names)
+    return text if _PLAIN_LIST.fullmatch(text) or not text else quoted(text)
 
 
 def _host(entry: RadiusEntry) -> str:

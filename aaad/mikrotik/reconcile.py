@@ -1,8 +1,15 @@
 """Who is connected by a router's own tables, and who is by ours: where the two differ.
 
+<<<<<<< HEAD
 Values only. A session is the same by its Acct-Session-Id; where the router says none, as it does for Hotspot, by
 user name and address. What is too new to be in both is left out, and so are sessions of which the router has no
 table: DHCP's and its own administrators'.
+=======
+Values only. A session is the same by its Acct-Session-Id; where the router does not say one, as it does not for
+Hotspot, by user name and address. What is too new to be in both is left out, and so are sessions of which the router
+has no table: DHCP's and its own administrators'. Several routers may stand behind one NAS entry, and routers that
+nobody named are all called alike: only what is surely of the router that was asked is missed there (rule R2.1).
+>>>>>>> review-life
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -35,6 +42,7 @@ class Ours(NamedTuple):
     user_name: str
     session_id: str
     nas_identifier: str
+    source: str  # address of its router; empty: its NAS entry is one address only
     ipv4: str  # empty: none
     mac: str
     age_s: float  # since it began
@@ -60,26 +68,22 @@ class Comparison:
     other_count: int  # open here, of other routers behind the same entry, or of services that have no table
 
 
-def compare(there: Iterable[Active], here: Collection[Ours], identity: str) -> Comparison:
-    """Compare what a router of this name has with what is open here of its NAS entry."""
-    active = list(there)
-    mine = [one for one in _of_this_router(here, identity) if not one.session_id.startswith(_WITHOUT_TABLE)]
-    by_name: dict[str, list[Ours]] = {}
-    for one in mine:
-        by_name.setdefault(one.user_name.casefold(), []).append(one)
+def compare(there: Iterable[Active], here: Collection[Ours], identity: str, at: str = "") -> Comparison:
+    """Compare what a router of this name, asked at this address, has with what is open here of its NAS entry."""
+    found = _Found(here)
+    pairs = [(row, found.same_as(row)) for row in there]
+    mine = _of_this_router(here, [one for _, one in pairs if one is not None], identity, at)
     differing: list[Differing] = []
     met: set[tuple[UUID, int]] = set()
     equal = local = new = 0
-    for row in active:
-        if not row.is_radius:
-            local += 1
-            continue
-        found = next((one for one in by_name.get(row.name.casefold(), ()) if _is_same(row, one)), None)
-        if found is not None:
-            met.add((found.family, found.life))
-            differences = list(_differences(row, found))
+    for row, one in pairs:
+        if one is not None:
+            met.add((one.family, one.life))
+            differences = list(_differences(row, one))
             differing += differences
             equal += not differences
+        elif not row.is_radius:
+            local += 1
         elif row.uptime_s is not None and row.uptime_s < UNDRAINED_S:
             new += 1
         else:
@@ -94,11 +98,28 @@ def compare(there: Iterable[Active], here: Collection[Ours], identity: str) -> C
     return Comparison(tuple(differing), equal, local, new, len(here) - len(mine))
 
 
-def _of_this_router(here: Collection[Ours], identity: str) -> list[Ours]:
-    """Return the sessions that a router of this name reported; all, if only one ever reports here."""
-    if len({one.nas_identifier for one in here}) <= 1:
-        return list(here)
-    return [one for one in here if one.nas_identifier == identity]
+class _Found:
+    """What is open here, by user name."""
+
+    def __init__(self, here: Iterable[Ours]) -> None:
+        self._by_name: dict[str, list[Ours]] = {}
+        for one in here:
+            if not one.session_id.startswith(_WITHOUT_TABLE):
+                self._by_name.setdefault(one.user_name.casefold(), []).append(one)
+
+    def same_as(self, row: Active) -> Ours | None:
+        return next((one for one in self._by_name.get(row.name.casefold(), ()) if _is_same(row, one)), None)
+
+
+def _of_this_router(here: Iterable[Ours], met: Iterable[Ours], identity: str, at: str) -> list[Ours]:
+    """Return what is surely of the router: by its name and address, or as what was found in its tables."""
+    routers = {(one.nas_identifier, one.source) for one in met}
+    routers |= {(name, source) for name in (identity, "") for source in ("", at)}
+    return [
+        one
+        for one in here
+        if (one.nas_identifier, one.source) in routers and not one.session_id.startswith(_WITHOUT_TABLE)
+    ]
 
 
 def _is_same(row: Active, one: Ours) -> bool:

@@ -14,6 +14,7 @@ from aaad.errors import RouterTrap
 from aaad.mikrotik.applied import TRUE, rows_of
 from aaad.mikrotik.connection import RouterApi, Row
 
+_DIGITS_MAX = 20  # of a counter
 _TUNNELS = ("l2tp", "pptp", "sstp", "ovpn")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _RULE_FIELDS = ("chain", "action", "jump-target", "src-address-list", "dst-address-list", "disabled", "dynamic")
@@ -47,7 +48,8 @@ class RadiusEntry:
     @property
     def bad_replies(self) -> int:
         """How many replies did not fit its secret, or were broken, since the router started."""
-        return int(said) if (said := self.statistics.get("bad-replies", "")).isdecimal() else 0
+        said = self.statistics.get("bad-replies", "")
+        return int(said) if said.isdecimal() and len(said) <= _DIGITS_MAX else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +155,7 @@ def _ahead_s(time: Row, at_s: float) -> float | None:
         day, zone = _date(time["date"]), _offset(time.get("gmt-offset", "+00:00"))
         hours, minutes, seconds = map(int, time["time"].split(":"))
         said = datetime(*day, hours, minutes, seconds, tzinfo=zone).astimezone(UTC)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
     return said.timestamp() + 0.5 - at_s
 

@@ -224,11 +224,14 @@ FROM net.every_session WHERE login_id = $1 ORDER BY started_at DESC LIMIT 1;
 SELECT count(*) AS records FROM net.spool_deferred WHERE node = $1;
 
 -- name: open_sessions_of_nas
--- What is open of a NAS entry, for a comparison with the router's own tables.
-SELECT family, life, user_name, acct_session_id, encode(nas_identifier, 'escape') AS nas_identifier,
+-- What is open of a NAS entry, for a comparison with the router's own tables. Of an entry that is one address only the
+-- source says nothing, and is empty.
+SELECT family, life, user_name, acct_session_id, nas_identifier,
+    CASE WHEN masklen(nas.address) < CASE family(nas.address) WHEN 4 THEN 32 ELSE 128 END
+        THEN host(source_address) ELSE '' END AS source,
     coalesce(host(ipv4), '') AS ipv4, coalesce(mac::text, calling_station_id, '') AS mac,
     extract(epoch FROM now() - started_at)::float8 AS age_s, extract(epoch FROM now() - heard_at)::float8 AS heard_s
-FROM net.session
+FROM net.session JOIN net.nas ON nas.id = session.nas_id
 WHERE nas_id = $1 AND ended_at IS NULL
 ORDER BY user_name, started_at
 LIMIT $2;

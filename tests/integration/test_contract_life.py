@@ -269,6 +269,22 @@ async def test_a_suspension_is_as_long_as_the_rules_have_it(
         )
 
 
+@pytest.mark.parametrize("day", ["infinity", "-infinity", "5874897-12-31", "4713-01-01 BC", "2100-01-01"])
+async def test_days_that_are_none_are_told(erp: asyncpg.Connection, day: str) -> None:
+    for call in (f"'{day}'", f"NULL, '{day}'", f"'{day}', '{day}'"):
+        assert await answer(erp, f"suspend_contract(40, {call})") == (122, "days_out_of_order")
+    assert await answer(erp, f"suspend_contract(41, '{day}')") == (106, "contract_not_found")
+
+
+async def test_a_block_by_hand_is_no_late_payment(erp: asyncpg.Connection) -> None:
+    await answer(erp, "block_contract(40)")
+    assert await answer(erp, "suspend_contract(40)") == (109, "blocked_manually")
+    await set_parameter(erp, "suspension_needs_no_debt", "N")
+    assert await answer(erp, "suspend_contract(40)") == (0, "suspended")
+    assert await answer(erp, "resume_contract(40)") == (0, "resumed")
+    assert (await contract(erp))["access_status"] == "CM"
+
+
 async def test_without_days_a_suspension_is_from_today_as_long_as_allowed(erp: asyncpg.Connection) -> None:
     told = await ask(erp, "suspend_contract(40)")
     day = await today(erp)
@@ -369,6 +385,56 @@ async def test_a_release_for_a_time_ends_by_itself_and_uses_no_trust_unlock_up(e
     assert (row["access_status"], row["trust_unlock_active"]) == ("A", False), "paid: nothing is for a time any more"
 
 
+async def end_release(erp: asyncpg.Connection) -> None:
+    """Let a release of a contract with a debt be over: the nodes say blocked, and its status is not CA again yet."""
+    await erp.execute(
+        "INSERT INTO erp.receivable (client_id, contract_id, amount, due_on) VALUES (30, 40, 10, current_date - 20);"
+        "UPDATE erp.contract SET access_status = 'CA' WHERE id = 40;"
+        "SELECT erp.release_contract(40);"
+        "UPDATE erp.contract SET trust_unlock_until = now() - interval '1 minute' WHERE id = 40"
+    )
+
+
+@pytest.mark.parametrize("access", ["A", "FA"])
+async def test_who_is_cut_off_since_a_release_is_over_is_let_in_again(
+    erp: asyncpg.Connection, dsn: str, access: str
+) -> None:
+    await end_release(erp)
+    await erp.execute("UPDATE erp.contract SET access_status = $1 WHERE id = 40", access)
+    assert await answer(erp, "unblock_contract(40)") == (0, "unblocked")
+    row = await contract(erp)
+    assert (row["access_status"], row["trust_unlock_active"], row["trust_unlock_until"]) == ("A", False, None)
+    assert await answer(erp, "unblock_contract(40)") == (107, "not_blocked")
+    await erp.execute("DELETE FROM erp.receivable")
+    await end_release(erp)
+    await erp.execute("UPDATE erp.contract SET access_status = $1 WHERE id = 40", access)
+    assert await answer(erp, "release_contract(40)") == (0, "released")
+    assert await answer(erp, "release_contract(40)") == (107, "not_blocked")
+    await erp.execute("UPDATE erp.contract SET trust_unlock_until = now() - interval '1 minute' WHERE id = 40")
+    assert await answer(erp, "unlock_on_trust(40)") == (0, "unlocked"), "a release uses none up"
+    assert await answer(erp, "unlock_on_trust(40)") == (107, "not_needed")
+    await erp.execute("UPDATE erp.contract SET trust_unlock_until = now() - interval '1 minute' WHERE id = 40")
+    assert await answer(erp, "unlock_on_trust(40)") == (113, "already_used")
+
+
+async def test_a_release_lasts_until_the_day_of_its_title_is_over(erp: asyncpg.Connection) -> None:
+    """As the nodes decide it."""
+    await erp.execute(
+        "INSERT INTO erp.receivable (client_id, contract_id, amount, due_on) VALUES (30, 40, 10, erp.today(10));"
+        "UPDATE erp.contract SET access_status = 'CA' WHERE id = 40;"
+        "SELECT erp.release_contract(40);"
+        "UPDATE erp.contract SET trust_unlock_until = now() - interval '3 days' WHERE id = 40"
+    )
+    assert await answer(erp, "release_contract(40)") == (107, "not_blocked")
+
+
+async def test_unblocking_takes_the_end_of_a_release_away(erp: asyncpg.Connection) -> None:
+    await erp.execute("UPDATE erp.contract SET access_status = 'CA' WHERE id = 40")
+    assert await answer(erp, "release_contract(40)") == (0, "released")
+    assert await answer(erp, "unblock_contract(40)") == (0, "unblocked")
+    assert (await contract(erp))["trust_unlock_active"] is False
+
+
 async def test_a_block_by_hand_is_not_released_for_a_time(erp: asyncpg.Connection) -> None:
     await answer(erp, "block_contract(40)")
     assert await answer(erp, "release_contract(40)") == (109, "blocked_manually")
@@ -458,16 +524,22 @@ async def test_another_owner_is_not_blocked_for_the_old_ones_debts(erp: asyncpg.
     assert await answer(erp, "change_owner(40, 30)") == (121, "client_inactive")
 
 
-async def test_another_owner_with_debts_of_his_own_stays_blocked_and_so_does_a_block_by_hand(
+async def test_another_owner_begins_anew_with_debts_of_his_own_too_but_for_a_block_by_hand(
     erp: asyncpg.Connection,
 ) -> None:
+    """Who was given no notice is not blocked (Res. 765/2023, art. 70 and 71): the old owner's was not for him."""
     await set_parameter(erp, "single_receivables_block", "S")
     await erp.execute(
         "INSERT INTO erp.receivable (client_id, kind, amount, due_on) VALUES (31, 'single', 10, current_date - 40);"
-        "UPDATE erp.contract SET access_status = 'CA' WHERE id = 40;"
+        "UPDATE erp.contract SET access_status = 'CA', speed_status = 'R', do_not_block_until = current_date + 9,"
+        " do_not_notice_until = current_date + 9, not_reduced_until = current_date + 9 WHERE id = 40;"
     )
     assert await answer(erp, "change_owner(40, 31)") == (0, "changed")
-    assert (await contract(erp))["access_status"] == "CA"
+    row = await contract(erp)
+    assert (row["access_status"], row["notice_at"], row["speed_status"]) == ("A", None, "N")
+    assert [row[f"{name}_until"] for name in ("do_not_block", "do_not_notice", "not_reduced")] == [None] * 3, (
+        "these were the old owner's"
+    )
     await erp.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 40")
     assert await answer(erp, "change_owner(40, 30)") == (0, "changed")
     assert (await contract(erp))["access_status"] == "CM"
@@ -538,9 +610,28 @@ async def test_nothing_is_cancelled_while_equipment_is_lent(erp: asyncpg.Connect
     assert [row["text"] for row in rows] == ["equipment lent: ONU ZTEG1", "equipment returned: ONU ZTEG1"]
 
 
+async def test_what_is_to_be_returned_some_day_is_lent_until_then(erp: asyncpg.Connection) -> None:
+    await set_parameter(erp, "keep_plan_with_equipment", "S")
+    await erp.execute(
+        "INSERT INTO erp.lent_equipment (contract_id, kind, returned_on) VALUES (40, 'ONU', current_date + 30)"
+    )
+    assert await answer(erp, "cancel_contract(40)") == (123, "equipment_lent")
+    await erp.execute("UPDATE erp.lent_equipment SET returned_on = current_date")
+    assert await answer(erp, "cancel_contract(40)") == (0, "cancelled")
+
+
 async def test_without_the_parameter_lent_equipment_is_no_matter(erp: asyncpg.Connection) -> None:
     await erp.execute(LEND, None)
     assert await answer(erp, "cancel_contract(40)") == (0, "cancelled")
+
+
+async def test_a_contract_of_an_inactive_client_is_not_activated(erp: asyncpg.Connection) -> None:
+    """Nothing of his connects: it would be said to be done and is not."""
+    await set_parameter(erp, "inactivate_client_on_last_cancel", "S")
+    await erp.execute("UPDATE erp.contract SET status = 'I' WHERE id = 40")
+    assert await answer(erp, "activate_contract(40)") == (121, "client_inactive")
+    await erp.execute("UPDATE erp.client SET active = true WHERE id = 30")
+    assert await answer(erp, "activate_contract(40)") == (0, "activated")
 
 
 async def test_activation_wants_a_login_and_may_begin_anew(erp: asyncpg.Connection) -> None:
@@ -729,3 +820,25 @@ async def test_two_owners_at_once_and_titles_being_written_meanwhile(
     row = await contract(erp)
     due = await erp.fetchval("SELECT min(due_on) FROM erp.receivable WHERE client_id = $1", row["client_id"])
     assert row["oldest_open_due"] == due
+
+
+@pytest.mark.parametrize("call", ["cancel_contract(40, NULL, true)", "change_owner(40, 31, true)"])
+async def test_a_payment_meanwhile_is_neither_lost_nor_in_the_way(
+    erp: asyncpg.Connection, callers: list[asyncpg.Connection], call: str
+) -> None:
+    """Who pays holds the title and wants the contract; who cancels titles must not come the other way."""
+    await erp.execute(
+        "INSERT INTO erp.receivable (id, client_id, contract_id, amount, due_on) VALUES "
+        "(1, 30, 40, 10, current_date + 9), (2, 30, 40, 10, current_date + 40)"
+    )
+    payer, other = callers[:2]
+    await payer.execute("BEGIN; SELECT FROM erp.receivable WHERE id = 1 FOR NO KEY UPDATE")
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(answer(other, call))
+        while not await erp.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+        await payer.execute("UPDATE erp.receivable SET status = 'R', paid_on = current_date WHERE id = 1")
+        await payer.execute("COMMIT")
+    assert asked.result()[0] == 0
+    rows = await erp.fetch("SELECT status FROM erp.receivable ORDER BY id")
+    assert [row["status"] for row in rows] == ["R", "C"]

@@ -126,3 +126,15 @@ def test_another_owner_is_asked_for_and_told(aaad: Cli) -> None:
     ]
     aaad.run_sql("UPDATE erp.client SET active = false WHERE id = 123")
     assert "is inactive" in aaad("contract", "change-owner", "40", "123", "--yes").complaint
+
+
+def test_what_is_wrong_with_a_password_is_said_once(aaad: Cli) -> None:
+    told = aaad("login", "password", "ana@fibra", "--set", "-", typed="ação\n")
+    assert (told.exit_code, len(told.complaint.splitlines())) == (2, 1)
+    assert "ação" not in told.complaint
+
+
+def test_a_contract_of_an_inactive_client_is_told_with_his_name(aaad: Cli) -> None:
+    aaad.run_sql("UPDATE erp.contract SET status = 'I' WHERE id = 40; UPDATE erp.client SET active = false")
+    refused = aaad("contract", "activate", "40", language="pt")
+    assert (refused.exit_code, refused.complaint) == (1, "aaad: O cliente Ana Souza está inativo.\n")

@@ -195,6 +195,10 @@ def test_s2_188_suspending_asks_and_says_so_to_the_letter(aaad: Cli) -> None:
     ]
     again = aaad("contract", "suspend", "40", "--suspended-until", UNTIL.isoformat(), as_json=True)
     assert (again.exit_code, again.json["changed"]) == (0, False)
+    aaad.run_sql(
+        "UPDATE erp.contract SET suspended_from = '2020-01-01', suspended_until = '2020-03-01' WHERE id = 40"
+    )
+    assert aaad("contract", "suspend", "40").exit_code == 2, "that one is over: another one is asked for"
     assert aaad("contract", "resume", "40", as_json=True).json["contract"]["suspended"] is False
     aaad("parameter", "set", "allow_voluntary_suspension", "N")
     refused = aaad("contract", "suspend", "40", "--yes")

@@ -272,6 +272,54 @@ def test_permission_23_denies(aaad: Cli) -> None:
     )
 
 
+@pytest.mark.parametrize("to", ["AA", "CE", "D"])
+@pytest.mark.parametrize("blocked", ["CM", "CA"])
+def test_no_way_round_leads_out_of_a_block(aaad: Cli, blocked: str, to: str) -> None:
+    """Else who may not unblock would let the contract await its signature, and sign it."""
+    aaad.run_sql(f"UPDATE erp.contract SET access_status = '{blocked}' WHERE id = 42")
+    give(aaad, *(number for number in EVERY if number != 19))
+    words = ("contract", "edit", "42", "--access-status", to)
+    (unblocking,) = [one for one in PERMISSIONS if one.number == 19]
+    assert is_refused_for(aaad(*words, as_json=True, operator="rosa"), unblocking)
+    assert aaad.sql("SELECT access_status FROM erp.contract WHERE id = 42") == [(blocked,)]
+    assert aaad("contract", "edit", "40", "--access-status", to, operator="rosa").exit_code == 0, "it is not blocked"
+    give(aaad, *EVERY)
+    assert aaad(*words, operator="rosa").exit_code == 0
+
+
+def test_other_days_are_no_way_out_of_a_suspension(aaad: Cli) -> None:
+    aaad.run_sql("UPDATE erp.contract SET suspended = true, suspended_from = current_date - 9 WHERE id = 40")
+    give(aaad, *(number for number in EVERY if number != 19))
+    (resuming,) = [one for one in PERMISSIONS if one.number == 19]
+    for option, day in (("--suspended-until", "2099-01-01"), ("--suspended-from", "2099-01-01")):
+        assert is_refused_for(aaad("contract", "edit", "40", option, day, as_json=True, operator="rosa"), resuming)
+        assert aaad("contract", "edit", "41", option, day, operator="rosa").exit_code == 0, "it is not suspended"
+
+
+def test_a_login_moves_to_another_contract_as_its_contract_would_change(aaad: Cli) -> None:
+    aaad.run_sql("INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status) VALUES (45, 31, 10, 20, 'A')")
+    aaad.run_sql("INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status) VALUES (46, 123, 10, 20, 'A')")
+    aaad.run_sql("UPDATE erp.contract SET access_status = 'CM' WHERE id = 40")
+    by_number = {one.number: one for one in PERMISSIONS}
+    give(aaad, 12)
+    other_client = aaad("login", "edit", "ana@fibra", "--contract", "45", as_json=True, operator="rosa")
+    assert is_refused_for(other_client, *(by_number[number] for number in (19, 21, 22, 32)))
+    give(aaad, 12, 21)
+    same_client = aaad("login", "edit", "ana@fibra", "--contract", "46", as_json=True, operator="rosa")
+    assert is_refused_for(same_client, by_number[19])
+    assert aaad.sql("SELECT contract_id FROM erp.login WHERE name = 'ana@fibra'") == [(40,)]
+    assert aaad("login", "edit", "ana@fibra", "--contract", "40", operator="rosa").exit_code == 0, "it is there"
+    give(aaad, 12, 19, 21)
+    assert aaad("login", "edit", "ana@fibra", "--contract", "46", operator="rosa").exit_code == 0
+
+
+def test_an_operator_has_one_name_in_the_history(aaad: Cli) -> None:
+    assert aaad("login", "clear-mac", "ana@fibra", operator="MARIA").exit_code == 0
+    assert aaad.sql("SELECT operator FROM erp.history ORDER BY id DESC LIMIT 1") == [("maria",)]
+    assert aaad("history", "note", "client", "123", "x", operator="Ninguém").exit_code == 0
+    assert aaad.sql("SELECT operator FROM erp.history ORDER BY id DESC LIMIT 1") == [("Ninguém",)]
+
+
 def test_who_is_no_operator_may_nothing_unless_the_node_trusts_its_accounts(
     aaad: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,6 +360,16 @@ def test_only_who_has_all_permissions_gives_some(aaad: Cli) -> None:
         "nobody has all: the first one"
     )
     assert aaad("contract", "block", "40", operator="rosa").exit_code == 0
+
+
+def test_nothing_is_taken_from_a_group_that_has_all(aaad: Cli) -> None:
+    told = aaad("permission", "deny", "Direção", "6", operator="maria", language="pt")
+    assert (told.exit_code, told.output) == (1, "")
+    assert told.complaint == (
+        "aaad: O grupo Direção tem todas as permissões: retire-as antes com `aaad permission deny Direção all`.\n"
+    )
+    aaad.run_sql("INSERT INTO erp.operator_group_permission VALUES (80, 23)")
+    assert aaad("permission", "deny", "Direção", "23", operator="maria").exit_code == 0, "it has that one by name"
 
 
 def test_the_list_tells_what_each_permission_does(aaad: Cli) -> None:

@@ -173,6 +173,47 @@ def test_what_is_gone_is_closed_where_it_was_not_heard_since(shell: Shell) -> No
     assert "bras-1" in told[-1]["text"]
 
 
+def test_sessions_of_another_router_behind_the_entry_are_not_closed(shell: Shell) -> None:
+    """Routers that nobody named are all called MikroTik (rule R2.1)."""
+    shell.sql("UPDATE net.nas SET address = '127.0.0.0/8'")
+    for number in (4, 5):
+        shell.sql(SESSION, f"user{number}", f"8100000{number}", f"100.64.0.{number}", "02:00:00:00:00:01", 60)
+    shell.sql("UPDATE net.session SET nas_identifier = convert_to('São João', 'UTF8')")
+    shell.sql("UPDATE net.session SET source_address = '127.0.0.2' WHERE user_name = 'user5'")
+    router = a_router()
+    router.run("/system/identity/set", {"name": "São João"}, [])
+    with asked(shell, router):
+        assert differing(shell, "--write", code=0) == {"not_there": ["user4"]}
+    assert [row["user_name"] for row in shell.sql("SELECT user_name FROM net.session WHERE ended_at IS NULL")] == [
+        "user5"
+    ]
+
+
+def test_whatever_the_router_is_called(shell: Shell) -> None:
+    shell.sql(SESSION, "zoe", "81000004", "100.64.0.4", "02:00:00:00:00:01", 60)
+    shell.sql("UPDATE net.session SET nas_identifier = ''")
+    router = a_router()
+    router.run("/system/identity/set", {"name": "\x1b[2J\n"}, [])
+    with asked(shell, router):
+        assert differing(shell, "--write", code=0) == {"not_there": ["zoe"]}
+
+
+def test_names_of_another_encoding_are_shown_and_are_no_login(shell: Shell) -> None:
+    """Winbox writes the encoding of the machine on which it runs."""
+    latin = "Jo\udce3o"
+    router = a_router()
+    router.run("/system/identity/set", {"name": latin}, [])
+    router.run("/ppp/secret/add", {"name": latin}, [])
+    router.run("/ppp/secret/add", {"name": "ana"}, [])
+    connected(router, latin, "81000001", "100.64.0.1")
+    with asked(shell, router):
+        found = shell.json("nas", "doctor", "bras-1", code=1)
+        assert [finding["facts"]["names"] for finding in found["findings"]] == ["ana"]
+        assert shell.run("nas", "doctor", "bras-1").exit_code == 1
+        assert differing(shell).keys() == {"not_here"}
+        assert shell.run("nas", "reconcile", "bras-1", "--write").exit_code == 1
+
+
 def test_more_than_expected_is_closed_only_on_a_word(shell: Shell) -> None:
     for number in range(5):
         shell.sql(SESSION, f"user{number}", f"8100000{number}", f"100.64.0.{number}", "02:00:00:00:00:01", 60)

@@ -112,7 +112,9 @@ CREATE TRIGGER tell_update AFTER UPDATE ON erp.lent_equipment FOR EACH ROW WHEN 
 
 -- Whoever ends a contract, by whatever statement. The row is locked by then: nothing is lent meanwhile.
 CREATE FUNCTION erp.has_lent_equipment(of_contract integer) RETURNS boolean LANGUAGE sql STABLE
-    RETURN EXISTS (SELECT FROM erp.lent_equipment WHERE contract_id = of_contract AND returned_on IS NULL);
+    RETURN EXISTS (
+        SELECT FROM erp.lent_equipment
+        WHERE contract_id = of_contract AND coalesce(returned_on > current_date + 1, true));  -- zones differ by a day
 
 CREATE FUNCTION erp.check_equipment_returned() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
@@ -138,14 +140,18 @@ ALTER TABLE erp.contract
 COMMENT ON COLUMN erp.contract.suspended_before IS 'First day of the suspension before the one of suspended_from. Kept by erp.suspend_contract().';
 COMMENT ON COLUMN erp.contract.released_at IS 'When it was last released for a time by an operator (liberação temporária).';
 
--- Locks a contract as those do who change it, and returns it; all null if there is none. Whose client's row will be
--- needed, too, locks that first, as who writes his titles does.
-CREATE FUNCTION erp.hold_contract(asked integer, with_client boolean DEFAULT false, other_client integer DEFAULT NULL)
-RETURNS erp.contract LANGUAGE plpgsql AS $$
+-- Locks a contract as those do who change it, and returns it; all null if there is none. Whose client's row or titles will
+-- be needed, too, locks those first, as who writes titles does: the title, its client, the contract.
+CREATE FUNCTION erp.hold_contract(
+    asked integer, with_client boolean DEFAULT false, other_client integer DEFAULT NULL, with_titles boolean DEFAULT false
+) RETURNS erp.contract LANGUAGE plpgsql AS $$
 DECLARE
     held erp.contract;
     owner integer;
 BEGIN
+    IF with_titles THEN
+        PERFORM FROM erp.receivable WHERE contract_id = asked AND status IN ('A', 'P') ORDER BY id FOR NO KEY UPDATE;
+    END IF;
     PERFORM pg_advisory_xact_lock_shared('erp.contract'::regclass::oid::bigint);  -- as erp.share_contracts()
     LOOP
         IF with_client THEN
@@ -185,6 +191,12 @@ COMMENT ON FUNCTION erp.state_reason IS 'The state that stands against something
 CREATE FUNCTION erp.parameter_number(name text, of_branch integer, otherwise integer) RETURNS integer LANGUAGE sql STABLE
     RETURN coalesce(erp.parameter_value(parameter_number.name, of_branch)::integer, otherwise);
 
+-- A trust unlock, or a release for a time, that is over: the nodes say blocked from that moment on, whenever somebody
+-- writes CA. As they decide it: never before the day of the open title is over.
+CREATE FUNCTION erp.has_trust_ended(held erp.contract) RETURNS boolean LANGUAGE sql STABLE
+    RETURN held.access_status IN ('A', 'FA') AND held.trust_unlock_active
+        AND greatest(held.trust_unlock_until, erp.end_of_day(held.oldest_open_due, held.branch_id)) <= now();
+
 CREATE FUNCTION erp.activate_contract(contract_id integer, OUT code integer, OUT reason text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -195,11 +207,12 @@ BEGIN
         (1, held.id IS NULL, 106, 'contract_not_found'),
         (2, held.status = 'D', 109, 'contract_withdrawn'),  -- who comes back signs a new one
         (3, held.status = 'A' AND NOT is_closed, 107, 'already_active'),
-        (4, held.status <> 'A' AND held.kind = 'I'
+        (4, NOT (SELECT active FROM erp.client WHERE client.id = held.client_id), 121, 'client_inactive'),
+        (5, held.status <> 'A' AND held.kind = 'I'
             AND 'S' = erp.parameter_value('login_required_for_internet', held.branch_id)
             AND NOT EXISTS (SELECT FROM erp.login WHERE login.contract_id = held.id AND deleted_at IS NULL),
             124, 'login_missing'),
-        (5, true, 0, 'activated')
+        (6, true, 0, 'activated')
     ) AS answer (place, holds, code, reason) WHERE answer.holds ORDER BY place LIMIT 1;
     IF code = 0 THEN
         UPDATE erp.contract SET status = 'A', access_status = CASE WHEN is_closed THEN 'A' ELSE access_status END,
@@ -239,16 +252,17 @@ BEGIN
     SELECT answer.code, answer.reason INTO code, reason FROM (VALUES
         (1, held.id IS NULL, 106, 'contract_not_found'),
         (2, held.status = 'D', 109, 'contract_withdrawn'),
-        (3, held.access_status = 'A', 107, 'not_blocked'),
-        (4, held.access_status NOT IN ('CM', 'CA', 'FA'), 109, erp.state_reason('A', held.access_status)),
+        (3, held.access_status = 'A' AND NOT held.trust_unlock_active, 107, 'not_blocked'),
+        (4, held.access_status NOT IN ('A', 'CM', 'CA', 'FA'), 109, erp.state_reason('A', held.access_status)),
         (5, true, 0, 'unblocked')
     ) AS answer (place, holds, code, reason) WHERE answer.holds ORDER BY place LIMIT 1;
     IF code = 0 THEN
-        UPDATE erp.contract SET access_status = 'A' WHERE id = held.id;
+        UPDATE erp.contract SET access_status = 'A', trust_unlock_active = false, trust_unlock_until = NULL
+        WHERE id = held.id;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION erp.unblock_contract IS 'Access status A from CM, CA and FA, by an operator.';
+COMMENT ON FUNCTION erp.unblock_contract IS 'Access status A from CM, CA and FA, by an operator; from A it takes the end of a trust unlock or a release away.';
 
 CREATE FUNCTION erp.notify_contract(contract_id integer, OUT code integer, OUT reason text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -325,7 +339,13 @@ DECLARE
     has_begun constant boolean := is_on AND coalesce(held.suspended_from <= day, true);
     previous constant date := CASE WHEN NOT is_on AND held.suspended_from <= day THEN held.suspended_from
         ELSE held.suspended_before END;
+    are_days constant boolean := coalesce(erp.is_day(first_day), true) AND coalesce(erp.is_day(last_day), true);
+    needs_no_debt constant boolean := erp.parameter_value('suspension_needs_no_debt', branch) IS DISTINCT FROM 'N';
 BEGIN
+    IF NOT are_days THEN  -- nothing is reckoned with infinity
+        first_day := NULL;
+        last_day := NULL;
+    END IF;
     begins_on := CASE WHEN has_begun THEN coalesce(held.suspended_from, day)
         ELSE coalesce(first_day, CASE WHEN is_on THEN held.suspended_from END, day) END;
     ends_on := coalesce(last_day, CASE WHEN is_on THEN held.suspended_until END,
@@ -334,21 +354,21 @@ BEGIN
     SELECT answer.code, answer.reason INTO code, reason FROM (VALUES
         (1, held.id IS NULL, 106, 'contract_not_found'),
         (2, held.status <> 'A', 109, erp.state_reason(held.status, held.access_status)),
-        (3, is_on AND held.suspended_from IS NOT DISTINCT FROM coalesce(first_day, held.suspended_from)
+        (3, are_days AND is_on AND held.suspended_from IS NOT DISTINCT FROM coalesce(first_day, held.suspended_from)
             AND held.suspended_until IS NOT DISTINCT FROM coalesce(last_day, held.suspended_until),
             107, 'already_suspended'),
         (4, 'N' = erp.parameter_value('allow_voluntary_suspension', branch), 121, 'not_allowed'),
         (5, held.access_status IN ('D', 'AA', 'CE'), 109, erp.state_reason('A', held.access_status)),
-        (6, (held.access_status IN ('CM', 'CA', 'FA') OR held.oldest_open_due < day)
-            AND erp.parameter_value('suspension_needs_no_debt', branch) IS DISTINCT FROM 'N', 109, 'payment_late'),
-        (7, has_begun AND first_day <> held.suspended_from, 122, 'already_begun'),
-        (8, NOT has_begun AND begins_on < day, 122, 'in_the_past'),
-        (9, ends_on < greatest(begins_on, day) OR NOT (erp.is_day(begins_on) AND coalesce(erp.is_day(ends_on), true)),
+        (6, needs_no_debt AND held.access_status = 'CM', 109, 'blocked_manually'),
+        (7, needs_no_debt AND (held.access_status IN ('CA', 'FA') OR held.oldest_open_due < day), 109, 'payment_late'),
+        (8, has_begun AND first_day <> held.suspended_from, 122, 'already_begun'),
+        (9, are_days AND NOT has_begun AND begins_on < day, 122, 'in_the_past'),
+        (10, NOT are_days OR ends_on < greatest(begins_on, day) OR NOT coalesce(erp.is_day(ends_on), true),
             122, 'days_out_of_order'),
-        (10, ends_on - begins_on + 1 < days_min, 125, 'too_short'),
-        (11, days_max > 0 AND coalesce(ends_on - begins_on + 1 > days_max, true), 125, 'too_long'),
-        (12, begins_on < allowed_on, 125, 'too_soon'),
-        (13, true, 0, 'suspended')
+        (11, ends_on - begins_on + 1 < days_min, 125, 'too_short'),
+        (12, days_max > 0 AND coalesce(ends_on - begins_on + 1 > days_max, true), 125, 'too_long'),
+        (13, begins_on < allowed_on, 125, 'too_soon'),
+        (14, true, 0, 'suspended')
     ) AS answer (place, holds, code, reason) WHERE answer.holds ORDER BY place LIMIT 1;
     IF code = 0 THEN
         UPDATE erp.contract SET suspended = true, suspended_from = begins_on, suspended_until = ends_on,
@@ -388,6 +408,69 @@ END
 $$;
 COMMENT ON FUNCTION erp.resume_contract IS 'Ends a voluntary suspension, or calls off one that has not begun.';
 
+-- As before, but for who is cut off already and is not marked so yet.
+CREATE OR REPLACE FUNCTION erp.unlock_on_trust(
+    contract_id integer, days integer DEFAULT NULL,
+    OUT code integer, OUT reason text, OUT unlocked_until timestamptz, OUT due_on date
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    asked constant integer := unlock_on_trust.contract_id;
+    contract erp.contract;
+    title integer;
+    is_known_paid boolean;
+    is_over boolean;
+BEGIN
+    IF days < 1 THEN
+        RAISE EXCEPTION 'a trust unlock lasts at least one day, not %', days USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared('erp.contract'::regclass::oid::bigint);  -- as erp.share_contracts()
+    SELECT * INTO contract FROM erp.contract AS c WHERE c.id = asked FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        code := 106;
+        reason := 'contract_not_found';
+        RETURN;
+    END IF;
+    due_on := contract.trust_unlock_used_for_due;
+    is_over := erp.has_trust_ended(contract);
+    -- Its title is settled, whatever was reported or became of its day, and none as old is open. Where that title is not
+    -- known and none is open, titles of this contract are known here.
+    is_known_paid := due_on IS NULL OR (
+        NOT EXISTS (
+            SELECT FROM erp.receivable AS used
+            WHERE used.id = contract.trust_unlock_used_for_receivable AND used.status IN ('A', 'P')
+                AND used.client_id = contract.client_id AND coalesce(used.contract_id, asked) = asked)
+        AND CASE WHEN contract.oldest_open_due IS NOT NULL THEN contract.oldest_open_due > due_on
+            ELSE contract.trust_unlock_used_for_receivable IS NOT NULL OR EXISTS (
+                SELECT FROM erp.receivable AS known
+                WHERE known.client_id = contract.client_id AND coalesce(known.contract_id, asked) = asked
+                    AND known.due_on <= contract.trust_unlock_used_for_due) END);
+    SELECT answer.code, answer.reason INTO code, reason FROM (VALUES
+        (1, contract.status <> 'A', 109, 'contract_inactive'),
+        (2, contract.access_status IN ('A', 'FA') AND NOT is_over, 107, 'not_needed'),
+        (3, contract.access_status <> 'CA' AND NOT is_over, 109, 'not_blocked_automatically'),
+        (4, contract.trust_unlock_restricted, 109, 'not_allowed'),
+        (5, 'N' = coalesce(nullif(contract.trust_unlock, 'P'), erp.parameter_value('trust_unlock', contract.branch_id)),
+            109, 'not_allowed'),
+        (6, NOT is_known_paid, 113, 'already_used'),
+        (7, true, 0, 'unlocked')
+    ) AS answer (place, holds, code, reason) WHERE answer.holds ORDER BY place LIMIT 1;
+    IF code = 0 THEN
+        due_on := coalesce(contract.oldest_open_due, erp.today(contract.branch_id));
+        SELECT oldest.id INTO title FROM erp.receivable AS oldest
+        WHERE oldest.client_id = contract.client_id AND coalesce(oldest.contract_id, asked) = asked AND oldest.is_open
+            AND oldest.due_on = contract.oldest_open_due
+        ORDER BY oldest.kind <> 'recurring', oldest.id LIMIT 1;
+        unlocked_until := erp.end_of_day(erp.today(contract.branch_id) + least(days,
+            coalesce(erp.parameter_value('trust_unlock_days', contract.branch_id)::integer, 3)), contract.branch_id);
+        UPDATE erp.contract SET access_status = 'A', trust_unlock_active = true, trust_unlock_until = unlocked_until,
+            trust_unlock_used_for_due = due_on, trust_unlock_used_for_receivable = title, trust_unlocked_at = now()
+        WHERE id = asked;
+    ELSIF code <> 113 THEN
+        due_on := NULL;
+    END IF;
+END
+$$;
+
 -- It ends as a trust unlock does, without any job, and does not use that up.
 CREATE FUNCTION erp.release_contract(
     contract_id integer, days integer DEFAULT NULL,
@@ -395,12 +478,13 @@ CREATE FUNCTION erp.release_contract(
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     held constant erp.contract := erp.hold_contract(release_contract.contract_id);
+    is_over constant boolean := erp.has_trust_ended(held);
 BEGIN
     SELECT answer.code, answer.reason INTO code, reason FROM (VALUES
         (1, held.id IS NULL, 106, 'contract_not_found'),
         (2, held.status <> 'A', 109, erp.state_reason(held.status, held.access_status)),
-        (3, held.access_status IN ('A', 'FA'), 107, 'not_blocked'),
-        (4, held.access_status <> 'CA', 109, erp.state_reason('A', held.access_status)),
+        (3, held.access_status IN ('A', 'FA') AND NOT is_over, 107, 'not_blocked'),
+        (4, held.access_status <> 'CA' AND NOT is_over, 109, erp.state_reason('A', held.access_status)),
         (5, days < 1, 122, 'days_not_positive'),
         (6, true, 0, 'released')
     ) AS answer (place, holds, code, reason) WHERE answer.holds ORDER BY place LIMIT 1;
@@ -476,14 +560,16 @@ END
 $$;
 COMMENT ON FUNCTION erp.change_plan IS 'Another plan, with the reason for it (motivo_inclusao) or null; the circuit goes with the old plan.';
 
--- Debts, promises and the suspension are the old owner's. What blocked for his debts blocks no more, a block by hand stays.
--- Sessions keep whose they were when they began.
+-- Debts, promises, notices and the suspension are the old owner's: what blocked or slowed for his debts does so no more,
+-- also if the new one is late with others, of which he was given no notice yet. A block by hand stays. Sessions keep
+-- whose they were when they began.
 CREATE FUNCTION erp.change_owner(
     contract_id integer, client_id integer, cancel_receivables boolean DEFAULT false,
     OUT code integer, OUT reason text, OUT old_client_id integer
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    held constant erp.contract := erp.hold_contract(change_owner.contract_id, true, change_owner.client_id);
+    held constant erp.contract := erp.hold_contract(
+        change_owner.contract_id, true, change_owner.client_id, cancel_receivables);
     is_active boolean;
 BEGIN
     SELECT active INTO is_active FROM erp.client WHERE client.id = change_owner.client_id;
@@ -504,13 +590,12 @@ BEGIN
         WHERE r.contract_id = held.id AND r.client_id = held.client_id AND r.status IN ('A', 'P');
     END IF;
     UPDATE erp.contract AS c SET client_id = change_owner.client_id, inclusion_reason = 'L', notice_at = NULL,
+        access_status = CASE WHEN c.access_status IN ('CA', 'FA') THEN 'A' ELSE c.access_status END, speed_status = 'N',
+        do_not_block_until = NULL, do_not_notice_until = NULL, not_reduced_until = NULL,
         suspended = false, suspended_from = NULL, suspended_until = NULL, suspended_before = NULL,
         trust_unlock_active = false, trust_unlock_until = NULL, trust_unlock_used_for_due = NULL,
         trust_unlock_used_for_receivable = NULL, trust_unlock_restricted = false, trust_unlock_restriction_reason = NULL
     WHERE c.id = held.id;
-    UPDATE erp.contract AS c SET access_status = 'A'  -- oldest_open_due is the new owner's by now
-    WHERE c.id = held.id AND c.access_status IN ('CA', 'FA')
-        AND coalesce(c.oldest_open_due >= erp.today(c.branch_id), true);
     INSERT INTO erp.history (branch_id, client_id, contract_id, kind, text, source)
     VALUES (held.branch_id, old_client_id, held.id, 'owner_changed',
         format('client: %s → %s', old_client_id, change_owner.client_id), 'api');
@@ -524,7 +609,8 @@ CREATE FUNCTION erp.cancel_contract(
     OUT code integer, OUT reason text
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    held constant erp.contract := erp.hold_contract(cancel_contract.contract_id, true);
+    held constant erp.contract := erp.hold_contract(
+        cancel_contract.contract_id, true, with_titles => cancel_receivables);
 BEGIN
     SELECT answer.code, answer.reason INTO code, reason FROM (VALUES
         (1, held.id IS NULL, 106, 'contract_not_found'),

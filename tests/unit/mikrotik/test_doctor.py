@@ -20,7 +20,7 @@ from aaad.mikrotik.doctor import (
     quoted,
     version_of,
 )
-from aaad.mikrotik.settings import RouterSettings, read_settings
+from aaad.mikrotik.settings import RadiusEntry, RouterSettings, read_settings
 from aaad.simulator.routeros import Router, RouterosServer
 from aaad.simulator.routeros_tables import Trap
 
@@ -254,7 +254,36 @@ async def test_what_is_not_shown_is_told_and_not_judged() -> None:
     }
 
 
+async def test_what_a_router_says_is_no_part_of_a_command_to_be_typed() -> None:
+    made = healthy()
+    evil = "cookie,http-chap; /user add name=x group=full"
+    setting("/ip/hotspot/profile", login_by=evil)(made)
+    setting("/radius", service="login; /system reset-configuration")(made)
+    found = await findings(made)
+    assert found[Kind.COOKIES].command.endswith(' login-by="http-chap; /user add name=x group=full"')
+    assert ' service="' in found[Kind.SERVICE].command
+    assert found[Kind.SERVICE].command.endswith('"')
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"date": "2026-05-01", "time": "00:00:00", "gmt-offset": "99999999999999"},
+        {"date": "9999-12-31", "time": "23:59:59", "gmt-offset": "-23:59"},
+        {"date": "0001-01-01", "time": "00:00:00", "gmt-offset": "+23:59"},
+        {"date": "may/32/2026", "time": "9" * 5000 + ":00:00"},
+    ],
+)
+async def test_a_clock_beyond_all_times_is_no_clock(said: dict[str, str]) -> None:
+    made = healthy()
+    made.table("/system/clock").source = lambda: [said]
+    assert Kind.CLOCK_UNTOLD in await findings(made)
+
+
 def test_texts() -> None:
+    assert milliseconds_of("9" * 5000 + "s") is None
+    assert version_of("9" * 5000 + ".1") is None
+    assert RadiusEntry(row={}, statistics={"bad-replies": "9" * 5000}).bad_replies == 0
     assert milliseconds_of("1s100ms") == 1100
     assert milliseconds_of("5m") == 300_000
     assert milliseconds_of("received") is None

@@ -182,9 +182,13 @@ async def test_rates_are_read_of_sessions_only() -> None:
         ("10M/10M", "0/0", "10M", True),
         ("10M/50M", "20M/100M", "10M/50M 20M/100M 5M/25M 10/10", True),
         ("10M/50M", "0/0", "10M/50M 20M/100M 5M/25M 10/10", False),
+        ("10M/50M", "20M/100M", "10M/50M", False),  # still that of the plan before
+        ("10M/50M", "20M/100M", "10M/50M 0/0 0/0 0/0 5", False),
+        ("10M/50M", "", "10M/50M", True),
         ("0/0", "0/0", "0/0", True),
         ("0/0", "0/0", "1M/1M", False),
         ("what", "0/0", "1M/1M", False),
+        ("9" * 5000 + "/1", "0/0", "1M/1M", False),
     ],
 )
 def test_a_rate_is_compared_as_numbers(limit: str, burst: str, wanted: str, is_it: bool) -> None:
@@ -200,7 +204,18 @@ def test_no_queue_is_no_limit() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("1w2d3h4m5s", 788645), ("1d02:03:04", 93784), ("300ms", 0), ("5", 5), ("", None), ("x", None), ("5m", 300)],
+    [
+        ("9" * 5000, None),
+        ("9" * 5000 + "s", None),
+        ("9" * 5000 + ":00:00", None),
+        ("1w2d3h4m5s", 788645),
+        ("1d02:03:04", 93784),
+        ("300ms", 0),
+        ("5", 5),
+        ("", None),
+        ("x", None),
+        ("5m", 300),
+    ],
 )
 def test_periods(text: str, seconds: int | None) -> None:
     assert applied.seconds_of(text) == seconds

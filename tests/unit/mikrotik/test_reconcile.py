@@ -15,7 +15,7 @@ def there(name: str = "ana", session_id: str = "81000001", address: str = "100.6
 
 def here(name: str = "ana", session_id: str = "81000001", ipv4: str = "100.64.0.1", **more: object) -> Ours:
     family = UUID(bytes=f"{name}{session_id}".encode().ljust(16)[:16])
-    one = Ours(family, 0, name, session_id, "bras", ipv4, MAC.lower(), 3600.0, 10.0)
+    one = Ours(family, 0, name, session_id, "bras", "", ipv4, MAC.lower(), 3600.0, 10.0)
     return one._replace(**more)
 
 
@@ -76,6 +76,36 @@ def test_other_routers_behind_the_entry_are_left_out() -> None:
     assert (told(compared), compared.equal_count, compared.other_count) == ([], 1, 1)
     alone = compare([there("ana")], [here("ana", nas_identifier="called otherwise")], "bras")
     assert alone.equal_count == 1
+
+
+def test_of_routers_of_one_name_only_the_one_that_was_asked_is_judged() -> None:
+    ours = [
+        here("ana", source="192.0.2.1"),
+        here("ivo", "81000002", source="192.0.2.2"),
+        here("eva", "81000003", source="192.0.2.1"),
+    ]
+    for at in ("192.0.2.1", "198.51.100.9"):  # of its API: where its requests come from, or another one
+        compared = compare([there("ana")], ours, "bras", at)
+        assert (told(compared), compared.equal_count, compared.other_count) == ([("not_there", "eva")], 1, 1)
+    empty = compare([], ours, "bras", "192.0.2.2")
+    assert (told(empty), empty.other_count) == ([("not_there", "ivo")], 2)
+    unknown = compare([], ours, "bras", "198.51.100.9")
+    assert (told(unknown), unknown.other_count) == ([], 3), "nothing says which of them it is"
+
+
+def test_sessions_of_another_name_are_judged_only_where_one_of_them_is_there() -> None:
+    other = [here("ivo", "81000002", nas_identifier="bras-2"), here("eva", "81000003", nas_identifier="bras-2")]
+    compared = compare([there("ana")], other, "bras")
+    assert (told(compared), compared.other_count) == ([("not_here", "ana")], 2), "they are of another router"
+    renamed = compare([there("ivo", "81000002")], other, "bras")
+    assert (told(renamed), renamed.equal_count) == ([("not_there", "eva")], 1)
+    silent = [here("ivo", "81000002", nas_identifier="")]
+    assert told(compare([], silent, "bras")) == [("not_there", "ivo")]
+
+
+def test_who_is_there_is_there_even_if_the_router_does_not_say_by_whom() -> None:
+    compared = compare([there(is_radius=False)], [here()], "bras")
+    assert (told(compared), compared.equal_count, compared.local_count) == ([], 1, 0)
 
 
 def test_a_tunnels_peer_is_no_mac() -> None:
