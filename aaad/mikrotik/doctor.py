@@ -1,14 +1,8 @@
 """What is wrong with a router's settings for us, and with which command of the router it is mended.
 
-<<<<<<< HEAD
-Rules only: what was read (`settings`) is compared with what ought to be (`Expected`). Only what costs is told:
-customers who are not let in or not counted (`WRONG`), or what will cost it one day (`RISK`). A secret stands in no
-finding: a command has a place for it. Commands are written so that RouterOS 6 and 7 take them, with all that comes
-=======
 Rules only: what was read (`settings`) is compared with what ought to be (`Expected`). Only what costs something is
 told: customers who are not let in or not counted (`WRONG`), or what will cost it one day (`RISK`). A secret stands in
 no finding: a command has a place for it. Commands are written so that RouterOS 6 and 7 take them, with all that comes
->>>>>>> review-life
 from the router in quotes.
 """
 

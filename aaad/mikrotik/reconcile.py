@@ -1,15 +1,9 @@
 """Who is connected by a router's own tables, and who is by ours: where the two differ.
 
-<<<<<<< HEAD
-Values only. A session is the same by its Acct-Session-Id; where the router says none, as it does for Hotspot, by
-user name and address. What is too new to be in both is left out, and so are sessions of which the router has no
-table: DHCP's and its own administrators'.
-=======
 Values only. A session is the same by its Acct-Session-Id; where the router does not say one, as it does not for
 Hotspot, by user name and address. What is too new to be in both is left out, and so are sessions of which the router
 has no table: DHCP's and its own administrators'. Several routers may stand behind one NAS entry, and routers that
 nobody named are all called alike: only what is surely of the router that was asked is missed there (rule R2.1).
->>>>>>> review-life
 """
 
 from collections.abc import Collection, Iterable, Iterator
