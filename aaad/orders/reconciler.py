@@ -143,6 +143,7 @@ class Reconciler:
         self._renewed_at_s = -inf
         self._ahead_s = 0.0  # the wall clock, of the other one
         self._is_clock_told = False
+        self._is_unsure = False  # something failed: perhaps it was done, or another node was at it meanwhile
         self._cursor: Position | None = None
         self._is_caught_up = False
         self._behind_since_s: float | None = None
@@ -189,7 +190,7 @@ class Reconciler:
             self._is_holding = False
             return STAND_BY_S
         except (StoreError, ReplicaError) as error:
-            self._is_holding = False
+            self._renewed_at_s, self._is_unsure = -inf, True
             self._counters.add(FAILED)
             if not self._is_away:  # once: an hour without PostgreSQL must not fill the log
                 self._log.warning("orders.not_reconciled", error=str(error))
@@ -242,7 +243,10 @@ class Reconciler:
         if not await self._has_true_clock(row):
             return False
         self._renewed_at_s = now_s
-        if not self._is_holding:
+        known = self._cursor.snapshot if self._cursor is not None else None
+        is_another = self._is_unsure and row["snapshot"] != known  # whether the last move was made was not said
+        self._is_unsure = False
+        if not self._is_holding or is_another:
             self._is_holding = True
             self._node_id = self._ordering.node_id = row["node_id"]
             await self._take_over(row, position)
@@ -397,8 +401,13 @@ class Reconciler:
     async def _follow_clock(self) -> bool:
         """Look at who is due; return whether more are."""
         login_ids = self._due.take(clock.wall_s(), LOGINS_AT_ONCE)
-        if login_ids:
-            await self._look_at_logins(dict.fromkeys(login_ids, UNTOUCHED), Trigger.CLOCK)
+        try:
+            if login_ids:
+                await self._look_at_logins(dict.fromkeys(login_ids, UNTOUCHED), Trigger.CLOCK)
+        except (StoreError, ReplicaError):
+            for login_id in login_ids:
+                self._due.note(login_id, clock.wall_s(), clock.wall_s())
+            raise
         return len(login_ids) == LOGINS_AT_ONCE
 
     async def _follow_starts(self) -> None:

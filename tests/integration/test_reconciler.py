@@ -488,6 +488,36 @@ async def test_another_node_takes_over_from_one_that_is_silent(
             await house.has({"todo": 3}, limit_s=5.0)
 
 
+async def test_a_failure_in_between_forgets_neither_what_is_looked_at_nor_who_is_due(
+    dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: Clock
+) -> None:
+    """A look at all for a plan goes on as that, and the clock's changes need not wait for a sweep."""
+    write, failures = ordering.Ordering.write, 0
+
+    async def failing(self: ordering.Ordering, found: ordering.Found, **how: bool) -> bool:
+        nonlocal failures
+        if failures and found.judged:
+            failures -= 1
+            raise StoreError("the connection was lost")
+        return await write(self, found, **how)
+
+    monkeypatch.setattr(ordering.Ordering, "write", failing)
+    monkeypatch.setattr(reconciler, "RETRY_S", 0.1)
+    text = seed(3) + NIGHT.format(HOUR + 1) + "UPDATE erp.contract SET plan_id = 1 WHERE id > 1;"
+    async with order_house(dsn, tmp_path, text) as house, house.reconciling():
+        families = await house.sessions([1, 2, 3])
+        await house.known()
+        await house.swept()
+        failures = 1
+        stopped.now_s = NOON_S + 3_600.5
+        assert (await house.ordered(families[1]))["cause"] == "hours"
+        assert not failures
+        failures = 1
+        await house.db.execute("UPDATE erp.plan SET download = '200M' WHERE id = 1")
+        await house.has({"hours": 1, "plan": 2}, "cause")
+        assert not failures
+
+
 class OldReplica(FedReplica):
     """A replica that shows nothing newer."""
 
