@@ -61,79 +61,6 @@ FROM net.session
 LEFT JOIN net.nas ON nas.id = session.nas_id
 WHERE session.login_id = ANY ($1::integer[]) AND session.ended_at IS NULL;
 
--- name: claim_orders
--- Orders about sessions that are due, at most $3 of each NAS and $2 in all, for node $1 and $4 seconds; not of the NASes $5.
--- No Disconnect before every live node has applied the change (rule R8.2). A claim whose time is over is anybody's: its
--- holder died, or will find that his outcome is not taken.
-WITH due AS (
-    SELECT first.id FROM net.nas
-    CROSS JOIN LATERAL (
-        SELECT id, next_at FROM net.network_order
-        WHERE network_order.nas_id = nas.id AND state IN ('todo', 'doing', 'waiting') AND target = 'session'
-            AND next_at <= now() AND coalesce(claimed_until < now(), true)
-            AND (kind <> 'disconnect' OR net.is_applied_everywhere(needs))
-        ORDER BY next_at LIMIT $3
-    ) AS first
-    WHERE nas.id <> ALL ($5::integer[])
-    ORDER BY first.next_at LIMIT $2
-), taken AS (
-    SELECT id FROM net.network_order
-    WHERE id = ANY (ARRAY(SELECT id FROM due)) AND state IN ('todo', 'doing', 'waiting')
-        AND coalesce(claimed_until < now(), true)
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE net.network_order SET
-    state = CASE state WHEN 'todo' THEN 'doing' ELSE state END,
-    claimed_by = $1::integer,
-    claimed_until = now() + $4::float8 * interval '1 second',
-    attempts = attempts + (state <> 'waiting')::integer,
-    changed_at = now()
-FROM taken
-WHERE network_order.id = taken.id
-RETURNING network_order.*, network_order.needs::text AS needs_text;
-
--- name: keep_claim
--- Still at it; no row: it is another's by now.
-UPDATE net.network_order SET claimed_until = now() + $4::float8 * interval '1 second', step = $5, changed_at = now()
-WHERE id = $1 AND claimed_by = $2::integer AND wish = $3 AND is_open
-RETURNING id;
-
--- name: save_outcome
--- What became of a claimed order. If there is another wish meanwhile, the answers are kept and the new wish goes on. What
--- was made true is true in any case ($9: its fingerprint, with the evidence $10).
-WITH saved AS (
-    UPDATE net.network_order SET
-        state = CASE WHEN wish = $3 THEN $4 ELSE state END,
-        step = CASE WHEN wish = $3 THEN $5 ELSE step END,
-        next_at = CASE WHEN wish = $3 THEN now() + $6::float8 * interval '1 second' ELSE now() END,
-        attempts = CASE WHEN wish = $3 THEN attempts ELSE attempts + 1 END,
-        answers = net.last_answers(answers || $7::text::jsonb),
-        ended_at = CASE WHEN wish = $3 AND $8::boolean THEN now() END,
-        claimed_by = NULL, claimed_until = NULL, changed_at = now()
-    WHERE id = $1 AND claimed_by = $2::integer AND is_open
-    RETURNING id, family, life, wish = $3 AS is_current
-), applied AS (
-    INSERT INTO net.session_applied (family, life, fingerprint, evidence)
-    SELECT family, life, $9::bigint, $10::text FROM saved WHERE $9::bigint IS NOT NULL AND family IS NOT NULL
-    ON CONFLICT (family, life) DO UPDATE SET fingerprint = excluded.fingerprint, evidence = excluded.evidence, at = now()
-)
-SELECT id, is_current FROM saved;
-
--- name: close_ended
--- Orders about sessions that are over: what had to go is gone.
-UPDATE net.network_order SET
-    state = CASE WHEN kind = 'disconnect' AND attempts > 0 THEN 'done' ELSE 'gone' END,
-    ended_at = now(), changed_at = now(), claimed_by = NULL, claimed_until = NULL
-WHERE id IN (
-    SELECT network_order.id FROM net.network_order
-    WHERE network_order.is_open AND network_order.target = 'session'
-        AND NOT EXISTS (
-            SELECT FROM net.session
-            WHERE session.family = network_order.family AND session.life = network_order.life
-                AND session.ended_at IS NULL)
-    LIMIT $1 FOR UPDATE SKIP LOCKED)
-RETURNING id, kind, state;
-
 -- name: list_orders
 -- Newest first. Each condition that is null is none.
 SELECT listed.id, listed.target, listed.kind, listed.cause, listed.state, listed.is_cutting, listed.attempts, listed.step,
@@ -165,8 +92,8 @@ LEFT JOIN net.node ON node.id = network_order.claimed_by
 WHERE network_order.id = $1;
 
 -- name: retry_order
--- At once instead of at its time.
-UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now()
+-- At once instead of at its time, and for a day from now on.
+UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now(), wished_at = now()
 WHERE id = $1 AND state IN ('todo', 'doing', 'waiting', 'redial') AND coalesce(claimed_until < now(), true)
 RETURNING id;
 
@@ -178,9 +105,9 @@ WHERE id = $1 AND is_open
 RETURNING id;
 
 -- name: release_run
--- What the brake held back goes on.
+-- What the brake held back goes on, and has a day for it.
 WITH released AS (
-    UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now()
+    UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now(), wished_at = now()
     WHERE run_id = $1 AND state = 'held'
     RETURNING id
 ), passed AS (
