@@ -199,7 +199,7 @@ class OrderRunner:
         async def take() -> bool:
             if not self._node_id:
                 await self._settle_in()
-            room = self._settings.in_hand_max - len(self._in_hand)
+            room = self._settings.in_hand_max - len(self._in_hand) - len(self._results)
             if not self._node_id or room <= 0:
                 return False
             now_s = clock.monotonic_s()
@@ -423,20 +423,39 @@ class OrderRunner:
 
     async def _save(self) -> bool:
         await self._to_save.wait()
-        self._to_save.clear()
-        while self._results:
+        while self._results:  # if it fails, the event stays: nobody else may come to set it
             await self._save_some()
+        self._to_save.clear()
         return True
 
     async def _save_some(self) -> None:
-        """Write down what became of some orders; what PostgreSQL does not take stays for the next time."""
+        """Write down what became of some orders; while PostgreSQL is away they stay for the next time."""
         async with self._saving:
             some = self._results[:_SAVED_AT_ONCE]
-            saved = await self._carrying.save(self._node_id, some) if some else []
+            saved: list[Saved] = []
+            try:
+                saved = await self._carrying.save(self._node_id, some) if some else []
+            except StoreError as error:
+                if not _is_about_values(error):
+                    raise
+                for one in some:
+                    saved += await self._save_one(one)
             del self._results[: len(some)]
         self._count_ended(saved)
         if self._is_more or any(not one.is_current for one in saved):
             self._hint.set()
+
+    async def _save_one(self, result: Result) -> list[Saved]:
+        """Write down one outcome; if its values are refused, without its answers, and not at all if that is, too."""
+        for tried in (result, result._replace(answers=())):
+            try:
+                return await self._carrying.save(self._node_id, [tried])
+            except StoreError as error:
+                if not _is_about_values(error):
+                    raise
+                self._counters.add(counted.BUGS)
+                _log.error("order.not_saved", order=result.order.order_id, error=str(error))
+        return []
 
     def _count_ended(self, saved: Sequence[Saved]) -> None:
         for one in saved:
@@ -493,6 +512,11 @@ class OrderRunner:
             write_facts(self._facts_path, facts)
         except OSError as error:  # on a full disk what was is read
             _log.warning("orders.facts_not_written", error=str(error))
+
+
+def _is_about_values(error: StoreError) -> bool:
+    """Whether PostgreSQL refused what it was given, which no second try makes better: data, constraints."""
+    return (error.sqlstate or "")[:2] in ("22", "23")
 
 
 def _target(taken: Taken, nas: Concentrator) -> Target:

@@ -28,8 +28,10 @@ from aaad.radius.dynauth import NoAnswer, Order, Outcome, Verdict
 from aaad.radius.dynauth_client import DynauthClient, Endpoint
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import NasKind
+from aaad.words import printable
 
 CONNECTIONS_MAX = 256
+WORDS_MAX = 200  # of what a router says
 API_LIMITS = Limits(connect_s=5.0, silence_s=10.0, command_s=20.0, backoff_max_s=15.0)
 _NO_ANSWERS = {NoAnswer.SILENT: Said.SILENT, NoAnswer.REJECTED: Said.REJECTED, NoAnswer.UNSENT: Said.UNSENT}
 _OUTCOMES = {Outcome.DONE: Said.DONE, Outcome.GONE: Said.GONE, Outcome.REFUSED: Said.REFUSED}
@@ -91,9 +93,9 @@ class Steps:
                 case Step.LISTS:
                     return await self._place(target)
         except RouterTrap as trap:
-            return Answer(step, Said.REFUSED, text=str(trap)[:200])
+            return Answer(step, Said.REFUSED, text=_words(trap))
         except RouterError as error:
-            return Answer(step, Said.UNREADABLE if step is Step.READ else Said.SILENT, text=str(error)[:200])
+            return Answer(step, Said.UNREADABLE if step is Step.READ else Said.SILENT, text=_words(error))
 
     async def close(self) -> None:
         """End all connections."""
@@ -164,3 +166,8 @@ class Steps:
                 left = await remove_entry(api, place.name, place.address, of_session=True)
                 is_done = is_done and isinstance(left, Removed | NotThere)
         return Answer(Step.LISTS, Said.DONE if is_done else Said.REFUSED)
+
+
+def _words(error: RouterError) -> str:
+    """Return what a router said, as it may be kept and shown: it may send octets that are no text."""
+    return printable(str(error)[:WORDS_MAX])

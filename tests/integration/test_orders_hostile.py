@@ -1,0 +1,78 @@
+"""Orders where others do harm: routers' words that no database takes, a PostgreSQL that stumbles, routers renamed."""
+
+import asyncio
+
+import pytest
+from order_field import HURRY, change, gone, housed
+
+from aaad.errors import RouterTrap, StoreError
+from aaad.orders import runner as running
+from aaad.orders import steps
+from aaad.orders.carrying import Carrying
+
+
+@pytest.fixture
+async def house(dsn, tmp_path):
+    async with housed(dsn, tmp_path) as house:
+        yield house
+
+
+# What a router says cannot stand in jsonb: a NUL, and octets that are no text, which the API's words keep as surrogates.
+WORDS = "no\x00such \udc80item"
+
+
+async def test_a_routers_words_steer_no_terminal_and_stop_no_order(house, monkeypatch):
+    async def refused(*_words, **_more):
+        raise RouterTrap(WORDS)
+
+    monkeypatch.setattr(steps, "remove_active", refused)
+    deaf = await house.add_bras(1, secret=b"another")
+    good = await house.add_bras(2)
+    (bad,) = await house.order(gone(await house.begin(deaf)))
+    (other,) = await house.order(gone(await house.begin(good, "81a00002", "bob", "100.64.0.2")))
+    async with house.running():
+        assert (await house.until(other))["state"] == "done"
+        async with asyncio.timeout(5):
+            while not (answers := (await house.row(bad))["answers"]):
+                await asyncio.sleep(0.02)
+    assert answers[-1]["text"].isprintable()
+
+
+async def test_an_outcome_that_postgresql_does_not_take_costs_no_other_one(house, monkeypatch):
+    """Whatever it is: the outcomes of other orders, saved with it, must not wait for it for ever."""
+
+    async def refused(*_words, **_more):
+        raise RouterTrap(WORDS)
+
+    monkeypatch.setattr(steps, "remove_active", refused)
+    monkeypatch.setattr(steps, "printable", str, raising=False)
+    deaf = await house.add_bras(1, secret=b"another")
+    good = await house.add_bras(2)
+    (bad,) = await house.order(gone(await house.begin(deaf)))
+    async with house.running() as runner:
+        async with asyncio.timeout(5):
+            while not runner.counters.cells[runner.counters.index["aaad_bugs_total"]]:
+                await asyncio.sleep(0.02)
+        (other,) = await house.order(gone(await house.begin(good, "81a00002", "bob", "100.64.0.2")))
+        assert (await house.until(other))["state"] == "done"
+        assert not runner._results
+    assert (await house.row(bad))["state"] in ("todo", "doing")
+
+
+async def test_an_outcome_is_saved_as_soon_as_postgresql_takes_it_again(house, monkeypatch):
+    """No other order comes to wake who saves."""
+    save, failures = Carrying.save, 2
+
+    async def failing(self, *words):
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise StoreError("PostgreSQL is away", may_have_committed=True)
+        return await save(self, *words)
+
+    monkeypatch.setattr(Carrying, "save", failing)
+    bras = await house.add_bras()
+    (order,) = await house.order(change(await house.begin(bras, granted={"rate_limit": "10M/20M"})))
+    async with house.running():
+        assert (await house.until(order, limit_s=5))["state"] == "done"
+        assert (await house.steps(order)) == [("coa", "done"), ("read", "as_wanted")], "once"
