@@ -102,6 +102,8 @@ REASONS = {
     "refused": _("the router refuses"),
     "too_long": _("it took too long"),
     "session_over": _("its session has ended"),
+    "held_back": _("the brake holds back that its session is ended for it"),
+    "brake_unasked": _("PostgreSQL did not say whether the brake lets it end the session"),
     "bug": _("an error of this program: see the log"),
 }
 

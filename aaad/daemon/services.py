@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aaad.sessions.open_sessions import OpenSessions
     from aaad.spool.writer import SpoolWriter
 
+ORDERS_ON_THEIR_WAY_MAX = 2_048  # many silent concentrators must not keep the others waiting
 _CONNECTION_LOOKED_AT_S = 2.0
 _SPOOL_STOP_S = 3.0  # a sync of a healthy disk takes milliseconds; the supervisor's limit stands behind this one
 
@@ -336,16 +337,21 @@ async def pool_keeping(context: RoleContext) -> None:
 async def order_running(context: RoleContext) -> None:
     """Carry out orders about sessions."""
     from aaad.orders.facts import facts_path
-    from aaad.orders.runner import OrderRunner
+    from aaad.orders.runner import OrderRunner, Settings
     from aaad.radius.dynauth_client import DynauthClient
+    from aaad.replica.brake import BrakeLimits
 
     database = _database(context, "orders")
-    node = context.config.node
+    node, replica = context.config.node, context.config.replica
+    brake = BrakeLimits(
+        share=replica.brake_share, minimum_count=replica.brake_minimum, window_s=replica.brake_window_s
+    )
     runner = OrderRunner(
         database,
-        DynauthClient(),
+        DynauthClient(in_work_max=ORDERS_ON_THEIR_WAY_MAX),
         node=node.name,
         counters=context.counters,
+        settings=Settings(brake=brake),
         facts_path=facts_path(node.state_dir / "counters", context.slot),
     )
     try:

@@ -166,6 +166,21 @@ class Carrying:
         rows = await self._database.fetch(SQL.save_outcomes, node_id, *_columns(results))
         return [_saved(row, is_current=row["is_current"]) for row in rows]
 
+    async def count_live(self) -> int:
+        """Return how many sessions go on."""
+        row = await self._database.fetchrow(SQL.count_live)
+        assert row is not None
+        return int(row["live_count"])
+
+    async def may_cut(
+        self, node_id: int, order: ClaimedOrder, allowance: int, window_s: float, run_id: int | None
+    ) -> tuple[bool, int | None]:
+        """Ask the brake whether a session may be ended for a change; else in which run that is held back."""
+        row = await self._database.fetchrow(
+            SQL.may_cut, order.order_id, node_id, order.wish, allowance, window_s, run_id
+        )
+        return (False, None) if row is None else (row["is_allowed"], row["run_id"])
+
     async def close_ended(self) -> list[Saved]:
         """End the orders about sessions that are over."""
         return [_saved(row) for row in await self._database.fetch(SQL.close_ended_orders, ROWS_MAX)]

@@ -144,6 +144,40 @@ WITH told AS (
 )
 SELECT id, kind, cause, state, is_current, extract(epoch FROM now() - created_at)::float8 AS age_s FROM saved;
 
+-- name: count_live
+SELECT count(*) AS live_count FROM net.session WHERE ended_at IS NULL;
+
+-- name: may_cut
+-- Whether a session may be ended for a change that was not counted as cutting when it was wished: as long as less than $4
+-- were cut in $5 seconds, or its run passed the brake. Then it counts from now on; else it belongs to the run that holds
+-- back (rule R8.4), which is $6 if that is one still. No row: it is another's by now, or there is another wish.
+WITH asked AS (
+    SELECT network_order.id, network_order.is_cutting OR coalesce(run.brake_passed, false) OR $4::integer > (
+        SELECT count(*) FROM net.network_order AS cutting
+        LEFT JOIN net.run AS passed ON passed.id = cutting.run_id
+        WHERE cutting.is_cutting AND cutting.wished_at > now() - $5::float8 * interval '1 second'
+            AND cutting.state NOT IN ('held', 'cancelled', 'superseded') AND NOT coalesce(passed.brake_passed, false)
+    ) AS is_allowed
+    FROM net.network_order
+    LEFT JOIN net.run ON run.id = network_order.run_id
+    WHERE network_order.id = $1 AND network_order.claimed_by = $2::integer AND network_order.wish = $3
+        AND network_order.is_open
+), known AS (
+    SELECT max(run.id) AS id FROM net.run
+    WHERE run.kind = 'orders' AND NOT run.brake_passed AND (run.id = $6::integer OR EXISTS (
+        SELECT FROM net.network_order AS held WHERE held.run_id = run.id AND held.state = 'held'))
+), made AS (
+    INSERT INTO net.run (kind) SELECT 'orders' FROM asked, known WHERE NOT asked.is_allowed AND known.id IS NULL
+    RETURNING id
+)
+UPDATE net.network_order SET
+    is_cutting = network_order.is_cutting OR asked.is_allowed,
+    wished_at = CASE WHEN asked.is_allowed THEN now() ELSE wished_at END,
+    run_id = CASE WHEN asked.is_allowed THEN run_id ELSE coalesce(known.id, made.id) END
+FROM asked CROSS JOIN known LEFT JOIN made ON true
+WHERE network_order.id = asked.id
+RETURNING asked.is_allowed, network_order.run_id;
+
 -- name: release_claims
 -- Of this node, but for those that it knows to be in hand, $2: nobody is at them.
 UPDATE net.network_order SET claimed_until = now() - interval '1 second'

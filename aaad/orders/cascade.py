@@ -53,6 +53,7 @@ class State(StrEnum):
     DUE = "todo"
     WAITING = "waiting"
     REDIAL = "redial"
+    HELD = "held"
     DONE = "done"
     UNVERIFIED = "unverified"
     SUPERSEDED = "superseded"
@@ -117,7 +118,7 @@ class End(NamedTuple):
 Move = Do | Wait | End
 
 _NO_ANSWER = frozenset({Said.SILENT, Said.REJECTED, Said.UNSENT})
-_CUTS = frozenset({Step.DISCONNECT, Step.API})
+CUTS = frozenset({Step.DISCONNECT, Step.API})
 _RADIUS = frozenset({Step.COA, Step.DISCONNECT})
 LOOKS_MAX = 3  # at what a router said it had done, before it is taken to have no effect
 
@@ -204,7 +205,7 @@ def _after_api(task: Task, told: Sequence[Told], said: Said) -> Move:
 
 def _over(task: Task, told: Sequence[Told], said: Said) -> End:
     """The router was read, and the session is not there: by us, or by itself."""
-    was_cut = any(one.step in _CUTS and one.said is Said.DONE for one in told)
+    was_cut = any(one.step in CUTS and one.said is Said.DONE for one in told)
     if task.kind is Kind.DISCONNECT or was_cut:
         return End(State.DONE, "" if was_cut else "was_gone", is_proven=True, is_session_over=True)
     if said is Said.OTHER:
@@ -235,7 +236,7 @@ def _unread(task: Task, told: Sequence[Told], acted: Told | None) -> Move:
         return _go_on(task, told)
     if acted.said is Said.GONE:
         return Wait(State.WAITING, "no_such_session")
-    if acted.step in _CUTS:
+    if acted.step in CUTS:
         return Wait(State.WAITING, "stop_awaited", is_failure=False)
     return End(State.UNVERIFIED, "unreadable") if task.has_waited else Wait(State.WAITING, "unreadable")
 
@@ -266,9 +267,9 @@ def _go_on(task: Task, told: Sequence[Told]) -> Move:
     for way in possible:
         if way in tried or (way in _RADIUS and is_way_closed):
             continue
-        if way in _CUTS and not task.is_known:
+        if way in CUTS and not task.is_known:
             return Wait(State.DUE, "not_applied_everywhere", is_failure=False)
-        if way in _CUTS and _has_cookie(task) and Step.COOKIE not in tried:
+        if way in CUTS and _has_cookie(task) and Step.COOKIE not in tried:
             return Do(Step.COOKIE)
         return Do(way)
     if not possible:

@@ -216,7 +216,9 @@ class Judge:
         assert grant is not None
         is_blocked = grant.state == GrantState.BLOCKED
         was_blocked = told is not None and told.reason is _BLOCKED
-        difference = _from_nothing(grant) if told is None else compare(kind, told, found.form, is_ppp=is_ppp)
+        difference = (
+            _from_nothing(grant, at.trigger) if told is None else compare(kind, told, found.form, is_ppp=is_ppp)
+        )
         if is_blocked and not was_blocked:
             cause = _CAUSES.get(standing(login, grant.policy, at.now_s), "block")
         else:
@@ -233,8 +235,12 @@ class Judge:
         return Judgement(wish, due_s=due_s, form=(found.fingerprint, found.form))
 
 
-def _from_nothing(grant: Grant) -> Difference:
-    """Nobody knows what it was told. Whose block is by an address or a profile must dial anew for it."""
+def _from_nothing(grant: Grant, trigger: Trigger) -> Difference:
+    """Nobody knows what it was told. Whose block is by an address or a profile must dial anew for it.
+
+    Unless it is his block, or his own change, an ACK is enough: it may be that all sessions are unknown at once, and
+    that nothing differs at all.
+    """
     policy = grant.policy
     held_by = (
         policy.blocked_ipv4_pool,
@@ -242,8 +248,9 @@ def _from_nothing(grant: Grant) -> Difference:
         policy.blocked_delegated_ipv6_pool,
         policy.blocked_group,
     )
-    needs_dial = grant.state == GrantState.BLOCKED and any(held_by)
-    return Difference(needs_dial, is_sayable=True, is_certain=False, unsaid=[])
+    is_blocked = grant.state == GrantState.BLOCKED
+    is_certain = not is_blocked and trigger is not Trigger.CHANGE
+    return Difference(is_blocked and any(held_by), is_sayable=True, is_certain=is_certain, unsaid=[])
 
 
 def _right(case: _Case, said: _Said, due_s: float) -> Judgement:

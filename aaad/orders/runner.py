@@ -25,6 +25,7 @@ from aaad.mikrotik.connection import Limits as ApiLimits
 from aaad.orders import counted
 from aaad.orders.carrying import CLAIM_S, Carrying, Concentrator, Result, Saved, Taken
 from aaad.orders.cascade import (
+    CUTS,
     Do,
     End,
     Kind,
@@ -44,14 +45,17 @@ from aaad.orders.judge import Subject
 from aaad.orders.pace import Limits, Pace, backoff_s
 from aaad.orders.readback import CYCLE_S, ReadBack
 from aaad.orders.steps import API_LIMITS, Answer, Steps, Target
-from aaad.orders.wish import OPEN_STATES
+from aaad.orders.wish import OPEN_STATES, ClaimedOrder
 from aaad.radius.dynauth import SessionName, session_attributes
 from aaad.radius.dynauth_client import TRIES_S, DynauthClient
+from aaad.replica.brake import BrakeLimits
 
 _log = get_logger("orders")
 _SAVED_AT_ONCE = 500
 _TAKEN_AT_ONCE = 1_000
 _TURNED_BACK_S = 1.0
+_LIVE_COUNT_S = 60.0
+_UNBRAKED = frozenset({"unblock", "operator"})  # what gives service back is never held, nor what a person asked for
 
 
 class _DownError(AaadError):
@@ -76,6 +80,7 @@ class Settings(NamedTuple):
     stop_s: float = 3.0
     tries_s: tuple[float, ...] = TRIES_S
     limits: Limits = Limits()
+    brake: BrakeLimits = BrakeLimits()
     api_limits: ApiLimits = API_LIMITS
 
 
@@ -110,6 +115,9 @@ class OrderRunner:
         self._hint = asyncio.Event()
         self._to_save = asyncio.Event()
         self._saving = asyncio.Lock()
+        self._braking = asyncio.Lock()
+        self._live = (0, float("-inf"))  # sessions that go on, as of then
+        self._held_run: int | None = None
         self._in_hand: dict[int, asyncio.Task[None]] = {}
         self._away: set[str] = set()
         self._is_more = False  # more was due than there was room for
@@ -265,6 +273,8 @@ class OrderRunner:
             move = Wait(State.DUE, "silent", is_failure=False)
         except TimeoutError:
             move = Wait(State.DUE, "too_long")
+        except StoreError:  # the brake could not be asked
+            move = Wait(State.DUE, "brake_unasked")
         except Exception:  # noqa: BLE001  nor one in one order
             self._counters.add(counted.BUGS)
             _log.exception("orders.broken", order=taken.order.order_id)
@@ -287,6 +297,8 @@ class OrderRunner:
         if move is None:
             move = next_move(task, told)
         while isinstance(move, Do):
+            if move.step in CUTS and not await self._may_cut(taken.order):
+                return Wait(State.HELD, "held_back", is_failure=False)
             is_meant = is_probe or bool(told)  # others turn back, if the router falls silent before it is their turn
             answer = await self._step(move.step, target, taken.order.nas_id, pace, is_meant=is_meant)
             answers.append(answer)
@@ -294,6 +306,24 @@ class OrderRunner:
             self._note(told, pace, taken.order.nas_id, begun_s)
             move = next_move(task, told)
         return move
+
+    async def _may_cut(self, order: ClaimedOrder) -> bool:
+        """Ask the brake about a cut that nobody counted when it was wished: for what no CoA brought about."""
+        if order.kind == "disconnect" or order.is_cutting or order.cause in _UNBRAKED:
+            return True
+        async with self._braking:  # one after the other, so that each counts
+            now_s = clock.monotonic_s()
+            if now_s - self._live[1] > _LIVE_COUNT_S:
+                self._live = (await self._carrying.count_live(), now_s)
+            limits = self._settings.brake
+            allowance = limits.allowance(self._live[0])
+            is_allowed, run_id = await self._carrying.may_cut(
+                self._node_id, order, allowance, limits.window_s, self._held_run
+            )
+        if not is_allowed and run_id is not None and run_id != self._held_run:
+            self._held_run = run_id
+            _log.error("orders.held", run=run_id, why="changes come to cuts", release=f"aaad order release {run_id}")
+        return is_allowed
 
     async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace, *, is_meant: bool) -> Answer:
         """Carry out a step when it is its turn at its concentrator; reading waits for nobody."""

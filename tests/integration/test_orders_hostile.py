@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
-from order_field import HURRY, change, gone, housed
+from order_field import HURRY, OPEN, change, gone, housed
 
 from aaad.errors import RouterTrap, StoreError
-from aaad.orders import runner as running
 from aaad.orders import steps
 from aaad.orders.carrying import Carrying
+from aaad.replica.brake import BrakeLimits
+from aaad.simulator.temper import Temper
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ async def house(dsn, tmp_path):
         yield house
 
 
-# What a router says cannot stand in jsonb: a NUL, and octets that are no text, which the API's words keep as surrogates.
+# What no jsonb takes: a NUL, and octets that are no text, which the API's words keep as surrogates.
 WORDS = "no\x00such \udc80item"
 
 
@@ -76,3 +77,48 @@ async def test_an_outcome_is_saved_as_soon_as_postgresql_takes_it_again(house, m
     async with house.running():
         assert (await house.until(order, limit_s=5))["state"] == "done"
         assert (await house.steps(order)) == [("coa", "done"), ("read", "as_wanted")], "once"
+
+
+# --- the brake of what a change comes to ----------------------------------------------------------------------------
+
+
+async def test_r8_4_changes_that_come_to_cuts_are_held_when_they_are_too_many(house):
+    """A plan's new speed for all, and routers that take no CoA: nobody has counted these cuts before."""
+    bras = await house.add_bras()
+    bras.temper(coa=Temper(nak=401))
+    names = [(f"81a{number:05d}", f"u{number}", f"100.64.1.{number}") for number in range(1, 13)]
+    keys = [await house.begin(bras, *name, granted={"rate_limit": "10M/20M"}) for name in names]
+    orders = await house.order(*map(change, keys))
+    async with house.running(HURRY._replace(brake=BrakeLimits(minimum_count=5))):
+        async with asyncio.timeout(10):
+            while await house.db.fetchval(
+                "SELECT count(*) FROM net.network_order WHERE state NOT IN ('held', 'done')"
+            ):
+                await asyncio.sleep(0.05)
+        rows = [await house.row(order) for order in orders]
+        assert sorted(row["state"] for row in rows) == ["done"] * 5 + ["held"] * 7
+        assert len(bras.sessions) == 7
+        (run,) = {row["run_id"] for row in rows if row["state"] == "held"}
+        late = await house.begin(bras, "81a00099", "late", "100.64.1.99", granted={"rate_limit": "10M/20M"})
+        (unblock,) = await house.order(change(late, cause="unblock"))
+        assert (await house.until(unblock))["state"] == "done", "what gives back is never held"
+        assert await house.store.release(run) == 7
+        for order in orders:
+            assert (await house.until(order))["state"] == "done"
+    assert not bras.sessions
+
+
+async def test_r8_4_a_change_is_not_made_by_a_cut_while_nobody_counts_them(house, monkeypatch):
+    async def away(*_words):
+        raise StoreError("PostgreSQL is away")
+
+    monkeypatch.setattr(Carrying, "may_cut", away)
+    bras = await house.add_bras()
+    bras.temper(coa=Temper(nak=401))
+    (order,) = await house.order(change(await house.begin(bras, granted={"rate_limit": "10M/20M"})))
+    async with house.running():
+        async with asyncio.timeout(5):
+            while len((await house.row(order))["answers"]) < 2:
+                await asyncio.sleep(0.02)
+    assert bras.sessions
+    assert (await house.row(order))["state"] in OPEN

@@ -132,7 +132,17 @@ def test_a_session_without_the_mark_is_brought_in_line_by_changes_alone(trigger:
     assert (granted is not None) is (trigger in (Trigger.CHANGE, Trigger.CLOCK))
     assert (refused is not None) is (trigger not in (Trigger.START, Trigger.SWEEP))
     if granted is not None:
-        assert (granted.kind, granted.is_certain) == ("change", False)
+        assert (granted.kind, granted.is_certain) == ("change", trigger is Trigger.CLOCK)
+
+
+@pytest.mark.parametrize("trigger", [Trigger.SWEEP, Trigger.START, Trigger.TERMS, Trigger.CLOCK])
+def test_a_grant_that_nobody_knows_any_more_is_said_anew_and_cuts_nobody(trigger: Trigger) -> None:
+    """As after an upgrade by which what a grant says is said otherwise: all sessions differ at once."""
+    office = Office()
+    office.forms[77] = None
+    wish = office.judge(login(), office.session(login(), fingerprint=77), trigger).wish
+    assert wish is not None
+    assert (wish.kind, wish.is_certain, wish.is_cutting) == ("change", True, False)
 
 
 def test_whose_former_grant_nobody_knows_dials_anew_for_a_block_that_a_change_cannot_make() -> None:
