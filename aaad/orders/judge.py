@@ -143,7 +143,7 @@ def _is_meant(row: Active, subject: Subject) -> bool:
 
 
 def _has_another_address(row: Active, subject: Subject) -> bool:
-    """Whether it lacks the address of its own that it shall have, which no CoA gives: what it was told was not known."""
+    """Whether it lacks its own address, which no CoA gives: nobody knew that it was told another one."""
     wanted = _of(subject.wanted, ADDRESS)
     return bool(wanted and row.address) and row.address != canonical(wanted[0])
 

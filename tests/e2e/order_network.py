@@ -21,6 +21,7 @@ from aaad.simulator.simulation import Plan
 from aaad.simulator.temper import OBEDIENT, Temper
 
 FIRST_SOURCE = "127.0.40.1"
+_STAY_S = 3600.0
 _SILENT = Temper(is_silent=True)
 _PUT_NASES = """
 INSERT INTO net.nas (id, name, address, secret, coa_port, api_port, api_tls, api_user, api_password)
@@ -31,8 +32,10 @@ ON CONFLICT (id) DO NOTHING
 _UP = """
 SELECT count(*) FROM net.session
 WHERE user_name = ANY ($1::text[]) AND ended_at IS NULL AND grant_fingerprint IS NOT NULL
-    AND (NOT $2::boolean OR EXISTS (SELECT FROM net.grant_form WHERE fingerprint = grant_fingerprint)) AND EXISTS (
-    SELECT FROM net.nas_server JOIN net.router ON router.id = nas_server.router_id WHERE router.nas_id = session.nas_id)
+    AND (NOT $2::boolean OR EXISTS (SELECT FROM net.grant_form WHERE fingerprint = grant_fingerprint))
+    AND EXISTS (
+        SELECT FROM net.nas_server JOIN net.router ON router.id = nas_server.router_id
+        WHERE router.nas_id = session.nas_id)
 """
 _APPLIED = """
 SELECT EXISTS (SELECT FROM net.node WHERE snapshot IS NOT NULL AND heartbeat_at > now() - interval '60 seconds')
@@ -54,7 +57,9 @@ class Network:
         methods: Sequence[str] = ("pap",),
         rate: float = 200.0,
         nodes: Sequence[Node] = (),
-        stay_s: float = 900.0,
+        interim_s: float = 30.0,
+        redial_first_s: float = 0.2,
+        redial_longest_s: float = 1.0,
         is_looked_at: bool = True,
     ) -> None:
         """`nodes` are further ones, which the routers ask when the first one is silent.
@@ -75,10 +80,10 @@ class Network:
         plan = Plan(
             rate=rate,
             has_accounting=True,
-            stay_s=stay_s,
-            interim_s=30,
-            redial_first_s=0.2,
-            redial_longest_s=1.0,
+            stay_s=_STAY_S,
+            interim_s=interim_s,
+            redial_first_s=redial_first_s,
+            redial_longest_s=redial_longest_s,
             redials_max=100_000,
         )
         who = Subscribers(count=count, first=first, methods=methods)
@@ -90,7 +95,7 @@ class Network:
         try:
             for number in range(len(self.concentrators)):
                 self._open_api(number)
-            eventually(self._is_up, within_s=60, what="all are known to be up")
+            eventually(self._is_up, within_s=60 + 0.05 * len(self.numbers), what="all are known to be up")
         except BaseException:
             self.__exit__()
             raise
@@ -106,9 +111,9 @@ class Network:
         return self.reporting.simulation.concentrators
 
     def _is_up(self) -> bool:
-        return len(self.up) == len(self.numbers) and self.node.sql(_UP, self.names, self._is_looked_at)[0][0] == len(
-            self.numbers
-        )
+        return len(self.reporting.simulation.online) == len(self.numbers) and self.node.sql(
+            _UP, self.names, self._is_looked_at
+        )[0][0] == len(self.numbers)
 
     # --- what the routers have --------------------------------------------------------------------------------------
 

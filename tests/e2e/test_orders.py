@@ -1,4 +1,4 @@
-"""From an SQL COMMIT to what the routers before a whole node have: blocked, changed, and back, whatever dies meanwhile."""
+"""From an SQL COMMIT to what the routers before a whole node have: blocked, changed, and back, whatever dies then."""
 
 import json
 import os
