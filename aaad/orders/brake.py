@@ -17,6 +17,9 @@ class Judged(NamedTuple):
 
     wish: Wish
     is_exempt: bool
+    held_run: int | None = (
+        None  # what was wished of that session is held in it, and nobody changed the customer since
+    )
 
 
 class Load(NamedTuple):
@@ -31,9 +34,14 @@ def is_held(judged: Judged) -> bool:
     return judged.wish.is_cutting and not judged.is_exempt
 
 
+def is_counted(judged: Judged) -> bool:
+    """Whether it adds to what is cut: another cut in the place of a held one stays held, and adds nothing."""
+    return is_held(judged) and judged.held_run is None
+
+
 def must_hold(batch: Sequence[Judged], load: Load, limits: BrakeLimits) -> bool:
     """Whether what cuts in this batch, with what did in the window, is more than may pass."""
-    cutting_count = sum(map(is_held, batch))
+    cutting_count = sum(map(is_counted, batch))
     return is_over(
         recent_count=load.recent_count,
         cut_off_count=cutting_count,
@@ -43,6 +51,11 @@ def must_hold(batch: Sequence[Judged], load: Load, limits: BrakeLimits) -> bool:
     )
 
 
-def brake(batch: Sequence[Judged], run_id: int) -> list[Wish]:
-    """Return the wishes of a batch, those that cut held back in a run."""
-    return [judged.wish._replace(is_held=True, run_id=run_id) if is_held(judged) else judged.wish for judged in batch]
+def brake(batch: Sequence[Judged], run_id: int | None) -> list[Wish]:
+    """Return the wishes of a batch, those that cut held back in a run; None: only in place of held ones."""
+    wishes = []
+    for judged in batch:
+        held_run = judged.held_run if judged.held_run is not None else run_id
+        is_back = is_held(judged) and held_run is not None
+        wishes.append(judged.wish._replace(is_held=True, run_id=held_run) if is_back else judged.wish)
+    return wishes

@@ -55,8 +55,8 @@ WHERE network_order.id = taken.id
 RETURNING network_order.*, network_order.needs::text AS needs_text, taken.is_stale;
 
 -- name: find_grounds
--- What each order stands on now: from which address of this node, $2, its router may be asked, whether that router has an
--- address of its own, whether all nodes have applied the change, and what accounting says of the session.
+-- What each order stands on now: from which address of this node, $2, its router may be asked, whether that router shares
+-- its address with others (one that is heard no more was renamed: the other name is its own), whether all nodes have applied the change, and what accounting says of the session.
 SELECT
     network_order.id,
     server.local_address,
@@ -64,7 +64,7 @@ SELECT
         SELECT FROM net.router AS beside
         WHERE beside.nas_id = network_order.nas_id AND beside.source_address = network_order.source_address
             AND beside.nas_identifier <> network_order.nas_identifier
-            AND beside.last_seen > now() - interval '1 hour') AS is_shared,
+            AND beside.last_seen > now() - interval '1 hour') AND coalesce(own.is_heard, true) AS is_shared,
     net.is_applied_everywhere(network_order.needs) AS is_known,
     coalesce(session.state, 'closed') AS session_state,
     coalesce(session.heard_at > network_order.changed_at + interval '2 seconds', false) AS is_heard_since,
@@ -77,6 +77,11 @@ FROM net.network_order
 LEFT JOIN net.nas ON nas.id = network_order.nas_id
 LEFT JOIN net.every_session AS session ON session.family = network_order.family AND session.life = network_order.life
     AND session.ended_at IS NULL
+LEFT JOIN LATERAL (
+    SELECT router.last_seen > now() - interval '1 hour' AS is_heard FROM net.router
+    WHERE router.nas_id = network_order.nas_id AND router.source_address = network_order.source_address
+        AND router.nas_identifier = network_order.nas_identifier
+) AS own ON true
 LEFT JOIN LATERAL (
     SELECT host(heard.local_address) AS local_address
     FROM net.router
@@ -210,12 +215,16 @@ WHERE network_order.state = 'waiting' AND network_order.target = 'session' AND n
     AND session.heard_at > network_order.changed_at + interval '2 seconds';
 
 -- name: wake_reachable
--- Orders that waited for a redial since their router could not be told from others, and that have a way now.
-UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now()
+-- Orders that waited for a redial since their router could not be told from others, and that have a way now, or whose
+-- address is one router's alone by now. They have a day from now on.
+UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now(), wished_at = now()
 FROM net.nas
 WHERE network_order.is_open AND network_order.state = 'redial' AND network_order.target = 'session' AND nas.id = network_order.nas_id
     AND step = 'behind_nat' AND coalesce(claimed_until < now(), true)
-    AND (nas.coa_address IS NOT NULL OR nas.api_address IS NOT NULL);
+    AND (nas.coa_address IS NOT NULL OR nas.api_address IS NOT NULL OR 2 > (
+        SELECT count(*) FROM net.router
+        WHERE router.nas_id = network_order.nas_id AND router.source_address = network_order.source_address
+            AND router.last_seen > now() - interval '1 hour'));
 
 -- name: give_up
 -- What was not to be done for so long; what the brake holds, and what waits for a redial, may wait.
@@ -223,7 +232,7 @@ UPDATE net.network_order SET state = 'given_up', ended_at = now(), changed_at = 
 WHERE id IN (
     SELECT id FROM net.network_order
     WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session' AND coalesce(claimed_until < now(), true)
-        AND (created_at < now() - $1::float8 * interval '1 second'
+        AND (wished_at < now() - $1::float8 * interval '1 second'
             OR NOT EXISTS (SELECT FROM net.nas WHERE nas.id = network_order.nas_id))
     LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING id, kind, cause, state, extract(epoch FROM now() - created_at)::float8 AS age_s;

@@ -76,6 +76,7 @@ class OpenOrder(NamedTuple):
     kind: str
     fingerprint: int | None
     is_begun: bool  # somebody is at it, or was: it may have had its effect
+    held_run: int | None = None  # the brake holds it back, in this run
 
 
 class LiveSession(NamedTuple):

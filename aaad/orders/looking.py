@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from aaad.errors import ReplicaError
+from aaad.log import get_logger
 from aaad.orders.desired import NOTHING, Forms, Judge, Judgement, LiveSession, Occasion
 from aaad.policy.facts import LoginFacts
 from aaad.radius.rulebook import Rulebook
 from aaad.replica.layout import ReplicaMeta
 from aaad.replica.record import NasRow, Tables, decode
+
+_log = get_logger("orders")
 
 
 class Replica(Protocol):
@@ -66,6 +69,8 @@ class Looking:
         self._judge = Judge(self._rules)
         self._nases: dict[int, NasRow] = {}
         self._tables_mark: tuple[str, int] | None = None
+        self._is_telling = True
+        self.broken_count = 0  # sessions of the last look that could not be looked at by an error of ours
 
     def position(self) -> Position | None:
         """Return up to where changes are shown; None: there is no complete replica."""
@@ -83,13 +88,18 @@ class Looking:
         replica = self._replica
         try:
             replica.begin()
+            if not replica.complete:
+                raise ReplicaError("there is no complete replica")
             if replica.tables_mark != self._tables_mark:
                 tables = replica.tables()
                 self._rules.load(tables, at.now_s)
                 self._nases = {row.nas_id: row for row in tables.nases}
                 self._tables_mark = replica.tables_mark
             self._rules.keep_time(at.now_s)
-            return [self._look(session, forms, at) for session in sessions]
+            self.broken_count = 0
+            judgements = [self._look(session, forms, at) for session in sessions]
+            self._is_telling |= not self.broken_count
+            return judgements
         finally:
             replica.end()
 
@@ -104,4 +114,11 @@ class Looking:
                 return NOTHING
             if login.login_id != session.login_id:
                 return NOTHING
-        return self._judge.judge(session, login, self._nases.get(session.nas_id), forms, at)
+        try:
+            return self._judge.judge(session, login, self._nases.get(session.nas_id), forms, at)
+        except Exception:  # noqa: BLE001  our bug with one session cuts nobody, and keeps no other one waiting
+            self.broken_count += 1
+            if self._is_telling:  # once: each sweep meets it again
+                self._is_telling = False
+                _log.exception("orders.broken", login_id=session.login_id)
+            return NOTHING

@@ -17,7 +17,7 @@ from aaad.db.connection import Database, Row, Transaction
 from aaad.db.statements import load_statements
 from aaad.log import Log
 from aaad.metrics import CounterFile
-from aaad.orders.brake import Judged, Load, brake, is_held, must_hold
+from aaad.orders.brake import Judged, Load, brake, is_counted, must_hold
 from aaad.orders.desired import Judgement, LiveSession, Occasion, OpenOrder, Trigger
 from aaad.orders.due import DueLogins
 from aaad.orders.looking import Looking
@@ -39,10 +39,12 @@ MADE = "aaad_orders_made_total"
 SUPERSEDED = "aaad_orders_superseded_total"
 HELD = "aaad_orders_held_back_total"
 LOOKED = "aaad_orders_sessions_looked_at_total"
+BUGS = "aaad_bugs_total"
 ORDERING_COUNTERS: tuple[str, ...] = (
     *(f"{MADE}|cause={cause}" for cause in CAUSES),
     SUPERSEDED,
     HELD,
+    BUGS,
     *(f"{LOOKED}|why={trigger.name.lower()}" for trigger in Trigger),
 )
 
@@ -125,7 +127,9 @@ class Ordering:
     ) -> list[tuple[int, LiveSession]]:
         """Add what is found of each; return those of which it must be known first what they were told."""
         lacking = []
-        for session, judgement in zip(sessions, self._looking.look(sessions, self._forms, at), strict=True):
+        judgements = self._looking.look(sessions, self._forms, at)
+        self._counters.add(BUGS, self._looking.broken_count)
+        for session, judgement in zip(sessions, judgements, strict=True):
             if judgement.lacks_form is not None:
                 lacking.append((judgement.lacks_form, session))
             else:
@@ -141,18 +145,23 @@ class Ordering:
             form = Form(row["attributes"], row["pools"], row["lists_ipv6"], Reason(row["reason"]))
             self._forms[row["fingerprint"]] = form
 
-    async def write(self, found: Found) -> None:
-        """Write what was found; OverError if another node is at it by now."""
+    async def write(self, found: Found, *, is_holding_back: bool = False) -> bool:
+        """Write what was found; return whether the brake held what cuts. OverError if another node is at it by now.
+
+        `is_holding_back`: it held what was found before with the same look at all sessions.
+        """
         await self._keep_forms(found.forms)
         for right in chunks(found.right, WISHES_AT_ONCE):
             async with self._writing() as transaction:
                 self._counters.add(SUPERSEDED, await OrderStore(transaction).supersede(right))
-        for some in chunks(await self._braked(found.judged), WISHES_AT_ONCE):
+        wishes, is_held_back = await self._braked(found.judged, is_holding_back=is_holding_back)
+        for some in chunks(wishes, WISHES_AT_ONCE):
             async with self._writing() as transaction:
                 put = await OrderStore(transaction).put(some)
             causes = {wish.session: wish.cause for wish in some}
             for order in put:
                 self._counters.add(f"{MADE}|cause={causes[order.session]}")
+        return is_held_back
 
     async def _keep_forms(self, found: Mapping[int, Form]) -> None:
         now_s = clock.monotonic_s()
@@ -167,19 +176,17 @@ class Ordering:
             for fingerprint, _ in forms:  # nobody knew them, perhaps
                 self._forms.pop(fingerprint, None)
 
-    async def _braked(self, batch: Sequence[Judged]) -> list[Wish]:
-        """Return the wishes of a batch; if it cuts too many, those that cut are held back."""
-        wishes = [judged.wish for judged in batch]
-        if not any(map(is_held, batch)):
-            return wishes
+    async def _braked(self, batch: Sequence[Judged], *, is_holding_back: bool) -> tuple[list[Wish], bool]:
+        """Return the wishes of a batch; if it cuts too many, those that cut are held back, and True."""
+        if not any(map(is_counted, batch)):
+            return brake(batch, None), is_holding_back
         load = await self._load()
-        if not must_hold(batch, load, self._limits):
-            return wishes
+        if not is_holding_back and not must_hold(batch, load, self._limits):
+            return brake(batch, None), False
         async with self._writing() as transaction:
             run = await transaction.fetchrow(SQL.open_held_run)
         assert run is not None
-        wishes = brake(batch, run["run_id"])
-        held_count = sum(wish.is_held for wish in wishes)
+        held_count = sum(map(is_counted, batch))
         self._counters.add(HELD, held_count)
         self._log.error(
             "orders.held",
@@ -189,7 +196,7 @@ class Ordering:
             cut_lately=load.recent_count,
             release=f"aaad order release {run['run_id']}",
         )
-        return wishes
+        return brake(batch, run["run_id"]), True
 
     async def _load(self) -> Load:
         now_s = clock.monotonic_s()
@@ -215,18 +222,24 @@ def _add(found: Found, session: LiveSession, judgement: Judgement, why: Touched,
         found.forms.setdefault(*judgement.form)
     if judgement.is_right:
         found.right.append(session.key)
-    if judgement.wish is not None:
+    if judgement.wish is not None and not _is_ordered(session.order, judgement.wish):
         wish = judgement.wish._replace(
             needs=why.newest_xid, run_id=why.run_id, is_found=trigger in (Trigger.START, Trigger.SWEEP)
         )
-        found.judged.append(Judged(wish, why.is_exempt))
+        held_run = session.order.held_run if session.order is not None and trigger is not Trigger.CHANGE else None
+        found.judged.append(Judged(wish, why.is_exempt, held_run))
+
+
+def _is_ordered(order: OpenOrder | None, wish: Wish) -> bool:
+    """Whether just this is ordered already: the brake must not count it each time it is found."""
+    return order is not None and (order.kind, order.fingerprint) == (wish.kind, wish.fingerprint)
 
 
 def session_of(row: Row) -> LiveSession:
     """Return a session of net.live_session."""
     order = None
     if row["order_kind"] is not None:
-        order = OpenOrder(row["order_kind"], row["order_fingerprint"], row["is_order_begun"])
+        order = OpenOrder(row["order_kind"], row["order_fingerprint"], row["is_order_begun"], row["held_run_id"])
     return LiveSession(
         key=(row["family"], row["life"]),
         login_id=row["login_id"],

@@ -152,8 +152,8 @@ LEFT JOIN net.node ON node.id = network_order.claimed_by
 WHERE network_order.id = $1;
 
 -- name: retry_order
--- At once instead of at its time.
-UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now()
+-- At once instead of at its time, and for a day from now on.
+UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now(), wished_at = now()
 WHERE id = $1 AND state IN ('todo', 'doing', 'waiting', 'redial') AND coalesce(claimed_until < now(), true)
 RETURNING id;
 
@@ -165,9 +165,9 @@ WHERE id = $1 AND is_open
 RETURNING id;
 
 -- name: release_run
--- What the brake held back goes on.
+-- What the brake held back goes on, and has a day for it.
 WITH released AS (
-    UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now()
+    UPDATE net.network_order SET state = 'todo', next_at = now(), changed_at = now(), wished_at = now()
     WHERE run_id = $1 AND state = 'held'
     RETURNING id
 ), passed AS (

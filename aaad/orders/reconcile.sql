@@ -5,7 +5,8 @@
 UPDATE net.order_reconciler AS held SET node_id = node.id, held_until = now() + $2::float8 * interval '1 second'
 FROM net.node
 WHERE node.name = $1 AND (held.node_id = node.id OR held.held_until < now() OR held.node_id IS NULL)
-RETURNING node.id AS node_id, held.snapshot::text AS snapshot, held.origin;
+RETURNING node.id AS node_id, held.snapshot::text AS snapshot, held.origin,
+    extract(epoch FROM clock_timestamp())::float8 AS database_s;
 
 -- name: leave_reconciler
 UPDATE net.order_reconciler SET held_until = '-infinity' WHERE node_id = $1::integer;
@@ -63,6 +64,13 @@ SELECT EXISTS (SELECT FROM net.change
     WHERE xid >= pg_snapshot_xmin($2::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
         AND pg_visible_in_snapshot(xid, $1::text::pg_snapshot)) AS is_behind;
 
+-- name: is_lagging
+-- Whether a change that was made $2 seconds ago or earlier does not show in the replica, at snapshot $1: other nodes may
+-- have let in by it whom this one would cut.
+SELECT EXISTS (SELECT FROM net.change
+    WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
+        AND at < now() - $2::float8 * interval '1 second') AS is_lagging;
+
 -- name: find_touched_logins
 -- Logins of live sessions that these changes touched, themselves, by their contract or by their client; the newest
 -- transaction of each, and whether all of them passed a run's brake, and which run that was.
@@ -103,7 +111,8 @@ FROM net.live_session LEFT JOIN erp.login ON login.id = live_session.login_id
 WHERE live_session.login_id = ANY ($1::integer[]);
 
 -- name: find_sessions_after
--- The next $3 rows of sessions in the order of their key, of which those that go on are told; "last" is where to go on.
+-- The next $3 rows of sessions in the order of their key, of which those that go on, for $4 seconds at least, are told;
+-- "last" is where to go on.
 WITH next AS MATERIALIZED (
     SELECT family, life FROM net.session WHERE (family, life) > ($1::uuid, $2::integer)
     ORDER BY family, life LIMIT $3
@@ -114,13 +123,15 @@ SELECT last.family AS last_family, last.life AS last_life, live_session.*, login
 FROM last
 LEFT JOIN net.live_session ON (live_session.family, live_session.life) > ($1::uuid, $2::integer)
     AND (live_session.family, live_session.life) <= (last.family, last.life)
+    AND live_session.started_at <= now() - $4::float8 * interval '1 second'
 LEFT JOIN erp.login ON login.id = live_session.login_id;
 
 -- name: find_sessions_begun
--- Those that began lately, or are known since lately: by when they began, which has an index.
+-- Those that began lately, but for the last $3 seconds: by when they began, which has an index.
 SELECT live_session.*, login.id IS NOT NULL AS is_login_known
 FROM net.live_session LEFT JOIN erp.login ON login.id = live_session.login_id
 WHERE live_session.started_at > now() - $1::float8 * interval '1 second'
+    AND live_session.started_at <= now() - $3::float8 * interval '1 second'
 ORDER BY live_session.started_at DESC LIMIT $2;
 
 -- name: find_forms

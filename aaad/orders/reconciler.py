@@ -27,6 +27,7 @@ from aaad.orders.desired import LiveSession, Trigger
 from aaad.orders.due import DueLogins
 from aaad.orders.looking import Looking, Position
 from aaad.orders.ordering import (
+    BUGS,
     HELD_FOR_S,
     ORDERING_COUNTERS,
     SQL,
@@ -61,8 +62,7 @@ PRUNE_ROWS = 5_000
 LAG = "aaad_orders_lag_seconds"
 SWEPT_AT = "aaad_orders_swept_at_seconds"
 FAILED = "aaad_orders_reconcile_failures_total"
-BUGS = "aaad_bugs_total"
-RECONCILER_COUNTERS: tuple[str, ...] = (*ORDERING_COUNTERS, LAG, SWEPT_AT, FAILED, BUGS)
+RECONCILER_COUNTERS: tuple[str, ...] = (*ORDERING_COUNTERS, LAG, SWEPT_AT, FAILED)
 
 _LOGIN_KINDS = frozenset({"login", "contract", "client"})
 _POOL_KINDS = frozenset({"pool"})
@@ -79,6 +79,8 @@ class ReconcilerSettings:
     sweep_interval_s: float = 300.0
     clock_spread_s: float = 300.0
     starts_interval_s: float = 2.0
+    settle_s: float = 3.0  # a node may know this much earlier than this one what it let somebody in by
+    clock_apart_max_s: float = 60.0  # from PostgreSQL's; who is further off decides nothing
     brake: BrakeLimits = field(default_factory=BrakeLimits)
 
 
@@ -90,6 +92,7 @@ class Pass:
     cause: str
     touched: Touched
     after: SessionKey = _FIRST
+    is_holding_back: bool = False  # the brake held some of it: all that cuts is held from then on
 
 
 class Reconciler:
@@ -138,6 +141,8 @@ class Reconciler:
         self._node_id = 0
         self._is_holding = False
         self._renewed_at_s = -inf
+        self._ahead_s = 0.0  # the wall clock, of the other one
+        self._is_clock_told = False
         self._cursor: Position | None = None
         self._is_caught_up = False
         self._behind_since_s: float | None = None
@@ -207,6 +212,8 @@ class Reconciler:
             return STAND_BY_S
         if not await self._follow_changes(position):
             return HINTED_POLL_S
+        if await self._lags(position):
+            return self._settings.poll_interval_s
         is_more = await self._follow_clock()
         await self._follow_starts()
         busy_s = await self._go_on_with_pass()
@@ -225,11 +232,14 @@ class Reconciler:
     async def _hold(self, position: Position) -> bool:
         """Be the one, or stay it; False: another node is."""
         now_s = clock.monotonic_s()
-        if self._is_holding and now_s - self._renewed_at_s < RENEW_EVERY_S:
+        has_jumped = abs(clock.wall_s() - now_s - self._ahead_s) > self._settings.clock_apart_max_s
+        if self._is_holding and now_s - self._renewed_at_s < RENEW_EVERY_S and not has_jumped:
             return True
         row = await self._database.fetchrow(SQL.hold_reconciler, self._node, HELD_FOR_S)
         if row is None:
             self._is_holding = False
+            return False
+        if not await self._has_true_clock(row):
             return False
         self._renewed_at_s = now_s
         if not self._is_holding:
@@ -237,6 +247,31 @@ class Reconciler:
             self._node_id = self._ordering.node_id = row["node_id"]
             await self._take_over(row, position)
         return True
+
+    async def _has_true_clock(self, row: Row) -> bool:
+        """Tell whether this node's clock is PostgreSQL's, about: by a wrong one everybody's time would be over."""
+        wall_s = clock.wall_s()
+        apart_s = wall_s - row["database_s"]
+        if abs(apart_s) <= self._settings.clock_apart_max_s:
+            self._ahead_s = wall_s - clock.monotonic_s()
+            self._is_clock_told = False
+            return True
+        if not self._is_clock_told:
+            self._log.error("orders.clock_wrong", ahead_s=round(apart_s), left_to="another node")
+            self._is_clock_told = True
+        self._counters.add(FAILED)
+        self._is_holding, self._node_id = True, row["node_id"]
+        await self._leave()
+        return False
+
+    async def _keep_holding(self) -> None:
+        """Say in the midst of long work that this node is at it; OverError if another one is by now."""
+        now_s = clock.monotonic_s()
+        if now_s - self._renewed_at_s < RENEW_EVERY_S:
+            return
+        if await self._database.fetchrow(SQL.fence_reconciler, self._node_id, HELD_FOR_S) is None:
+            raise OverError
+        self._renewed_at_s = now_s
 
     async def _take_over(self, row: Row, position: Position) -> None:
         """Go on where it was left; what was missed meanwhile is found by a look at all."""
@@ -302,13 +337,27 @@ class Reconciler:
             self._is_caught_up = True
             self._behind_since_s = None
             return True
+        await self._bear_with(now_s)
+        return False
+
+    async def _lags(self, position: Position) -> bool:
+        """Tell whether changes are long made that this replica does not show: by it nothing is looked for then."""
+        row = await self._database.fetchrow(SQL.is_lagging, position.snapshot, self._settings.settle_s)
+        assert row is not None
+        if not row["is_lagging"]:
+            self._behind_since_s = None
+            return False
+        await self._bear_with(clock.monotonic_s())
+        return True
+
+    async def _bear_with(self, now_s: float) -> None:
+        """Wait for a replica that is behind, for a while; then another node is to try."""
         self._behind_since_s = since_s = now_s if self._behind_since_s is None else self._behind_since_s
         if now_s - since_s > BEHIND_MAX_S:
             self._log.warning("orders.replica_behind", left_to="another node")
             self._behind_since_s = None
             await self._leave()
             raise OverError
-        return False
 
     async def _follow_logins(self, cursor: Position, position: Position) -> None:
         rows = await self._database.fetch(SQL.find_touched_logins, cursor.snapshot, position.snapshot)
@@ -331,8 +380,10 @@ class Reconciler:
             cause = "pool"
         elif kinds.keys() <= _PLAN_KINDS | _POOL_KINDS:
             cause = "plan"
-        if self._pass is not None and self._pass.trigger is Trigger.TERMS and self._pass.cause != cause:
-            cause = "parameter"
+        if self._pass is not None and self._pass.trigger is Trigger.TERMS:
+            is_exempt &= self._pass.touched.is_exempt  # what passed a brake takes nothing else along
+            if self._pass.cause != cause:
+                cause = "parameter"
         self._begin_pass(Pass(Trigger.TERMS, cause, Touched(state["newest_xid"], None, is_exempt)))
 
     async def _move(self, position: Position) -> None:
@@ -355,8 +406,8 @@ class Reconciler:
         now_s = clock.monotonic_s()
         if now_s - self._started_looked_at_s < self._settings.starts_interval_s:
             return
-        window_s = STARTS_WINDOW_S + self._settings.starts_interval_s
-        rows = await self._database.fetch(SQL.find_sessions_begun, window_s, STARTS_MAX)
+        window_s = STARTS_WINDOW_S + self._settings.starts_interval_s + self._settings.settle_s
+        rows = await self._database.fetch(SQL.find_sessions_begun, window_s, STARTS_MAX, self._settings.settle_s)
         fresh = [row for row in rows if (row["family"], row["life"]) not in self._seen_starts]
         if fresh:
             newest_xid = await self._newest_xid()
@@ -389,9 +440,15 @@ class Reconciler:
             self._begin_pass(Pass(Trigger.SWEEP, "sweep", Touched(await self._newest_xid(), None, False)))
         going = self._pass
         assert going is not None
-        rows = await self._database.fetch(SQL.find_sessions_after, *going.after, SESSIONS_AT_ONCE)
-        await self._look_at(
-            (session_of(row) for row in rows if row["family"] is not None), going.trigger, going.touched, going.cause
+        rows = await self._database.fetch(
+            SQL.find_sessions_after, *going.after, SESSIONS_AT_ONCE, self._settings.settle_s
+        )
+        going.is_holding_back = await self._look_at(
+            (session_of(row) for row in rows if row["family"] is not None),
+            going.trigger,
+            going.touched,
+            going.cause,
+            is_holding_back=going.is_holding_back,
         )
         if rows:
             going.after = (rows[0]["last_family"], rows[0]["last_life"])
@@ -412,14 +469,21 @@ class Reconciler:
         """Look at all sessions of these logins; all that is found is ordered together, so that the brake sees it."""
         found = Found()
         for login_ids in chunks(list(touched), LOGINS_AT_ONCE):
+            await self._keep_holding()
             rows = await self._database.fetch(SQL.find_sessions_of, login_ids)
             await self._ordering.judge([session_of(row) for row in rows], trigger, touched, found)
         await self._ordering.write(found)
 
     async def _look_at(
-        self, sessions: Iterable[LiveSession], trigger: Trigger, touched: Touched, cause: str = ""
-    ) -> None:
+        self,
+        sessions: Iterable[LiveSession],
+        trigger: Trigger,
+        touched: Touched,
+        cause: str = "",
+        *,
+        is_holding_back: bool = False,
+    ) -> bool:
         found, listed = Found(), list(sessions)
         by_login = dict.fromkeys((session.login_id for session in listed), touched)
         await self._ordering.judge(listed, trigger, by_login, found, cause)
-        await self._ordering.write(found)
+        return await self._ordering.write(found, is_holding_back=is_holding_back)

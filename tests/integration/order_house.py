@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -85,6 +86,8 @@ class OrderHouse:
             "sweep_interval_s": 3600.0,
             "clock_spread_s": 0.0,
             "starts_interval_s": 0.05,
+            "settle_s": 0.0,
+            "clock_apart_max_s": inf,
             "brake": BrakeLimits(minimum_count=1000),
         }
         self.settings = ReconcilerSettings(**(values | settings))

@@ -122,3 +122,73 @@ async def test_r8_4_a_change_is_not_made_by_a_cut_while_nobody_counts_them(house
                 await asyncio.sleep(0.02)
     assert bras.sessions
     assert (await house.row(order))["state"] in OPEN
+
+
+# --- what waited for long -------------------------------------------------------------------------------------------
+
+
+DAYS_OLD = "UPDATE net.network_order SET created_at = now() - interval '3 d', wished_at = now() - interval '3 d'"
+
+
+async def test_what_waited_for_days_has_a_day_from_when_it_goes_on(house):
+    """It was held, or waited for a way to its router: it must not be given up in the moment when it may go on."""
+    bras = await house.add_bras()
+    run = await house.db.fetchval("INSERT INTO net.run (kind) VALUES ('orders') RETURNING id")
+    held = await house.begin(bras)
+    (released,) = await house.order(gone(held, is_held=True, run_id=run))
+    (reachable,) = await house.order(gone(await house.begin(bras, "81a00002", "bob", "100.64.0.2")))
+    await house.db.execute(DAYS_OLD)
+    await house.db.execute(
+        "UPDATE net.network_order SET state = 'redial', step = 'behind_nat' WHERE id = $1", reachable
+    )
+    carrying = Carrying(house.database)
+    assert await house.store.release(run) == 1
+    assert await carrying.wake() == 1
+    assert await carrying.give_up(86_400) == []
+    assert {(await house.row(order))["state"] for order in (released, reachable)} == {"todo"}
+
+
+async def test_a_new_wish_and_a_retry_have_a_day_of_their_own(house):
+    bras = await house.add_bras()
+    key = await house.begin(bras)
+    (order,) = await house.order(change(key))
+    carrying = Carrying(house.database)
+    for again in (house.order(gone(key)), house.store.retry(order)):
+        await house.db.execute(DAYS_OLD)
+        await again
+        assert await carrying.give_up(86_400) == []
+    await house.db.execute(DAYS_OLD)
+    assert [one.order_id for one in await carrying.give_up(86_400)] == [order]
+
+
+# --- routers renamed, routers behind NAT ----------------------------------------------------------------------------
+
+
+async def test_r8_5_a_router_that_was_renamed_is_not_behind_nat(house):
+    """Its sessions of before bear its former name, which is heard no more."""
+    bras = await house.add_bras()
+    (order,) = await house.order(gone(await house.begin(bras)))
+    await house.db.execute("UPDATE net.router SET last_seen = now() - interval '2 h'")
+    await house.db.execute(
+        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier, accounting_at, last_seen) "
+        "VALUES (9, 1, $1, 'renamed', now(), now())",
+        bras.address,
+    )
+    async with house.running():
+        assert (await house.until(order))["state"] == "done"
+
+
+async def test_r8_5_what_was_taken_for_nat_goes_on_when_the_other_router_is_heard_no_more(house):
+    bras = await house.add_bras(api=False, kind="accel_ppp")
+    (order,) = await house.order(gone(await house.begin(bras)))
+    await house.db.execute("UPDATE net.router SET last_seen = now()")
+    await house.db.execute(
+        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier, accounting_at, last_seen) "
+        "VALUES (9, 1, $1, 'another', now(), now())",
+        bras.address,
+    )
+    async with house.running():
+        assert (await house.until(order, "redial"))["step"] == "behind_nat"
+        await house.db.execute("UPDATE net.router SET last_seen = now() - interval '2 h' WHERE id = 9")
+        assert (await house.until(order, "waiting"))["step"] == "stop_awaited"
+    assert not bras.sessions

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -15,7 +17,7 @@ from aaad.db.embedded import EmbeddedPostgres
 from aaad.db.migrate import migrate
 from aaad.errors import StoreError
 from aaad.orders import ordering, reconciler
-from aaad.orders.desired import delay_s
+from aaad.orders.desired import Judge, LiveSession, delay_s
 from aaad.orders.store import OrderStore
 from aaad.orders.wish import Outcome
 from aaad.replica.brake import BrakeLimits
@@ -341,6 +343,84 @@ async def test_r8_4_what_an_operator_let_through_in_the_replica_is_not_held_agai
             await house.has({"todo": 60})
 
 
+async def test_r8_4_what_is_ordered_already_is_not_counted_again(dsn, tmp_path: Path) -> None:
+    """A concentrator is down and its blocks wait: each sweep finds them, and holds nobody for it."""
+    settings = {"brake": BrakeLimits(minimum_count=10, window_s=0.01), "sweep_interval_s": 0.05}
+    async with order_house(dsn, tmp_path, seed(30), fed=LENIENT, **settings) as house:
+        await house.sessions(range(1, 21), ago_s=3_600.0)
+        async with house.reconciling():
+            await house.known()
+            for first in (1, 6, 11, 16):
+                await house.db.execute(
+                    f"UPDATE erp.contract SET access_status = 'CA' WHERE id BETWEEN {first} AND {first + 4}"
+                )
+                await house.has({"todo": first + 4})
+                await asyncio.sleep(0.1)
+            swept = house.count("sessions_looked_at_total|why=sweep")
+            while house.count("sessions_looked_at_total|why=sweep") < swept + 60:
+                await asyncio.sleep(0.02)
+            assert house.count("held_back_total") == 0
+            assert await house.orders() == {"todo": 20}
+            assert await house.db.fetchval("SELECT count(*) FROM net.run WHERE kind = 'orders'") == 0
+
+
+def in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a look at all sessions take longer than the brake's window of a tenth of a second."""
+    monkeypatch.setattr(reconciler, "SESSIONS_AT_ONCE", 4)
+    go_on = reconciler.Reconciler._go_on_with_pass
+
+    async def slowly(self: reconciler.Reconciler) -> float:
+        await asyncio.sleep(0.15)
+        return await go_on(self)
+
+    monkeypatch.setattr(reconciler.Reconciler, "_go_on_with_pass", slowly)
+
+
+async def test_r8_4_what_is_held_stays_so_when_another_cut_takes_its_place(
+    dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ever other wish, as each hour may make it, must not leak through the window little by little."""
+    settings = {"brake": BrakeLimits(minimum_count=5, window_s=0.1)}
+    async with order_house(dsn, tmp_path, seed(20), fed=LENIENT, **settings) as house:
+        families = await house.sessions(range(1, 21), ago_s=3_600.0)
+        async with house.reconciling():
+            await house.known()
+            await house.db.execute("UPDATE erp.plan SET ipv4_pool = 'one'")
+            await house.has({"held": 20})
+            runs = await house.orders("run_id")
+            in_small_steps(monkeypatch)
+            await house.db.execute("UPDATE erp.plan SET ipv4_pool = 'two'")
+            await house.has({"2": 20}, "wish")
+            assert await house.orders() == {"held": 20}
+            assert await house.orders("run_id") == runs
+            await house.db.execute(BLOCK.format(3))  # one customer's own change is judged for itself
+            await house.has({"held": 19, "todo": 1})
+            assert (await house.order(families[3]))["cause"] == "block"
+
+
+async def test_r8_4_a_look_at_all_that_was_held_once_is_held_to_its_end(
+    dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes longer than the window: what is left of it must not pass window by window."""
+    in_small_steps(monkeypatch)
+    settings = {"brake": BrakeLimits(minimum_count=3, window_s=0.1)}
+    text = seed(24) + "UPDATE erp.contract SET plan_id = 2 WHERE id > 4 AND id % 4 > 1;"
+    async with order_house(dsn, tmp_path, text, fed=LENIENT, **settings) as house:
+        for number in range(1, 25):  # in the order in which they are looked at: four of plan 1, then two in each four
+            await house.session(number, ago_s=3_600.0, family=UUID(int=number))
+        async with house.reconciling():
+            await house.known()
+            await house.db.execute("UPDATE erp.plan SET ipv4_pool = 'one' WHERE id = 1")
+            await until_async(lambda: house.db.fetchval("SELECT count(*) = 14 FROM net.network_order"))
+            assert await house.orders() == {"held": 14}
+
+
+async def until_async(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(15):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
 # --- restarts and troubles ------------------------------------------------------------------------------------------
 
 
@@ -441,6 +521,115 @@ async def test_a_node_that_is_behind_decides_nothing_and_leaves_it_to_another(
             async with house.reconciling():
                 await house.db.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = 2")
                 await house.has({"todo": 2})
+
+
+class StuckReplica(OldReplica):
+    """One whose feed stands still while changes come and other nodes apply them."""
+
+    def __init__(self, node: Node, login_ids: list[int]) -> None:
+        super().__init__(node)
+        self.begin()
+        self._names = {login_id: FedReplica.name_of(self, login_id) for login_id in login_ids}
+        self._records = {name: FedReplica.login(self, name) for name in self._names.values() if name}
+        self.end()
+
+    def name_of(self, login_id: int) -> bytes | None:
+        return self._names.get(login_id)
+
+    def login(self, key: bytes) -> bytes | None:
+        return self._records.get(key)
+
+
+async def test_a_replica_that_stands_still_cuts_nobody_whom_another_node_let_in(dsn, tmp_path: Path) -> None:
+    """A customer paid and dialled at another node: by this node's facts he is still blocked."""
+    text = seed(2) + BLOCK.format(1)
+    async with order_house(dsn, tmp_path, text, sweep_interval_s=0.05) as house:
+        await house.session(2, ago_s=3_600.0)
+        async with house.reconciling(replica=StuckReplica(house.node, [1, 2])):
+            await house.known()
+            await house.db.execute(UNBLOCK.format(1))
+            await house.applied()
+            looked = house.count("sessions_looked_at_total|why=start")
+            paid = await house.session(1)
+            await asyncio.sleep(0.5)  # some sweeps, some looks at who began
+            assert await house.order(paid) is None
+            assert house.count("sessions_looked_at_total|why=start") == looked
+        async with house.reconciling():
+            await house.known()
+            assert await house.orders() == {}
+
+
+async def test_a_session_that_began_this_moment_waits_for_what_its_node_may_have_known(dsn, tmp_path: Path) -> None:
+    async with order_house(dsn, tmp_path, seed(2), settle_s=1.0) as house, house.reconciling():
+        fresh = await house.session(1, grant_fingerprint=1)
+        await asyncio.sleep(0.5)
+        assert house.count("sessions_looked_at_total|why=start") == 0
+        assert (await house.ordered(fresh))["cause"] == "start"
+
+
+async def test_a_node_whose_clock_is_wrong_decides_nothing(
+    dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By such a clock everybody's trust, prepaid time and hours would be over."""
+    monkeypatch.setattr(reconciler, "STAND_BY_S", 0.1)
+    text = seed(1) + (
+        "UPDATE erp.contract SET trust_unlock_active = true, trust_unlock_until = now() + interval '1 day';"
+    )
+    settings = {"sweep_interval_s": 0.05, "clock_apart_max_s": 60.0}
+    async with order_house(dsn, tmp_path, text, **settings) as house, house.reconciling():
+        family = await house.session(1, ago_s=3_600.0)
+        await house.known()
+        true = clock.wall_s
+        monkeypatch.setattr(clock, "wall_s", lambda: true() + 86_400 * 365)
+        await asyncio.sleep(0.5)
+        assert await house.orders() == {}
+        monkeypatch.setattr(clock, "wall_s", true)
+        await house.db.execute(BLOCK.format(1))
+        await house.db.execute("UPDATE erp.contract SET trust_unlock_active = false, trust_unlock_until = NULL")
+        assert (await house.ordered(family))["cause"] == "block"
+
+
+async def test_looking_for_longer_than_the_hold_lasts_ends_all_the_same(
+    dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand logins that change at once are looked at for longer than a silent node is waited for."""
+    for module in (ordering, reconciler):
+        monkeypatch.setattr(module, "HELD_FOR_S", 0.5)
+    monkeypatch.setattr(reconciler, "RENEW_EVERY_S", 0.1)
+    monkeypatch.setattr(reconciler, "LOGINS_AT_ONCE", 1)
+    judge = ordering.Ordering.judge
+
+    async def slowly(self: ordering.Ordering, *words: object) -> None:
+        await asyncio.sleep(0.15)
+        await judge(self, *words)  # type: ignore[arg-type]
+
+    async with order_house(dsn, tmp_path, seed(20), fed=LENIENT) as house:
+        await house.sessions(range(1, 11), ago_s=3_600.0)
+        async with house.reconciling():
+            await house.known()
+            monkeypatch.setattr(ordering.Ordering, "judge", slowly)
+            await house.db.execute(BLOCK.format("ANY('{1,2,3,4,5,6,7,8,9,10}')"))
+            await house.has({"todo": 10})
+
+
+async def test_one_session_that_cannot_be_looked_at_keeps_no_other_one_waiting(
+    dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = Judge.judge
+
+    def poisoned(self: Judge, session: LiveSession, *words: object) -> object:
+        if session.login_id == 1:
+            raise KeyError("a bug")
+        return judge(self, session, *words)  # type: ignore[arg-type]
+
+    async with order_house(dsn, tmp_path, seed(5)) as house, house.reconciling():
+        families = await house.sessions([1, 2], ago_s=3_600.0)
+        await house.known()
+        monkeypatch.setattr(Judge, "judge", poisoned)
+        await house.db.execute(BLOCK.format("ANY('{1,2}')"))
+        assert (await house.ordered(families[2]))["kind"] == "disconnect"
+        assert await house.order(families[1]) is None
+        assert house.counters.cells[house.counters.index["aaad_bugs_total"]] > 0
 
 
 async def holder(house: OrderHouse) -> str:

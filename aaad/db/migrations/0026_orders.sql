@@ -154,7 +154,8 @@ SELECT session.family, session.life, session.login_id, session.plan_id, session.
     session.mac::text AS mac, session.nas_port_id, session.circuit_id, session.started_at,
     coalesce(applied.fingerprint, session.grant_fingerprint) AS fingerprint,
     wish.kind AS order_kind, wish.wanted_fingerprint AS order_fingerprint,
-    wish.attempts > 0 OR wish.claimed_by IS NOT NULL AS is_order_begun
+    wish.attempts > 0 OR wish.claimed_by IS NOT NULL AS is_order_begun,
+    CASE wish.state WHEN 'held' THEN wish.run_id END AS held_run_id
 FROM net.session
 LEFT JOIN net.session_applied AS applied ON applied.family = session.family AND applied.life = session.life
 LEFT JOIN net.network_order AS wish ON wish.family = session.family AND wish.life = session.life AND wish.is_open
