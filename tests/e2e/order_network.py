@@ -32,7 +32,7 @@ ON CONFLICT (id) DO NOTHING
 _UP = """
 SELECT count(*) FROM net.session
 WHERE user_name = ANY ($1::text[]) AND ended_at IS NULL AND grant_fingerprint IS NOT NULL
-    AND (NOT $2::boolean OR EXISTS (SELECT FROM net.grant_form WHERE fingerprint = grant_fingerprint))
+    AND EXISTS (SELECT FROM net.grant_form WHERE fingerprint = grant_fingerprint)
     AND EXISTS (
         SELECT FROM net.nas_server JOIN net.router ON router.id = nas_server.router_id
         WHERE router.nas_id = session.nas_id)
@@ -60,13 +60,11 @@ class Network:
         interim_s: float = 30.0,
         redial_first_s: float = 0.2,
         redial_longest_s: float = 1.0,
-        is_looked_at: bool = True,
     ) -> None:
         """`nodes` are further ones, which the routers ask when the first one is silent.
 
-        `is_looked_at`: it begins when all sessions were compared once with what is wanted of them.
+        It begins when all sessions were compared once with what is wanted of them.
         """
-        self._is_looked_at = is_looked_at
         self.node = node
         self.numbers = range(first, first + count)
         self.names = [f"user{number:06}" for number in self.numbers]
@@ -111,9 +109,9 @@ class Network:
         return self.reporting.simulation.concentrators
 
     def _is_up(self) -> bool:
-        return len(self.reporting.simulation.online) == len(self.numbers) and self.node.sql(
-            _UP, self.names, self._is_looked_at
-        )[0][0] == len(self.numbers)
+        return len(self.reporting.simulation.online) == len(self.numbers) and self.node.sql(_UP, self.names)[0][
+            0
+        ] == len(self.numbers)
 
     # --- what the routers have --------------------------------------------------------------------------------------
 
@@ -155,14 +153,16 @@ class Network:
 
     def fall_silent(self, number: int = 0) -> None:
         """Let a router answer nothing that a server asks it; its customers notice nothing."""
-        self._apis.pop(number).close()
+        if number in self._apis:
+            self._apis.pop(number).close()
         concentrator = self.concentrators[number]
         concentrator.nas = replace(concentrator.nas, coa=_SILENT, disconnect=_SILENT)
 
     def answer_again(self, number: int = 0) -> None:
         concentrator = self.concentrators[number]
         concentrator.nas = replace(concentrator.nas, coa=OBEDIENT, disconnect=OBEDIENT)
-        self._open_api(number)
+        if number not in self._apis:
+            self._open_api(number)
 
     def redial(self, number: int) -> None:
         """Let somebody's router lose its session and dial again."""
@@ -177,6 +177,10 @@ class Network:
                 router.table(path).rows.update(self.routers[number].table(path).rows)
         self.routers[number] = router
         stack.enter_context(RouterosServer(router, address=concentrator.nas.source or "", port=self._api_port))
+
+    def await_requests(self, count: int) -> None:
+        """Wait until the routers were asked more often than so, since they began."""
+        eventually(lambda: self.changes() + self.cuts() > count, within_s=10, what="some orders are carried out")
 
     def wait_for(self, rates: dict[int, str], within_s: float = 60.0) -> float:
         """Wait until the sessions have these rates; return how long that took in seconds."""
