@@ -52,6 +52,7 @@ class Overview(NamedTuple):
     routers: list[dict[str, Any]]
     hold: dict[str, Any] | None
     contests: list[dict[str, Any]]  # logins whose devices push each other out
+    orders: dict[str, Any] | None  # how many are open and held, and the oldest one's age; None: no order is open
 
 
 @asynccontextmanager
@@ -90,7 +91,14 @@ async def overview(config: Config) -> Overview:
         routers = await database.fetch(_SQL.routers, _ROWS_MAX)
         hold = await database.fetchrow(_SQL.open_holds)
         contests = await database.fetch(_SQL.contests, _ROWS_MAX)
-        return Overview(_dicts(nodes), _dicts(routers), _dict(hold) if hold else None, _dicts(contests))
+        orders = await database.fetchrow(_SQL.open_orders)
+        return Overview(
+            nodes=_dicts(nodes),
+            routers=_dicts(routers),
+            hold=_dict(hold) if hold else None,
+            contests=_dicts(contests),
+            orders=_dict(orders) if orders else None,
+        )
 
 
 async def free_message_authenticator(config: Config, nas: str) -> list[dict[str, Any]] | None:

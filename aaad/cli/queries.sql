@@ -51,6 +51,13 @@ SELECT
 FROM net.hold AS hold
 WHERE hold.state = 'open';
 
+-- name: open_orders
+-- What must become so in the network and is not yet; no row if there is nothing.
+SELECT count(*) AS open_count, count(*) FILTER (WHERE state = 'held') AS held_count,
+    extract(epoch FROM now() - min(created_at))::float8 AS oldest_age_s
+FROM net.network_order WHERE is_open
+HAVING count(*) > 0;
+
 -- name: login_by_name
 SELECT login.id, login.name, login.deleted_at IS NOT NULL AS is_deleted
 FROM erp.login AS login

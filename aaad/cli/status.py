@@ -130,6 +130,9 @@ def _cluster_problems(terminal: Terminal, cluster: Overview | None) -> list[str]
                 total=cluster.hold["logins_count"],
             )
         )
+    if cluster.orders is not None and cluster.orders["held_count"]:
+        count = cluster.orders["held_count"]
+        found.append(_("The brake holds back {count} orders: aaad order list --state held.", count=count))
     for contest in cluster.contests[:_CONTESTS_SHOWN]:
         found.append(
             _(
@@ -170,11 +173,12 @@ class _Report:
         self._cluster = cluster
 
     def print(self, problems: list[str]) -> None:
-        """Write what wants attention, then this node, the nodes, the routers, the counters."""
+        """Write what wants attention, then this node, the nodes, the orders, the routers, the counters."""
         for problem in problems:
             self._terminal.line(f"! {problem}", "bold yellow")
         self._node()
         self._nodes()
+        self._orders()
         self._routers()
         self._counters()
 
@@ -230,6 +234,20 @@ class _Report:
                 age(node["watermark_age_s"]),
             )
         table.print()
+
+    def _orders(self) -> None:
+        if self._cluster is None or self._cluster.orders is None:
+            return
+        _, orders = self._terminal.speak, self._cluster.orders
+        self._terminal.line()
+        self._terminal.line(
+            _(
+                "Orders to the network: {open} open, {held} held by the brake; the oldest: {age}.",
+                open=orders["open_count"],
+                held=orders["held_count"],
+                age=self._terminal.age(orders["oldest_age_s"]),
+            )
+        )
 
     def _routers(self) -> None:
         _, age = self._terminal.speak, self._terminal.age

@@ -1,6 +1,7 @@
 """Orders in PostgreSQL: each change of state is one statement, whoever else changes the same order.
 
-Never decides what is wanted and never speaks to a router. Rules R8.1 and R8.2 stand in the statements.
+Wishes become orders here, and operators steer them; who carries orders out has statements of his own (`carrying`).
+Never decides what is wanted and never speaks to a router. Rule R8.1 stands in the statements.
 """
 
 import json
@@ -10,10 +11,8 @@ from typing import NamedTuple
 
 from aaad.db.connection import Queries, Row, affected
 from aaad.db.statements import load_statements
-from aaad.orders.wish import ENDED_STATES, ClaimedOrder, Outcome, SessionKey, Wish
+from aaad.orders.wish import ClaimedOrder, SessionKey, Wish
 
-CLAIM_S = 30.0
-CLOSE_ROWS = 1_000
 PRUNE_ROWS = 5_000
 KEEP_S = 90 * 86_400.0
 
@@ -60,45 +59,6 @@ class OrderStore:
             return 0
         families, lives = zip(*sessions, strict=True)
         return len(await self._database.fetch(SQL.supersede_orders, list(families), list(lives)))
-
-    async def claim(
-        self,
-        node_id: int,
-        *,
-        count: int,
-        of_each_nas: int,
-        without_nases: Collection[int] = (),
-        for_s: float = CLAIM_S,
-    ) -> list[ClaimedOrder]:
-        """Claim orders that are due, oldest first."""
-        rows = await self._database.fetch(SQL.claim_orders, node_id, count, of_each_nas, for_s, sorted(without_nases))
-        return [claimed_order(row) for row in rows]
-
-    async def keep(self, node_id: int, order: ClaimedOrder, step: str, for_s: float = CLAIM_S) -> bool:
-        """Hold a claim for longer; False: somebody else has it, or there is another wish."""
-        row = await self._database.fetchrow(SQL.keep_claim, order.order_id, node_id, order.wish, for_s, step)
-        return row is not None
-
-    async def save(self, node_id: int, order: ClaimedOrder, outcome: Outcome) -> bool:
-        """Write down what became of a claimed order; False: another wish took its place, or it is another's."""
-        row = await self._database.fetchrow(
-            SQL.save_outcome,
-            order.order_id,
-            node_id,
-            order.wish,
-            outcome.state,
-            outcome.step or None,
-            outcome.wait_s,
-            json.dumps(list(outcome.answers)),
-            outcome.state in ENDED_STATES,
-            outcome.applied,
-            outcome.evidence,
-        )
-        return row is not None and bool(row["is_current"])
-
-    async def close_ended(self, at_most: int = CLOSE_ROWS) -> list[tuple[int, str]]:
-        """End the orders about sessions that are over; returns their ids and states."""
-        return [(row["id"], row["state"]) for row in await self._database.fetch(SQL.close_ended, at_most)]
 
     async def list(self, wanted: Filter, at_most: int) -> list[Row]:
         """Return orders, newest first."""

@@ -91,14 +91,3 @@ class ClaimedOrder(NamedTuple):
     def is_redial(self) -> bool:
         """Whether the session must end only to begin again with another grant."""
         return self.kind == "disconnect" and self.fingerprint is not None
-
-
-class Outcome(NamedTuple):
-    """What became of a claimed order."""
-
-    state: str
-    step: str = ""  # where the cascade goes on
-    wait_s: float = 0.0  # until it is due again
-    answers: Sequence[dict[str, object]] = ()  # what was tried and answered
-    applied: int | None = None  # the fingerprint that is true now
-    evidence: Literal["acked", "read"] = "acked"

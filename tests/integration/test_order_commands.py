@@ -32,7 +32,13 @@ class Ran:
 async def house(dsn, tmp_path):
     async with housed(dsn, tmp_path) as house:
         config = tmp_path / "aaad.toml"
-        config.write_text(f'[database]\ndsn = "{dsn}"\n')
+        (tmp_path / "state" / "counters").mkdir(parents=True)
+        folders = f'state_dir = "{tmp_path}/state"\nrun_dir = "{tmp_path}/run"\n'
+        config.write_text(f'[node]\nname = "n1"\n{folders}[database]\ndsn = "{dsn}"\n')
+        await house.db.execute(
+            "INSERT INTO erp.operator_group (id, name, all_permissions) VALUES (81, 'all', true);"
+            "INSERT INTO erp.operator (name, group_id) VALUES ('maria', 81)"
+        )
 
         async def aaad(*words: str, language: str = "en", as_json: bool = False) -> Ran:
             command = get_command(build_app(Terminal(Options(config, language, as_json, "maria"))))
@@ -165,3 +171,22 @@ def test_every_code_has_words():
     assert set(order_words.CAUSES) == set(CAUSES)
     assert set(order_words.STEPS) == set(Step)
     assert set(order_words.SAID) == set(Said)
+
+
+async def test_status_says_in_a_line_how_many_orders_are_open_and_the_oldest(house):
+    assert "Orders to the network" not in (await house.aaad("status")).output
+    bras = await house.add_bras()
+    run = await house.db.fetchval("INSERT INTO net.run (kind) VALUES ('orders') RETURNING id")
+    await house.order(gone(await house.begin(bras)))
+    await house.order(gone(await house.begin(bras, "81a00002", "bob", "100.64.0.2"), is_held=True, run_id=run))
+    await house.db.execute("UPDATE net.network_order SET created_at = now() - interval '3 h' WHERE state = 'held'")
+    ran = await house.aaad("status")
+    assert not ran.complaint
+    told = ran.output
+    assert "Orders to the network: 2 open, 1 held by the brake; the oldest: 3 h." in told
+    assert "! The brake holds back 1 orders: aaad order list --state held." in told
+    orders = (await house.aaad("status", as_json=True)).json["cluster"]["orders"]
+    assert (orders["open_count"], orders["held_count"]) == (2, 1)
+    assert 10_790 < orders["oldest_age_s"] < 10_900
+    told = (await house.aaad("status", language="pt")).output
+    assert "Ordens à rede: 2 abertas, 1 seguradas pelo freio; a mais antiga: 3 h." in told
