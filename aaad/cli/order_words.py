@@ -93,6 +93,7 @@ REASONS = {
     "other_session": _("another session took its place"),
     "not_applied_everywhere": _("not every node has applied the change yet"),
     "behind_nat": _("its router has no address of its own: `aaad nas edit … --coa-address …` gives one"),
+    "one_of_many": _("several routers share its address, and the one that answers does not have the session"),
     "no_server_here": _("no node that the router knows as its server could ask it"),
     "not_nameable": _("the session cannot be told from others in a request"),
     "not_changeable": _("what differs cannot be changed while it lives"),

@@ -76,6 +76,7 @@ class Task(NamedTuple):
     can_name: bool = True  # the session can be told from others in a request
     has_way: bool = True  # this node is a server of that router, and the router has an address of its own
     is_behind_nat: bool = False  # it has none: several routers share it
+    is_one_of_many: bool = False  # several routers share its address: who answers may be another one
     has_api: bool = True
     is_certain: bool = True  # what an ACK to a CoA says is all that differs
     is_known: bool = True  # all live nodes have applied the change (rule R8.2)
@@ -203,9 +204,11 @@ def _after_api(task: Task, told: Sequence[Told], said: Said) -> Move:
             return _go_on(task, told)
 
 
-def _over(task: Task, told: Sequence[Told], said: Said) -> End:
+def _over(task: Task, told: Sequence[Told], said: Said) -> End | Wait:
     """The router was read, and the session is not there: by us, or by itself."""
     was_cut = any(one.step in CUTS and one.said is Said.DONE for one in told)
+    if task.is_one_of_many and not was_cut:
+        return Wait(State.DUE, "one_of_many")  # it was perhaps read at another router, and lives at its own
     if task.kind is Kind.DISCONNECT or was_cut:
         return End(State.DONE, "" if was_cut else "was_gone", is_proven=True, is_session_over=True)
     if said is Said.OTHER:

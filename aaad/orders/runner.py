@@ -382,6 +382,7 @@ class OrderRunner:
             can_name=bool(target.names),
             has_way=has_way,
             is_behind_nat=ground.is_shared and not has_way and not has_api,
+            is_one_of_many=ground.is_shared,
             has_api=has_api,
             is_certain=order.is_certain,
             is_known=ground.is_known,

@@ -192,3 +192,23 @@ async def test_r8_5_what_was_taken_for_nat_goes_on_when_the_other_router_is_hear
         await house.db.execute("UPDATE net.router SET last_seen = now() - interval '2 h' WHERE id = 9")
         assert (await house.until(order, "waiting"))["step"] == "stop_awaited"
     assert not bras.sessions
+
+
+async def test_r8_5_one_of_many_routers_that_lacks_a_session_proves_nothing(house):
+    """The one address that was given is that of one of them: the session lives at the other one."""
+    bras = await house.add_bras()
+    (order,) = await house.order(gone(await house.begin(bras, lives=False)))
+    await house.db.execute(
+        "INSERT INTO net.router (id, nas_id, source_address, nas_identifier, accounting_at, last_seen) "
+        "VALUES (9, 1, $1, 'another', now(), now())",
+        bras.address,
+    )
+    await house.db.execute("UPDATE net.nas SET api_address = $1, coa_address = $1", bras.address)
+    async with house.running():
+        async with asyncio.timeout(5):
+            while not (await house.row(order))["answers"]:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+        row = await house.row(order)
+    assert (row["state"], row["step"]) == ("todo", "one_of_many")
+    assert await house.db.fetchval("SELECT ended_at FROM net.session") is None

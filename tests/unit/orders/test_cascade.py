@@ -312,6 +312,16 @@ def test_whatever_is_answered_it_comes_to_an_end_and_keeps_the_rules() -> None:
     assert courses > 5_000
 
 
+@pytest.mark.parametrize("said", [Said.GONE, Said.OTHER])
+@pytest.mark.parametrize("task", [GO, CHANGE])
+def test_r8_5_what_one_of_many_routers_lacks_may_live_at_another(task: Task, said: Said) -> None:
+    shared = task._replace(is_one_of_many=True)
+    assert next_move(shared, told((COA, Said.GONE), (READ, said))) == Wait(State.DUE, "one_of_many")
+    assert isinstance(next_move(shared, told((DISCONNECT, Said.DONE), (READ, said))), End), (
+        "who took the order had it"
+    )
+
+
 def test_only_who_answers_nothing_at_all_is_silent() -> None:
     assert is_silent(told((COA, Said.SILENT), (API, Said.SILENT)))
     assert is_silent(told((READ, Said.UNREADABLE), (DISCONNECT, Said.REJECTED)))
