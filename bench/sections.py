@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
 SPEED, CHANGES, SIZE, ACCOUNTING = "1-speed", "2-changes", "3-size", "4-accounting"
 KEEPING_UP, MEMORY, OPEN_SESSIONS, WHOIS = "5-keeping-up", "6-memory", "7-open-sessions", "8-whois"
-ADDRESSES = "9-addresses"
+ADDRESSES, ORDERS = "9-addresses", "91-orders"
 
 
 def write(name: str, text: str, results: Path = RESULTS) -> None:

@@ -128,9 +128,9 @@ class Carrying:
         row = await self._database.fetchrow(SQL.find_node, name)
         return None if row is None else int(row["id"])
 
-    async def release_claims(self, node_id: int) -> int:
-        """Let go what this node had when it ended; returns how many orders."""
-        return affected(await self._database.execute(SQL.release_claims, node_id))
+    async def release_claims(self, node_id: int, in_hand: Collection[int] = ()) -> int:
+        """Let go what this node has claimed, but for what it has in hand; returns how many orders."""
+        return affected(await self._database.execute(SQL.release_claims, node_id, list(in_hand)))
 
     async def take(
         self, node_id: int, rooms: Mapping[int, int], *, room: int, count: int, for_s: float = CLAIM_S

@@ -184,9 +184,9 @@ WHERE network_order.id = asked.id
 RETURNING asked.is_allowed, network_order.run_id;
 
 -- name: release_claims
--- Of this node's own life before this one: nobody is at them.
+-- Of this node, but for those that it knows to be in hand, $2: nobody is at them.
 UPDATE net.network_order SET claimed_until = now() - interval '1 second'
-WHERE claimed_by = $1 AND is_open AND target = 'session';
+WHERE claimed_by = $1 AND is_open AND target = 'session' AND id <> ALL ($2::bigint[]);
 
 -- name: close_ended_orders
 -- Orders about sessions that are over: what had to go is gone. Who is at one of them will find it.

@@ -24,6 +24,7 @@ from aaad.orders.cascade import Kind, Said
 from aaad.radius.forms import IPV6_LIST
 
 RATE, LIST, LIST_IPV6 = "Mikrotik-Rate-Limit", "Mikrotik-Address-List", IPV6_LIST
+ADDRESS = "Framed-IP-Address"
 UPTIME_SLACK_S = 5.0
 
 Pairs = Sequence[tuple[str, str]]
@@ -116,9 +117,10 @@ def _places(entries: Iterable[Entry]) -> frozenset[tuple[str, str]]:
 def judge(subject: Subject, seen: Seen) -> Said:
     """Return what the lists say of a session."""
     rows = [row for row in seen.active.get(subject.user_name, ()) if (row.kind is ActiveKind.PPP) == subject.is_ppp]
-    if not any(_is_meant(row, subject) for row in rows):
+    meant = next((row for row in rows if _is_meant(row, subject)), None)
+    if meant is None:
         return Said.OTHER if rows else Said.GONE
-    if subject.kind is Kind.DISCONNECT:
+    if subject.kind is Kind.DISCONNECT or (subject.is_ppp and _has_another_address(meant, subject)):
         return Said.AS_BEFORE
     rates = _of(subject.wanted, RATE)
     if rates and not has_rate(rate_of(seen.rates, subject.user_name, subject.address, seen.active), rates[0]):
@@ -138,6 +140,12 @@ def _is_meant(row: Active, subject: Subject) -> bool:
     if not subject.address or row.address != canonical(subject.address) or row.uptime_s is None:
         return False
     return row.uptime_s + UPTIME_SLACK_S >= subject.age_s
+
+
+def _has_another_address(row: Active, subject: Subject) -> bool:
+    """Whether it lacks its own address, which no CoA gives: nobody knew that it was told another one."""
+    wanted = _of(subject.wanted, ADDRESS)
+    return bool(wanted and row.address) and row.address != canonical(wanted[0])
 
 
 def _of(pairs: Pairs, name: str) -> list[str]:

@@ -121,6 +121,7 @@ class OrderRunner:
         self._in_hand: dict[int, asyncio.Task[None]] = {}
         self._away: set[str] = set()
         self._is_more = False  # more was due than there was room for
+        self._has_lost_some = False  # claimed, perhaps, without our knowing which
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Carry out orders until told to stop; what is in hand then has a moment to end."""
@@ -210,6 +211,10 @@ class OrderRunner:
             room = self._settings.in_hand_max - len(self._in_hand) - len(self._results)
             if not self._node_id or room <= 0:
                 return False
+            if self._has_lost_some:
+                known = {*self._in_hand, *(result.order.order_id for result in self._results)}
+                await self._carrying.release_claims(self._node_id, known)
+            self._has_lost_some = True  # until what is taken is in hand: PostgreSQL may die with the answer
             now_s = clock.monotonic_s()
             rooms = {nas_id: pace.room(now_s) for nas_id, pace in self._paces.items()}
             taken = await self._carrying.take(
@@ -228,6 +233,7 @@ class OrderRunner:
                 pace = self._pace(one.order.nas_id)
                 pace.in_hand += 1
                 self._in_hand[one.order.order_id] = group.create_task(self._carry(one, pace, is_probe=pace.is_down))
+            self._has_lost_some = False
             return bool(taken)
 
         return take

@@ -33,13 +33,18 @@ _END_S = 60.0
 class Reporting:
     """A simulation of sessions before a node, from a thread, until `stop`; `log` holds what came of each record."""
 
-    def __init__(self, node: Node, plan: Plan, nases: Sequence[Nas], subscribers: Subscribers) -> None:
+    def __init__(
+        self, node: Node, plan: Plan, nases: Sequence[Nas], subscribers: Subscribers, others: Sequence[Node] = ()
+    ) -> None:
+        """`others` are asked when the node is silent."""
         self.log: list[dict[str, Any]] = []
         who = subscribers.make()
         self.names = [subscriber.name for subscriber in who]
         self._epoch_s = time.time() - time.monotonic()
-        self.simulation = Simulation(plan, nases, who, 1, os.urandom, epoch_s=self._epoch_s, tell=self._tell)
-        self._server = Server("127.0.0.1", node.auth_port, node.acct_port)
+        self._servers = [Server("127.0.0.1", one.auth_port, one.acct_port) for one in (node, *others)]
+        self.simulation = Simulation(
+            plan, nases, who, len(self._servers), os.urandom, epoch_s=self._epoch_s, tell=self._tell
+        )
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.report: Report | None = None
@@ -48,7 +53,7 @@ class Reporting:
         self.log.append(record_values(concentrator, record, exchange, self._epoch_s))
 
     def _run(self) -> None:
-        self.report = simulate(self.simulation, [self._server], self._stopping)
+        self.report = simulate(self.simulation, self._servers, self._stopping)
 
     def __enter__(self) -> "Reporting":
         self._thread.start()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from order_field import HURRY, change, gone, housed
 
+from aaad.errors import StoreError
 from aaad.simulator.temper import Temper
 
 HERE = Path(__file__).parent
@@ -90,6 +91,27 @@ async def test_one_request_at_a_time_about_one_session(house):
         row = await house.until(order)
     assert row["state"] == "unverified"
     assert len(bras.nas.heard) == 2, "the first wish and the newest"
+
+
+async def test_what_was_claimed_when_postgresql_went_away_is_taken_again_at_once(house):
+    """Its answer was lost, so nobody knows that the order is in hand: it must not wait until the claim is over."""
+    bras = await house.add_bras()
+    key = await house.begin(bras)
+    async with house.running() as runner:
+        find, failed = runner._carrying.concentrators, []
+
+        async def die_once(nas_ids):
+            if not failed:
+                failed.append(nas_ids)
+                raise StoreError("PostgreSQL is away")
+            return await find(nas_ids)
+
+        runner._carrying.concentrators = die_once
+        (order,) = await house.order(gone(key))
+        row = await house.until(order)
+        assert failed
+    assert row["state"] == "done"
+    assert (await house.steps(order))[-2:] == [("disconnect", "done"), ("read", "gone")]
 
 
 # --- R8.2: every live node has applied it ---------------------------------------------------------------------------

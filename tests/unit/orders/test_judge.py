@@ -4,7 +4,7 @@ import pytest
 
 from aaad.mikrotik.applied import Active, ActiveKind, Entry, SessionRate
 from aaad.orders.cascade import Kind, Said
-from aaad.orders.judge import LIST, LIST_IPV6, RATE, Subject, Wants, judge, seen_of
+from aaad.orders.judge import ADDRESS, LIST, LIST_IPV6, RATE, Subject, Wants, judge, seen_of
 
 ANA = Subject(Kind.CHANGE, True, "ana", "81a00001", "100.64.0.1", ("2001:db8:1::/64",), 600.0, ((RATE, "1M/2M"),))
 GO = ANA._replace(kind=Kind.DISCONNECT, wanted=())
@@ -33,7 +33,11 @@ def with_lists(*, wanted=(), unsaid=()) -> Subject:
 
 BLOCKED, BLOCKED6 = (LIST, "blocked"), (LIST_IPV6, "blocked6")
 V6 = entry("blocked6", "2001:db8:1::/64")
+OWNED = with_lists(wanted=[(ADDRESS, "100.64.0.1")])
 CASES = {
+    "with its own address": (OWNED, [active()], [], [], Said.NOTHING_TO_READ),
+    "R8.3 with another than its own": (OWNED, [active(address="100.64.0.7")], [], [], Said.AS_BEFORE),
+    "its own, and the router shows none": (OWNED, [active(address="")], [], [], Said.NOTHING_TO_READ),
     "there, as wanted": (ANA, [active()], [rate()], [], Said.AS_WANTED),
     "another rate": (ANA, [active()], [rate("9000000/9000000")], [], Said.AS_BEFORE),
     "no queue at all": (ANA, [active()], [], [], Said.AS_BEFORE),
