@@ -20,10 +20,10 @@ from aaad import clock
 from aaad.db.connection import Database
 from aaad.errors import AaadError, StoreError
 from aaad.log import get_logger
-from aaad.metrics import LATENCY_BUCKETS, CounterFile
+from aaad.metrics import CounterFile
 from aaad.mikrotik.connection import Limits as ApiLimits
 from aaad.orders import counted
-from aaad.orders.carrying import CLAIM_S, Carrying, Concentrator, Result, Saved, Taken
+from aaad.orders.carrying import CLAIM_S, Carrying, Concentrator, Result, Taken
 from aaad.orders.cascade import (
     CUTS,
     Do,
@@ -40,22 +40,21 @@ from aaad.orders.cascade import (
     next_move,
     while_waiting,
 )
+from aaad.orders.cutting import CutBrake
 from aaad.orders.facts import ConcentratorFacts, write_facts
 from aaad.orders.judge import Subject
+from aaad.orders.outcomes import Outcomes
 from aaad.orders.pace import Limits, Pace, backoff_s
 from aaad.orders.readback import CYCLE_S, ReadBack
 from aaad.orders.steps import API_LIMITS, Answer, Steps, Target
-from aaad.orders.wish import OPEN_STATES, ClaimedOrder
+from aaad.orders.wish import OPEN_STATES
 from aaad.radius.dynauth import SessionName, session_attributes
 from aaad.radius.dynauth_client import TRIES_S, DynauthClient
 from aaad.replica.brake import BrakeLimits
 
 _log = get_logger("orders")
-_SAVED_AT_ONCE = 500
 _TAKEN_AT_ONCE = 1_000
 _TURNED_BACK_S = 1.0
-_LIVE_COUNT_S = 60.0
-_UNBRAKED = frozenset({"unblock", "operator"})  # what gives service back is never held, nor what a person asked for
 
 
 class _DownError(AaadError):
@@ -111,13 +110,10 @@ class OrderRunner:
         self._concentrators: dict[int, tuple[Concentrator, float]] = {}
         self._turns: dict[int, asyncio.Semaphore] = {}
         self._shut_until_s: dict[int, float] = {}
-        self._results: list[Result] = []
+        self._outcomes = Outcomes(self._carrying, counters)
+        self._brake = CutBrake(self._carrying, (settings or Settings()).brake)
         self._hint = asyncio.Event()
         self._to_save = asyncio.Event()
-        self._saving = asyncio.Lock()
-        self._braking = asyncio.Lock()
-        self._live = (0, float("-inf"))  # sessions that go on, as of then
-        self._held_run: int | None = None
         self._in_hand: dict[int, asyncio.Task[None]] = {}
         self._away: set[str] = set()
         self._is_more = False  # more was due than there was room for
@@ -125,19 +121,16 @@ class OrderRunner:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Carry out orders until told to stop; what is in hand then has a moment to end."""
+        waits = self._settings
         try:
             async with asyncio.TaskGroup() as group:
-                readback = ReadBack(group, self._counters, counted.READS, _log, cycle_s=self._settings.cycle_s)
-                self._steps = Steps(
-                    self._client, readback, tries_s=self._settings.tries_s, limits=self._settings.api_limits
-                )
+                readback = ReadBack(group, self._counters, counted.READS, _log, cycle_s=waits.cycle_s)
+                self._steps = Steps(self._client, readback, tries_s=waits.tries_s, limits=waits.api_limits)
                 saving = group.create_task(self._every("save", 0.0, self._save, None))
                 chores = [
-                    group.create_task(self._every("take", self._settings.poll_s, self._take_on(group), stopping)),
-                    group.create_task(
-                        self._every("look_after", self._settings.look_after_s, self._look_after, stopping)
-                    ),
-                    group.create_task(self._every("count", self._settings.count_s, self._count, stopping)),
+                    group.create_task(self._every("take", waits.poll_s, self._take_on(group), stopping)),
+                    group.create_task(self._every("look_after", waits.look_after_s, self._look_after, stopping)),
+                    group.create_task(self._every("count", waits.count_s, self._count, stopping)),
                 ]
                 await self._listen()
                 await stopping.wait()
@@ -163,7 +156,7 @@ class OrderRunner:
         for task in list(self._in_hand.values()):
             task.cancel()
         try:
-            while self._results:
+            while self._outcomes.waiting:
                 await self._save_some()
             if self._node_id:
                 await self._carrying.release_claims(self._node_id)
@@ -208,11 +201,11 @@ class OrderRunner:
         async def take() -> bool:
             if not self._node_id:
                 await self._settle_in()
-            room = self._settings.in_hand_max - len(self._in_hand) - len(self._results)
+            room = self._settings.in_hand_max - len(self._in_hand) - len(self._outcomes.waiting)
             if not self._node_id or room <= 0:
                 return False
             if self._has_lost_some:
-                known = {*self._in_hand, *(result.order.order_id for result in self._results)}
+                known = {*self._in_hand, *(result.order.order_id for result in self._outcomes.waiting)}
                 await self._carrying.release_claims(self._node_id, known)
             self._has_lost_some = True  # until what is taken is in hand: PostgreSQL may die with the answer
             now_s = clock.monotonic_s()
@@ -282,7 +275,7 @@ class OrderRunner:
         finally:
             pace.in_hand -= 1
             self._in_hand.pop(taken.order.order_id, None)
-        self._results.append(self._result(taken, move, answers, pace, begun_s))
+        self._outcomes.add(self._result(taken, move, answers, pace, begun_s))
         self._to_save.set()
 
     async def _cascade(self, taken: Taken, pace: Pace, answers: list[Answer], *, is_probe: bool) -> Move:
@@ -297,7 +290,7 @@ class OrderRunner:
         if move is None:
             move = next_move(task, told)
         while isinstance(move, Do):
-            if move.step in CUTS and not await self._may_cut(taken.order):
+            if move.step in CUTS and not await self._brake.may_cut(taken.order, self._node_id):
                 return Wait(State.HELD, "held_back", is_failure=False)
             is_meant = is_probe or bool(told)  # others turn back, if the router falls silent before it is their turn
             answer = await self._step(move.step, target, taken.order.nas_id, pace, is_meant=is_meant)
@@ -306,24 +299,6 @@ class OrderRunner:
             self._note(told, pace, taken.order.nas_id, begun_s)
             move = next_move(task, told)
         return move
-
-    async def _may_cut(self, order: ClaimedOrder) -> bool:
-        """Ask the brake about a cut that nobody counted when it was wished: for what no CoA brought about."""
-        if order.kind == "disconnect" or order.is_cutting or order.cause in _UNBRAKED:
-            return True
-        async with self._braking:  # one after the other, so that each counts
-            now_s = clock.monotonic_s()
-            if now_s - self._live[1] > _LIVE_COUNT_S:
-                self._live = (await self._carrying.count_live(), now_s)
-            limits = self._settings.brake
-            allowance = limits.allowance(self._live[0])
-            is_allowed, run_id = await self._carrying.may_cut(
-                self._node_id, order, allowance, limits.window_s, self._held_run
-            )
-        if not is_allowed and run_id is not None and run_id != self._held_run:
-            self._held_run = run_id
-            _log.error("orders.held", run=run_id, why="changes come to cuts", release=f"aaad order release {run_id}")
-        return is_allowed
 
     async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace, *, is_meant: bool) -> Answer:
         """Carry out a step when it is its turn at its concentrator; reading waits for nobody."""
@@ -460,61 +435,27 @@ class OrderRunner:
 
     async def _save(self) -> bool:
         await self._to_save.wait()
-        while self._results:  # if it fails, the event stays: nobody else may come to set it
+        while self._outcomes.waiting:  # if it fails, the event stays: nobody else may come to set it
             await self._save_some()
         self._to_save.clear()
         return True
 
     async def _save_some(self) -> None:
         """Write down what became of some orders; while PostgreSQL is away they stay for the next time."""
-        async with self._saving:
-            some = self._results[:_SAVED_AT_ONCE]
-            saved: list[Saved] = []
-            try:
-                saved = await self._carrying.save(self._node_id, some) if some else []
-            except StoreError as error:
-                if not _is_about_values(error):
-                    raise
-                for one in some:
-                    saved += await self._save_one(one)
-            del self._results[: len(some)]
-        self._count_ended(saved)
+        saved = await self._outcomes.save_some(self._node_id)
         if self._is_more or any(not one.is_current for one in saved):
             self._hint.set()
-
-    async def _save_one(self, result: Result) -> list[Saved]:
-        """Write down one outcome; if its values are refused, without its answers, and not at all if that is, too."""
-        for tried in (result, result._replace(answers=())):
-            try:
-                return await self._carrying.save(self._node_id, [tried])
-            except StoreError as error:
-                if not _is_about_values(error):
-                    raise
-                self._counters.add(counted.BUGS)
-                _log.error("order.not_saved", order=result.order.order_id, error=str(error))
-        return []
-
-    def _count_ended(self, saved: Sequence[Saved]) -> None:
-        for one in saved:
-            name = counted.ended(one.kind, one.state)
-            if name in self._counters.index:
-                self._counters.add(name)
-                self._count_seconds(one.age_s)
-
-    def _count_seconds(self, seconds: float) -> None:
-        power = min(max(int(seconds * 1e6), 0).bit_length(), LATENCY_BUCKETS - 1)
-        self._counters.add(f"{counted.SECONDS}%{power}")
 
     # --- looking after them -----------------------------------------------------------------------------------------
 
     async def _look_after(self) -> bool:
         """End what is over, wake what may go on, give up what is hopeless."""
         ended = await self._carrying.close_ended()
-        self._count_ended(ended)
+        self._outcomes.count(ended)
         if await self._carrying.wake():
             self._hint.set()
         given_up = await self._carrying.give_up(self._settings.give_up_s)
-        self._count_ended(given_up)
+        self._outcomes.count(given_up)
         for one in given_up:
             after = str(timedelta(seconds=round(one.age_s)))
             _log.warning("order.given_up", order=one.order_id, kind=one.kind, cause=one.cause, after=after)
@@ -549,11 +490,6 @@ class OrderRunner:
             write_facts(self._facts_path, facts)
         except OSError as error:  # on a full disk what was is read
             _log.warning("orders.facts_not_written", error=str(error))
-
-
-def _is_about_values(error: StoreError) -> bool:
-    """Whether PostgreSQL refused what it was given, which no second try makes better: data, constraints."""
-    return (error.sqlstate or "")[:2] in ("22", "23")
 
 
 def _target(taken: Taken, nas: Concentrator) -> Target:

@@ -56,7 +56,7 @@ async def test_an_outcome_that_postgresql_does_not_take_costs_no_other_one(house
                 await asyncio.sleep(0.02)
         (other,) = await house.order(gone(await house.begin(good, "81a00002", "bob", "100.64.0.2")))
         assert (await house.until(other))["state"] == "done"
-        assert not runner._results
+        assert not runner._outcomes.waiting
     assert (await house.row(bad))["state"] in ("todo", "doing")
 
 
