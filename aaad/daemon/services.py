@@ -41,7 +41,9 @@ def program_version() -> str:
         return "0"
 
 
-def _database(context: RoleContext, purpose: str, statement_timeout_s: float | None = None) -> "Database":
+def _database(
+    context: RoleContext, purpose: str, statement_timeout_s: float | None = None, *, plans_anew: bool = False
+) -> "Database":
     """Return a door of its own to PostgreSQL; nothing is connected yet."""
     from aaad.db.connection import Database
 
@@ -51,6 +53,7 @@ def _database(context: RoleContext, purpose: str, statement_timeout_s: float | N
         connect_timeout_s=database.connect_timeout_s,
         statement_timeout_s=statement_timeout_s or database.statement_timeout_s,
         application_name=f"aaad {context.config.node.name} {purpose}",
+        plans_anew=plans_anew,
     )
 
 
@@ -288,7 +291,7 @@ async def ordering(context: RoleContext) -> None:
     from aaad.replica.brake import BrakeLimits
 
     orders, replica, node = context.config.orders, context.config.replica, context.config.node
-    database, listening = _database(context, "orders"), _database(context, "order notifications")
+    database, listening = _database(context, "orders", plans_anew=True), _database(context, "order notifications")
     settings = ReconcilerSettings(
         poll_interval_s=replica.poll_interval_s,
         sweep_interval_s=orders.sweep_interval_s,
@@ -351,7 +354,7 @@ async def order_running(context: RoleContext) -> None:
     from aaad.radius.dynauth_client import DynauthClient
     from aaad.replica.brake import BrakeLimits
 
-    database = _database(context, "orders")
+    database = _database(context, "orders", plans_anew=True)
     node, replica = context.config.node, context.config.replica
     brake = BrakeLimits(
         share=replica.brake_share, minimum_count=replica.brake_minimum, window_s=replica.brake_window_s

@@ -112,16 +112,24 @@ class Database:
 
     `dsn` may name several hosts, separated by commas; each is tried for `connect_timeout_s`. Unless the DSN says
     otherwise only a server that accepts writes is taken. Each statement, and each wait for the statement or
-    transaction before it, is limited by `statement_timeout_s`.
+    transaction before it, is limited by `statement_timeout_s`. `plans_anew`: a plan for each execution, where a table
+    grows from nothing to ten thousands of rows within seconds, and the plan for nothing would be kept meanwhile.
     """
 
     def __init__(
-        self, dsn: str, *, connect_timeout_s: float, statement_timeout_s: float, application_name: str
+        self,
+        dsn: str,
+        *,
+        connect_timeout_s: float,
+        statement_timeout_s: float,
+        application_name: str,
+        plans_anew: bool = False,
     ) -> None:
         self._hosts = split_hosts(dsn)
         self._connect_timeout_s = connect_timeout_s
         self._statement_timeout_s = statement_timeout_s
         self._application_name = application_name
+        self._plans_anew = plans_anew
         self._connection: Any = None
         self._turn = asyncio.Lock()
         self._listeners: list[tuple[str, Callable[[], None]]] = []
@@ -283,7 +291,7 @@ class Database:
             "statement_timeout": str(int(self._statement_timeout_s * 1000 * SERVER_SHARE_OF_TIMEOUT)),
             "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S * 1000)),
             "timezone": "UTC",
-        }
+        } | ({"plan_cache_mode": "force_custom_plan"} if self._plans_anew else {})
 
 
 async def open_connection(dsn: str, timeout_s: float, server_settings: dict[str, str]) -> Any:

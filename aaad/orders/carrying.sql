@@ -41,7 +41,7 @@ WITH server AS MATERIALIZED (
     ORDER BY first.next_at LIMIT $5
 ), taken AS (
     SELECT id, claimed_by IS NOT NULL AS is_stale FROM net.network_order
-    WHERE id IN (SELECT id FROM due) AND state IN ('todo', 'doing', 'waiting')
+    WHERE id = ANY (ARRAY(SELECT id FROM due)) AND state IN ('todo', 'doing', 'waiting')
         AND coalesce(claimed_until < now(), true)
     FOR UPDATE SKIP LOCKED
 )
@@ -51,7 +51,7 @@ UPDATE net.network_order SET
     claimed_until = now() + $6::float8 * interval '1 second',
     changed_at = CASE state WHEN 'waiting' THEN changed_at ELSE now() END
 FROM taken
-WHERE network_order.id = taken.id
+WHERE network_order.id = taken.id AND network_order.id = ANY (ARRAY(SELECT id FROM taken))
 RETURNING network_order.*, network_order.needs::text AS needs_text, taken.is_stale;
 
 -- name: find_grounds
@@ -130,7 +130,7 @@ WITH told AS (
         claimed_by = NULL, claimed_until = NULL,
         changed_at = CASE WHEN told.state = 'waiting' AND known.state = 'waiting' THEN known.changed_at ELSE now() END
     FROM told
-    WHERE known.id = told.id AND known.claimed_by = $1::integer AND known.is_open
+    WHERE known.id = told.id AND known.id = ANY ($2::bigint[]) AND known.claimed_by = $1::integer AND known.is_open
     RETURNING known.id, known.family, known.life, known.kind, known.cause, known.state, known.created_at,
         known.wish = told.wish AS is_current, told.fingerprint, told.evidence, told.is_session_over
 ), applied AS (
