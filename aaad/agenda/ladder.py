@@ -250,9 +250,7 @@ def _late(
         told_s = _told_s(contract, due_day, day)
         if told_s is None:
             return Verdict(step.action, Why.NOTICE_MISSING, None, due_day, days)
-        noticed_s = (
-            told_s + after_notice * _DAY_S
-        )  # whole days: told at night is not blocked in the morning of the last
+        noticed_s = told_s + after_notice * _DAY_S  # told at night, not blocked in the morning
         is_young = noticed_s > max(ready_s, day.now_s)
         ready_s = max(ready_s, noticed_s)
     if ready_s <= day.now_s:
