@@ -113,9 +113,12 @@ def _climbed(task: Task, lines: Sequence[Line], done: set[int], now: float) -> O
 
 async def _end(queries: Queries, kind: str, tasks: Sequence[Task]) -> list[Outcome]:
     rows = await queries.fetch(SQL[_ENDS[kind]], sorted(_contracts(tasks)))
-    done = {row["id"] for row in rows}
+    refused = {row["id"]: f"{row['code']} {row['reason']}" for row in rows if row.get("code", _DONE) != _DONE}
+    done = {row["id"] for row in rows} - refused.keys()
     return [
-        Outcome(task.id, "done") if task.contract_id in done else Outcome(task.id, "cancelled", "needless")
+        Outcome(task.id, "done")
+        if task.contract_id in done
+        else Outcome(task.id, "cancelled", refused.get(task.contract_id or 0, "needless"))
         for task in tasks
     ]
 

@@ -414,6 +414,19 @@ async def test_a_suspension_ends_and_prepaid_time_ends(erp: Erp, agenda: Agenda)
     assert len(await erp.tasks("id")) == 2
 
 
+async def test_a_suspension_that_cannot_end_is_not_said_to_have_ended(erp: Erp, agenda: Agenda) -> None:
+    await erp.run(
+        "UPDATE erp.contract SET suspended = true, suspended_from = erp.today(10) - 40,"
+        " suspended_until = erp.today(10) - 1 WHERE id = 40"
+    )
+    await agenda.plan(is_asked=True)
+    await erp.run("UPDATE erp.contract SET status = 'D' WHERE id = 40")
+    await agenda.run_due()
+    assert await erp.tasks("kind", "state", "result", "key") == [
+        ("resume", "cancelled", "109 contract_withdrawn", None)
+    ]
+
+
 async def test_termination_is_proposed_and_nothing_else(erp: Erp, agenda: Agenda) -> None:
     await erp.owe(40, 100)
     await erp.run(
