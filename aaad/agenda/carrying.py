@@ -46,7 +46,8 @@ async def carry(queries: Queries, tasks: Sequence[Task], disconnect: Disconnecto
     if kind in _EFFECTS:
         return await _climb(queries, kind, tasks)
     if kind in _ENDS:
-        return await _end(queries, kind, tasks)
+        tasks, busy = await _hold(queries, tasks, await store.now_s(queries))
+        return busy + await _end(queries, kind, tasks)
     if kind == "unblock":
         return await _unblock(queries, tasks)
     if kind == "purge":
@@ -58,6 +59,7 @@ async def carry(queries: Queries, tasks: Sequence[Task], disconnect: Disconnecto
 async def _climb(queries: Queries, kind: str, tasks: Sequence[Task]) -> list[Outcome]:
     """A step of the ladder, where it is due still."""
     now = await store.now_s(queries)
+    tasks, busy = await _hold(queries, tasks, now)
     settings = await store.settings(queries)
     known = await store.facts(queries, sorted(_contracts(tasks)), now)
     lines = {
@@ -70,7 +72,15 @@ async def _climb(queries: Queries, kind: str, tasks: Sequence[Task]) -> list[Out
         if any(line.why is Why.DUE for line in lines[contract_id])
     }
     done = await _effect(queries, kind, due)
-    return [_climbed(task, lines.get(task.contract_id or 0, []), done, now) for task in tasks]
+    return [*busy, *(_climbed(task, lines.get(task.contract_id or 0, []), done, now) for task in tasks)]
+
+
+async def _hold(queries: Queries, tasks: Sequence[Task], now: float) -> tuple[list[Task], list[Outcome]]:
+    """Lock the contracts of tasks; return the tasks whose contract is held, and what becomes of the others."""
+    await queries.execute(SQL.share_contracts)
+    held = {row["id"] for row in await queries.fetch(SQL.hold_contracts, sorted(_contracts(tasks)))}
+    later = [Outcome(task.id, "todo", "busy", now + _SOON_S) for task in tasks if task.contract_id not in held]
+    return [task for task in tasks if task.contract_id in held], later
 
 
 async def _effect(queries: Queries, kind: str, due: dict[int, Known]) -> set[int]:
@@ -103,28 +113,36 @@ def _climbed(task: Task, lines: Sequence[Line], done: set[int], now: float) -> O
 
 async def _end(queries: Queries, kind: str, tasks: Sequence[Task]) -> list[Outcome]:
     rows = await queries.fetch(SQL[_ENDS[kind]], sorted(_contracts(tasks)))
-    done = {row["id"] for row in rows}
+    refused = {row["id"]: f"{row['code']} {row['reason']}" for row in rows if row.get("code", _DONE) != _DONE}
+    done = {row["id"] for row in rows} - refused.keys()
     return [
-        Outcome(task.id, "done") if task.contract_id in done else Outcome(task.id, "cancelled", "needless")
+        Outcome(task.id, "done")
+        if task.contract_id in done
+        else Outcome(task.id, "cancelled", refused.get(task.contract_id or 0, "needless"))
         for task in tasks
     ]
 
 
 async def _unblock(queries: Queries, tasks: Sequence[Task]) -> list[Outcome]:
-    """Who paid what he was blocked for, while something younger is open, is let in."""
+    """Who paid what he was blocked or trusted for, while something younger is open, is let in as any other."""
     now = await store.now_s(queries)
+    tasks, outcomes = await _hold(queries, tasks, now)
     settings = await store.settings(queries)
     known = await store.facts(queries, sorted(_contracts(tasks)), now)
-    free = {}
+    free: dict[int, date | None] = {}
+    trusted: dict[int, date | None] = {}
     for contract_id, one in known.items():
         day, steps = day_of(one, settings, now), settings.steps(one.billing_type_id)
-        stays = still_blocks if one.contract.access_status == "CA" else still_tells
-        if one.contract.access_status in ("CA", "FA") and not stays(one.contract, steps, day):
+        contract = one.contract
+        if contract.is_on_trust and not still_blocks(contract, steps, day):
+            trusted[contract_id] = one.oldest_due
+        stays = still_blocks if contract.access_status == "CA" else still_tells
+        if contract.access_status in ("CA", "FA") and not stays(contract, steps, day):
             free[contract_id] = one.oldest_due
-    ids = sorted(free)
-    rows = await queries.fetch(SQL.unblock_paid, ids, [free[contract_id] for contract_id in ids]) if ids else []
-    done = {row["id"] for row in rows}
-    outcomes = []
+    done: set[int] = set()
+    for statement, found in (("free_of_trust", trusted), ("unblock_paid", free)):
+        if found:
+            done |= {row["id"] for row in await queries.fetch(SQL[statement], list(found), list(found.values()))}
     for task in tasks:
         if task.contract_id in done:
             outcomes.append(Outcome(task.id, "done"))

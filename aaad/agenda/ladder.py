@@ -17,6 +17,7 @@ from aaad.agenda.workdays import Workdays
 from aaad.policy.calendar import midnight_s
 
 NOTICE_DAYS, BLOCK_DAYS = 5, 15  # where no billing type says it
+_DAY_S = 86_400
 
 
 def _(english: str) -> str:
@@ -238,7 +239,7 @@ def _late(
     why, at_s = switch
     if why is not None:
         return Verdict(step.action, why, at_s, due_day, days)
-    on_day = due_day + max(days, 1) if step.since is Since.DUE else 0
+    ready_s = day.begins_s(due_day + max(days, 1) if step.since is Since.DUE else 0)
     after_notice = max(
         days if step.since is Since.NOTICE else 0,
         day.terms.days_after_notice if step.action is Action.BLOCK and day.terms.require_notice else 0,
@@ -246,14 +247,15 @@ def _late(
     needs_notice = step.since is Since.NOTICE or (step.action is Action.BLOCK and day.terms.require_notice)
     is_young = False
     if needs_notice:
-        told_day = _told_day(contract, due_day, day)
-        if told_day is None:
+        told_s = _told_s(contract, due_day, day)
+        if told_s is None:
             return Verdict(step.action, Why.NOTICE_MISSING, None, due_day, days)
-        is_young = told_day + after_notice > max(on_day, day.today)
-        on_day = max(on_day, told_day + after_notice)
-    if on_day <= day.today:
-        return Verdict(step.action, Why.DUE, day.begins_s(on_day), due_day, days)
-    at_s = day.begins_s(on_day)
+        noticed_s = told_s + after_notice * _DAY_S  # told at night, not blocked in the morning
+        is_young = noticed_s > max(ready_s, day.now_s)
+        ready_s = max(ready_s, noticed_s)
+    if ready_s <= day.now_s:
+        return Verdict(step.action, Why.DUE, ready_s, due_day, days)
+    at_s = ready_s
     if step.action is Action.BLOCK:
         at_s = day.workdays.opens_s(at_s) or at_s
     return Verdict(step.action, Why.NOTICE_YOUNG if is_young else Why.NOT_YET, at_s, due_day, days)
@@ -293,10 +295,9 @@ def _days_of(contract: Contract, step: Step, title: Title) -> int:
     return contract.block_renegotiated_days if title.of_renegotiation else contract.block_days
 
 
-def _told_day(contract: Contract, due_day: int, day: Day) -> int | None:
-    """Return the day of the first notice of this debt: told after its due date."""
-    told = (day.workdays.day_at(at_s) for at_s in contract.notices_s)
-    return next((at_day for at_day in told if at_day > due_day), None)
+def _told_s(contract: Contract, due_day: int, day: Day) -> float | None:
+    """Return when the first notice of this debt was given: after its due date."""
+    return next((at_s for at_s in contract.notices_s if day.workdays.day_at(at_s) > due_day), None)
 
 
 def _is_late_enough(contract: Contract, steps: Sequence[Step], day: Day, action: Action) -> bool:

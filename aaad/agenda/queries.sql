@@ -103,10 +103,10 @@ WHERE task.kind = 'block' AND (
     OR run.brake_passed AND task.created_at > now() - interval '24 hours' AND task.state IN ('todo', 'done'));
 
 -- name: held_run
--- The run that the brake holds, if there is one.
+-- The run that the brake holds, if there is one; locked, so that nobody releases it before what joins it is there.
 SELECT run.id FROM net.run WHERE run.kind = 'agenda' AND NOT run.brake_passed
     AND EXISTS (SELECT FROM erp.task WHERE task.run_id = run.id AND task.state = 'held')
-ORDER BY run.id DESC LIMIT 1;
+ORDER BY run.id DESC LIMIT 1 FOR NO KEY UPDATE OF run;
 
 -- name: open_run
 INSERT INTO net.run (kind, brake_passed) VALUES ('agenda', $1) RETURNING id;
@@ -157,6 +157,15 @@ UPDATE erp.task SET
 WHERE id = $1 AND state = 'todo'
 RETURNING state;
 
+-- name: share_contracts
+-- Before rows of contracts are locked, as their writers do.
+SELECT pg_advisory_xact_lock_shared('erp.contract'::regclass::oid::bigint);
+
+-- name: hold_contracts
+-- What is judged is not changed by others until it is written. Whom somebody is changing just now is left for later: the
+-- others, held together here, must not wait for him, nor their payments.
+SELECT id FROM erp.contract WHERE id = ANY ($1::integer[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
+
 -- name: give_notice
 -- Status FA gives notice by its trigger; who has it already is told once more.
 WITH wanted AS (
@@ -202,16 +211,34 @@ WITH wanted AS (
 UPDATE erp.contract SET speed_status = 'R', reduced_at = now() FROM held WHERE contract.id = held.id RETURNING contract.id;
 
 -- name: unblock_paid
--- A from CA and FA, never from CM.
+-- A from CA and FA, never from CM. With nothing overdue any more, which is so where a payment's own transaction could not
+-- do it, full speed, too.
 WITH wanted AS (
     SELECT * FROM unnest($1::integer[], $2::date[]) AS asked (id, due_on)
 ), held AS MATERIALIZED (
-    SELECT contract.id FROM erp.contract JOIN wanted ON wanted.id = contract.id
+    SELECT contract.id, coalesce(contract.oldest_open_due >= erp.today(contract.branch_id), true) AS is_paid
+    FROM erp.contract JOIN wanted ON wanted.id = contract.id
     WHERE contract.access_status IN ('CA', 'FA') AND contract.force_access <> 'S'
         AND contract.oldest_open_due IS NOT DISTINCT FROM wanted.due_on
     ORDER BY contract.id FOR NO KEY UPDATE OF contract
 )
-UPDATE erp.contract SET access_status = 'A' FROM held WHERE contract.id = held.id RETURNING contract.id;
+UPDATE erp.contract SET access_status = 'A',
+    speed_status = CASE WHEN held.is_paid AND reduced_at IS NOT NULL THEN 'N' ELSE speed_status END,
+    reduced_at = CASE WHEN NOT held.is_paid THEN reduced_at END
+FROM held WHERE contract.id = held.id RETURNING contract.id;
+
+-- name: free_of_trust
+-- What it was given for is paid, and what is open is none to be blocked for: its end must not block.
+WITH wanted AS (
+    SELECT * FROM unnest($1::integer[], $2::date[]) AS asked (id, due_on)
+), held AS MATERIALIZED (
+    SELECT contract.id FROM erp.contract JOIN wanted ON wanted.id = contract.id
+    WHERE contract.trust_unlock_active AND contract.access_status IN ('A', 'FA')
+        AND contract.oldest_open_due = wanted.due_on
+    ORDER BY contract.id FOR NO KEY UPDATE OF contract
+)
+UPDATE erp.contract SET trust_unlock_active = false, trust_unlock_until = NULL
+FROM held WHERE contract.id = held.id RETURNING contract.id;
 
 -- name: end_trust
 -- The decision has said blocked since that moment; now the status says so, too (rule R4.2).

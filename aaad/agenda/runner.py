@@ -122,8 +122,9 @@ class Agenda:
             _log.exception("agenda.broken", kind=tasks[0].kind, tasks=len(tasks))
             await self._failed(tasks, f"{type(error).__name__}: {error}")
         else:
-            for task, outcome in zip(tasks, outcomes, strict=True):
-                self._tell(task, outcome.state, outcome.result)
+            claimed = {task.id: task for task in tasks}
+            for outcome in outcomes:
+                self._tell(claimed[outcome.task_id], outcome.state, outcome.result)
         return len(tasks)
 
     async def _failed(self, tasks: Sequence[Task], text: str) -> None:

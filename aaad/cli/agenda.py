@@ -84,6 +84,7 @@ RESULTS: Mapping[str, str] = {
     "not_late": _("nothing is overdue any more"),
     "still_late": _("other debts are old enough to block"),
     "changed": _("it changed at that moment"),
+    "busy": _("somebody is changing the contract"),
     "due": _("due"),
 }
 _HELD = _(

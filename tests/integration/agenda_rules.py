@@ -7,10 +7,17 @@ TASK: dict[str, Any] = {"kind": "block", "contract_id": 1}
 LADDER_STEP: dict[str, Any] = {"action": "notify", "since": "due", "days": 7}
 HOLIDAY: dict[str, Any] = {"day": date(2026, 8, 25), "name": "Aniversário"}
 NOTICE: dict[str, Any] = {"contract_id": 1, "client_id": 1, "channel": "sms", "text_sha256": bytes(32)}
+PAYMENT: dict[str, Any] = {"contracts": [1], "due_days": [date(2026, 7, 1)]}
 FAR = datetime(2200, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
-AGENDA_TABLES = {"erp.task": TASK, "erp.ladder_step": LADDER_STEP, "erp.holiday": HOLIDAY, "erp.notice": NOTICE}
+AGENDA_TABLES = {
+    "erp.task": TASK,
+    "erp.ladder_step": LADDER_STEP,
+    "erp.holiday": HOLIDAY,
+    "erp.notice": NOTICE,
+    "net.payment": PAYMENT,
+}
 
 AGENDA_REFUSED = [
     ("erp.task", TASK, {"kind": "nothing"}, {"task_kind_known", "task_target"}),

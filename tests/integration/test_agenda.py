@@ -181,6 +181,83 @@ async def test_a_payment_that_leaves_an_old_debt_does_not_unblock(erp: Erp, agen
     assert await erp.tasks("kind", "state", "result") == [("unblock", "cancelled", "still_late")]
 
 
+async def test_what_fails_after_a_payment_refuses_no_payment(erp: Erp, agenda: Agenda) -> None:
+    title = await erp.owe(40, 40)
+    await erp.run(
+        "UPDATE erp.contract SET access_status = 'CA', speed_status = 'R', reduced_at = now() WHERE id = 40"
+    )
+    await erp.run(
+        """CREATE FUNCTION erp.refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $f$ BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = 'check_violation'; END $f$;
+        CREATE TRIGGER refuse BEFORE UPDATE OF access_status ON erp.contract FOR EACH ROW
+            EXECUTE FUNCTION erp.refuse()"""
+    )
+    await erp.pay(title)
+    assert await erp.connection.fetchval("SELECT status FROM erp.receivable WHERE id = $1", title) == "R"
+    assert await erp.access() == "CA"
+    await erp.run("DROP TRIGGER refuse ON erp.contract")
+    await agenda.run_due()
+    row = await erp.connection.fetchrow(
+        "SELECT access_status, speed_status, reduced_at FROM erp.contract WHERE id = 40"
+    )
+    assert tuple(row) == ("A", "N", None)
+
+
+async def test_many_payments_in_one_statement_are_one_update(erp: Erp) -> None:
+    await late_contracts(erp, 50)
+    await erp.run("UPDATE erp.contract SET access_status = 'CA' WHERE id >= 100")
+    await erp.run(
+        """CREATE TABLE statements (at timestamptz);
+        CREATE FUNCTION count_them() RETURNS trigger LANGUAGE plpgsql AS
+            $f$ BEGIN INSERT INTO public.statements VALUES (now()); RETURN NULL; END $f$;
+        CREATE TRIGGER count_them AFTER UPDATE OF access_status ON erp.contract FOR EACH STATEMENT
+            EXECUTE FUNCTION count_them()"""
+    )
+    await erp.run("UPDATE erp.receivable SET status = 'R', paid_on = current_date")
+    assert await blocked(erp) == 0
+    assert await erp.connection.fetchval("SELECT count(*) FROM statements") == 1
+    assert await erp.connection.fetchval("SELECT count(*) FROM net.payment") == 0
+
+
+@pytest.mark.parametrize(("younger_days", "is_over"), [(3, True), (20, False)])
+async def test_who_paid_what_he_was_trusted_for_is_not_blocked_at_its_end(
+    erp: Erp, agenda: Agenda, younger_days: int, is_over: bool
+) -> None:
+    title = await erp.owe(40, 40)
+    await erp.owe(40, younger_days)
+    await erp.run("UPDATE erp.contract SET access_status = 'CA' WHERE id = 40")
+    assert (await erp.connection.fetchrow("SELECT code FROM erp.unlock_on_trust(40, 1)"))["code"] == 0
+    await erp.pay(title)
+    await agenda.run_due()
+    row = await erp.connection.fetchrow(
+        "SELECT access_status, trust_unlock_active, trust_unlock_until IS NULL FROM erp.contract WHERE id = 40"
+    )
+    assert tuple(row) == ("A", not is_over, is_over)
+
+
+async def test_a_contract_that_another_holds_keeps_nobody_waiting(erp: Erp) -> None:
+    await late_contracts(erp, 3)
+    database = door(erp, 2.0)
+    agenda = Agenda(database, None, "node-1")
+    other = await asyncpg.connect(erp.dsn)
+    try:
+        await agenda.plan(is_asked=True)
+        await other.execute("BEGIN; UPDATE erp.contract SET do_not_block_until = '2100-01-01' WHERE id = 101")
+        await agenda.run_due()
+        assert await blocked(erp) == 2
+        open_tasks = await erp.connection.fetch(
+            "SELECT contract_id, attempts, result FROM erp.task WHERE state = 'todo'"
+        )
+        assert [tuple(row) for row in open_tasks] == [(101, 0, "busy")], "that is no failure"
+        await other.execute("COMMIT")
+        await erp.run("UPDATE erp.task SET next_at = now() WHERE state = 'todo'")
+        await agenda.run_due()
+        assert await blocked(erp) == 2, "what the other wrote is obeyed"
+    finally:
+        await other.close()
+        await database.close()
+
+
 # --- the ladder -----------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +414,19 @@ async def test_a_suspension_ends_and_prepaid_time_ends(erp: Erp, agenda: Agenda)
     assert len(await erp.tasks("id")) == 2
 
 
+async def test_a_suspension_that_cannot_end_is_not_said_to_have_ended(erp: Erp, agenda: Agenda) -> None:
+    await erp.run(
+        "UPDATE erp.contract SET suspended = true, suspended_from = erp.today(10) - 40,"
+        " suspended_until = erp.today(10) - 1 WHERE id = 40"
+    )
+    await agenda.plan(is_asked=True)
+    await erp.run("UPDATE erp.contract SET status = 'D' WHERE id = 40")
+    await agenda.run_due()
+    assert await erp.tasks("kind", "state", "result", "key") == [
+        ("resume", "cancelled", "109 contract_withdrawn", None)
+    ]
+
+
 async def test_termination_is_proposed_and_nothing_else(erp: Erp, agenda: Agenda) -> None:
     await erp.owe(40, 100)
     await erp.run(
@@ -467,6 +557,25 @@ async def test_r8_4_many_small_runs_are_one_large_one(erp: Erp, agenda: Agenda) 
     await late_contracts(erp, 30, first=200)
     assert (await go(agenda)).held_count == 30
     assert await blocked(erp) == 30
+
+
+async def test_r8_4_what_joins_a_run_as_it_is_released_waits_in_one_of_its_own(erp: Erp, agenda: Agenda) -> None:
+    await late_contracts(erp, 51)
+    run_id = (await go(agenda)).run_id
+    other = await asyncpg.connect(erp.dsn)
+    try:
+        await other.execute("BEGIN")
+        assert await other.fetch(runner.SQL.release_run, run_id)
+        await late_contracts(erp, 60, first=200)
+        planning = asyncio.create_task(agenda.plan(is_asked=True))
+        await asyncio.sleep(0.3)
+        await other.execute("COMMIT")
+        planned = await planning
+        assert planned is not None
+        assert (planned.held_count, planned.run_id != run_id) == (60, True)
+        assert len(await erp.connection.fetch(runner.SQL.release_run, planned.run_id)) == 60
+    finally:
+        await other.close()
 
 
 async def test_r8_4_an_unblock_is_never_held(erp: Erp, agenda: Agenda) -> None:

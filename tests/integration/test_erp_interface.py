@@ -89,7 +89,7 @@ ATTACKS = {  # what a program with the rights above could try, to do more than t
             "erp.check_plan_attribute", "erp.check_login_attribute", "net.bound_nas_secrets",
             "erp.check_lent_equipment", "erp.tell_lent_equipment", "erp.check_equipment_returned",
             "erp.order_line", "erp.tell_line",
-            "erp.keep_notice", "erp.follow_payment",
+            "erp.keep_notice", "erp.follow_payment", "erp.see_payment",
             "net.free_cancelled_logins", "net.tell_legal_hold", "net.keep_fixed", "net.tell_pool",
             "net.tell_pool_part",
         )

@@ -194,8 +194,20 @@ def test_r8_6_notices_do_not_wait_for_the_hours() -> None:
 def test_what_waits_says_until_when() -> None:
     found = only(Action.BLOCK, judge(contract(40, notices=(14,)), ANATEL, day()))
     assert found is not None
-    tomorrow_eight_s = (TODAY + 1) * 86_400 - ZONE_S + 8 * 3600
-    assert (found.why, found.at_s) == (Why.NOTICE_YOUNG, tomorrow_eight_s)
+    assert (found.why, found.at_s) == (Why.NOTICE_YOUNG, TEN_O_CLOCK_S + 86_400)
+
+
+@pytest.mark.parametrize(
+    ("told_hour", "now_hour", "expected", "at_hour"),
+    [(23, 10, Why.NOTICE_YOUNG, 24 + 8), (15, 10, Why.NOTICE_YOUNG, 15), (15, 16, Why.DUE, 15), (8, 10, Why.DUE, 8)],
+)
+def test_days_from_the_notice_are_whole_ones(told_hour: int, now_hour: int, expected: Why, at_hour: int) -> None:
+    midnight_s = TEN_O_CLOCK_S - 36_000
+    told_s = midnight_s - 15 * 86_400 + told_hour * 3600
+    at = day(now_s=midnight_s + now_hour * 3600)
+    found = only(Action.BLOCK, judge(contract(40, notices_s=(told_s,)), ANATEL, at))
+    assert found is not None
+    assert (found.why, found.at_s) == (expected, midnight_s + at_hour * 3600)
 
 
 # --- other steps, other ladders -------------------------------------------------------------------------------------
