@@ -129,7 +129,7 @@ class Torture:
         for name in NODES:
             self.start(name)
 
-    async def until_answered(self, *ways: str, timeout_s: float) -> None:
+    async def until_answered(self, *ways: str, timeout_s: float) -> bool:
         """Wait until there are answers of all these ways, or for so long: not always is there an occasion."""
         wanted = {f" {how}\n".encode() for how in ways}
         give_up_at = time.monotonic() + timeout_s
@@ -137,6 +137,7 @@ class Torture:
             texts = [path.read_bytes() for path in self.directory.glob("*.answers")]
             wanted = {line_end for line_end in wanted if not any(line_end in text for text in texts)}
             await asyncio.sleep(0.05)
+        return not wanted
 
     async def until(self, answers: int, timeout_s: float) -> None:
         """Wait for so many answers."""

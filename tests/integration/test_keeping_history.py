@@ -176,6 +176,30 @@ async def test_moving_goes_through_the_whole_table_bit_by_bit(db, keeper, monkey
     assert await db.fetchval("SELECT count(*) FROM net.session") == 1
 
 
+async def test_a_month_that_is_made_while_sessions_move_into_it_is_no_failure(dsn, db, keeper):
+    """The insert found the partition for the rest, waited for it, and it is not for this month any more."""
+    await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
+    other = await asyncpg.connect(dsn)
+    try:
+        making = other.transaction()
+        await making.start()
+        assert await other.fetchval("SELECT made FROM net.make_history_months(40) AS made")
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            moving = group.create_task(keeper.move_ended())
+            waits = (
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO net.session_history%'"
+            )
+            while not await db.fetchval(waits):
+                await asyncio.sleep(0.02)
+            await making.commit()
+        assert moving.result() is True  # there is more to do at once
+    finally:
+        await other.close()
+    await keeper.move_ended()
+    assert await db.fetchval("SELECT count(*) FROM net.session_history") == 1
+
+
 async def test_moving_waits_for_no_drain_and_a_drain_finds_what_is_being_moved(dsn, db, keeper):
     held = await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
     free = await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
