@@ -23,18 +23,25 @@ SELECT pg_relation_size('net.session') / current_setting('block_size')::integer 
 -- name: find_ended
 -- Bound leases that a session of their login had, of which the drain has written a short while ago that it ended, and
 -- which began after they were offered: the session of a newer offer may still be on its way.
+-- Each is looked up by its key, however many leases there are: mostly nobody has ended.
+WITH told AS MATERIALIZED (
+    SELECT DISTINCT unnest(families) AS family FROM net.session_end WHERE at >= to_timestamp($1)
+)
 SELECT (lease).address_space, (lease).address::text AS address, (lease).changed::text AS changed
 FROM (
-    SELECT lease
-    FROM (
-        SELECT DISTINCT unnest(families) AS family FROM net.session_end WHERE at >= to_timestamp($1)
-    ) AS told
-    JOIN net.session USING (family)
+    SELECT found.lease
+    FROM told
+    CROSS JOIN LATERAL (
+        SELECT session.* FROM net.session WHERE session.family = told.family AND session.ended_at IS NOT NULL OFFSET 0
+    ) AS session
     CROSS JOIN LATERAL (VALUES (session.ipv4), (session.ipv6_prefix), (session.delegated_ipv6_prefix)) AS had (address)
-    JOIN net.lease ON lease.address_space = session.address_space AND lease.address = had.address
-    WHERE session.ended_at IS NOT NULL
-        AND lease.state = 'bound' AND lease.login_id = session.login_id
-        AND session.started_at >= lease.offered_at - $2::double precision * interval '1 second'
+    CROSS JOIN LATERAL (
+        SELECT lease FROM net.lease AS lease
+        WHERE lease.address_space = session.address_space AND lease.address = had.address
+            AND lease.state = 'bound' AND lease.login_id = session.login_id
+            AND session.started_at >= lease.offered_at - $2::double precision * interval '1 second'
+        OFFSET 0
+    ) AS found
     OFFSET 0
 ) AS ended
 WHERE NOT net.is_held(lease) AND NOT net.is_reported((lease).address_space, (lease).address)
