@@ -31,15 +31,16 @@ def test_every_file_that_a_document_names_is_there():
 
 def test_every_name_behind_a_file_in_the_architecture_is_in_that_file():
     text = (REPOSITORY / "ARCHITECTURE.md").read_text()
-    pairs = re.findall(r"`(aaad/[\w/]+\.py)`,? `([A-Za-z_.]+)`", text)
-    assert len(pairs) >= 5
-    missing = [
-        f"{path}: {name}"
-        for path, names in pairs
-        for name in names.split(".")
-        if not re.search(rf"(def|class) {re.escape(name)}\b", (REPOSITORY / path).read_text())
-        and not (REPOSITORY / path).parent.joinpath(names).exists()
-    ]
+    files = [file for room in ("aaad", "tests") for file in (REPOSITORY / room).rglob("*.*")]
+    named = re.findall(r"`([\w/]+\.(?:py|sql))`(?: `(?!\w+\.(?:py|sql)`)([A-Za-z_.]+)`)?", text)
+    assert len(named) >= 100
+    missing = []
+    for path, names in named:
+        texts = [file.read_text() for file in files if str(file).endswith(f"/{path}")]
+        defined = r"(def|class|-- name:|TABLE|FUNCTION) (\w+\.)?{}\b"
+        missing += [] if texts else [path]
+        words = names.split(".") if names else []
+        missing += [f"{path}: {word}" for word in words if not re.search(defined.format(word), "".join(texts))]
     assert not missing
 
 
