@@ -35,7 +35,7 @@ def nases() -> list[Nas]:
     return [replace(nas, **changes) for nas, changes in zip(made, _CHANGES, strict=True)]
 
 
-def torture(node: Node, strike: Callable[[Blows], None], *, seed: int, longest_s: float) -> str:
+def check_torture(node: Node, strike: Callable[[Blows], None], *, seed: int, longest_s: float) -> str:
     """Let subscribers come and go while blows fall, and compare; return what happened."""
     cuts = range(3, _LONGEST_S, _POWER_CUT_EVERY_S)
     plan = Plan(

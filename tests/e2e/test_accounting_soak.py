@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from accounting_torture import torture
+from accounting_torture import check_torture
 from blows import Blows
 from nodes import LOGINS, Node
 from power_cut import kill_postgres_until_all_are_back, power_cut
@@ -25,7 +25,7 @@ def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Node]:
 
 @pytest.mark.parametrize(("seed", "longest_s"), [(11, 0.5), (12, 3.0)])
 def test_r6_sixty_kills_lose_no_record_and_double_none(served: Node, seed: int, longest_s: float) -> None:
-    print(torture(served, lambda blows: blows.at_random(60), seed=seed, longest_s=longest_s))
+    print(check_torture(served, lambda blows: blows.at_random(60), seed=seed, longest_s=longest_s))
 
 
 def test_r6_sixty_kills_while_postgresql_is_frozen_and_stopped_for_minutes_lose_no_record(served: Node) -> None:
@@ -36,7 +36,7 @@ def test_r6_sixty_kills_while_postgresql_is_frozen_and_stopped_for_minutes_lose_
         blows.stop_postgres(120)
         blows.at_random(60)
 
-    print(torture(served, strike, seed=13, longest_s=2))
+    print(check_torture(served, strike, seed=13, longest_s=2))
 
 
 @pytest.mark.parametrize("served", [10_000], indirect=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from accounting_torture import torture
+from accounting_torture import check_torture
 from blows import Blows
 from nodes import Node, eventually
 from power_cut import power_cut
@@ -58,7 +58,7 @@ def test_r6_kills_of_the_daemon_and_of_postgresql_lose_no_record_and_double_none
         blows.kill_both()
         blows.kill_role("sync-0")
 
-    print(torture(node, strike, seed=1, longest_s=0.4))
+    print(check_torture(node, strike, seed=1, longest_s=0.4))
 
 
 def test_r6_a_disk_that_fills_and_empties_again_loses_nothing_acknowledged(node: Node) -> None:

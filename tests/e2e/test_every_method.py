@@ -135,6 +135,7 @@ def test_dhcp_clients_get_in_by_their_address(node: Node) -> None:
     )
     wish = Subscribers(first=120, count=4, methods=("dhcp",))
     eventually(lambda: codes(dialled(node, wish)[1]) == {ACCEPT: 4}, within_s=2, what="the devices get their lease")
+    assert codes(dialled(node, wish)[1]) == {ACCEPT: 4}
 
 
 def test_a_wrong_secret_gets_nothing_by_any_method(node: Node) -> None:

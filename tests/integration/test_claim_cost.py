@@ -54,7 +54,7 @@ async def fill(house: House, pool: int, from_unit: int, until_unit: int, state: 
     await house.database.execute("UPDATE net.pool_range SET next = $2 WHERE pool_id = $1", pool, until_unit)
 
 
-async def compare(house: House, large: str, full: int, size: int) -> None:
+async def check_costs_alike(house: House, large: str, full: int, size: int) -> None:
     node = await house.node()
     await house.database.execute("UPDATE net.node SET settled = pg_current_snapshot()")
     empty = await house.pool("192.0.2.0/24", name="empty")
@@ -85,9 +85,9 @@ async def compare(house: House, large: str, full: int, size: int) -> None:
 
 
 async def test_a_pool_that_is_99_percent_full_claims_like_an_empty_one(house: House):
-    await compare(house, "100.64.0.0/16", 64_880, 65_536)
+    await check_costs_alike(house, "100.64.0.0/16", 64_880, 65_536)
 
 
 @pytest.mark.soak
 async def test_a_slash_12_that_is_99_percent_full_claims_like_an_empty_slash_24(house: House):
-    await compare(house, "100.64.0.0/12", 1_038_090, 1_048_576)
+    await check_costs_alike(house, "100.64.0.0/12", 1_038_090, 1_048_576)

@@ -280,6 +280,7 @@ async def test_what_is_deferred_makes_room_for_what_waits_for_it(house, monkeypa
     async with house.draining():
         await house.until("SELECT count(*) FROM net.refusal", 1)
         await house.until("SELECT count(mac) FROM erp.login", 3)
+    assert await house.value("SELECT count(*) FROM net.spool_deferred") == 0
 
 
 async def test_what_nobody_can_read_is_set_aside_and_stops_nothing(house):
@@ -465,6 +466,7 @@ async def test_a_slot_that_appears_later_is_found(house):
         await asyncio.sleep(0.2)
         house.put([refused(1)], slot="radius-7")
         await house.until("SELECT count(*) FROM net.refusal", 1)
+    assert await house.refusals() == {1: 1}
 
 
 async def test_a_spool_that_was_begun_anew_is_followed(house):

@@ -223,6 +223,7 @@ async def test_r9_1_a_grant_whose_session_somebody_holds_is_joined_afterwards(ho
             await asyncio.sleep(0.3)
         await house.until("SELECT delegated_ipv6_prefix::text FROM net.session", "2001:db8:70::/56")
     await stranger.close()
+    assert await sessions(house, "delegated_ipv6_prefix::text") == [("2001:db8:70::/56",)]
 
 
 async def test_r9_1_what_was_granted_is_of_both_sessions_that_a_nas_begins_with_it(house):
@@ -243,6 +244,7 @@ async def test_r9_1_a_drain_that_died_before_it_joined_is_followed_by_one_that_d
     )
     async with house.draining():
         await house.until("SELECT delegated_ipv6_prefix::text FROM net.session", "2001:db8:70::/56")
+    assert await sessions(house, "delegated_ipv6_prefix::text") == [("2001:db8:70::/56",)]
 
 
 @pytest.mark.parametrize("has_class", [True, False])

@@ -327,6 +327,7 @@ async def test_what_two_nodes_began_in_the_same_instant_is_judged_together_after
             await house.until("SELECT count(*) FROM net.session", 1)
         await house.until("SELECT end_evidence FROM net.session WHERE acct_session_id = '1'", "replaced")
     await stranger.close()
+    assert [row["end_evidence"] for row in await sessions(house)] == ["replaced", None]
 
 
 async def test_restarts_that_a_dead_drain_left_undone_are_taken_up(house, monkeypatch):
@@ -341,6 +342,7 @@ async def test_restarts_that_a_dead_drain_left_undone_are_taken_up(house, monkey
     )
     async with house.draining():
         await house.until("SELECT end_evidence FROM net.session", "nas_restart")
+    assert [row["end_evidence"] for row in await sessions(house)] == ["nas_restart"]
 
 
 async def test_many_sessions_of_one_restart_end_by_and_by(house, monkeypatch):
@@ -350,6 +352,7 @@ async def test_many_sessions_of_one_restart_end_by_and_by(house, monkeypatch):
     house.put([accounting(OFF, T + 60, called="")])
     async with house.draining():
         await house.until("SELECT count(*) FROM net.session WHERE end_evidence = 'nas_restart'", 100)
+    assert len(await sessions(house)) == 100
 
 
 async def test_batches_that_take_too_long_become_smaller_and_lose_nothing(house, monkeypatch):
@@ -545,6 +548,7 @@ async def test_a_concentrator_made_just_now_gives_its_sessions_its_address_space
         )
         house.put([accounting(START, T + 1, session="2", nas_id=2, source="198.51.100.7")])
         await house.until("SELECT count(*) FROM net.session WHERE address_space = 9", 1)
+    assert [row["address_space"] for row in await sessions(house)] == [3, 9]
 
 
 async def test_a_session_that_somebody_holds_does_not_slow_the_settling_of_others(house, monkeypatch):
@@ -564,6 +568,7 @@ async def test_a_session_that_somebody_holds_does_not_slow_the_settling_of_other
             await house.until("SELECT count(*) FROM net.session WHERE records = 2", 19, limit_s=3)
             await house.until("SELECT count(*) FROM net.spool_deferred", 1)
         await house.until("SELECT count(*) FROM net.spool_deferred", 0)
+    assert {row["records"] for row in await sessions(house)} == {2}
     for stranger in strangers:
         await stranger.close()
 

@@ -303,6 +303,8 @@ async def test_the_defaults_of_these_tests_are_accepted(database: Database):
         if table == "erp.parameter":
             await database.execute("UPDATE erp.client SET document = '52998224725' WHERE document IS NULL")
         await insert(database, table, defaults)
+        is_kept = table != "net.payment"  # which is followed at once, and gone
+        assert bool(await database.fetch(f"SELECT 1 FROM {table}")) == is_kept, table
 
 
 async def test_a_suspension_ends_after_it_began(database: Database):

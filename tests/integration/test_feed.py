@@ -263,6 +263,7 @@ async def test_a_snapshot_from_the_future_forces_a_resync(dsn: str, tmp_path: Pa
     _rewrite_meta(node.directory, snapshot="99999999:99999999:")
     async with running(Node(dsn, tmp_path)) as node:
         await until(lambda: node.count("resyncs_total") == 2)
+        assert node.contents() == await expected_contents(dsn)
 
 
 def _rewrite_meta(directory: Path, **changed: object) -> None:

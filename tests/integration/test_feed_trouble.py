@@ -246,3 +246,4 @@ async def test_the_feed_killed_at_random_points(dsn: str, tmp_path: Path) -> Non
         await until(lambda: node.count("polls_total"))
         expected = await expected_contents(dsn)
         await until(lambda: node.contents() == expected)
+        assert len(node.contents()) == 3000

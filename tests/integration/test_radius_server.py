@@ -537,7 +537,8 @@ def test_it_is_the_same_on_the_loop_that_the_role_runs_on(
     tmp_path: Path, life: Callable[[Path], Coroutine[Any, Any, None]]
 ) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(life(tmp_path))
+        assert isinstance(runner.get_loop(), uvloop.Loop)
+        runner.run(life(tmp_path))  # asserts by itself
 
 
 # --- no reference cycles --------------------------------------------------------------------------------------------

@@ -434,6 +434,7 @@ async def test_what_changed_while_nobody_reconciled_is_ordered_by_who_comes(dsn,
         await house.applied()
         async with house.reconciling():
             await house.has({"plan": 20, "block": 10}, "cause")
+        assert await house.orders() == {"todo": 30}
 
 
 async def test_who_dies_in_the_midst_of_writing_loses_and_doubles_nothing(
@@ -550,6 +551,7 @@ async def test_a_node_that_is_behind_decides_nothing_and_leaves_it_to_another(
             async with house.reconciling():
                 await house.db.execute("UPDATE erp.contract SET plan_id = 2 WHERE id = 2")
                 await house.has({"todo": 2})
+                assert await holder(house) != "node-b"
 
 
 class StuckReplica(OldReplica):
@@ -639,6 +641,7 @@ async def test_looking_for_longer_than_the_hold_lasts_ends_all_the_same(
             monkeypatch.setattr(ordering.Ordering, "judge", slowly)
             await house.db.execute(BLOCK.format("ANY('{1,2,3,4,5,6,7,8,9,10}')"))
             await house.has({"todo": 10})
+        assert await house.orders("cause") == {"block": 10}
 
 
 async def test_one_session_that_cannot_be_looked_at_keeps_no_other_one_waiting(

@@ -47,7 +47,7 @@ async def rows(house: House) -> list[Row]:
     ]
 
 
-async def in_every_order(house: House, records: list[Accounting], expected: list[Row]) -> None:
+async def check_every_order(house: House, records: list[Accounting], expected: list[Row]) -> None:
     """Each record a batch of its own, each twice, and all at once: the same rows."""
     orders = list(permutations(records))
     random.Random(1).shuffle(orders)
@@ -74,7 +74,7 @@ C = {"user": "login7", "session": "82a00002"}
 
 
 async def test_r5_2_a_restart_ends_what_began_before_and_was_not_heard_after(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -88,7 +88,7 @@ async def test_r5_2_a_restart_ends_what_began_before_and_was_not_heard_after(hou
 
 
 async def test_r5_2_a_session_that_is_heard_later_was_not_ended(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -102,7 +102,7 @@ async def test_r5_2_a_session_that_is_heard_later_was_not_ended(house):
 
 
 async def test_r5_2_only_of_that_router_and_service(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -117,7 +117,7 @@ async def test_r5_2_only_of_that_router_and_service(house):
 
 
 async def test_r5_2_what_begins_at_the_very_instant_or_later_goes_on(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [accounting(START, T, **A), accounting(ON, T, called=""), accounting(OFF, T - 5, called="")],
         [("81a00001", 0, 0, None, None, None, 1)],
@@ -125,7 +125,7 @@ async def test_r5_2_what_begins_at_the_very_instant_or_later_goes_on(house):
 
 
 async def test_field_2_the_same_device_dials_again_and_again_without_stops_and_waits_for_no_cleaner(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -143,7 +143,7 @@ async def test_field_2_the_same_device_dials_again_and_again_without_stops_and_w
 
 async def test_field_1_after_a_power_cut_every_old_session_has_ended(house):
     """No Stop, the On is late, one dials before it is known."""
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -161,7 +161,7 @@ async def test_field_1_after_a_power_cut_every_old_session_has_ended(house):
 
 
 async def test_another_device_of_the_same_login_replaces_nothing(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [accounting(START, T, **A), accounting(START, T + 50, mac=OTHER_MAC, port=2, **B)],
         [("81a00001", 0, 0, None, None, None, 1), ("82a00001", 50, 50, None, None, None, 1)],
@@ -170,7 +170,7 @@ async def test_another_device_of_the_same_login_replaces_nothing(house):
 
 async def test_another_login_on_the_same_port_replaces_nothing(house):
     """Of IPoE and of many concentrators NAS-Port is an interface that all its customers share."""
-    await in_every_order(
+    await check_every_order(
         house,
         [accounting(START, T, **A), accounting(START, T + 50, user="login8", session="2", mac=OTHER_MAC)],
         [("81a00001", 0, 0, None, None, None, 1), ("2", 50, 50, None, None, None, 1)],
@@ -178,7 +178,7 @@ async def test_another_login_on_the_same_port_replaces_nothing(house):
 
 
 async def test_field_8_a_new_session_of_the_same_login_on_the_same_port_replaces_the_old(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -190,7 +190,7 @@ async def test_field_8_a_new_session_of_the_same_login_on_the_same_port_replaces
 
 
 async def test_two_sessions_that_are_both_heard_go_on_both(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -203,7 +203,7 @@ async def test_two_sessions_that_are_both_heard_go_on_both(house):
 
 
 async def test_its_own_stop_goes_before_any_guess(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -217,7 +217,7 @@ async def test_its_own_stop_goes_before_any_guess(house):
 
 
 async def test_field_7_an_id_that_is_used_again_is_another_session(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -231,7 +231,7 @@ async def test_field_7_an_id_that_is_used_again_is_another_session(house):
 
 async def test_the_beginning_of_the_newer_one_is_known_better_later(house):
     """Its Interim tells whole seconds; what ended the older one is the Start's own instant."""
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -240,7 +240,7 @@ async def test_the_beginning_of_the_newer_one_is_known_better_later(house):
         ],
         [("81a00001", 0, 0, 0, 600.25, "replaced", 1), ("82a00001", 600.25, 900.9, None, None, None, 2)],
     )
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -250,7 +250,7 @@ async def test_the_beginning_of_the_newer_one_is_known_better_later(house):
         ],
         [("81a00001", 0, 0, 0, 600.5, "nas_restart", 1), ("82a00001", 600.75, 900.25, None, None, None, 2)],
     )
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -268,7 +268,7 @@ async def test_the_beginning_of_the_newer_one_is_known_better_later(house):
 
 async def test_sessions_of_an_unknown_name_end_likewise_on_their_port(house):
     nobody = {"user": "nobody"}
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, session="1", **nobody),
@@ -285,7 +285,7 @@ async def test_sessions_of_an_unknown_name_end_likewise_on_their_port(house):
 
 async def test_grants_tell_lives_of_one_id_apart_and_the_older_one_ends(house):
     first, second = class_of(login_id=7, serial=1), class_of(login_id=7, serial=2)
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, own_class=first, **A),
@@ -315,7 +315,7 @@ async def test_r5_a_late_interim_opens_again_what_was_ended_by_guess(house, evid
 
 async def test_field_4_a_session_without_a_stop_does_not_stay_for_ever(house):
     """What comes after it on its device tells that it is over, however long ago it was silent."""
-    await in_every_order(
+    await check_every_order(
         house,
         [accounting(START, T, **A), accounting(START, T + 864_000, **B)],
         [("81a00001", 0, 0, 0, 864_000, "replaced", 1), ("82a00001", 864_000, 864_000, None, None, None, 1)],
@@ -323,7 +323,7 @@ async def test_field_4_a_session_without_a_stop_does_not_stay_for_ever(house):
 
 
 async def test_field_5_what_has_ended_is_not_ended_again(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -336,7 +336,7 @@ async def test_field_5_what_has_ended_is_not_ended_again(house):
 
 
 async def test_field_9_an_interim_after_the_stop_opens_nothing(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, **A),
@@ -350,7 +350,7 @@ async def test_field_9_an_interim_after_the_stop_opens_nothing(house):
 async def test_field_11_records_by_another_way_are_of_the_same_session(house):
     """The VPN is down, and the concentrator speaks from its public address; a restart there ends it as well."""
     granted = class_of(login_id=7)
-    await in_every_order(
+    await check_every_order(
         house,
         [
             accounting(START, T, own_class=granted, **A),
@@ -362,7 +362,7 @@ async def test_field_11_records_by_another_way_are_of_the_same_session(house):
 
 
 async def test_field_17_a_session_whose_start_was_lost_is_there(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [accounting(INTERIM, T + 300, time_s=300, **A), accounting(STOP, T + 400, time_s=400, cause=1, **A)],
         [("81a00001", 0, 400, 400, 400, "stop", 2)],

@@ -230,3 +230,4 @@ def test_the_port_is_free_again() -> None:
     with socket.socket() as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(("127.0.0.1", port))
+        assert opened.getsockname()[1] == port

@@ -225,7 +225,7 @@ class Torture:
             await database.close()
 
 
-def run_torture(
+def check_torture(
     dsn: str, directory: Path, kills: int, seed: int, disturb: Callable[[int], None] = lambda _: None
 ) -> str:
     torture = Torture(dsn, directory, seed)
@@ -252,13 +252,13 @@ def run_torture(
 
 
 def test_r6_kills_lose_nothing_and_double_nothing(dsn, tmp_path):
-    print(run_torture(dsn, tmp_path, kills=20, seed=1))
+    print(check_torture(dsn, tmp_path, kills=20, seed=1))
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [11, 12])
 def test_r6_two_hundred_kills_lose_nothing_and_double_nothing(dsn, tmp_path, seed):
-    print(run_torture(dsn, tmp_path, kills=200, seed=seed))
+    print(check_torture(dsn, tmp_path, kills=200, seed=seed))
 
 
 @pytest.mark.soak
@@ -274,5 +274,5 @@ def test_r6_kills_of_postgresql_too_lose_nothing_and_double_nothing(tmp_path):
                 time.sleep(0.3)
                 server.start()
 
-        print(run_torture(server.dsn(), tmp_path, kills=150, seed=21, disturb=disturb), f"{done[0]} of PostgreSQL")
+        print(check_torture(server.dsn(), tmp_path, kills=150, seed=21, disturb=disturb), f"{done[0]} of PostgreSQL")
         assert done[0] >= 9

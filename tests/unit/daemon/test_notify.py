@@ -78,6 +78,7 @@ def test_a_full_or_dead_systemd_stops_nobody(systemd, tmp_path: Path):
         notifier.alive()
     (tmp_path / "notify").unlink()
     notifier.alive()
+    assert systemd.recv(100) == b"WATCHDOG=1"
 
 
 @pytest.mark.parametrize(

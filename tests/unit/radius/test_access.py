@@ -412,8 +412,8 @@ def test_a_status_server_that_is_not_genuine_gets_silence(data: bytes, cause: Di
 
 def test_status_server_with_the_previous_secret_is_answered_with_it() -> None:
     world = World(nases=[nas_row(secret=b"new", secret_previous=SECRET, secret_previous_until_s=NOW_S + 9)])
-    world.reply(status_server())
-    world.reply(status_server(secret=b"new"), secret=b"new")
+    assert world.reply(status_server()).code == ACCESS_ACCEPT
+    assert world.reply(status_server(secret=b"new"), secret=b"new").code == ACCESS_ACCEPT
 
 
 # --- Proxy-State ----------------------------------------------------------------------------------------------------

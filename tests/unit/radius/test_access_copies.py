@@ -135,15 +135,15 @@ def test_r2_2_a_signed_copy_gets_the_secret_that_it_proves() -> None:
 @pytest.mark.parametrize("secret", [SECRET, OLD])
 def test_r2_2_what_proves_nothing_is_answered_with_the_secret_proven_last(secret: bytes) -> None:
     world = World(nases=TWO_SECRETS)
-    world.reply(access_request(secret=secret, signed=False), secret=secret)
-    world.reply(chap_request(), secret=secret)
-    world.reply(access_request(password=b"wrong", signed=False), secret=secret)
+    assert world.reply(access_request(secret=secret, signed=False), secret=secret).code == 2
+    assert world.reply(chap_request(), secret=secret).code == 2
+    assert world.reply(access_request(password=b"wrong", signed=False), secret=secret).code == 3
 
 
 def test_r2_2_a_signature_proves_the_secret_for_what_comes_after() -> None:
     world = World(nases=[nas_row(message_authenticator="no", secret_previous=OLD, secret_previous_until_s=NOW_S + 9)])
-    world.reply(access_request(secret=OLD), secret=OLD)
-    world.reply(chap_request(), secret=OLD)
+    assert world.reply(access_request(secret=OLD), secret=OLD).code == 2
+    assert world.reply(chap_request(), secret=OLD).code == 2
 
 
 def test_an_ended_secret_is_tried_no_more() -> None:

@@ -37,7 +37,7 @@ def world() -> World:
     )
 
 
-def check(tested: World, data: bytes, host: int, now_s: float = NOW_S) -> None:
+def check_outcome(tested: World, data: bytes, host: int, now_s: float = NOW_S) -> None:
     """One datagram has one outcome that is allowed, and leaves a journal that can be read."""
     written = len(tested.journal)
     answer = tested.answer(data, source=(f"192.0.2.{host}", 1), now_s=now_s)
@@ -53,12 +53,12 @@ def check(tested: World, data: bytes, host: int, now_s: float = NOW_S) -> None:
 @given(bodies, st.sampled_from([1, 2, 3]), st.booleans(), st.binary(max_size=5))
 def test_any_attributes_have_an_allowed_outcome(body: bytes, host: int, signed: bool, padding: bytes) -> None:
     data = packet(1, 7, fresh_authenticator(), body[:4000])
-    check(world(), (sign(data) if signed else data) + padding, host)
+    check_outcome(world(), (sign(data) if signed else data) + padding, host)
 
 
 @given(st.binary(max_size=100), st.sampled_from([1, 2, 3]))
 def test_any_octets_have_an_allowed_outcome(data: bytes, host: int) -> None:
-    check(world(), data, host)
+    check_outcome(world(), data, host)
 
 
 def test_ten_thousand_damaged_requests_have_an_allowed_outcome() -> None:
@@ -77,4 +77,4 @@ def test_ten_thousand_damaged_requests_have_an_allowed_outcome() -> None:
             data[dice.randrange(len(data))] = dice.randrange(256)
         if dice.random() < 0.5 and len(data) > 38:  # signed anew, so that the damage gets further than the signature
             data = bytearray(sign(bytes(data[:2] + (len(data) - 18).to_bytes(2, "big") + data[4:20] + data[38:])))
-        check(tested, bytes(data), number % 3 + 1, NOW_S + number / 100)
+        check_outcome(tested, bytes(data), number % 3 + 1, NOW_S + number / 100)

@@ -190,8 +190,8 @@ def test_a_copy_is_answered_with_the_other_secret_and_its_keys_can_be_read(metho
 def test_what_proves_no_secret_is_signed_with_the_one_that_a_password_proved(method: str) -> None:
     """Rule R2.2."""
     world = World(nases=[nas_row(secret_previous=OLD, secret_previous_until_s=NOW_S + 60)])
-    world.reply(dial("PAP", secret=OLD, signed=False), secret=OLD)
-    world.reply(dial(method, signed=False), secret=OLD)
+    assert world.reply(dial("PAP", secret=OLD, signed=False), secret=OLD).code == 2
+    assert world.reply(dial(method, signed=False), secret=OLD).code == 2
 
 
 # --- devices and administrators -------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ class Replica:
         self.meta = written.meta
         self.retry(written.retry_ids)
 
-    def check(self) -> None:
+    def check_stored(self) -> None:
         assert self.writer.current is not None
         with self.writer.current.read() as read:
             pending = {login_id: read.pending(login_id) for login_id in read.pending_ids()}
@@ -168,7 +168,7 @@ def test_sums_and_names_stay_true(
                     else:
                         subject.database[change.login_id] = change.row
                 subject.resync(is_accepted=way == "accepted resync")
-            subject.check()
+            subject.check_stored()
 
 
 @settings(max_examples=60, deadline=None)
@@ -204,7 +204,7 @@ def test_names_change_hands_within_one_batch(tmp_path_factory: pytest.TempPathFa
     with replica(tmp_path_factory, NO_BRAKE) as subject:
         subject.poll([LoginChange(number, compiled(number, "abc"[number - 1]), False) for number in (1, 2, 3)])
         subject.poll([LoginChange(1, compiled(1, "b"), False), LoginChange(2, compiled(2, "a"), False)])
-        subject.check()
+        subject.check_stored()
         assert subject.writer.current is not None
         with subject.writer.current.read() as read:
             assert [login_id_of(read.record(name) or b"") for name in (b"a", b"b")] == [2, 1]
@@ -257,7 +257,7 @@ def test_a_held_login_gives_way_to_the_new_owner_of_its_name(tmp_path_factory: p
         subject.poll([LoginChange(number, compiled(number, "abc"[number - 1]), False) for number in (1, 2, 3)])
         subject.poll([LoginChange(number, None, False) for number in (1, 2, 3)])
         subject.poll([LoginChange(4, compiled(4, "a"), False)])
-        subject.check()
+        subject.check_stored()
         assert subject.writer.current is not None
         with subject.writer.current.read() as read:
             assert login_id_of(read.record(b"a") or b"") == 4
@@ -416,5 +416,5 @@ def test_who_was_left_out_gets_the_name_of_one_deleted_into_a_hold(tmp_path_fact
         subject.poll([LoginChange(number, compiled(number, name), False) for number, name in ((1, "a"), (2, "b"))])
         subject.poll([LoginChange(3, compiled(3, "a"), False)])
         subject.poll([LoginChange(number, None, False) for number in (1, 2)])
-        subject.check()
+        subject.check_stored()
         assert _with_access(subject) == {2, 3}
