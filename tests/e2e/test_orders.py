@@ -179,16 +179,16 @@ def test_changes_while_postgresql_dies_become_true(node: Node, network: Network)
 
 
 def test_a_router_that_was_down_gets_the_final_state_only(node: Node, network: Network) -> None:
-    _check_after_silence(node, network, range(90, 129), changes=80, down_s=2)
+    _check_silence(node, network, range(90, 129), changes=80, down_s=2)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_ten_minutes_down_during_five_hundred_changes(node: Node, network: Network) -> None:
-    _check_after_silence(node, network, range(90, 129), changes=500, down_s=600)
+    _check_silence(node, network, range(90, 129), changes=500, down_s=600)
 
 
-def _check_after_silence(node: Node, network: Network, numbers: Sequence[int], *, changes: int, down_s: float) -> None:
+def _check_silence(node: Node, network: Network, numbers: Sequence[int], *, changes: int, down_s: float) -> None:
     """Change contracts while their router is down; each must be as it was changed last within a minute after that."""
     chance = random.Random(changes)
     before, plans, blocked = network.up, dict.fromkeys(numbers, 1), set()

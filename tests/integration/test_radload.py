@@ -24,7 +24,7 @@ DELAY, SESSION_ID, SESSION_TIME, EVENT_TIMESTAMP = 41, 44, 46, 55
 def radload(tmp_path_factory) -> Path:
     """radload, freshly built."""
     if not (shutil.which("gcc") and shutil.which("make") and Path("/usr/include/openssl/md5.h").exists()):
-        pytest.skip("gcc, make or libssl-dev is missing: bench/install.sh installs them")
+        pytest.skip("gcc, make or libssl-dev is missing: scripts/install-test-peers")
     folder = tmp_path_factory.mktemp("radload")
     subprocess.run(["make", "-s", "-C", str(SOURCE), f"BUILD={folder}", "check"], check=True, timeout=60)
     return folder / "radload"
