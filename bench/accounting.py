@@ -116,21 +116,10 @@ def _once(leg: AccountingLeg, load: AccountingLoad) -> report.Row:
 def _start(
     leg: AccountingLeg, scratch: Path, arguments: argparse.Namespace, run: report.Run, stack: ExitStack
 ) -> bool:
-    """Start one leg and warm it up; False and a noted failure when it cannot be measured."""
-    print(f"{leg.name}: starting", flush=True)
-    stack.callback(leg.stop)
-    try:
-        leg.start(scratch, arguments.logins)
-        row = _once(leg, _load(leg, arguments, scratch, _WARM_S, None))
-    except rounds.TROUBLE as error:
-        run.failures[leg.name] = f"start: {error}"
-    else:
-        if row["answered"]:
-            return True
-        run.failures[leg.name] = "start: it answers nothing"
-    print(f"{leg.name}: {run.failures[leg.name]}", flush=True)
-    leg.stop()
-    return False
+    def warm() -> report.Row:
+        return _once(leg, _load(leg, arguments, scratch, _WARM_S, None))
+
+    return rounds.start(leg, scratch, arguments.logins, run, stack, warm)
 
 
 def _setup(arguments: argparse.Namespace) -> str:

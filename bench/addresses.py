@@ -144,21 +144,10 @@ def _again(leg: AddressLeg, first: LoginLoad, again: LoginLoad) -> report.Row:
 
 
 def _start(leg: AddressLeg, scratch: Path, arguments: argparse.Namespace, run: report.Run, stack: ExitStack) -> bool:
-    """Start one leg and warm it up; False and a noted failure when it cannot be measured."""
-    print(f"{leg.name}: starting", flush=True)
-    stack.callback(leg.stop)
-    try:
-        leg.start(scratch, arguments.logins)
-        row = _new(leg, _load(leg, arguments, scratch, time_s=_WARM_S, acct_port=leg.acct_port))
-    except rounds.TROUBLE as error:
-        run.failures[leg.name] = f"start: {error}"
-    else:
-        if row["answered"]:
-            return True
-        run.failures[leg.name] = "start: it answers nothing"
-    print(f"{leg.name}: {run.failures[leg.name]}", flush=True)
-    leg.stop()
-    return False
+    def warm() -> report.Row:
+        return _new(leg, _load(leg, arguments, scratch, time_s=_WARM_S, acct_port=leg.acct_port))
+
+    return rounds.start(leg, scratch, arguments.logins, run, stack, warm)
 
 
 def _setup(arguments: argparse.Namespace) -> str:

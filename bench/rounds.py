@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -23,6 +24,10 @@ class Measured(Protocol):
     """What is compared, as far as the rounds know it."""
 
     name: str
+
+    def start(self, scratch: Path, logins: int) -> None: ...
+
+    def stop(self) -> None: ...
 
     def roots(self) -> dict[str, list[int]]: ...
 
@@ -70,6 +75,24 @@ class Rounds:
 
 def _is_undisturbed(row: report.Row) -> bool:
     return row["foreign_share"] <= _FOREIGN_SHARE_MAX
+
+
+def start(
+    leg: Measured, scratch: Path, logins: int, run: report.Run, stack: ExitStack, warm: Callable[[], report.Row]
+) -> bool:
+    """Start one leg and warm it up; False and a noted failure when it cannot be measured."""
+    print(f"{leg.name}: starting", flush=True)
+    stack.callback(leg.stop)
+    try:
+        leg.start(scratch, logins)
+        if warm()["answered"]:
+            return True
+        run.failures[leg.name] = "start: it answers nothing"
+    except TROUBLE as error:
+        run.failures[leg.name] = f"start: {error}"
+    print(f"{leg.name}: {run.failures[leg.name]}", flush=True)
+    leg.stop()
+    return False
 
 
 def wait_until_quiet(legs: Iterable[Measured]) -> None:

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, NoReturn
 
 from aaad import clock
-from aaad.cli.records import Desk, be_sure, fail, working
-from aaad.cli.terminal import Terminal, WrongInputError
+from aaad.cli.records import Desk, be_sure, fail, refuse, working
+from aaad.cli.terminal import Terminal
 from aaad.erp import fields
 from aaad.policy.parameters import PARAMETERS
 
@@ -231,11 +231,7 @@ def _refuse(terminal: Terminal, answer: Answer, now: Answer, told: dict[str, obj
     state = {key: now[key] for key in ("status", "access_status", "suspended")}
     if answer["code"] != _BAD_INPUT:
         fail(terminal, text, **_plain(answer), **state)
-    if terminal.options.is_json:
-        terminal.json({"saved": False, "problem": text, **_plain(answer), **state})
-    else:
-        terminal.complain(text)
-    raise WrongInputError
+    refuse(terminal, text, **_plain(answer), **state)
 
 
 def _plain(answer: Answer) -> Answer:

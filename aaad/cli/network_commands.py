@@ -4,7 +4,7 @@ Only registers: what a command does is imported when it runs. A secret is never 
 `-` reads it from standard input, and without it one is made and shown once.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -117,12 +117,7 @@ def _add_api(group: typer.Typer, terminal: Terminal, _: Speaker) -> None:
     @group.command("api-password", help=_("Give the password with which one's API is asked."))
     def api_password(
         name: Annotated[str, typer.Argument(help=_("id or name"))],
-        source: Annotated[
-            str | None,
-            typer.Option(
-                "--set", help=_("only -: read it from standard input; without it one is made and shown once")
-            ),
-        ] = None,
+        source: Annotated[str | None, _source_option(_)] = None,
     ) -> None:
         from aaad.cli import router_api
 
@@ -187,16 +182,16 @@ def _add_administrators(app: typer.Typer, terminal: Terminal, _: Speaker) -> Non
     @group.command("password", help=_("Give one a new password."))
     def password(
         name: Annotated[str, typer.Argument(help=_("id or name"))],
-        source: Annotated[
-            str | None,
-            typer.Option(
-                "--set", help=_("only -: read it from standard input; without it one is made and shown once")
-            ),
-        ] = None,
+        source: Annotated[str | None, _source_option(_)] = None,
     ) -> None:
         from aaad.cli import router_admins
 
         end(terminal, lambda: router_admins.set_password(terminal, name, _typed(terminal, source)))
+
+
+def _source_option(_: Speaker) -> Any:
+    """Return the option that says where a secret comes from."""
+    return typer.Option("--set", help=_("only -: read it from standard input; without it one is made and shown once"))
 
 
 def _typed(terminal: Terminal, source: str | None) -> str | None:

@@ -72,20 +72,21 @@ ADDRESS = Table(
     ),
 )
 
+_OF_CONTRACT = Field(
+    "contract_id",
+    _("contract"),
+    _REFERENCE,
+    values.one_line,
+    is_required=True,
+    is_nullable=False,
+    reference="contract",
+)
 LENT_EQUIPMENT = Table(
     "lent_equipment",
     "erp",
     _("Equipment"),
     (
-        Field(
-            "contract_id",
-            _("contract"),
-            _REFERENCE,
-            values.one_line,
-            is_required=True,
-            is_nullable=False,
-            reference="contract",
-        ),
+        _OF_CONTRACT,
         _text("kind", _("what it is"), is_required=True),
         _text("identifier", _("serial number, MAC or inventory number")),
         Field("lent_on", _("lent on"), _DAY, values.day, is_nullable=False),
@@ -99,15 +100,7 @@ LINE = Table(
     "erp",
     _("Line"),
     (
-        Field(
-            "contract_id",
-            _("contract"),
-            _REFERENCE,
-            values.one_line,
-            is_required=True,
-            is_nullable=False,
-            reference="contract",
-        ),
+        _OF_CONTRACT,
         Field(
             "kind",
             _("kind of line"),

@@ -25,7 +25,7 @@ from aaad.orders.cascade import Said, Step
 from aaad.orders.judge import Subject, judge, placings
 from aaad.orders.readback import ReadBack
 from aaad.radius.dynauth import NoAnswer, Order, Outcome, Verdict
-from aaad.radius.dynauth_client import DynauthClient, Endpoint
+from aaad.radius.dynauth_client import DynauthClient, Endpoint, Way
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import NasKind
 from aaad.words import printable
@@ -104,15 +104,8 @@ class Steps:
             await connection.close()
 
     async def _ask(self, step: Step, order: Order, attributes: bytes, target: Target) -> Answer:
-        answer = await self._client.carry(
-            order,
-            attributes,
-            local_address=target.local_address,
-            nas=target.nas,
-            keys=target.keys,
-            kind=target.kind,
-            tries_s=self._tries_s,
-        )
+        way = Way(target.local_address, target.nas, target.keys, target.kind)
+        answer = await self._client.carry(order, attributes, way, tries_s=self._tries_s)
         if isinstance(answer, Verdict):
             return Answer(step, _OUTCOMES[answer.outcome], answer.error_cause)
         return Answer(step, _NO_ANSWERS[answer])

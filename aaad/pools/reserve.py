@@ -203,17 +203,9 @@ class Reserve:
         self._write_life(is_closed=False)
         return is_known
 
-    def add(
-        self,
-        reserve_id: int,
-        pool_id: int,
-        address_space: int,
-        family: int,
-        units: Sequence[Unit],
-        prefix_length: int,
-    ) -> Chunk:
-        """Keep the units of a claim."""
-        chunk = self.chunks[reserve_id] = self.write(reserve_id, pool_id, address_space, family, units, prefix_length)
+    def add(self, chunk: Chunk) -> Chunk:
+        """Take up a chunk that was written."""
+        self.chunks[chunk.reserve_id] = chunk
         return chunk
 
     def write(

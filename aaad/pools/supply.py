@@ -348,8 +348,7 @@ class Supply:
         if reserve.life != life:
             chunk.remove()
             return None
-        reserve.chunks[chunk.reserve_id] = chunk
-        return chunk
+        return reserve.add(chunk)
 
     def _drop_used_up(self) -> None:
         for chunk in [chunk for chunk in self._reserve.chunks.values() if not chunk.free and not chunk.unsettled]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from aaad import clock
 from aaad.radius.dynauth import NoAnswer, Order, Verdict, encode, read
@@ -33,11 +33,19 @@ _BUFFER_OCTETS = 1 << 20
 Endpoint = tuple[str, int]  # address and port
 
 
+class Way(NamedTuple):
+    """How an order gets to a NAS: from which of our addresses, to where, signed with what, said in whose words."""
+
+    local_address: str
+    nas: Endpoint
+    keys: SecretKeys
+    kind: NasKind
+
+
 @dataclass(slots=True, eq=False)
 class _InWork:
     request: bytes
-    keys: SecretKeys
-    kind: NasKind
+    way: Way
     answered: "asyncio.Future[Verdict]"
 
 
@@ -56,66 +64,41 @@ class DynauthClient:
         """How many orders wait for an answer."""
         return len(self._in_work)
 
-    async def ask(
-        self,
-        order: Order,
-        attributes: bytes,
-        *,
-        local_address: str,
-        nas: Endpoint,
-        keys: SecretKeys,
-        kind: NasKind,
-        wait_s: float,
-    ) -> Verdict | None:
+    async def ask(self, order: Order, attributes: bytes, way: Way, *, wait_s: float) -> Verdict | None:
         """Send an order until it is answered, for so long at most; None: no answer, or it could not be sent."""
         tries, rest_s = divmod(max(wait_s, 0.0), RESEND_S)
         waits_s = (RESEND_S,) * int(tries) + ((rest_s,) if rest_s > 0 else ())
-        answer, _ = await self._exchange(order, attributes, local_address, nas, keys, kind, waits_s)
+        answer, _ = await self._exchange(order, attributes, way, waits_s)
         return answer if isinstance(answer, Verdict) else None
 
     async def carry(
-        self,
-        order: Order,
-        attributes: bytes,
-        *,
-        local_address: str,
-        nas: Endpoint,
-        keys: SecretKeys,
-        kind: NasKind,
-        tries_s: Sequence[float] = TRIES_S,
+        self, order: Order, attributes: bytes, way: Way, *, tries_s: Sequence[float] = TRIES_S
     ) -> Verdict | NoAnswer:
         """Send an order as often as there are tries; return what became of it, with why there is no answer."""
-        answer, request = await self._exchange(order, attributes, local_address, nas, keys, kind, tries_s)
+        answer, request = await self._exchange(order, attributes, way, tries_s)
         if answer is NoAnswer.SILENT:
-            return await _knock(request, local_address, nas, keys, kind)
+            return await _knock(request, way)
         return answer
 
     async def _exchange(
-        self,
-        order: Order,
-        attributes: bytes,
-        local_address: str,
-        nas: Endpoint,
-        keys: SecretKeys,
-        kind: NasKind,
-        waits_s: Sequence[float],
+        self, order: Order, attributes: bytes, way: Way, waits_s: Sequence[float]
     ) -> tuple[Verdict | NoAnswer, bytes]:
         """Send the same octets until they are answered, with these waits between; return the octets, too."""
-        opened = self._socket(local_address)
-        identifier = self._free_identifier(local_address, nas)
+        opened, kind = self._socket(way.local_address), way.kind
+        identifier = self._free_identifier(way.local_address, way.nas)
         if opened is None or identifier is None or not waits_s:
             return NoAnswer.UNSENT, b""
         stamp_s = int(clock.wall_s()) if kind.stamps_orders else None
-        request = encode(order, identifier, attributes, keys, is_signed=kind.signs_orders, stamp_s=stamp_s)
+        request = encode(order, identifier, attributes, way.keys, is_signed=kind.signs_orders, stamp_s=stamp_s)
         if len(request) > PACKET_SIZE_MAX:
             return NoAnswer.UNSENT, b""
         answered: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        key = (local_address, nas, identifier)
-        self._in_work[key] = _InWork(request, keys, kind, answered)
+        key = (way.local_address, way.nas, identifier)
+        self._in_work[key] = _InWork(request, way, answered)
         try:
             for wait_s in waits_s:
                 with suppress(OSError):  # no room, or no way to there for now: as if it were lost on its way
-                    opened.sendto(request, nas)
+                    opened.sendto(request, way.nas)
                 await asyncio.wait((answered,), timeout=wait_s)
                 if answered.done():
                     return answered.result(), request
@@ -175,21 +158,19 @@ class DynauthClient:
     def _take(self, local_address: str, data: bytes, source: tuple[Any, ...]) -> None:
         found = self._in_work.get((local_address, (source[0], source[1]), data[1])) if len(data) > 1 else None
         if found is not None and not found.answered.done():
-            verdict = read(data, found.request, found.keys, found.kind)
+            verdict = read(data, found.request, found.way.keys, found.way.kind)
             if verdict is not None:
                 found.answered.set_result(verdict)
 
 
-async def _knock(
-    request: bytes, local_address: str, nas: Endpoint, keys: SecretKeys, kind: NasKind
-) -> Verdict | NoAnswer:
+async def _knock(request: bytes, way: Way) -> Verdict | NoAnswer:
     """Send a request once more, from a port of its own that is told of ICMP; a late answer counts."""
-    is_ipv6 = ip_address(local_address).version == 6
+    is_ipv6 = ip_address(way.local_address).version == 6
     with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as knocking:
         try:
             knocking.setblocking(False)
-            knocking.bind((local_address, 0))
-            knocking.connect(nas)
+            knocking.bind((way.local_address, 0))
+            knocking.connect(way.nas)
             knocking.send(request)
             await asyncio.sleep(KNOCK_S)  # nothing is read meanwhile: a loop would take ICMP for the socket's own end
             data = knocking.recv(PACKET_SIZE_MAX + 1)
@@ -197,4 +178,4 @@ async def _knock(
             return NoAnswer.SILENT
         except OSError:
             return NoAnswer.REJECTED
-    return read(data, request, keys, kind) or NoAnswer.SILENT
+    return read(data, request, way.keys, way.kind) or NoAnswer.SILENT

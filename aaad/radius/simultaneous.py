@@ -22,7 +22,7 @@ from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import counters as names
 from aaad.radius.dynauth import Order, Outcome, SessionName, Verdict, session_attributes
-from aaad.radius.dynauth_client import DynauthClient
+from aaad.radius.dynauth_client import DynauthClient, Way
 from aaad.radius.packet import value_at
 from aaad.radius.request import Pending, Request
 from aaad.radius.routers import Router
@@ -154,15 +154,8 @@ class SimultaneousUse:
         done = self._asked[session.key] = asyncio.get_running_loop().create_future()
         try:
             self._counters.add(names.PROBES)
-            verdict = await self._client.ask(
-                Order.CHANGE,
-                attributes,
-                local_address=session.local_address,
-                nas=nas,
-                keys=router.proven,
-                kind=kind,
-                wait_s=wait_s,
-            )
+            way = Way(session.local_address, nas, router.proven, kind)
+            verdict = await self._client.ask(Order.CHANGE, attributes, way, wait_s=wait_s)
             self._note(session, nas, verdict)
         finally:
             del self._asked[session.key]

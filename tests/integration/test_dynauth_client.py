@@ -6,7 +6,7 @@ import pytest
 from order_nas import SECRET, OrderNas
 
 from aaad.radius.dynauth import NoAnswer, Order, Outcome, SessionName, Verdict, session_attributes
-from aaad.radius.dynauth_client import DynauthClient
+from aaad.radius.dynauth_client import DynauthClient, Way
 from aaad.radius.integrity import SecretKeys
 from aaad.radius.kinds import KINDS
 
@@ -24,9 +24,8 @@ async def client():
 
 
 async def carry(client, port: int, *, order=Order.DISCONNECT, local="127.0.0.1", keys=KEYS, name=NAME):
-    return await client.carry(
-        order, name, local_address=local, nas=("127.0.0.1", port), keys=keys, kind=MIKROTIK, tries_s=QUICK_S
-    )
+    way = Way(local, ("127.0.0.1", port), keys, MIKROTIK)
+    return await client.carry(order, name, way, tries_s=QUICK_S)
 
 
 async def test_what_is_sent_again_is_the_same_octets_of_the_same_port(client) -> None:

@@ -19,7 +19,7 @@ def opened(directory: Path, boot: str = "boot") -> tuple[Reserve, bool]:
 
 def filled(directory: Path) -> tuple[Reserve, Chunk]:
     reserve, _ = opened(directory)
-    return reserve, reserve.add(7, 2, 1, 4, UNITS, 32)
+    return reserve, reserve.add(reserve.write(7, 2, 1, 4, UNITS, 32))
 
 
 def test_the_first_life_begins_with_nothing(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_is_dropped_is_gone_and_another_life_has_nothing(tmp_path: Path) ->
     reserve, chunk = filled(tmp_path)
     reserve.drop(chunk)
     assert opened(tmp_path)[0].chunks == {}
-    other = reserve.add(8, 2, 1, 4, UNITS, 32)
+    other = reserve.add(reserve.write(8, 2, 1, 4, UNITS, 32))
     life = reserve.life
     reserve.begin_life()
     assert reserve.life != life
@@ -112,7 +112,7 @@ def test_what_is_excluded_is_not_taken(tmp_path: Path) -> None:
 def test_a_network_is_withdrawn_if_one_of_its_addresses_is_excluded(tmp_path: Path) -> None:
     reserve, _ = opened(tmp_path)
     homes = [(0x20010DB8 << 96 | place << 72, 56) for place in range(3)]
-    chunk = reserve.add(1, 3, 1, 6, homes, 56)
+    chunk = reserve.add(reserve.write(1, 3, 1, 6, homes, 56))
     inside = homes[1][0] + 5
     assert chunk.withdraw(inside, inside) == 1
     assert [chunk.text(chunk.take()) for _ in range(2)] == ["2001:db8::/56", "2001:db8:0:200::/56"]
@@ -127,7 +127,7 @@ def test_a_full_disk_sets_aside_in_memory_what_dies_with_the_process(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", fails)
-    chunk = reserve.add(7, 2, 1, 4, UNITS, 32)
+    chunk = reserve.add(reserve.write(7, 2, 1, 4, UNITS, 32))
     assert [chunk.take() for _ in UNITS] == [0, 1, 2, 3, 4]
     chunk.put_back(2)
     assert chunk.take() == 2

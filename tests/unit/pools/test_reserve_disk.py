@@ -17,7 +17,7 @@ def opened(directory: Path) -> tuple[Reserve, bool]:
 
 def with_chunk(directory: Path) -> Reserve:
     reserve, _ = opened(directory)
-    reserve.add(7, 1, 1, 4, UNITS, 32)
+    reserve.add(reserve.write(7, 1, 1, 4, UNITS, 32))
     return reserve
 
 
@@ -38,7 +38,7 @@ def test_r7_2_on_a_full_disk_a_claim_is_kept_in_memory_and_no_later_process_has_
     reserve, _ = opened(tmp_path)
     with monkeypatch.context() as full:
         full.setattr(Path, "write_bytes", no_room)
-        chunk = reserve.add(7, 1, 1, 4, UNITS, 32)
+        chunk = reserve.add(reserve.write(7, 1, 1, 4, UNITS, 32))
     assert [chunk.take() for _ in range(5)] == [0, 1, 2, 3, -1]
     assert opened(tmp_path)[0].chunks == {}
     reserve.close()

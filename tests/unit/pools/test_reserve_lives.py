@@ -23,7 +23,7 @@ def started(directory: Path, node: int) -> Reserve:
 
 def test_a_process_that_starts_as_another_node_gives_out_nothing_of_the_removed_one(tmp_path: Path) -> None:
     first = started(tmp_path / "r", 3)
-    first.add(1, 1, 1, 4, [(0x64400000, 32)], 32)
+    first.add(first.write(1, 1, 1, 4, [(0x64400000, 32)], 32))
     again = started(tmp_path / "r", 3)
     assert (again.life, list(again.chunks)) == (first.life, [1])
     other = started(tmp_path / "r", 4)
