@@ -1,1 +1,1 @@
-"""What operators type."""
+"""What operators type, and what they are told. Decides nothing."""

@@ -16,10 +16,9 @@ from aaad.cli.agenda_commands import add_agenda
 from aaad.cli.customer_commands import add_customers
 from aaad.cli.endings import end as _end
 from aaad.cli.line_commands import add_lines
-from aaad.cli.main import EXIT_NEGATIVE
 from aaad.cli.network_commands import add_network
 from aaad.cli.office_commands import add_office
-from aaad.cli.options import Options
+from aaad.cli.options import EXIT_NEGATIVE, Options
 from aaad.cli.order_commands import add_orders
 from aaad.cli.pool_commands import add_pools
 from aaad.cli.session_commands import add_sessions

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from aaad.cli.main import EXIT_NEGATIVE, EXIT_USAGE
+from aaad.cli.options import EXIT_NEGATIVE, EXIT_USAGE
 from aaad.cli.terminal import NegativeAnswerError, Terminal, WrongInputError
 from aaad.errors import AaadError, ConfigError, MistypedError, StoreError
 

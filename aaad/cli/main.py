@@ -7,9 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from aaad.cli.options import Options, UsageError, take_options
-
-EXIT_NEGATIVE, EXIT_USAGE = 1, 2
+from aaad.cli.options import EXIT_USAGE, Options, UsageError, take_options
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The options of every command, wherever they stand on the line: --config, --language, --json, --operator.
+"""What every command has: --config, --language, --json, --operator, wherever they stand on the line, and exit codes.
 
 Imports nothing heavy: a role's process starts through here.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+EXIT_NEGATIVE, EXIT_USAGE = 1, 2  # no, or it failed; the command line or the configuration is wrong
 LANGUAGES = ("auto", "pt", "en")
 PATH_VARIABLE = "AAAD_CONFIG"
 DEFAULT_PATH = Path("/etc/aaad/aaad.toml")

@@ -1,1 +1,1 @@
-"""The one door to PostgreSQL: connections, named statements, migrations, the embedded cluster."""
+"""The one door to PostgreSQL: connections, migrations, the embedded cluster. Holds no statement of another room."""

@@ -1,1 +1,1 @@
-"""The ERP's data: validation and reading."""
+"""The ERP's data for operators' commands: fields, rules, permissions, statements. Decides nothing about access."""

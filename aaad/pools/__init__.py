@@ -1,1 +1,1 @@
-"""Addresses: ranges, leases and claims. Empty until leases arrive."""
+"""Addresses: pools and their ranges, the ledger of leases, what processes set aside. Gives no address to two."""

@@ -1,1 +1,1 @@
-"""The RADIUS wire and the path of a request."""
+"""The RADIUS wire and the path of a request. Speaks no SQL, and never depends on PostgreSQL for an answer."""

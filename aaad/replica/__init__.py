@@ -1,1 +1,1 @@
-"""The node's copy of what authentication reads: compiled records in LMDB, kept true by the change feed."""
+"""The node's copy of what authentication reads: records in LMDB, kept true by the change feed. Answers nobody."""

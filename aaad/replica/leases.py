@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from aaad.db.connection import Queries, Row
 from aaad.policy.lease import Lease, encode_leases
-from aaad.replica.snapshots import Taken, advance
+from aaad.replica.snapshot import Taken, advance
 from aaad.replica.source import STATEMENTS
 
 LEASES_PER_POLL = 5_000  # some 50 ms of work; more follow at once

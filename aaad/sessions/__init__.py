@@ -1,1 +1,1 @@
-"""Sessions and what the drain writes about them."""
+"""Sessions: the drain that writes them, who is connected, who had an address. Touches no RADIUS socket."""

@@ -1,1 +1,1 @@
-"""What the request path wants written: typed records in segment files, drained exactly once."""
+"""What the request path wants written: typed records in segment files, drained exactly once. Holds no secret."""

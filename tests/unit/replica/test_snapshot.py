@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaad.replica.snapshots import Taken, advance
+from aaad.replica.snapshot import Taken, advance
 
 XIDS = range(3, 40)
 
