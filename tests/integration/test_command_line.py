@@ -7,14 +7,16 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 from process_node import ProcessNode, wait_until
 from prometheus_client.parser import text_string_to_metric_families
-from typer.testing import CliRunner
+from typer.main import get_command
 
 from aaad.cli.app import build_app
 from aaad.cli.options import Options
@@ -84,11 +86,16 @@ class Ran:
         return json.loads(self.output)
 
 
+@cache
+def command(options: Options) -> Any:
+    """The whole command line is made once for each language and form of answer: it takes longer than a command."""
+    return get_command(build_app(Terminal(options)))
+
+
 def aaad(
     node: ProcessNode, *words: str, language: str = "en", as_json: bool = False, path: Path | None = None
 ) -> Ran:
-    terminal = Terminal(Options(path or node.config_path, language, as_json))
-    result = CliRunner().invoke(build_app(terminal), list(words))
+    result = CliRunner().invoke(command(Options(path or node.config_path, language, as_json)), words)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
@@ -288,6 +295,7 @@ def test_what_asks_the_node_alone_works_where_the_dsn_is_out_of_reach(
         assert (ran.exit_code, "database.dsn_file" in ran.complaint) == (2, True), words
     (tmp_path / "secret").touch(mode=0o600)
     (tmp_path / "secret").write_text(node.dsn)
+    command.cache_clear()  # what it has read of the configuration it keeps
     assert aaad(node, "check", path=path).exit_code == 0
     assert "could not be asked:" not in aaad(node, "status", path=path).output
 
