@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -39,7 +40,7 @@ INSERT INTO erp.login (id, contract_id, name, password, ipv4) VALUES
     (13, 3, 'carla', 'senha-carla', NULL), (14, 4, 'davi', 'senha-davi', NULL);
 INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'bras-1', '127.0.0.0/8', 'testing123');
 INSERT INTO net.node (name, heartbeat_at) VALUES ('node-gone', now() - interval '3 hours');
-INSERT INTO net.refusal (login_id, reason, minute, count) VALUES (12, 'blocked_automatically', now(), 7);
+INSERT INTO net.refusal (login_id, reason, minute, count) VALUES (12, 'blocked_automatically', now(), 7000);
 """
 
 
@@ -171,7 +172,7 @@ def test_why_shows_reason_hint_counts_and_who_was_not_asked(node: ProcessNode) -
     assert "A/CA" in ran.output
     assert "Node node-gone could not be asked; it last showed itself: 3 h" in ran.output
     assert "Refusals counted" in ran.output
-    assert " 7 " in ran.output
+    assert re.search(r" 70\d\d ", ran.output), "those of this test may be counted already"
     assert "node-2: no complete copy" in ran.output
 
 
