@@ -25,6 +25,7 @@ async def _delays_s(node: Node, changes: int) -> list[float]:
             committed = time.monotonic()
             while (await asyncio.to_thread(dial, node.auth_port, login, password)).code != expected:
                 assert time.monotonic() - committed < 5, f"{login} was not changed"
+                await asyncio.sleep(0.005)  # the node shall have the processor
             delays.append(time.monotonic() - committed)
     finally:
         await connection.close()
@@ -40,7 +41,7 @@ def _tell(name: str, delays: list[float]) -> None:
 def test_a_committed_change_is_obeyed_within_a_second(node: Node) -> None:
     delays = asyncio.run(_delays_s(node, CHANGES))
     _tell("no other transaction", delays)
-    assert max(delays) < 1
+    assert node.is_a_second(max(delays))
 
 
 def test_a_strangers_open_transaction_delays_only_its_own_rows(node: Node) -> None:
@@ -65,7 +66,7 @@ def test_a_strangers_open_transaction_delays_only_its_own_rows(node: Node) -> No
 
     delays = asyncio.run(run())
     _tell("behind an open transaction", delays)
-    assert max(delays) < 1
+    assert node.is_a_second(max(delays))
 
 
 @pytest.mark.soak
@@ -73,7 +74,7 @@ def test_a_strangers_open_transaction_delays_only_its_own_rows(node: Node) -> No
 def test_a_thousand_changes_are_each_obeyed_within_a_second(node: Node) -> None:
     delays = asyncio.run(_delays_s(node, 1000))
     _tell("a thousand changes", delays)
-    assert max(delays) < 1
+    assert node.is_a_second(max(delays))
 
 
 @pytest.mark.soak
@@ -95,7 +96,7 @@ def test_a_thousand_changes_while_a_stranger_stays_open_for_ten_minutes(node: No
     delays = asyncio.run(run())
     _tell("ten minutes behind an open transaction", delays)
     assert len(delays) >= 1000
-    assert max(delays) < 1
+    assert node.is_a_second(max(delays))
 
 
 def test_an_update_without_where_is_held_and_let_through_when_accepted(node: Node) -> None:

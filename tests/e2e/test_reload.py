@@ -13,7 +13,7 @@ def _reload(node: Node, text: str, says: str) -> None:
     node.config.write_text(text)
     assert node.process is not None
     node.process.send_signal(signal.SIGHUP)
-    eventually(lambda: node.log.read_text().count(says) > before, within_s=10, what=says)
+    eventually(lambda: node.log.read_text().count(says) > before, within_s=30, what=says)
 
 
 def test_every_role_starts_anew_under_load_and_refuses_nobody(node: Node) -> None:
@@ -26,14 +26,13 @@ def test_every_role_starts_anew_under_load_and_refuses_nobody(node: Node) -> Non
         )
         eventually(
             lambda: len(node.roles()) == 3 and not set(node.roles().values()) & set(before.values()),
-            within_s=10,
+            within_s=30,
             what="all roles are new",
         )
         time.sleep(1.5)
-    _reload(node, text, "config.accepted")
     assert not [done for done in load.done if done.code != ACCEPT]
-    assert longest_pause_s(load.done) < 1
-    assert '"lost_requests": 0' in node.log.read_text()
+    assert node.is_a_second(longest_pause_s(load.done))
+    eventually(lambda: '"lost_requests": 0' in node.log.read_text(), within_s=20, what="the old ones have ended")
     assert "role.killed" not in node.log.read_text()
 
 
@@ -41,15 +40,15 @@ def test_a_second_process_and_a_second_address_answer_without_a_restart(node: No
     text = node.config.read_text()
     wider = text.replace('addresses = ["127.0.0.1"]', 'addresses = ["127.0.0.1", "127.0.0.2"]\nprocesses = 2')
     _reload(node, wider, "config.accepted")
-    eventually(lambda: {"radius-0", "radius-1"} <= set(node.roles()), within_s=10, what="two radius processes")
+    eventually(lambda: {"radius-0", "radius-1"} <= set(node.roles()), within_s=30, what="two radius processes")
     for _ in range(32):  # each dial has a source port of its own, and so a process
         eventually(
             lambda: dial(node.auth_port, "user000001", "pass000001", timeout_s=0.5).code == ACCEPT,
-            within_s=5,
+            within_s=20,
             what="both answer",
         )
     _reload(node, text, "config.accepted")
-    eventually(lambda: "radius-1" not in node.roles(), within_s=10, what="one radius process")
+    eventually(lambda: "radius-1" not in node.roles(), within_s=30, what="one radius process")
     assert dial(node.auth_port, "user000001", "pass000001").code == ACCEPT
 
 
@@ -59,10 +58,12 @@ def test_a_bad_file_changes_nothing_and_is_told(node: Node) -> None:
     _reload(node, text.replace("[metrics]", "[metrics]\nprot = 1"), "config.refused")
     assert node.roles() == before
     os.kill(before["radius-0"], signal.SIGKILL)  # its successor has the configuration in force
-    eventually(lambda: node.roles().get("radius-0") not in (None, before["radius-0"]), within_s=5, what="a successor")
+    eventually(
+        lambda: node.roles().get("radius-0") not in (None, before["radius-0"]), within_s=20, what="a successor"
+    )
     eventually(
         lambda: dial(node.auth_port, "user000002", "pass000002", timeout_s=0.5).code == ACCEPT,
-        within_s=5,
+        within_s=20,
         what="the successor answers",
     )
     assert "metrics.prot" in node.aaad("check").stderr

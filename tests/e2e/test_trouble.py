@@ -41,7 +41,7 @@ def test_postgresql_killed_under_load_refuses_nobody_and_pauses_nothing(node: No
         time.sleep(3)
     assert len(load.done) > 800
     assert not [d for d in load.done if d.code != ACCEPT or d.bad_replies or not d.reply.is_signed_first]
-    assert longest_pause_s(load.done) < 1
+    assert node.is_a_second(longest_pause_s(load.done))
     node.postgres.start()
     _changes_flow(node, "user000010")
 
@@ -73,7 +73,7 @@ def test_a_frozen_postgresql_hangs_nothing(node: Node) -> None:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
     assert not [d for d in load.done if d.code != ACCEPT]
-    assert longest_pause_s(load.done) < 1
+    assert node.is_a_second(longest_pause_s(load.done))
     assert status.returncode in (0, 1), status.stderr
     _changes_flow(node, "user000012")
 

@@ -3,18 +3,21 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 from process_node import ProcessNode, wait_until
 from prometheus_client.parser import text_string_to_metric_families
-from typer.testing import CliRunner
+from typer.main import get_command
 
 from aaad.cli.app import build_app
 from aaad.cli.options import Options
@@ -37,7 +40,7 @@ INSERT INTO erp.login (id, contract_id, name, password, ipv4) VALUES
     (13, 3, 'carla', 'senha-carla', NULL), (14, 4, 'davi', 'senha-davi', NULL);
 INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'bras-1', '127.0.0.0/8', 'testing123');
 INSERT INTO net.node (name, heartbeat_at) VALUES ('node-gone', now() - interval '3 hours');
-INSERT INTO net.refusal (login_id, reason, minute, count) VALUES (12, 'blocked_automatically', now(), 7);
+INSERT INTO net.refusal (login_id, reason, minute, count) VALUES (12, 'blocked_automatically', now(), 7000);
 """
 
 
@@ -84,11 +87,16 @@ class Ran:
         return json.loads(self.output)
 
 
+@cache
+def command(options: Options) -> Any:
+    """The whole command line is made once for each language and form of answer: it takes longer than a command."""
+    return get_command(build_app(Terminal(options)))
+
+
 def aaad(
     node: ProcessNode, *words: str, language: str = "en", as_json: bool = False, path: Path | None = None
 ) -> Ran:
-    terminal = Terminal(Options(path or node.config_path, language, as_json))
-    result = CliRunner().invoke(build_app(terminal), list(words))
+    result = CliRunner().invoke(command(Options(path or node.config_path, language, as_json)), words)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
@@ -164,7 +172,7 @@ def test_why_shows_reason_hint_counts_and_who_was_not_asked(node: ProcessNode) -
     assert "A/CA" in ran.output
     assert "Node node-gone could not be asked; it last showed itself: 3 h" in ran.output
     assert "Refusals counted" in ran.output
-    assert " 7 " in ran.output or " 8 " in ran.output, "the one of just now may be drained already"
+    assert re.search(r" 70\d\d ", ran.output), "those of this test may be counted already"
     assert "node-2: no complete copy" in ran.output
 
 
@@ -288,6 +296,7 @@ def test_what_asks_the_node_alone_works_where_the_dsn_is_out_of_reach(
         assert (ran.exit_code, "database.dsn_file" in ran.complaint) == (2, True), words
     (tmp_path / "secret").touch(mode=0o600)
     (tmp_path / "secret").write_text(node.dsn)
+    command.cache_clear()  # what it has read of the configuration it keeps
     assert aaad(node, "check", path=path).exit_code == 0
     assert "could not be asked:" not in aaad(node, "status", path=path).output
 

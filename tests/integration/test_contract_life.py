@@ -1,6 +1,7 @@
 """The life of a contract and its logins: every state against every action, rules by parameter, and races."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import date, timedelta
@@ -12,6 +13,8 @@ import asyncpg
 import pytest
 from accounting_records import INTERIM, START, STOP, T, accounting
 from drain_house import House
+
+from aaad.db.embedded import EmbeddedPostgres
 
 SEED = """
 INSERT INTO erp.branch (id, name, time_zone) VALUES (10, 'Matriz', 'America/Sao_Paulo');
@@ -25,8 +28,8 @@ INSERT INTO erp.contract (id, client_id, branch_id, plan_id, status, circuit) VA
     (40, 30, 10, 20, 'A', 'CHA000030-001');
 INSERT INTO erp.login (id, contract_id, name, password, mac) VALUES
     (50, 40, 'ana@fibra', 'senha-ana', '00:1A:2B:3C:4D:5E');
-SET aaad.operator = 'maria';
 """
+OPERATOR = "SET aaad.operator = 'maria'"
 STATUSES = ("P", "A", "I", "N", "D")
 ACCESSES = ("A", "D", "CM", "CA", "FA", "AA", "CE")
 MISSING = 999_999
@@ -37,12 +40,44 @@ STATES = {  # what erp.state_reason() may say
 }
 
 
-@pytest.fixture
-async def erp(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+@pytest.fixture(scope="module")
+def shared(postgres: EmbeddedPostgres, _template: str) -> str:
+    """One database for all tests that ask by one connection."""
+    dsn = postgres.dsn("contract_life")
+    asyncio.run(execute(postgres.dsn(), f"CREATE DATABASE contract_life TEMPLATE {_template}"))
+    asyncio.run(execute(dsn, SEED))
+    return dsn
+
+
+async def execute(dsn: str, sql: str) -> None:
     connection = await asyncpg.connect(dsn)
-    await connection.execute(SEED)
-    yield connection
+    await connection.execute(sql)
     await connection.close()
+
+
+@pytest.fixture
+async def erp(request: pytest.FixtureRequest, shared: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection; to a database of the test's own if it has one, else all that it does is undone."""
+    has_own = "dsn" in request.fixturenames
+    connection = await asyncpg.connect(request.getfixturevalue("dsn") if has_own else shared)
+    await connection.execute(OPERATOR)
+    if has_own:
+        await connection.execute(SEED)
+        yield connection
+    else:
+        transaction = connection.transaction()
+        await transaction.start()
+        yield connection
+        await transaction.rollback()
+    await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def refused(connection: asyncpg.Connection, error: type[asyncpg.PostgresError]) -> AsyncIterator[Any]:
+    """Expect an error, which undoes what is done within alone."""
+    with pytest.raises(error) as caught:
+        async with connection.transaction():
+            yield caught
 
 
 async def ask(connection: asyncpg.Connection, call: str, *arguments: object) -> dict[str, Any]:
@@ -219,7 +254,7 @@ async def test_who_may_only_call_a_function_needs_no_rights_on_tables(erp: async
         assert (await ask(erp, "generate_password(50)"))["code"] == 0
         assert await answer(erp, "delete_login(50)") == (0, "deleted")
         for call in ("unblock_contract(40)", "random_password(16)", "hold_contract(40)"):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with refused(erp, asyncpg.InsufficientPrivilegeError):
                 await erp.fetchrow(f"SELECT * FROM erp.{call}")
     finally:
         await erp.execute("RESET ROLE; DROP OWNED BY caller; DROP ROLE caller")
@@ -596,14 +631,14 @@ async def test_nothing_is_cancelled_while_equipment_is_lent(erp: asyncpg.Connect
     await set_parameter(erp, "keep_plan_with_equipment", "S")
     assert await answer(erp, "cancel_contract(40)") == (123, "equipment_lent")
     for status in ("I", "D"):
-        with pytest.raises(asyncpg.CheckViolationError) as caught:
+        async with refused(erp, asyncpg.CheckViolationError) as caught:
             await erp.execute("UPDATE erp.contract SET status = $1 WHERE id = 40", status)
         assert caught.value.constraint_name == "contract_cancel_without_equipment"
-    with pytest.raises(asyncpg.UniqueViolationError):
+    async with refused(erp, asyncpg.UniqueViolationError):
         await erp.execute(LEND, "ZTEG1")
     await erp.execute("UPDATE erp.lent_equipment SET returned_on = lent_on + 1")
     assert await answer(erp, "cancel_contract(40)") == (0, "cancelled")
-    with pytest.raises(asyncpg.CheckViolationError) as caught:
+    async with refused(erp, asyncpg.CheckViolationError) as caught:
         await erp.execute(LEND, "ZTEG2")
     assert caught.value.constraint_name == "lent_equipment_contract_living"
     rows = await erp.fetch("SELECT text FROM erp.history WHERE text LIKE 'equipment%' ORDER BY id")
@@ -692,7 +727,7 @@ async def test_a_deleted_login_is_a_tombstone(erp: asyncpg.Connection) -> None:
     for call in ("clear_mac(50)", "set_password(50, 'word')", "generate_password(50)"):
         assert await answer(erp, call) == (109, "login_deleted")
     assert (await ask(erp, "generate_password(50)"))["password"] is None
-    with pytest.raises(asyncpg.UniqueViolationError):
+    async with refused(erp, asyncpg.UniqueViolationError):
         await erp.execute("INSERT INTO erp.login (contract_id, name, password) VALUES (40, 'ANA@fibra', 'x')")
     row = await erp.fetchrow("SELECT kind, operator FROM erp.history WHERE login_id = 50 ORDER BY id DESC LIMIT 1")
     assert row is not None

@@ -26,6 +26,15 @@ async def demo_dsn(postgres: EmbeddedPostgres):
     await connection.close()
 
 
+@pytest.fixture
+async def made_dsn(postgres: EmbeddedPostgres, demo_dsn: str, _template: str) -> str:
+    """The same, with the schema that `prepare_database` would make."""
+    connection = await asyncpg.connect(postgres.dsn())
+    await connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {_template}")
+    await connection.close()
+    return demo_dsn
+
+
 async def test_seeds_once_and_goes_on_with_what_is_there(postgres: EmbeddedPostgres, demo_dsn: str):
     first = await prepare_database(postgres.dsn(), demo_dsn, 30, "testing123")
     assert first.startswith("30 numbered logins")
@@ -126,9 +135,9 @@ REASONS = {
 }
 
 
-async def test_a_cap_that_is_reached_is_counted_so(postgres: EmbeddedPostgres, demo_dsn: str):
-    await prepare_database(postgres.dsn(), demo_dsn, 0, "testing123")
-    database = Database(demo_dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
+async def test_a_cap_that_is_reached_is_counted_so(postgres: EmbeddedPostgres, made_dsn: str):
+    await prepare_database(postgres.dsn(), made_dsn, 0, "testing123")
+    database = Database(made_dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
     try:
         while (looked := await look_at_caps(database)).is_more:
             assert looked.reached == looked.freed == 0
@@ -138,9 +147,9 @@ async def test_a_cap_that_is_reached_is_counted_so(postgres: EmbeddedPostgres, d
     assert [row["name"] for row in rows] == ["enzo.maia"]
 
 
-async def test_each_customer_gets_what_the_comment_says(postgres: EmbeddedPostgres, demo_dsn: str):
-    await prepare_database(postgres.dsn(), demo_dsn, 0, "testing123")
-    database = Database(demo_dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
+async def test_each_customer_gets_what_the_comment_says(postgres: EmbeddedPostgres, made_dsn: str):
+    await prepare_database(postgres.dsn(), made_dsn, 0, "testing123")
+    database = Database(made_dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
     try:
         async with database.transaction("repeatable_read", readonly=True) as queries:
             tables = await read_tables(queries, 1)
@@ -189,16 +198,16 @@ async def _leaves_room_for_more(connection: asyncpg.Connection) -> None:
     )
 
 
-async def test_no_numbered_logins_at_all(postgres: EmbeddedPostgres, demo_dsn: str):
-    assert (await prepare_database(postgres.dsn(), demo_dsn, 0, "testing123")).startswith("0 numbered")
+async def test_no_numbered_logins_at_all(postgres: EmbeddedPostgres, made_dsn: str):
+    assert (await prepare_database(postgres.dsn(), made_dsn, 0, "testing123")).startswith("0 numbered")
 
 
 async def test_more_than_a_million_get_longer_names_and_addresses_of_their_own(
-    postgres: EmbeddedPostgres, demo_dsn: str
+    postgres: EmbeddedPostgres, made_dsn: str
 ):
     """The three statements, told to make the last few of many: names do not collide, addresses stay in 100.64/10."""
-    await prepare_database(postgres.dsn(), demo_dsn, 0, "testing123")
-    connection = await asyncpg.connect(demo_dsn)
+    await prepare_database(postgres.dsn(), made_dsn, 0, "testing123")
+    connection = await asyncpg.connect(made_dsn)
     try:
         from aaad.daemon import demo_data
 

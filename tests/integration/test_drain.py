@@ -251,6 +251,7 @@ async def test_a_trigger_of_the_erp_that_refuses_costs_its_own_record_alone(hous
         assert await put_one(spool, refused(17))
         assert spool.stop(5)
         await house.until_counted("aaad_drain_set_aside_total|cause=refused", 3)
+        await house.until("SELECT count(*) FROM net.refusal", 3)
     assert await house.refusals() == {16: 1, 18: 1, 19: 1}
 
 

@@ -54,6 +54,23 @@ def private_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="module")
+def _made() -> Iterator[Path]:
+    """A cluster that was started and stopped once: making one takes longer than most of these tests."""
+    with tempfile.TemporaryDirectory(prefix="aaad-test-", dir="/tmp") as folder:
+        with EmbeddedPostgres(Path(folder)):
+            pass
+        yield Path(folder) / "data"
+
+
+@pytest.fixture
+def used_folder(_made: Path, private_folder: Path) -> Path:
+    """A folder that only its owner reaches, with a cluster in it where it can be copied."""
+    if not _made.is_symlink():
+        subprocess.run(["cp", "-a", _made, private_folder], check=True)  # its files stay their owner's
+    return private_folder
+
+
 def fetch(server: EmbeddedPostgres, sql: str) -> object:
     async def ask() -> object:
         connection = await asyncpg.connect(server.dsn(), timeout=10)
@@ -99,8 +116,8 @@ def test_keeps_what_was_committed_over_a_stop_and_over_a_kill(source: embedded_h
         server.stop()
 
 
-def test_psql_reaches_it_and_tcp_does_not(private_folder: Path):
-    with EmbeddedPostgres(private_folder) as server:
+def test_psql_reaches_it_and_tcp_does_not(used_folder: Path):
+    with EmbeddedPostgres(used_folder) as server:
         answer = subprocess.run(
             [server.programs / "psql", "-Atc", "SELECT 7", server.dsn()], capture_output=True, text=True, check=True
         )
@@ -119,10 +136,10 @@ def test_a_long_path_gets_a_short_socket(private_folder: Path):
     assert not target.exists()
 
 
-def test_one_folder_serves_one_owner(private_folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_one_folder_serves_one_owner(used_folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("aaad.db.embedded._LOCK_TIMEOUT_S", 0.1)
-    with EmbeddedPostgres(private_folder), pytest.raises(EmbeddedError, match="in use"):
-        EmbeddedPostgres(private_folder).start()
+    with EmbeddedPostgres(used_folder), pytest.raises(EmbeddedError, match="in use"):
+        EmbeddedPostgres(used_folder).start()
 
 
 def test_a_half_made_cluster_is_made_anew(private_folder: Path):
@@ -132,9 +149,9 @@ def test_a_half_made_cluster_is_made_anew(private_folder: Path):
         assert fetch(server, "SELECT 1") == 1
 
 
-def test_a_strangers_process_number_in_postmaster_pid_does_not_stop_it(private_folder: Path):
-    with EmbeddedPostgres(private_folder) as server:
-        data = private_folder / "data"
+def test_a_strangers_process_number_in_postmaster_pid_does_not_stop_it(used_folder: Path):
+    with EmbeddedPostgres(used_folder) as server:
+        data = used_folder / "data"
         stale = (data / "postmaster.pid").read_text().splitlines()
     with subprocess.Popen(["sleep", "60"]) as stranger:
         try:
@@ -147,20 +164,20 @@ def test_a_strangers_process_number_in_postmaster_pid_does_not_stop_it(private_f
             stranger.kill()
 
 
-def test_an_operators_shell_in_the_clusters_folder_is_left_alone(private_folder: Path):
-    with EmbeddedPostgres(private_folder) as server:
+def test_an_operators_shell_in_the_clusters_folder_is_left_alone(used_folder: Path):
+    with EmbeddedPostgres(used_folder) as server:
         fetch(server, "SELECT 1")
-    with subprocess.Popen(["sleep", "60"], cwd=private_folder / "data") as shell:
+    with subprocess.Popen(["sleep", "60"], cwd=used_folder / "data") as shell:
         try:
-            with EmbeddedPostgres(private_folder) as server:
+            with EmbeddedPostgres(used_folder) as server:
                 assert fetch(server, "SELECT 1") == 1
             assert shell.poll() is None, "a stranger was ended"
         finally:
             shell.kill()
 
 
-def test_tells_why_it_does_not_start(private_folder: Path):
-    server = EmbeddedPostgres(private_folder, settings={"shared_buffers": "nonsense"})
+def test_tells_why_it_does_not_start(used_folder: Path):
+    server = EmbeddedPostgres(used_folder, settings={"shared_buffers": "nonsense"})
     with pytest.raises(EmbeddedError, match="shared_buffers"):
         server.start()
     assert server.pid is None
@@ -177,17 +194,17 @@ time.sleep(60)
 """
 
 
-def test_ends_with_the_program_that_started_it_and_the_next_one_goes_on(private_folder: Path):
+def test_ends_with_the_program_that_started_it_and_the_next_one_goes_on(used_folder: Path):
     """Killed without a word, twice: once the holder alone, once the holder and the server at the same instant."""
     for also_the_server in (False, True):
         with subprocess.Popen(
-            [sys.executable, "-c", HOLDER, private_folder], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", HOLDER, used_folder], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
         ) as holder:
             pid = int(holder.stdout.readline())
             holder.kill()
             if also_the_server:
                 os.kill(pid, signal.SIGKILL)
-        with EmbeddedPostgres(private_folder) as server:
+        with EmbeddedPostgres(used_folder) as server:
             assert fetch(server, "SELECT 1") == 1
             wait_until(lambda pid=pid: gone(pid))
 

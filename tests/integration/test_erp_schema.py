@@ -25,7 +25,7 @@ INSERT INTO erp.contract (client_id, branch_id, plan_id, status) VALUES (1, 1, 1
 
 @pytest.fixture
 async def database(dsn):
-    database = Database(dsn, connect_timeout_s=5, statement_timeout_s=30, application_name="test")
+    database = Database(dsn, connect_timeout_s=5, statement_timeout_s=60, application_name="test")
     await database.execute(PROVIDER + POOL_OF_SCHEMA)
     yield database
     await database.close()

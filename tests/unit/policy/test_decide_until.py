@@ -88,7 +88,7 @@ policies = st.builds(
 )
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(logins, plan_tables, policies, st.floats(-2 * DAY_S, 2 * DAY_S), st.floats(0, 1))
 def test_a_decision_holds_until_it_says_so_and_no_longer(
     facts,
@@ -117,7 +117,7 @@ def test_a_decision_holds_until_it_says_so_and_no_longer(
         assert until_s == float(int(until_s))  # of what is given in seconds
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(logins, plan_tables, policies, st.floats(-2 * DAY_S, 2 * DAY_S))
 def test_the_short_way_decides_as_the_whole_one(facts, plans, policy, since_midnight_s) -> None:  # type: ignore[no-untyped-def]
     whole = facts._replace(flags=facts.flags | LoginFlag.CONDITIONAL)

@@ -19,7 +19,7 @@ from aaad.sessions.record import AccountingRecord, read
 from aaad.sessions.summary import Progress, SessionFacts
 from aaad.spool.records import Accounting
 
-SPLIT_TESTS = settings(max_examples=150)
+SPLIT_TESTS = settings(max_examples=100)
 
 
 def folded(batches: Iterable[Sequence[Accounting]], zone: str = ZONE) -> list[Row]:
