@@ -83,42 +83,71 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def _template(postgres: EmbeddedPostgres) -> str:
+def _template(postgres: EmbeddedPostgres, administration: "Administration") -> str:
     from aaad.db.migrate import migrate
 
-    _run(_execute(postgres.dsn(), f"CREATE DATABASE {_TEMPLATE}"))
-    _run(migrate(postgres.dsn(_TEMPLATE)))
+    administration.execute(f"CREATE DATABASE {_TEMPLATE}")
+    administration.run(migrate(postgres.dsn(_TEMPLATE)))
     return _TEMPLATE
 
 
 @pytest.fixture
-def dsn(postgres: EmbeddedPostgres, _template: str) -> Iterator[str]:
+def dsn(administration: "Administration", _template: str) -> Iterator[str]:
     """A database with the current schema, for this test alone."""
-    yield from _database(postgres, _template)
+    with administration.database(_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture
-def empty_dsn(postgres: EmbeddedPostgres) -> Iterator[str]:
+def empty_dsn(administration: "Administration") -> Iterator[str]:
     """A database with nothing in it, for this test alone."""
-    yield from _database(postgres, "template1")
+    with administration.database("template1") as dsn:
+        yield dsn
 
 
-def _database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    _run(_execute(postgres.dsn(), f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield postgres.dsn(name)
-    _run(_execute(postgres.dsn(), f"DROP DATABASE {name} WITH (FORCE)"))
+@pytest.fixture(scope="session")
+def administration(postgres: EmbeddedPostgres) -> Iterator["Administration"]:
+    """Who makes databases and drops them."""
+    with Administration(postgres) as administration:
+        yield administration
 
 
-async def _execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=30)
-    try:
-        await connection.execute(sql, timeout=60)
-    finally:
-        await connection.close(timeout=5)
+class Administration:
+    """One connection for all databases of the run: a new one for each costs as much as to drop a database.
 
+    It has a thread of its own: whether a test is sync or async, its own loop stays untouched.
+    """
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run it in a thread: whether a test is sync or async, its own loop stays untouched."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+    def __init__(self, postgres: EmbeddedPostgres) -> None:
+        self._postgres = postgres
+        self._thread = ThreadPoolExecutor(1, "administration")
+        self._runner = asyncio.Runner()
+        self._connection: asyncpg.Connection | None = None
+
+    def __enter__(self) -> "Administration":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self.run(self._connection.close(timeout=5))
+        self._thread.submit(self._runner.close).result()
+        self._thread.shutdown()
+
+    @contextlib.contextmanager
+    def database(self, template: str) -> Iterator[str]:
+        """A copy of this one, by its files: by way of the log it costs twice as much."""
+        name = f"test_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield self._postgres.dsn(name)
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, sql: str) -> None:
+        self.run(self._execute(sql))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._thread.submit(self._runner.run, work).result()
+
+    async def _execute(self, sql: str) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(self._postgres.dsn(), timeout=30)
+        await self._connection.execute(sql, timeout=60)
