@@ -1,6 +1,5 @@
 """What all tests share: one real PostgreSQL of their own, and a fresh database for each test that asks."""
 
-import asyncio
 import contextlib
 import fcntl
 import os
@@ -8,14 +7,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
+from one_connection import close_all, connection
 
 from aaad.db.embedded import EmbeddedPostgres
 
@@ -25,7 +23,6 @@ settings.register_profile("same", deadline=None, derandomize=True, suppress_heal
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
-T = TypeVar("T")
 _TEMPLATE = "aaad_template"
 _numbers = count(1)
 
@@ -108,30 +105,16 @@ def empty_dsn(administration: "Administration") -> Iterator[str]:
 @pytest.fixture(scope="session")
 def administration(postgres: EmbeddedPostgres) -> Iterator["Administration"]:
     """Who makes databases and drops them."""
-    with Administration(postgres) as administration:
-        yield administration
+    yield Administration(postgres)
+    close_all()
 
 
 class Administration:
-    """One connection for all databases of the run: a new one for each costs as much as to drop a database.
-
-    It has a thread of its own: whether a test is sync or async, its own loop stays untouched.
-    """
+    """One connection for all databases of the run: a new one for each costs as much as to drop a database."""
 
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._postgres = postgres
-        self._thread = ThreadPoolExecutor(1, "administration")
-        self._runner = asyncio.Runner()
-        self._connection: asyncpg.Connection | None = None
-
-    def __enter__(self) -> "Administration":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self.run(self._connection.close(timeout=5))
-        self._thread.submit(self._runner.close).result()
-        self._thread.shutdown()
+        self._connection = connection(postgres.dsn())
 
     @contextlib.contextmanager
     def database(self, template: str) -> Iterator[str]:
@@ -141,13 +124,9 @@ class Administration:
         yield self._postgres.dsn(name)
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def execute(self, sql: str) -> None:
-        self.run(self._execute(sql))
+    def execute(self, script: str) -> None:
+        self._connection.execute(script)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._thread.submit(self._runner.run, work).result()
-
-    async def _execute(self, sql: str) -> None:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._postgres.dsn(), timeout=30)
-        await self._connection.execute(sql, timeout=60)
+    def run(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run it where no loop of a test is."""
+        self._connection.run(work)
