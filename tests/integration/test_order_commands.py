@@ -70,7 +70,8 @@ async def test_a_disconnect_that_takes_longer_goes_on_and_says_so(house):
     async with house.running():
         ran = await house.aaad("session", "disconnect", "ana", "--reason", "x", "--wait", "0.5", as_json=True)
         assert ran.exit_code == 1
-        assert (ran.json["state"], ran.json["reason"]) == ("todo", "silent")
+        assert ran.json["state"] in ("todo", "doing")  # between two tries, or in one
+        assert ran.json["reason"] == "silent"
         shown = await house.aaad("order", "show", str(ran.json["order"]))
         assert "no answer: down, another secret" in shown.output
         assert "Disconnect-Request" in shown.output
