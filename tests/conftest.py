@@ -1,6 +1,5 @@
 """What all tests share: one real PostgreSQL of their own, and a fresh database for each test that asks."""
 
-import asyncio
 import contextlib
 import fcntl
 import os
@@ -8,14 +7,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
+from one_connection import close_all, connection
 
 from aaad.db.embedded import EmbeddedPostgres
 
@@ -25,7 +23,6 @@ settings.register_profile("same", deadline=None, derandomize=True, suppress_heal
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
-T = TypeVar("T")
 _TEMPLATE = "aaad_template"
 _numbers = count(1)
 
@@ -83,42 +80,53 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def _template(postgres: EmbeddedPostgres) -> str:
+def _template(postgres: EmbeddedPostgres, administration: "Administration") -> str:
     from aaad.db.migrate import migrate
 
-    _run(_execute(postgres.dsn(), f"CREATE DATABASE {_TEMPLATE}"))
-    _run(migrate(postgres.dsn(_TEMPLATE)))
+    administration.execute(f"CREATE DATABASE {_TEMPLATE}")
+    administration.run(migrate(postgres.dsn(_TEMPLATE)))
     return _TEMPLATE
 
 
 @pytest.fixture
-def dsn(postgres: EmbeddedPostgres, _template: str) -> Iterator[str]:
+def dsn(administration: "Administration", _template: str) -> Iterator[str]:
     """A database with the current schema, for this test alone."""
-    yield from _database(postgres, _template)
+    with administration.database(_template) as dsn:
+        yield dsn
 
 
 @pytest.fixture
-def empty_dsn(postgres: EmbeddedPostgres) -> Iterator[str]:
+def empty_dsn(administration: "Administration") -> Iterator[str]:
     """A database with nothing in it, for this test alone."""
-    yield from _database(postgres, "template1")
+    with administration.database("template1") as dsn:
+        yield dsn
 
 
-def _database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    _run(_execute(postgres.dsn(), f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield postgres.dsn(name)
-    _run(_execute(postgres.dsn(), f"DROP DATABASE {name} WITH (FORCE)"))
+@pytest.fixture(scope="session")
+def administration(postgres: EmbeddedPostgres) -> Iterator["Administration"]:
+    """Who makes databases and drops them."""
+    yield Administration(postgres)
+    close_all()
 
 
-async def _execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=30)
-    try:
-        await connection.execute(sql, timeout=60)
-    finally:
-        await connection.close(timeout=5)
+class Administration:
+    """One connection for all databases of the run: a new one for each costs as much as to drop a database."""
 
+    def __init__(self, postgres: EmbeddedPostgres) -> None:
+        self._postgres = postgres
+        self._connection = connection(postgres.dsn())
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run it in a thread: whether a test is sync or async, its own loop stays untouched."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+    @contextlib.contextmanager
+    def database(self, template: str) -> Iterator[str]:
+        """A copy of this one, by its files: by way of the log it costs twice as much."""
+        name = f"test_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield self._postgres.dsn(name)
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, script: str) -> None:
+        self._connection.execute(script)
+
+    def run(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run it where no loop of a test is."""
+        self._connection.run(work)

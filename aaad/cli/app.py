@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.main import get_command_name
+from typer.main import get_command_name, get_group
+from typer.models import CommandInfo
 
 from aaad.cli.agenda_commands import add_agenda
 from aaad.cli.customer_commands import add_customers
@@ -37,8 +38,10 @@ _KNOWN_SECRET = "testing123"  # noqa: S105  of the throw-away node, and of every
 def run_command(options: Options, words: Sequence[str]) -> int:
     """Run a command; return its exit code."""
     terminal = Terminal(options)
+    app = build_app(terminal)
+    _keep_only(app, words)
     try:
-        build_app(terminal)(args=list(words) or ["--help"], prog_name="aaad")
+        get_group(app)(args=list(words) or ["--help"], prog_name="aaad")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_NEGATIVE
     return 0
@@ -75,12 +78,28 @@ def build_app(terminal: Terminal) -> typer.Typer:
     return app
 
 
+def _keep_only(app: typer.Typer, words: Sequence[str]) -> None:
+    """Leave out what these words do not name: to make all commands takes longer than most of them."""
+    for word in words[:1]:
+        commands = [command for command in app.registered_commands if _name_of_command(command) == word]
+        groups = [group for group in app.registered_groups if group.name == word]
+        if commands or groups:  # else it is an option, or wrong, and every command may be told
+            app.registered_commands, app.registered_groups = commands, groups
+        for group in groups:
+            if group.typer_instance is not None:
+                _keep_only(group.typer_instance, words[1:])
+
+
+def _name_of_command(command: CommandInfo) -> str:
+    return command.name or (get_command_name(command.callback.__name__) if command.callback else "")
+
+
 def _name_commands(app: typer.Typer, terminal: Terminal, *above: str) -> None:
     """Let the terminal know which command runs: permissions are by its words."""
     for command in app.registered_commands:
         if command.callback is not None:
-            name = command.name or get_command_name(command.callback.__name__)
-            command.callback = _naming(command.callback, terminal, " ".join((*above, name)))
+            words = " ".join((*above, _name_of_command(command)))
+            command.callback = _naming(command.callback, terminal, words)
     for group in app.registered_groups:
         if group.typer_instance is not None:
             _name_commands(group.typer_instance, terminal, *above, str(group.name))

@@ -1,6 +1,5 @@
 """The operators' commands on the ERP's records, on a real PostgreSQL, in both languages, with the seeds' words."""
 
-import asyncio
 import json
 import os
 import pty
@@ -9,18 +8,14 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
-from click.testing import CliRunner
-from typer.main import get_command
+from one_connection import connection
+from typing_person import type_line
 
-from aaad.cli.app import build_app
 from aaad.cli.options import Options
-from aaad.cli.terminal import Terminal
 from aaad.db.embedded import EmbeddedPostgres
 
 UNTIL = datetime.now(UTC).date() + timedelta(60)
@@ -53,12 +48,6 @@ class Ran:
         return json.loads(self.output)
 
 
-@cache
-def command(options: Options) -> Any:
-    """The whole command line is made once for each language and form of answer: it takes longer than a command."""
-    return get_command(build_app(Terminal(options)))
-
-
 class Cli:
     """The command line of one database."""
 
@@ -70,30 +59,14 @@ class Cli:
     def __call__(
         self, *words: str, language: str = "en", as_json: bool = False, typed: str = "", operator: str = "maria"
     ) -> Ran:
-        result = CliRunner().invoke(command(Options(self.config, language, as_json, operator)), words, input=typed)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        result = type_line(Options(self.config, language, as_json, operator), words, typed)
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     def sql(self, text: str) -> list[tuple[Any, ...]]:
-        async def fetch() -> list[tuple[Any, ...]]:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                return [tuple(row) for row in await connection.fetch(text)]
-            finally:
-                await connection.close()
-
-        return asyncio.run(fetch())
+        return [tuple(row) for row in connection(self.dsn).fetch(text)]
 
     def run_sql(self, text: str) -> None:
-        async def execute() -> None:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                await connection.execute(text)
-            finally:
-                await connection.close()
-
-        asyncio.run(execute())
+        connection(self.dsn).execute(text)
 
 
 # Triggers and foreign keys sleep meanwhile: a database made anew for each test would cost ten times as much.

@@ -21,8 +21,9 @@ from aaad.replica.layout import TABLES_KEY
 
 @pytest.fixture(scope="module")
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server that these tests may kill."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("own_postgres"), settings={"shared_buffers": "16MB"}) as server:
+    """A server that these tests may kill: what it wrote is in the kernel's hands."""
+    settings = {"shared_buffers": "16MB", "fsync": "off"}
+    with EmbeddedPostgres(tmp_path_factory.mktemp("own_postgres"), settings=settings) as server:
         yield server
 
 

@@ -5,14 +5,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from click.testing import CliRunner
 from line_house import SECRET, housed
-from typer.main import get_command
+from typing_person import type_line
 
 from aaad.cli import order_words
-from aaad.cli.app import build_app
 from aaad.cli.options import Options
-from aaad.cli.terminal import Terminal
 from aaad.orders.line_course import LineSaid, LineStep
 from aaad.orders.line_driver import State
 from aaad.orders.lines import SAID
@@ -25,10 +22,7 @@ async def house(dsn, tmp_path):
         config.write_text(f'[database]\ndsn = "{dsn}"\n')
 
         async def aaad(*words: str, language: str = "en", as_json: bool = False, operator: str = "maria", typed=None):
-            command = get_command(build_app(Terminal(Options(config, language, as_json, operator))))
-            result = await asyncio.to_thread(CliRunner().invoke, command, words, typed)
-            if result.exception is not None and not isinstance(result.exception, SystemExit):
-                raise result.exception
+            result = await asyncio.to_thread(type_line, Options(config, language, as_json, operator), words, typed)
             return SimpleNamespace(exit_code=result.exit_code, output=result.stdout, complaint=result.stderr)
 
         house.aaad = aaad

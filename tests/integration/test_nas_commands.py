@@ -1,6 +1,5 @@
 """`aaad nas …` and `aaad router-admin …` on a real PostgreSQL: what is written, refused, shown once and never."""
 
-import asyncio
 import json
 import re
 import time
@@ -10,11 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
+from one_connection import connection
+from typing_person import type_line
 
-from aaad.cli.app import build_app
 from aaad.cli.options import Options
-from aaad.cli.terminal import Terminal
 from aaad.daemon.router_facts import statistics_path, unknown_sources_path
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.simulator.routeros import Router, RouterosServer
@@ -42,11 +40,7 @@ class Shell:
         )
 
     def run(self, *words: str, language: str = "en", as_json: bool = False, typed: str = "") -> Result:
-        terminal = Terminal(Options(self.config, language, as_json))
-        result = CliRunner().invoke(build_app(terminal), list(words), input=typed)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
+        return type_line(Options(self.config, language, as_json), words, typed)
 
     def json(self, *words: str, code: int = 0, typed: str = "") -> Any:
         result = self.run(*words, as_json=True, typed=typed)
@@ -54,14 +48,7 @@ class Shell:
         return json.loads(result.stdout)
 
     def sql(self, text: str, *arguments: object) -> list[asyncpg.Record]:
-        async def fetch() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                return await connection.fetch(text, *arguments)
-            finally:
-                await connection.close()
-
-        return asyncio.run(fetch())
+        return connection(self.dsn).fetch(text, *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,11 @@ import re
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from order_field import change, gone, housed
-from typer.main import get_command
+from typing_person import type_line
 
 from aaad.cli import order_words
-from aaad.cli.app import build_app
 from aaad.cli.options import Options
-from aaad.cli.terminal import Terminal
 from aaad.orders.cascade import Said, Step
 from aaad.orders.line_course import LineSaid, LineStep
 from aaad.orders.wish import CAUSES, STATES
@@ -42,10 +39,7 @@ async def house(dsn, tmp_path):
         )
 
         async def aaad(*words: str, language: str = "en", as_json: bool = False) -> Ran:
-            command = get_command(build_app(Terminal(Options(config, language, as_json, "maria"))))
-            result = await asyncio.to_thread(CliRunner().invoke, command, words)
-            if result.exception is not None and not isinstance(result.exception, SystemExit):
-                raise result.exception
+            result = await asyncio.to_thread(type_line, Options(config, language, as_json, "maria"), words)
             return Ran(result.exit_code, result.stdout, result.stderr)
 
         house.aaad = aaad
@@ -76,7 +70,8 @@ async def test_a_disconnect_that_takes_longer_goes_on_and_says_so(house):
     async with house.running():
         ran = await house.aaad("session", "disconnect", "ana", "--reason", "x", "--wait", "0.5", as_json=True)
         assert ran.exit_code == 1
-        assert (ran.json["state"], ran.json["reason"]) == ("todo", "silent")
+        assert ran.json["state"] in ("todo", "doing")  # between two tries, or in one
+        assert ran.json["reason"] == "silent"
         shown = await house.aaad("order", "show", str(ran.json["order"]))
         assert "no answer: down, another secret" in shown.output
         assert "Disconnect-Request" in shown.output

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from test_customer_commands import SEED, WIPE, Cli, Ran, command
+from test_customer_commands import SEED, WIPE, Cli, Ran
+from typing_person import command_line
 
-from aaad.cli.options import Options
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.erp.permissions import PERMISSIONS, VARIABLES, Permission
 from aaad.policy.parameters import PARAMETERS
@@ -184,7 +184,7 @@ def registered() -> Iterator[str]:
             else:
                 yield " ".join((*above, name))
 
-    yield from walk(command(Options()))
+    yield from walk(command_line("en")[1])
 
 
 ALLOWING = [one for one in PERMISSIONS if not one.denies]

@@ -1,13 +1,12 @@
 """`aaad pool …` on a real PostgreSQL, in both languages: rule R7 as operators meet it."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
+from one_connection import connection
 from test_session_commands import Cli
 
 from aaad.db.embedded import EmbeddedPostgres
@@ -44,14 +43,7 @@ class House(Cli):
     """The command line, and what processes of nodes do to the ledger."""
 
     def execute(self, script: str) -> None:
-        async def run() -> None:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                await connection.execute(script)
-            finally:
-                await connection.close()
-
-        asyncio.run(run())
+        connection(self.dsn).execute(script)
 
     def ok(self, *words: str, **options: Any) -> Any:
         done = self(*words, as_json=True, **options)

@@ -670,7 +670,7 @@ async def holder(house: OrderHouse) -> str:
 
 
 async def test_postgresql_killed_in_between_loses_no_order(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path / "own", settings={"shared_buffers": "16MB"}) as server:
+    with EmbeddedPostgres(tmp_path / "own", settings={"shared_buffers": "16MB", "fsync": "off"}) as server:
         await migrate(server.dsn())
         async with order_house(server.dsn(), tmp_path, seed(60), fed=LENIENT) as house:
             await house.sessions(range(1, 61), ago_s=3_600.0)

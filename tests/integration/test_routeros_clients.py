@@ -162,7 +162,8 @@ def test_tagged_answers_mix_and_can_be_cancelled(wire: tuple[Wire, RouterosServe
     opened.say("/login", "=name=aaad", f"=password={PASSWORD}")
     assert opened.read(1) == [["!done"]]
     both = [["/ppp/active/print", f".tag={tag}", "=.proplist=name"] for tag in "12"]
-    opened.socket.sendall(b"".join(map(encode_sentence, both)))  # at once: the first is not done when the next comes
+    # At once: the first is not done when the second comes.
+    opened.socket.sendall(b"".join(map(encode_sentence, both)))
     tags = [words[-1] for words in opened.read(602)]
     assert {tags.count(".tag=1"), tags.count(".tag=2")} == {301}
     assert tags != sorted(tags)  # one does not wait for the other

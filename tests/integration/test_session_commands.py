@@ -6,20 +6,17 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from click.testing import CliRunner
+from one_connection import connection
 from session_rows import DAY, HOUR, NOW, add_session, drained, reported
-from typer.main import get_command
+from typing_person import type_line
 
-from aaad.cli.app import build_app
 from aaad.cli.options import Options
-from aaad.cli.terminal import Terminal
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.sessions.reports import short_name
 
@@ -115,11 +112,6 @@ class Ran:
         return list(csv.DictReader(io.StringIO(self.output)))
 
 
-@cache
-def command(options: Options) -> Any:
-    return get_command(build_app(Terminal(options)))
-
-
 class Cli:
     """The command line of one database."""
 
@@ -129,20 +121,11 @@ class Cli:
         config.write_text(f'[database]\ndsn = "{dsn}"\n')
 
     def __call__(self, *words: str, language: str = "en", as_json: bool = False, operator: str = "maria") -> Ran:
-        result = CliRunner().invoke(command(Options(self.config, language, as_json, operator)), words)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        result = type_line(Options(self.config, language, as_json, operator), words)
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     def sql(self, text: str, *arguments: object) -> list[tuple[Any, ...]]:
-        async def fetch() -> list[tuple[Any, ...]]:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                return [tuple(row) for row in await connection.fetch(text, *arguments)]
-            finally:
-                await connection.close()
-
-        return asyncio.run(fetch())
+        return [tuple(row) for row in connection(self.dsn).fetch(text, *arguments)]
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from typing_person import type_line
 
-from aaad.cli.app import build_app
 from aaad.cli.options import Options
-from aaad.cli.terminal import Terminal
 from aaad.metrics import CounterFile
 from aaad.spool.directory import segment_path, write_drained
 from aaad.spool.reader import SpoolReader
@@ -71,16 +70,7 @@ class Node:
             assert left.acquire(timeout=10)
 
     def __call__(self, *words: str, as_json: bool = False, language: str = "en") -> Result:
-        result = CliRunner().invoke(_command(self.config, language, as_json), list(words))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-
-def _command(config: Path, language: str, as_json: bool) -> Any:
-    from typer.main import get_command
-
-    return get_command(build_app(Terminal(Options(config, language, as_json))))
+        return type_line(Options(self.config, language, as_json), words)
 
 
 @pytest.fixture

@@ -263,7 +263,7 @@ def test_r6_two_hundred_kills_lose_nothing_and_double_nothing(dsn, tmp_path, see
 
 @pytest.mark.soak
 def test_r6_kills_of_postgresql_too_lose_nothing_and_double_nothing(tmp_path):
-    with EmbeddedPostgres(tmp_path / "postgres") as server:
+    with EmbeddedPostgres(tmp_path / "postgres", settings={"fsync": "off"}) as server:
         asyncio.run(migrate(server.dsn()))
         done = [0]
 

@@ -95,6 +95,7 @@ class Node:
         self.log_path = folder / "log"
         self.systemd = Systemd(folder / "notify")
         self.process: subprocess.Popen[bytes] | None = None
+        self.start_s = 0.0  # how long its start took: how busy this machine is
         self.write_config()
 
     def write_config(self, radius: str = "", extra: str = "", addresses: str = "'127.0.0.1'") -> None:
@@ -134,9 +135,10 @@ class Node:
             os.close(copy)
 
     def start_ready(self) -> None:
-        before = len(self.systemd.said("READY=1"))
+        before, began_s = len(self.systemd.said("READY=1")), time.monotonic()
         self.start()
         wait_for(lambda: len(self.systemd.said("READY=1")) > before, "READY=1")
+        self.start_s = time.monotonic() - began_s
 
     def events(self, name: str) -> list[dict[str, object]]:
         lines = self.log_path.read_text().splitlines()
@@ -240,7 +242,8 @@ def test_a_killed_role_is_back_within_a_second_and_nothing_queued_is_lost(runnin
         for number in range(300):
             nas.send(str(number))
         answers = [nas.receive() for _ in range(300)]
-        assert time.monotonic() - killed_s < 2.0  # a second, on a machine that has nothing else to do
+        # A second, on a machine that has nothing else to do; the whole node starts no sooner than one role.
+        assert time.monotonic() - killed_s < max(2.0, 3 * running.start_s)
     assert [text for _, _, text in answers] == [str(number) for number in range(300)]
     assert {pid for _, pid, _ in answers} == {answers[0][1]}
     assert answers[0][1] != first
@@ -402,6 +405,7 @@ def test_a_replaced_role_serves_until_its_successor_has_loaded_its_code(running:
             asked_s = time.monotonic()
             asked.append(nas.ask())
             longest_s = max(longest_s, time.monotonic() - asked_s)
+            time.sleep(0.002)  # who loads its code meanwhile shall have the processor
             assert len(asked) < 100_000
     assert len(asked) > 20  # the old one went on meanwhile
     assert longest_s < 1.0
@@ -551,7 +555,7 @@ def test_several_processes_each_have_their_own_sockets_and_lose_nothing_when_one
 
 
 def test_a_second_process_takes_its_share_only_when_it_can_serve(node: Node, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("STUB_LOADING_S", "2.0")
+    monkeypatch.setenv("STUB_LOADING_S", "1.0")
     node.start_ready()
     nases = []
     for _ in range(12):
@@ -571,6 +575,7 @@ def test_a_second_process_takes_its_share_only_when_it_can_serve(node: Node, mon
             nas.send("who")
             slots.add(nas.receive()[0])
             longest_s = max(longest_s, time.monotonic() - asked_s)
+        time.sleep(0.01)
     assert longest_s < 1.0
     assert len(node.events("socket.joined")) == 2  # auth and acct
     for nas in nases:

@@ -1,19 +1,15 @@
 """A database with sessions and the command line on it, for tests of the legal question."""
 
-import asyncio
 import json
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from click.testing import CliRunner
-from typer.main import get_command
+from one_connection import connection
+from typing_person import type_line
 
-from aaad.cli.app import build_app
 from aaad.cli.options import Options
-from aaad.cli.terminal import Terminal
 from aaad.db.embedded import EmbeddedPostgres
 
 SEED = """
@@ -60,11 +56,6 @@ class Ran:
         self.complaint = complaint
 
 
-@cache
-def command(options: Options) -> Any:
-    return get_command(build_app(Terminal(options)))
-
-
 class Desk:
     """A database with its command line."""
 
@@ -77,9 +68,7 @@ class Desk:
         self, *words: object, operator: str | None = "maria", as_json: bool = False, language: str = "en"
     ) -> Ran:
         options = Options(self.config, language, as_json, operator)
-        result = CliRunner().invoke(command(options), [str(word) for word in words])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        result = type_line(options, [str(word) for word in words])
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     def ask(self, *words: object, code: int = 0, operator: str = "maria") -> dict[str, Any]:
@@ -90,14 +79,7 @@ class Desk:
         return answer
 
     def sql(self, text: str, *arguments: object) -> list[asyncpg.Record]:
-        async def fetch() -> list[asyncpg.Record]:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                return await connection.fetch(text, *arguments)
-            finally:
-                await connection.close()
-
-        return asyncio.run(fetch())
+        return connection(self.dsn).fetch(text, *arguments)
 
     def session(
         self, start: str, heard: str, end: str | None = None, latest: str | None = None, **facts: Any
@@ -131,13 +113,5 @@ class Desk:
 def make_desk(postgres: EmbeddedPostgres, template: str, name: str, folder: Path) -> Desk:
     Desk(postgres.dsn("postgres"), folder).sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     desk = Desk(postgres.dsn(name), folder)
-
-    async def fill() -> None:
-        connection = await asyncpg.connect(desk.dsn)
-        try:
-            await connection.execute(SEED)
-        finally:
-            await connection.close()
-
-    asyncio.run(fill())
+    connection(desk.dsn).execute(SEED)
     return desk
