@@ -222,7 +222,7 @@ async def test_r5_4_a_session_that_the_nas_does_not_know_keeps_nobody_out(house)
     assert len(house.nas.heard) == 1
 
 
-async def test_r5_4_a_silent_nas_keeps_nobody_out_and_is_left_alone_for_a_while(house):
+async def test_r5_4_item_3_a_silent_nas_keeps_nobody_out_and_is_left_alone_for_a_while(house):
     house.nas.is_silent = True
     await house.connected(OTHER_MAC)
     assert await house.dial(identifier=1) == 2
