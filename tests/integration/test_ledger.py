@@ -288,6 +288,18 @@ async def test_r7_2_a_released_address_rests_first(house: House):
     ]
 
 
+async def test_r7_2_it_rests_although_its_lease_is_long_over(house: House):
+    """A quarantine that is longer than what was left of the validity, at a node that never heard of the release."""
+    pool = await house.pool("100.64.0.0/32", quarantine_s=300)
+    process = Process(house.database, await house.node())
+    await process.bind(wish(pool, 7, await process.claim(pool, 1)))
+    await house.release("100.64.0.0/32")
+    await house.database.execute("UPDATE net.lease SET valid_until = now() - interval '1 hour'")
+    assert await process.claim(pool, 1) is None
+    await house.database.execute("UPDATE net.lease SET free_from = now()")
+    assert (await process.claim(pool, 1)).units == units("100.64.0.0/32")
+
+
 async def test_r7_2_one_statement_binds_all_families_of_a_micro_batch(house: House):
     """Rule R7.2: one upsert per micro-batch; each answer says what became of its wish."""
     pools = {

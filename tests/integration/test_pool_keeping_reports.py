@@ -277,6 +277,17 @@ async def test_r7_3_a_first_start_on_a_living_network(dsn, ledger):
     await ledger.check()
 
 
+async def test_r7_3_of_several_routers_of_one_nas_the_one_heard_least_counts(ledger, pool):
+    await ledger.db.execute("INSERT INTO net.router (id, nas_id, source_address) VALUES (99, 1, '192.0.2.9')")
+    await ledger.db.execute("UPDATE net.pool SET adopting_since = $1", NOW)
+    since = NOW + MINUTE
+    await hear(ledger, 2, since, since + 20 * MINUTE)
+    await hear(ledger, 1, since, since + 30 * MINUTE)
+    assert await adopting_pools(ledger) == ["p"]
+    await hear(ledger, 99, since, since + 20 * MINUTE)
+    assert await adopting_pools(ledger) == []
+
+
 async def test_r7_3_a_pool_made_where_sessions_live_adopts_from_its_beginning(dsn, ledger):
     await ledger.session("100.64.0.1", 1, **OLD)
     await ledger.session(None, 2, delegated_ipv6_prefix="2001:db8:0:100::/56", **OLD)
