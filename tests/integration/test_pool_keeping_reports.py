@@ -84,6 +84,22 @@ async def test_a_mark_stays_while_it_is_reported_and_then_what_was_given_out_bef
     assert (await ledger.check())["p"]["resting"] == 1
 
 
+async def test_a_finding_that_one_round_did_not_see_stays_while_the_address_is_reported(ledger, pool):
+    """Its session may have been written to another block meanwhile; after a quarter of an hour it is over."""
+    await ledger.lease(A, pool, 1, offered=NOW - HOUR)
+    await ledger.session("100.64.0.1", 1, **OLD)
+    await ledger.db.execute(
+        "INSERT INTO net.address_finding (address_space, address, kind, login_id, last_seen) "
+        "VALUES (1, $1::text::cidr, 'not_given', 1, now() - interval '14 minutes')",
+        A,
+    )
+    await ledger.run("reports")
+    assert await ledger.findings() == [("not_given", A, 1, None)]
+    await ledger.db.execute("UPDATE net.address_finding SET last_seen = last_seen - interval '2 minutes'")
+    await ledger.run("reports")
+    assert await ledger.findings() == []
+
+
 async def test_complaint_32_no_address_is_none(ledger, pool):
     """It is neither marked nor taken for another one than the login was given."""
     await ledger.claim(pool, await ledger.node())
@@ -412,6 +428,18 @@ async def test_how_pools_are_used_is_counted_told_and_alarmed(ledger):
     assert [found["excluded"] for found in await reports.ranges(pool)] == [2]
     assert [found["units"] for found in await reports.exclusions(pool)] == [2]
     assert (await reports.standbys() or {})["standbys"] == 0
+
+
+async def test_r10_the_most_of_a_day_stays_when_fewer_are_connected(ledger, pool):
+    await ledger.claim(pool, await ledger.node(), 4)
+    most = "SELECT most_used FROM net.pool_day WHERE day = (now() AT TIME ZONE 'UTC')::date"
+    for left, at_most in ((A, 1), (B, 2)):
+        await ledger.lease(left, pool, at_most, offered=NOW - HOUR)
+        await ledger.run("use")
+        assert await ledger.db.fetchval(most) == at_most
+    await ledger.db.execute("UPDATE net.lease SET state = 'released', released_at = now(), free_from = now()")
+    await ledger.run("use")
+    assert await ledger.db.fetchval(most) == 2
 
 
 def test_two_interims_are_what_a_nas_is_heard_for():
