@@ -99,6 +99,17 @@ async def test_the_newest_wish_wins_and_the_same_one_moves_nothing(db, store):
     assert await db.fetchval("SELECT count(*) FROM net.network_order") == 1
 
 
+async def test_a_new_wish_begins_with_no_attempt(db, store):
+    """What was tried in vain for the one before must not make it wait."""
+    key = await session(db)
+    await store.put([change(key, 7)])
+    (order,) = await claim(store)
+    assert await save(store, 1, order, "todo")
+    await store.put([change(key, 9)])
+    (order,) = await claim(store)
+    assert (order.fingerprint, order.attempts) == (9, 0)
+
+
 async def test_an_outcome_of_an_older_wish_ends_nothing_but_what_it_made_true_is_known(db, store):
     key = await session(db)
     await store.put([change(key, 7)])
