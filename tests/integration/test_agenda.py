@@ -181,6 +181,18 @@ async def test_a_payment_that_leaves_an_old_debt_does_not_unblock(erp: Erp, agen
     assert await erp.tasks("kind", "state", "result") == [("unblock", "cancelled", "still_late")]
 
 
+async def test_a_payment_gives_the_full_speed_back_and_leaves_a_block_by_hand(erp: Erp) -> None:
+    title = await erp.owe(40, 40)
+    await erp.run(
+        "UPDATE erp.contract SET access_status = 'CM', speed_status = 'R', reduced_at = now() WHERE id = 40"
+    )
+    await erp.pay(title)
+    row = await erp.connection.fetchrow(
+        "SELECT access_status, speed_status, reduced_at FROM erp.contract WHERE id = 40"
+    )
+    assert tuple(row) == ("CM", "N", None)
+
+
 async def test_what_fails_after_a_payment_refuses_no_payment(erp: Erp, agenda: Agenda) -> None:
     title = await erp.owe(40, 40)
     await erp.run(

@@ -157,6 +157,8 @@ async def test_no_disconnect_before_every_live_node_has_applied_the_change(db, s
     assert [order.session for order in await claim(store)] == [stays]
     await db.execute("UPDATE net.node SET snapshot = pg_current_snapshot() WHERE id = 1")
     assert await claim(store) == []
+    await db.execute("UPDATE net.node SET snapshot = NULL WHERE id = 2")
+    assert await claim(store) == [], "it has never said what it has applied"
     await db.execute("UPDATE net.node SET heartbeat_at = now() - interval '5 min' WHERE id = 2")
     assert [order.session for order in await claim(store)] == [goes]
 
