@@ -94,10 +94,14 @@ async def test_a_finding_that_one_round_did_not_see_stays_while_the_address_is_r
         A,
     )
     await ledger.run("reports")
+    await ledger.keeper.show()
     assert await ledger.findings() == [("not_given", A, 1, None)]
+    assert read_ledger_facts(ledger.directory).findings == {"not_given": 1}
     await ledger.db.execute("UPDATE net.address_finding SET last_seen = last_seen - interval '2 minutes'")
     await ledger.run("reports")
+    await ledger.keeper.show()
     assert await ledger.findings() == []
+    assert read_ledger_facts(ledger.directory).findings == {}
 
 
 async def test_complaint_32_no_address_is_none(ledger, pool):
