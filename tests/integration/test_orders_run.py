@@ -97,6 +97,17 @@ async def test_36_without_an_api_a_customer_who_is_heard_again_was_not_cut(house
     assert await house.steps(order) == [("disconnect", "done"), ("disconnect", "done")]
 
 
+async def test_36_without_an_api_who_was_heard_only_before_is_not_cut_again(house):
+    bras = await house.add_bras(api=False, kind="accel_ppp")
+    (order,) = await house.order(gone(await house.begin(bras)))
+    await house.db.execute("UPDATE net.session SET heard_at = now()")
+    async with house.running():
+        await house.until(order, "waiting")
+        await house.db.execute("UPDATE net.network_order SET next_at = now()")
+        await asyncio.sleep(0.5)
+    assert await house.steps(order) == [("disconnect", "done")]
+
+
 async def test_37_bad_requests_of_another_secret_are_silence_and_the_api_does_it(house):
     """field.md 37: "Bad Requests=133, Acks=0"."""
     bras = await house.add_bras(secret=b"another")

@@ -236,6 +236,15 @@ async def test_r4_3_who_is_blocked_has_his_own_address_again_afterwards(ledger, 
     assert await ledger.state("10.0.0.1/32") == ("released", 1)
 
 
+async def test_what_another_one_reports_is_not_released_when_its_own_session_ends(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - DAY)
+    family = await ledger.session("100.64.0.1", started=NOW - DAY)
+    await ledger.session("100.64.0.1", 2, started=NOW - HOUR)
+    await ledger.end(family)
+    await ledger.run("ends")
+    assert await ledger.state(A) == ("bound", 1)
+
+
 @pytest.mark.parametrize("column", ["ipv6_prefix", "delegated_ipv6_prefix"])
 async def test_r7_1_a_session_of_another_space_holds_no_prefix(ledger, column):
     length = 64 if column == "ipv6_prefix" else 56
