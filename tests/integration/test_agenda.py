@@ -310,6 +310,14 @@ async def test_domain_7_3_the_contract_of_the_title_is_blocked(erp: Erp, agenda:
     assert [await erp.access(one) for one in (40, 41, 42)] == ["A", "CA", "A"]
 
 
+async def test_what_the_former_owner_was_told_blocks_no_new_one(erp: Erp, agenda: Agenda) -> None:
+    await erp.notice(40, 20)
+    await erp.run("SELECT erp.change_owner(40, 31)")
+    await erp.owe(40, 40, client_id=31)
+    await go(agenda)
+    assert await erp.access() == "FA", "he is told first"
+
+
 @pytest.mark.parametrize(("singles", "expected"), [("N", ["A", "A", "A"]), ("S", ["CA", "CA", "A"])])
 async def test_domain_7_3_titles_of_the_client_by_parameter(
     erp: Erp, agenda: Agenda, singles: str, expected: list[str]
