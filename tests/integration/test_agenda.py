@@ -215,6 +215,17 @@ async def test_what_fails_after_a_payment_refuses_no_payment(erp: Erp, agenda: A
     assert tuple(row) == ("A", "N", None)
 
 
+async def test_what_gives_service_back_goes_before_what_waits_longer(erp: Erp, agenda: Agenda) -> None:
+    await erp.run("UPDATE erp.contract SET access_status = 'CM' WHERE id = 40")
+    await erp.task("block_by_hand", 41)
+    await erp.run("UPDATE erp.task SET next_at = now() - interval '1 hour'")
+    await erp.task("unblock_by_hand", 40)
+    await agenda.run_due(batches_max=1)
+    assert [await erp.access(40), await erp.access(41)] == ["A", "A"]
+    await agenda.run_due()
+    assert await erp.access(41) == "CM"
+
+
 async def test_many_payments_in_one_statement_are_one_update(erp: Erp) -> None:
     await late_contracts(erp, 50)
     await erp.run("UPDATE erp.contract SET access_status = 'CA' WHERE id >= 100")

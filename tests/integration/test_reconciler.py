@@ -238,6 +238,20 @@ async def test_a_pool_of_ours_that_is_retired_is_left_by_a_redial(dsn, tmp_path:
 # --- the newest wish ------------------------------------------------------------------------------------------------
 
 
+async def test_a_change_whose_transaction_was_open_meanwhile_is_not_missed(dsn, tmp_path: Path) -> None:
+    async with order_house(dsn, tmp_path, seed(3), **LENIENT) as house:
+        await house.sessions(range(1, 4))
+        async with house.reconciling():
+            await house.known()
+            slow = await asyncpg.connect(dsn)
+            async with slow.transaction():
+                await slow.execute(BLOCK.format(1))
+                await house.db.execute(BLOCK.format(2))
+                await house.has({"todo": 1})
+            await slow.close()
+            await house.has({"todo": 2})
+
+
 async def test_of_changes_in_a_row_the_last_one_counts(dsn, tmp_path: Path) -> None:
     async with order_house(dsn, tmp_path, seed(1)) as house, house.reconciling():
         family = await house.session(1)

@@ -254,6 +254,17 @@ async def test_r2_6_a_router_that_speaks_to_other_nodes_only_is_not_asked(dsn, d
         assert house.nas.heard == []
 
 
+async def test_r2_6_it_is_asked_from_the_address_that_it_spoke_to_last(dsn, db, tmp_path):
+    async with opened(dsn, db, tmp_path) as house:
+        await db.execute(
+            "INSERT INTO net.nas_server (router_id, node_id, local_address, last_heard) "
+            "VALUES (1, 3, '127.0.0.33', now() - interval '1 day'), (1, 3, '127.0.0.34', now() + interval '1 s')"
+        )
+        await house.connected(OTHER_MAC)
+        assert await house.dial() == 3
+        assert set(house.nas.sources) == {"127.0.0.34"}
+
+
 async def test_an_address_that_is_not_ours_any_more(dsn, db, tmp_path):
     async with opened(dsn, db, tmp_path, local_address="192.0.2.77") as house:
         await house.connected(OTHER_MAC)
