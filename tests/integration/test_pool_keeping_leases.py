@@ -236,6 +236,16 @@ async def test_r4_3_who_is_blocked_has_his_own_address_again_afterwards(ledger, 
     assert await ledger.state("10.0.0.1/32") == ("released", 1)
 
 
+@pytest.mark.parametrize(("mac", "state"), [("aa:bb:cc:00:00:01", "bound"), ("aa:bb:cc:00:00:02", "released")])
+async def test_a_session_that_tells_no_address_holds_the_lease_of_its_own_device(ledger, pool, mac, state):
+    await ledger.lease(A, pool, offered=NOW - DAY, device=0xAABBCC000001)
+    family = await ledger.session("100.64.0.1", started=NOW - DAY)
+    await ledger.session(None, started=NOW - HOUR, mac=mac)
+    await ledger.end(family)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(A) == (state, 1)
+
+
 async def test_what_another_one_reports_is_not_released_when_its_own_session_ends(ledger, pool):
     await ledger.lease(A, pool, offered=NOW - DAY)
     family = await ledger.session("100.64.0.1", started=NOW - DAY)

@@ -248,6 +248,25 @@ async def test_what_sessions_report_is_not_given_out_even_before_it_is_marked(ds
     await ledger.check()
 
 
+async def test_what_was_released_and_is_reported_is_not_given_out_either(dsn, ledger, pool):
+    await ledger.claim(pool, await ledger.node(), 16, slot=1)
+    for left in (A, B):
+        await ledger.lease(left, pool, state="released", released_at=NOW - HOUR, free_from=NOW - HOUR)
+    await ledger.session("100.64.0.1", 2, **OLD)
+    assert await claimed(dsn, ledger, pool) == [2]
+
+
+async def test_r7_2_a_lease_that_its_session_has_again_ends_no_earlier_than_a_node_may_believe(ledger, pool):
+    """The pool's validity was shortened meanwhile."""
+    await ledger.claim(pool, await ledger.node())
+    until = NOW + 10 * DAY
+    await ledger.lease(A, pool, state="released", released_at=NOW, free_from=NOW + HOUR, valid_until=until)
+    await ledger.session("100.64.0.1", started=NOW)
+    await ledger.run("reports")
+    lease = await ledger.of(A)
+    assert (lease["state"], lease["valid_until"]) == ("bound", until)
+
+
 # --- R7.3 ---------------------------------------------------------------------------------------------------------
 
 
