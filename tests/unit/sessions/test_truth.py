@@ -1,4 +1,4 @@
-"""What tells that a session ended which sent no Stop (rule R5.2): of which router, service, port and device it speaks."""
+"""What tells that a session ended which sent no Stop (rule R5.2), and of which router, port and device it speaks."""
 
 import pytest
 
