@@ -396,6 +396,7 @@ async def test_r5_3_the_watermark_stands_at_the_oldest_undrained_record(house, m
     async with other.transaction("read_committed") as blocking:
         await blocking.execute("SELECT FROM net.spool_cursor FOR UPDATE")
         house.put([refused(2), refused(3)])
+        monkeypatch.setattr(drain_module, "wall_s", lambda: time.time() + 60)  # it waits for a minute
         async with house.draining(statement_timeout_s=1.0):
             await house.until_counted("aaad_drain_undrained_records", 2)
             assert house.count("aaad_drain_watermark_at_seconds") <= (now_s + 1) * 1e6
