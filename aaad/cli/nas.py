@@ -29,10 +29,13 @@ def _show_more(terminal: Terminal, record: dict[str, Any]) -> None:
     for text in _previous_secrets(terminal, record):
         line("  " + text)
     if record["routers"]:
-        table = terminal.table(_("router"), _("identifier"), _("last heard"), "Message-Authenticator")
+        table = terminal.table(_("router"), _("identifier"), _("last heard"), _("clock"), "Message-Authenticator")
         for router in record["routers"]:
             demanded = _("demanded") if router["is_armed"] else record["message_authenticator"]
-            table.add(router["source_address"], router["nas_identifier"], terminal.age(router["silent_s"]), demanded)
+            off_s = router["clock_offset_s"]
+            clock = "" if off_s is None else f"{off_s:+.0f} s"
+            address, heard = router["source_address"], terminal.age(router["silent_s"])
+            table.add(address, router["nas_identifier"], heard, clock, demanded)
         table.print()
     try:
         problems = _problems(terminal, record["name"])

@@ -181,6 +181,18 @@ async def test_a_payment_that_leaves_an_old_debt_does_not_unblock(erp: Erp, agen
     assert await erp.tasks("kind", "state", "result") == [("unblock", "cancelled", "still_late")]
 
 
+async def test_a_payment_gives_the_full_speed_back_and_leaves_a_block_by_hand(erp: Erp) -> None:
+    title = await erp.owe(40, 40)
+    await erp.run(
+        "UPDATE erp.contract SET access_status = 'CM', speed_status = 'R', reduced_at = now() WHERE id = 40"
+    )
+    await erp.pay(title)
+    row = await erp.connection.fetchrow(
+        "SELECT access_status, speed_status, reduced_at FROM erp.contract WHERE id = 40"
+    )
+    assert tuple(row) == ("CM", "N", None)
+
+
 async def test_what_fails_after_a_payment_refuses_no_payment(erp: Erp, agenda: Agenda) -> None:
     title = await erp.owe(40, 40)
     await erp.run(
@@ -201,6 +213,17 @@ async def test_what_fails_after_a_payment_refuses_no_payment(erp: Erp, agenda: A
         "SELECT access_status, speed_status, reduced_at FROM erp.contract WHERE id = 40"
     )
     assert tuple(row) == ("A", "N", None)
+
+
+async def test_what_gives_service_back_goes_before_what_waits_longer(erp: Erp, agenda: Agenda) -> None:
+    await erp.run("UPDATE erp.contract SET access_status = 'CM' WHERE id = 40")
+    await erp.task("block_by_hand", 41)
+    await erp.run("UPDATE erp.task SET next_at = now() - interval '1 hour'")
+    await erp.task("unblock_by_hand", 40)
+    await agenda.run_due(batches_max=1)
+    assert [await erp.access(40), await erp.access(41)] == ["A", "A"]
+    await agenda.run_due()
+    assert await erp.access(41) == "CM"
 
 
 async def test_many_payments_in_one_statement_are_one_update(erp: Erp) -> None:
@@ -296,6 +319,14 @@ async def test_domain_7_3_the_contract_of_the_title_is_blocked(erp: Erp, agenda:
     await erp.notice(41, 20)
     await go(agenda)
     assert [await erp.access(one) for one in (40, 41, 42)] == ["A", "CA", "A"]
+
+
+async def test_what_the_former_owner_was_told_blocks_no_new_one(erp: Erp, agenda: Agenda) -> None:
+    await erp.notice(40, 20)
+    await erp.run("SELECT erp.change_owner(40, 31)")
+    await erp.owe(40, 40, client_id=31)
+    await go(agenda)
+    assert await erp.access() == "FA", "he is told first"
 
 
 @pytest.mark.parametrize(("singles", "expected"), [("N", ["A", "A", "A"]), ("S", ["CA", "CA", "A"])])

@@ -163,7 +163,7 @@ def test_why_tells_past_and_present_of_a_login_that_connects(node: ProcessNode) 
     assert sorted(decision["at_s"] for decision in past) == [decision["at_s"] for decision in reversed(past)]
 
 
-def test_why_shows_reason_hint_counts_and_who_was_not_asked(node: ProcessNode) -> None:
+def test_r9_3_why_shows_reason_hint_counts_and_who_was_not_asked(node: ProcessNode) -> None:
     aaad(node, "radtest", "bruno", "senha-bruno")
     ran = aaad(node, "why", "bruno")
     assert ran.exit_code == 1
@@ -184,7 +184,7 @@ def test_why_in_portuguese(node: ProcessNode) -> None:
     assert "não pôde ser consultado" in ran.output
 
 
-def test_why_says_when_no_request_is_known_and_of_whom_that_is_true(node: ProcessNode) -> None:
+def test_r9_3_why_says_when_no_request_is_known_and_of_whom_that_is_true(node: ProcessNode) -> None:
     aaad(node, "radtest", "carla", "senha-carla", "--secret", "wrong-secret")
     wait_until(lambda: "do not fit" in aaad(node, "why", "davi").output)
     ran = aaad(node, "why", "davi")

@@ -35,6 +35,17 @@ async def test_a_fresh_node_loads_everything(dsn: str, tmp_path: Path) -> None:
         assert tables.node_number == node.meta.node_number > 0
 
 
+async def test_r10_how_long_after_its_transaction_began_a_change_is_here_is_told(dsn: str, tmp_path: Path) -> None:
+    await seed(dsn, 3)
+    async with running(Node(dsn, tmp_path)) as node, erp(dsn) as sql:
+        await until(lambda: node.meta)
+        async with sql.transaction():
+            await sql.execute("UPDATE erp.login SET password = 'new' WHERE id = 3")
+            await asyncio.sleep(0.5)
+        await until(lambda: node.login("user000003").password == b"new")
+        await until(lambda: node.count("lag_seconds") >= 500_000)
+
+
 async def test_each_kind_of_change_arrives_soon(dsn: str, tmp_path: Path) -> None:
     await seed(dsn, 20)
     async with running(Node(dsn, tmp_path, poll_interval_s=1.0)) as node, erp(dsn) as sql:

@@ -351,6 +351,15 @@ async def test_r9_2_a_legal_hold_keeps_what_it_names_and_nothing_else(db, keeper
     assert await left(db, found) == {"new"}
 
 
+async def test_r9_2_a_hold_that_was_released_keeps_nothing_beside_another_one(db, keeper):
+    found = await an_old_month(db)
+    await db.execute(HOLD, 1, None, None, None, None)
+    await db.execute("UPDATE net.legal_hold SET released_at = now(), released_by = '', release_reason = 'over'")
+    await db.execute(HOLD, 2, None, None, None, None)
+    await keeper.expire_months()
+    assert await left(db, found) == {"bia", "new"}
+
+
 async def test_r9_2_what_is_kept_of_a_month_is_found_as_before(db, keeper):
     found = await an_old_month(db)
     await db.execute(HOLD, 1, None, None, None, None)

@@ -28,6 +28,16 @@ async def test_claims_are_chunks_that_never_meet_and_end_with_the_pool(house: Ho
     assert await house.unaccounted(pool) == 0
 
 
+async def test_of_no_pool_is_so_much_claimed_at_once_that_others_could_want_for_it(house: House):
+    """At most its reserve's size, or a 64th of all where that is more."""
+    process = Process(house.database, await house.node())
+    large = await house.pool("100.64.0.0/22", name="large", reserve_size=8)
+    small = await house.pool("100.65.0.0/28", name="small", reserve_size=8)
+    assert len((await process.claim(large, 1000)).units) == 1024 // 64
+    assert len((await process.claim(small, 1000)).units) == 8
+    assert len((await process.claim(small, 3)).units) == 3
+
+
 async def test_two_connections_that_claim_at_once_get_different_units(house: House, dsn: str):
     pool = await house.pool("100.64.0.0/24")
     databases = [Database(dsn, connect_timeout_s=5, statement_timeout_s=20, application_name="t") for _ in range(4)]
@@ -286,6 +296,18 @@ async def test_r7_2_a_released_address_rests_first(house: House):
         units("100.64.0.2/32"),
         units("100.64.0.1/32"),
     ]
+
+
+async def test_r7_2_it_rests_although_its_lease_is_long_over(house: House):
+    """A quarantine that is longer than what was left of the validity, at a node that never heard of the release."""
+    pool = await house.pool("100.64.0.0/32", quarantine_s=300)
+    process = Process(house.database, await house.node())
+    await process.bind(wish(pool, 7, await process.claim(pool, 1)))
+    await house.release("100.64.0.0/32")
+    await house.database.execute("UPDATE net.lease SET valid_until = now() - interval '1 hour'")
+    assert await process.claim(pool, 1) is None
+    await house.database.execute("UPDATE net.lease SET free_from = now()")
+    assert (await process.claim(pool, 1)).units == units("100.64.0.0/32")
 
 
 async def test_r7_2_one_statement_binds_all_families_of_a_micro_batch(house: House):

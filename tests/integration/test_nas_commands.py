@@ -246,6 +246,21 @@ def test_router_administrators(shell: Shell) -> None:
     assert len(shell.json("router-admin", "list")) == 1
 
 
+def test_r10_how_wrong_each_routers_clock_is_stands_beside_it(shell: Shell) -> None:
+    shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.0/24")
+    shell.sql(
+        "INSERT INTO net.router (nas_id, source_address, clock_offset_s) "
+        "SELECT id, told.address, told.offset_s FROM net.nas, (VALUES "
+        "('192.0.2.1'::inet, -7200.4), ('192.0.2.2', 3), ('192.0.2.3', NULL)) AS told (address, offset_s)"
+    )
+    routers = shell.json("nas", "show", "bras-1")["routers"]
+    assert [router["clock_offset_s"] for router in routers] == [-7200.4, 3, None]
+    shown = shell.run("nas", "show", "bras-1", language="pt").output
+    assert "relógio" in shown
+    assert "-7200 s" in shown
+    assert "+3 s" in shown
+
+
 def test_r10_problems_are_told_of_this_nodes_routers(shell: Shell) -> None:
     shell.json("nas", "add", "--name", "bras-1", "--address", "192.0.2.1")
     assert shell.run("nas", "problems").exit_code == 1, "there is no node here"

@@ -99,6 +99,17 @@ async def test_the_newest_wish_wins_and_the_same_one_moves_nothing(db, store):
     assert await db.fetchval("SELECT count(*) FROM net.network_order") == 1
 
 
+async def test_a_new_wish_begins_with_no_attempt(db, store):
+    """What was tried in vain for the one before must not make it wait."""
+    key = await session(db)
+    await store.put([change(key, 7)])
+    (order,) = await claim(store)
+    assert await save(store, 1, order, "todo")
+    await store.put([change(key, 9)])
+    (order,) = await claim(store)
+    assert (order.fingerprint, order.attempts) == (9, 0)
+
+
 async def test_an_outcome_of_an_older_wish_ends_nothing_but_what_it_made_true_is_known(db, store):
     key = await session(db)
     await store.put([change(key, 7)])
@@ -146,6 +157,8 @@ async def test_no_disconnect_before_every_live_node_has_applied_the_change(db, s
     assert [order.session for order in await claim(store)] == [stays]
     await db.execute("UPDATE net.node SET snapshot = pg_current_snapshot() WHERE id = 1")
     assert await claim(store) == []
+    await db.execute("UPDATE net.node SET snapshot = NULL WHERE id = 2")
+    assert await claim(store) == [], "it has never said what it has applied"
     await db.execute("UPDATE net.node SET heartbeat_at = now() - interval '5 min' WHERE id = 2")
     assert [order.session for order in await claim(store)] == [goes]
 

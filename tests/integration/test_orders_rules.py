@@ -247,6 +247,31 @@ async def test_r2_6_only_a_node_that_the_router_knows_and_from_that_address(hous
     assert set(bras.nas.sources) == {"127.0.0.22"}
 
 
+async def test_r2_6_of_several_addresses_of_a_node_the_one_heard_last_sends(house):
+    bras = await house.add_bras(api=False)
+    await house.db.execute(
+        "INSERT INTO net.nas_server (router_id, node_id, local_address, last_heard) "
+        "VALUES (1, 1, '127.0.0.33', now() - interval '1 day'), (1, 1, '127.0.0.34', now() + interval '1 s')"
+    )
+    (order,) = await house.order(gone(await house.begin(bras)))
+    async with house.running():
+        await house.until(order, "waiting")
+    assert set(bras.nas.sources) == {"127.0.0.34"}
+
+
+async def test_r2_6_an_order_is_left_to_the_node_that_the_router_knows_while_that_one_lives(house):
+    await house.db.execute("INSERT INTO net.node (id, name, heartbeat_at) VALUES (2, 'n2', now())")
+    bras = await house.add_bras(node=2)
+    key = await house.begin(bras)
+    (order,) = await house.order(gone(key))
+    async with house.running(node="n1"):
+        await asyncio.sleep(0.3)
+        assert (await house.row(order))["state"] == "todo"
+        assert bras.sessions
+        await house.db.execute("UPDATE net.node SET heartbeat_at = now() - interval '61 seconds' WHERE name = 'n2'")
+        assert (await house.until(order))["state"] == "done"
+
+
 async def test_r2_6_api_steps_are_any_nodes_where_none_that_it_knows_lives(house):
     await house.db.execute(
         "INSERT INTO net.node (id, name, heartbeat_at) VALUES (2, 'n2', now() - interval '1 hour')"

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 from order_field import change, gone, housed
 
+from aaad.orders.counted import OLDEST_S, ended, open_in
 from aaad.orders.facts import read_facts
+from aaad.radius.integrity import SecretKeys
 from aaad.radius.packet import walk
 from aaad.simulator.temper import Temper
 
@@ -95,6 +97,17 @@ async def test_36_without_an_api_a_customer_who_is_heard_again_was_not_cut(house
     assert await house.steps(order) == [("disconnect", "done"), ("disconnect", "done")]
 
 
+async def test_36_without_an_api_who_was_heard_only_before_is_not_cut_again(house):
+    bras = await house.add_bras(api=False, kind="accel_ppp")
+    (order,) = await house.order(gone(await house.begin(bras)))
+    await house.db.execute("UPDATE net.session SET heard_at = now()")
+    async with house.running():
+        await house.until(order, "waiting")
+        await house.db.execute("UPDATE net.network_order SET next_at = now()")
+        await asyncio.sleep(0.5)
+    assert await house.steps(order) == [("disconnect", "done")]
+
+
 async def test_37_bad_requests_of_another_secret_are_silence_and_the_api_does_it(house):
     """field.md 37: "Bad Requests=133, Acks=0"."""
     bras = await house.add_bras(secret=b"another")
@@ -105,6 +118,25 @@ async def test_37_bad_requests_of_another_secret_are_silence_and_the_api_does_it
     assert (row["state"], await house.steps(order)) == ("done", [("disconnect", "silent"), ("api", "done")])
     assert bras.nas.counters.bad_requests >= 3
     assert not bras.sessions
+
+
+@pytest.mark.parametrize(("until", "said"), [("1 hour", "done"), ("-1 hour", "silent")])
+async def test_r2_2_the_previous_secret_signs_orders_while_it_is_believed(house, until, said):
+    bras = await house.add_bras(api=False, secret=b"the previous one")
+    key = await house.db.fetchval("SELECT value FROM net.setting WHERE key = 'class_key'")
+    await house.db.execute(
+        "UPDATE net.nas SET secret_previous = 'the previous one', secret_previous_until = now() + $1::text::interval",
+        until,
+    )
+    await house.db.execute(
+        "UPDATE net.router SET secret_fingerprint = $1, secret_proven_at = now()",
+        SecretKeys(b"the previous one", bytes(key)).fingerprint,
+    )
+    (order,) = await house.order(gone(await house.begin(bras)))
+    async with house.running(), asyncio.timeout(5):
+        while not (row := await house.row(order))["answers"]:
+            await asyncio.sleep(0.02)
+    assert row["answers"][0]["said"] == said
 
 
 async def test_37_nak_for_identity_is_told_by_its_cause_and_mended_by_the_api(house):
@@ -141,7 +173,11 @@ async def test_each_nak_of_a_coa_leads_to_the_next_step(house, cause):
     assert (row["answers"][0]["step"], row["answers"][0].get("error_cause", 0)) == ("coa", cause)
 
 
-async def test_38_behind_nat_waits_for_the_redial(house):
+@pytest.mark.parametrize(
+    ("given", "state"),
+    [("coa_address = $1, api_address = $1", "done"), ("api_address = $1", "done"), ("coa_address = $1", "waiting")],
+)
+async def test_38_behind_nat_waits_for_the_redial(house, given, state):
     """field.md 38 and R8.5: several routers behind one address, none with one of its own."""
     bras = await house.add_bras()
     key = await house.begin(bras)
@@ -156,9 +192,8 @@ async def test_38_behind_nat_waits_for_the_redial(house):
         assert not bras.nas.heard
         assert bras.sessions
         # It has an address of its own from now on: a forwarded port, a tunnel.
-        await house.db.execute("UPDATE net.nas SET coa_address = $1, api_address = $1", bras.address)
-        row = await house.until(order)
-    assert row["state"] == "done"
+        await house.db.execute(f"UPDATE net.nas SET {given}", bras.address)
+        await house.until(order, state)
     assert not bras.sessions
 
 
@@ -222,6 +257,34 @@ async def test_41_an_api_that_hangs_costs_its_time_and_is_not_asked_without_end(
         bras.faults.is_silent = False
         assert (await house.until(of[1]))["state"] == "done"
     assert not bras.sessions
+
+
+async def test_r10_how_orders_end_and_the_age_of_the_oldest_open_one_are_counted(house):
+    bras = await house.add_bras(api=False)
+    (order,) = await house.order(change(await house.begin(bras, granted={"rate_limit": "10M/20M"})))
+    needs = await house.db.fetchval("SELECT pg_current_xact_id()::text::bigint")
+    await house.db.execute("UPDATE net.node SET heartbeat_at = now()")  # it has applied nothing
+    for number, age, state in ((1, "10 minutes", "redial"), (2, "1 hour", "todo")):
+        key = await house.begin(bras, f"81b0000{number}", f"user{number}", f"100.64.0.{number + 10}")
+        (waits,) = await house.order(gone(key, needs=needs))
+        await house.db.execute(
+            "UPDATE net.network_order SET created_at = now() - $2::text::interval, state = $3 WHERE id = $1",
+            waits,
+            age,
+            state,
+        )
+
+    async with house.running() as runner:
+
+        def counted(name: str) -> int:
+            return runner.counters.cells[runner.counters.index[name]]
+
+        assert (await house.until(order))["state"] == "unverified"
+        async with asyncio.timeout(5):
+            while counted(OLDEST_S) < 3600 * 10**6 or not counted(ended("change", "unverified")):
+                await asyncio.sleep(0.05)
+        assert [counted(open_in("disconnect", state)) for state in ("todo", "redial")] == [1, 1]
+        assert sum(counted(ended("change", state)) for state in ("done", "unverified")) == 1
 
 
 async def test_each_concentrator_is_told_of_with_its_failures_and_no_customer(house):

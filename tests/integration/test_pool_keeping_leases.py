@@ -209,22 +209,69 @@ async def test_r7_2_a_lease_is_extended_at_half_its_life_and_not_before(ledger):
     assert ledger.counted(EXTENDED) == 1
 
 
-async def test_r4_3_who_is_blocked_has_his_own_address_again_afterwards(ledger, pool):
+BLOCKS = {
+    "by hand": "access_status = 'CM'",
+    "by the agenda": "access_status = 'CA'",
+    "trust is over": "trust_unlock_active = true, trust_unlock_until = now() - interval '1 minute'",
+}
+UNBLOCKED = "access_status = 'A', trust_unlock_active = false, trust_unlock_until = NULL"
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+async def test_r4_3_who_is_blocked_has_his_own_address_again_afterwards(ledger, pool, block):
     blocked = await ledger.pool("10.0.0.0", "10.0.0.7", name="bloqueados")
     await ledger.claim(blocked, await ledger.node())
     await ledger.lease(A, pool, offered=NOW - DAY)
     await ledger.lease("10.0.0.1/32", blocked, offered=NOW - HOUR)
     await ledger.end(await ledger.session("100.64.0.1", started=NOW - DAY), NOW - HOUR)
     family = await ledger.session("10.0.0.1", started=NOW - HOUR)
-    await ledger.db.execute("UPDATE erp.contract SET access_status = 'CM' WHERE id = 1")
+    await ledger.db.execute(f"UPDATE erp.contract SET {BLOCKS[block]} WHERE id = 1")
     await ledger.run("ends", "leases")
     assert await ledger.state(A) == ("bound", 1)
-    await ledger.db.execute("UPDATE erp.contract SET access_status = 'A' WHERE id = 1")
+    await ledger.db.execute(f"UPDATE erp.contract SET {UNBLOCKED} WHERE id = 1")
     await ledger.session("100.64.0.1", started=NOW - MINUTE)
     await ledger.end(family)
     await ledger.run("ends", "leases")
     assert await ledger.state(A) == ("bound", 1)
     assert await ledger.state("10.0.0.1/32") == ("released", 1)
+
+
+@pytest.mark.parametrize(("mac", "state"), [("aa:bb:cc:00:00:01", "bound"), ("aa:bb:cc:00:00:02", "released")])
+async def test_a_session_that_tells_no_address_holds_the_lease_of_its_own_device(ledger, pool, mac, state):
+    await ledger.lease(A, pool, offered=NOW - DAY, device=0xAABBCC000001)
+    family = await ledger.session("100.64.0.1", started=NOW - DAY)
+    await ledger.session(None, started=NOW - HOUR, mac=mac)
+    await ledger.end(family)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(A) == (state, 1)
+
+
+async def test_what_another_one_reports_is_not_released_when_its_own_session_ends(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - DAY)
+    family = await ledger.session("100.64.0.1", started=NOW - DAY)
+    await ledger.session("100.64.0.1", 2, started=NOW - HOUR)
+    await ledger.end(family)
+    await ledger.run("ends")
+    assert await ledger.state(A) == ("bound", 1)
+
+
+@pytest.mark.parametrize("column", ["ipv6_prefix", "delegated_ipv6_prefix"])
+async def test_r7_1_a_session_of_another_space_holds_no_prefix(ledger, column):
+    length = 64 if column == "ipv6_prefix" else 56
+    family = "ipv6" if column == "ipv6_prefix" else "delegated"
+    prefix = f"2001:db8:0:100::/{length}"
+    pool = await ledger.pool("2001:db8::", "2001:db8:0:ffff:ffff:ffff:ffff:ffff", length=length, family=family)
+    await ledger.node()
+    await ledger.lease(prefix, pool, offered=NOW - DAY)
+    given = {column: prefix, f"{column}_evidence": "granted"}
+    beside = {"nas_id": 3, "source_address": "192.0.2.3", "address_space": 2}
+    await ledger.session(None, 2, started=NOW - DAY, **given, **beside)
+    family = await ledger.session(None, started=NOW - DAY, **given)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(prefix) == ("bound", 1)
+    await ledger.end(family)
+    await ledger.run("ends", "leases")
+    assert await ledger.state(prefix) == ("released", 1)
 
 
 async def test_complaint_34_a_nas_that_tells_no_ipv6_takes_nobodys_prefix_away(ledger):

@@ -84,6 +84,26 @@ async def test_a_mark_stays_while_it_is_reported_and_then_what_was_given_out_bef
     assert (await ledger.check())["p"]["resting"] == 1
 
 
+async def test_a_finding_that_one_round_did_not_see_stays_while_the_address_is_reported(ledger, pool):
+    """Its session may have been written to another block meanwhile; after a quarter of an hour it is over."""
+    await ledger.lease(A, pool, 1, offered=NOW - HOUR)
+    await ledger.session("100.64.0.1", 1, **OLD)
+    await ledger.db.execute(
+        "INSERT INTO net.address_finding (address_space, address, kind, login_id, last_seen) "
+        "VALUES (1, $1::text::cidr, 'not_given', 1, now() - interval '14 minutes')",
+        A,
+    )
+    await ledger.run("reports")
+    await ledger.keeper.show()
+    assert await ledger.findings() == [("not_given", A, 1, None)]
+    assert read_ledger_facts(ledger.directory).findings == {"not_given": 1}
+    await ledger.db.execute("UPDATE net.address_finding SET last_seen = last_seen - interval '2 minutes'")
+    await ledger.run("reports")
+    await ledger.keeper.show()
+    assert await ledger.findings() == []
+    assert read_ledger_facts(ledger.directory).findings == {}
+
+
 async def test_complaint_32_no_address_is_none(ledger, pool):
     """It is neither marked nor taken for another one than the login was given."""
     await ledger.claim(pool, await ledger.node())
@@ -228,6 +248,25 @@ async def test_what_sessions_report_is_not_given_out_even_before_it_is_marked(ds
     await ledger.check()
 
 
+async def test_what_was_released_and_is_reported_is_not_given_out_either(dsn, ledger, pool):
+    await ledger.claim(pool, await ledger.node(), 16, slot=1)
+    for left in (A, B):
+        await ledger.lease(left, pool, state="released", released_at=NOW - HOUR, free_from=NOW - HOUR)
+    await ledger.session("100.64.0.1", 2, **OLD)
+    assert await claimed(dsn, ledger, pool) == [2]
+
+
+async def test_r7_2_a_lease_that_its_session_has_again_ends_no_earlier_than_a_node_may_believe(ledger, pool):
+    """The pool's validity was shortened meanwhile."""
+    await ledger.claim(pool, await ledger.node())
+    until = NOW + 10 * DAY
+    await ledger.lease(A, pool, state="released", released_at=NOW, free_from=NOW + HOUR, valid_until=until)
+    await ledger.session("100.64.0.1", started=NOW)
+    await ledger.run("reports")
+    lease = await ledger.of(A)
+    assert (lease["state"], lease["valid_until"]) == ("bound", until)
+
+
 # --- R7.3 ---------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +314,17 @@ async def test_r7_3_a_first_start_on_a_living_network(dsn, ledger):
     assert await adopting_pools(ledger) == []
     assert await claimed(dsn, ledger, pool) == [0, *range(4, 16)]
     await ledger.check()
+
+
+async def test_r7_3_of_several_routers_of_one_nas_the_one_heard_least_counts(ledger, pool):
+    await ledger.db.execute("INSERT INTO net.router (id, nas_id, source_address) VALUES (99, 1, '192.0.2.9')")
+    await ledger.db.execute("UPDATE net.pool SET adopting_since = $1", NOW)
+    since = NOW + MINUTE
+    await hear(ledger, 2, since, since + 20 * MINUTE)
+    await hear(ledger, 1, since, since + 30 * MINUTE)
+    assert await adopting_pools(ledger) == ["p"]
+    await hear(ledger, 99, since, since + 20 * MINUTE)
+    assert await adopting_pools(ledger) == []
 
 
 async def test_r7_3_a_pool_made_where_sessions_live_adopts_from_its_beginning(dsn, ledger):
@@ -401,6 +451,18 @@ async def test_how_pools_are_used_is_counted_told_and_alarmed(ledger):
     assert [found["excluded"] for found in await reports.ranges(pool)] == [2]
     assert [found["units"] for found in await reports.exclusions(pool)] == [2]
     assert (await reports.standbys() or {})["standbys"] == 0
+
+
+async def test_r10_the_most_of_a_day_stays_when_fewer_are_connected(ledger, pool):
+    await ledger.claim(pool, await ledger.node(), 4)
+    most = "SELECT most_used FROM net.pool_day WHERE day = (now() AT TIME ZONE 'UTC')::date"
+    for left, at_most in ((A, 1), (B, 2)):
+        await ledger.lease(left, pool, at_most, offered=NOW - HOUR)
+        await ledger.run("use")
+        assert await ledger.db.fetchval(most) == at_most
+    await ledger.db.execute("UPDATE net.lease SET state = 'released', released_at = now(), free_from = now()")
+    await ledger.run("use")
+    assert await ledger.db.fetchval(most) == 2
 
 
 def test_two_interims_are_what_a_nas_is_heard_for():

@@ -222,7 +222,7 @@ async def test_r5_4_a_session_that_the_nas_does_not_know_keeps_nobody_out(house)
     assert len(house.nas.heard) == 1
 
 
-async def test_r5_4_a_silent_nas_keeps_nobody_out_and_is_left_alone_for_a_while(house):
+async def test_r5_4_item_3_a_silent_nas_keeps_nobody_out_and_is_left_alone_for_a_while(house):
     house.nas.is_silent = True
     await house.connected(OTHER_MAC)
     assert await house.dial(identifier=1) == 2
@@ -252,6 +252,17 @@ async def test_r2_6_a_router_that_speaks_to_other_nodes_only_is_not_asked(dsn, d
         await house.connected(OTHER_MAC)
         assert await house.dial() == 2
         assert house.nas.heard == []
+
+
+async def test_r2_6_it_is_asked_from_the_address_that_it_spoke_to_last(dsn, db, tmp_path):
+    async with opened(dsn, db, tmp_path) as house:
+        await db.execute(
+            "INSERT INTO net.nas_server (router_id, node_id, local_address, last_heard) "
+            "VALUES (1, 3, '127.0.0.33', now() - interval '1 day'), (1, 3, '127.0.0.34', now() + interval '1 s')"
+        )
+        await house.connected(OTHER_MAC)
+        assert await house.dial() == 3
+        assert set(house.nas.sources) == {"127.0.0.34"}
 
 
 async def test_an_address_that_is_not_ours_any_more(dsn, db, tmp_path):

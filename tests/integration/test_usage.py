@@ -1,7 +1,7 @@
 """R5.5: usage by login and day, from the highest counters of each session and day; the caps that follow from it."""
 
 import asyncio
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -86,6 +86,21 @@ async def test_r5_5_sessions_that_live_and_ended_are_summed(db):
     await add_ended(db, 1, {D2: (100, 200)})
     await add_ended(db, 2, {D2: (7, 7)})
     assert await usage(db, 1, D1, D3) == [(D1, 10, 20, 1), (D2, 102, 202, 3), (D3, 2, 2, 1)]
+
+
+async def test_r5_5_a_day_of_any_zone_is_whole(db):
+    """Sessions in history whose whole life lies in another day of UTC than in their own zone."""
+    lives = [("America/Rio_Branco", 23, (1, 10)), ("Pacific/Kiritimati", 1, (2, 20))]
+    for zone, hour, octets in lives:
+        at = datetime.combine(D2, datetime.min.time(), ZoneInfo(zone)) + hour * HOUR
+        assert at.astimezone(UTC).date() != D2
+        family = await add_session(
+            db, started=at, heard=at + timedelta(minutes=30), ended=True, login_id=1, time_zone=zone,
+            **reported({D2: octets}),
+        )  # fmt: skip
+        await db.execute("INSERT INTO net.session_history SELECT * FROM net.session WHERE family = $1", family)
+        await db.execute("DELETE FROM net.session WHERE family = $1", family)
+    assert await usage(db, 1, D2, D2) == [(D2, 3, 30, 2)]
 
 
 @given(st.dictionaries(st.dates(D1, D1 + timedelta(days=20)), st.tuples(*[st.integers(0, 2**62)] * 2), max_size=8))
@@ -215,10 +230,14 @@ async def test_r5_5_the_full_speed_comes_back(db, door, change):
 
 
 async def test_caps_go_by_the_day_of_the_branch(db, door):
-    """Rio Branco is two hours behind: there it may still be yesterday, and another month."""
+    """Where it is another day than in UTC: the last 30 days are others there, at one of their two ends."""
+    zone = next(name for name in ("Pacific/Kiritimati", "Etc/GMT+12") if today(name) != today("UTC"))
+    await db.execute("UPDATE erp.branch SET time_zone = $1 WHERE id = 2", zone)
     await db.execute("UPDATE erp.contract SET branch_id = 2")
-    await add_usage(db, 1, {today("America/Rio_Branco"): (0, 100 * GB)}, time_zone="America/Rio_Branco")
+    now = today(zone)
+    await add_usage(db, 2, {now - timedelta(days=29): (0, 50 * GB), now: (0, 100 * GB)}, time_zone=zone)
     assert await look(db, door) == (1, 0)
+    assert await capped(db) == [2]
 
 
 async def test_a_round_goes_on_where_it_was_left_by_whichever_node(dsn, db, door):

@@ -31,7 +31,7 @@ SELECT to_jsonb(nas) - 'secret' - 'secret_previous' - 'api_password' || jsonb_bu
         FROM (
             SELECT host(router.source_address) AS source_address, encode(router.nas_identifier, 'escape') AS nas_identifier,
                 coalesce(router.armed_at > coalesce(router.reset_at, '-infinity'), false) AS is_armed,
-                extract(epoch FROM now() - router.last_seen)::float8 AS silent_s
+                extract(epoch FROM now() - router.last_seen)::float8 AS silent_s, router.clock_offset_s
             FROM net.router WHERE router.nas_id = nas.id ORDER BY router.last_seen DESC LIMIT 100
         ) AS seen)
     ) AS record

@@ -27,8 +27,8 @@ def heard_of(**changes: object) -> Heard:
     return Heard(**{**plain, **changes})  # type: ignore[arg-type]
 
 
-def tell(heard: Heard, language: str = "en") -> None:
-    evidence = Evidence(login="ana", testimonies=[heard], unheard=[], database_problem=None)
+def tell(heard: Heard, language: str = "en", *beside: Heard) -> None:
+    evidence = Evidence(login="ana", testimonies=[heard, *beside], unheard=[], database_problem=None)
     _Report(Terminal(Options(None, language), {}), evidence, 10).print()
 
 
@@ -48,6 +48,15 @@ def problem(**changes: object) -> RouterProblem:
 def test_nothing_at_all_arrived(capsys: pytest.CaptureFixture[str]) -> None:
     tell(heard_of())
     assert "No request of this login arrived at n1." in capsys.readouterr().out
+
+
+def test_r9_3_it_is_said_only_of_nodes_that_could_search(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(heard_of(), "en", heard_of(node="n2", is_complete=False))
+    assert "No request of this login arrived at n1." in capsys.readouterr().out
+    tell(heard_of(is_complete=False))
+    shown = capsys.readouterr().out
+    assert "No request of this login arrived" not in shown
+    assert "No node could be asked." in shown
 
 
 @pytest.mark.parametrize(

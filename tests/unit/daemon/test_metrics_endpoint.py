@@ -11,6 +11,8 @@ from aaad.daemon.node_facts import NodeFacts, NodeFiles, ReplicaFacts, SocketFac
 from aaad.daemon.router_facts import RouterFacts
 from aaad.metrics import CounterFile, histogram
 from aaad.policy.codes import Reason
+from aaad.pools.facts import LedgerFacts
+from aaad.pools.supply import StockFacts
 from aaad.radius.counters import ANSWER_SECONDS, RADIUS_COUNTERS, RECEIVED, decided
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -48,6 +50,8 @@ def facts(counters: dict[str, dict[str, int] | None]) -> NodeFacts:
             )
         ],
         counters=counters,
+        stocks=[StockFacts(slot="radius-0", space=1, pool="casa", units=40)],
+        ledger=LedgerFacts(at_s=998.0, pools=[], findings={"twice": 2}),
     )
 
 
@@ -101,6 +105,10 @@ def test_facts_of_the_node_and_of_the_kernel() -> None:
     assert samples["aaad_spool_undrained_records", (("slot", "radius-0"),)] == 3
     assert samples["aaad_udp_dropped_total", (("address", "127.0.0.1"), ("port", "1812"), ("socket", "0"))] == 5
     assert samples["aaad_counters_readable", (("slot", "radius-0"),)] == 0
+    of_pool = (("pool", "casa"), ("slot", "radius-0"), ("space", "1"))
+    assert samples["aaad_pool_reserve_free_addresses", of_pool] == 40
+    assert samples["aaad_address_findings", (("kind", "twice"),)] == 2
+    assert samples["aaad_address_findings", (("kind", "not_given"),)] == 0
     of_router = tuple(
         {
             "nas": "bras",

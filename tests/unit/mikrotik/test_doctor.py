@@ -201,6 +201,8 @@ async def test_whoever_is_asked_before_us_is_told() -> None:
     assert found[Kind.ANOTHER_FIRST].facts == {"address": OTHER}
     made.table("/radius").all_rows()[0]["realm"] = "corp"
     assert await findings(made) == {}, "that one is asked for a realm only"
+    made.table("/radius").all_rows()[0].update({"realm": "", "disabled": "yes"})
+    assert await findings(made) == {}, "that one is off"
 
 
 async def test_what_stands_in_a_chain_counts_where_a_rule_jumps_there() -> None:
@@ -214,6 +216,25 @@ async def test_what_stands_in_a_chain_counts_where_a_rule_jumps_there() -> None:
     assert list(await findings(made)) == [Kind.NO_RULE]
     made.run(add, {"chain": "walled", "action": "drop"}, [])
     assert await findings(made) == {}
+
+
+async def test_a_jump_that_is_off_leads_nowhere() -> None:
+    made = healthy()
+    made.table("/ip/firewall/filter").rows.clear()
+    add = "/ip/firewall/filter/add"
+    made.run(add, {"chain": "walled", "action": "drop", "src-address-list": "blocked"}, [])
+    made.run(add, {"chain": "forward", "action": "jump", "jump-target": "walled", "disabled": "yes"}, [])
+    assert list(await findings(made)) == [Kind.NO_JUMP]
+    made.run(add, {"chain": "forward", "action": "jump", "jump-target": "walled"}, [])
+    assert await findings(made) == {}
+
+
+async def test_a_rule_for_all_who_are_not_in_a_list_is_none_for_who_is() -> None:
+    made = healthy()
+    made.table("/ip/firewall/filter").rows.clear()
+    rule = {"chain": "forward", "action": "drop", "src-address-list": "!blocked"}
+    made.run("/ip/firewall/filter/add", rule, [])
+    assert list(await findings(made)) == [Kind.NO_RULE]
 
 
 async def test_unread_signatures_of_ours_are_a_suspicion() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaad.errors import ReplicaError
-from aaad.policy.lease import GUARD_S, Lease, decode_leases, device_of, encode_leases, find_lease
+from aaad.policy.lease import GUARD_S, Lease, decode_leases, device_of, encode_leases, find_lease, find_unit
 
 NOW_S = 1_800_000_000
 
@@ -35,8 +35,10 @@ def test_r7_2_found_is_what_looking_at_all_finds(of_login: list[Lease], pool_id:
         for lease in of_login
         if lease.pool_id == pool_id and lease.device == device != 0 and lease.valid_until_s - 60 > NOW_S
     ]
-    found = find_lease(encode_leases(of_login), pool_id, device, NOW_S)
+    data = encode_leases(of_login)
+    found = find_lease(data, pool_id, device, NOW_S)
     assert found == max(fitting, key=lambda lease: lease.valid_until_s, default=None)
+    assert find_unit(data, pool_id, device, NOW_S) == (found and (found.number, found.prefix_length))
 
 
 def test_r7_2_the_guard_is_a_minute_and_another_device_or_pool_asks_the_ledger():
@@ -47,6 +49,10 @@ def test_r7_2_the_guard_is_a_minute_and_another_device_or_pool_asks_the_ledger()
     assert find_lease(data, 7, 0xAABBCCDDEEFF, NOW_S + 1000 - GUARD_S) is None
     assert find_lease(data, 7, 0xAABBCCDDEEFE, NOW_S) is None
     assert find_lease(data, 8, 0xAABBCCDDEEFF, NOW_S) is None
+    assert find_unit(data, 7, 0xAABBCCDDEEFF, NOW_S + 1000 - GUARD_S - 0.001) == (0x64400001, 32)
+    assert find_unit(data, 7, 0xAABBCCDDEEFF, NOW_S + 1000 - GUARD_S) is None
+    assert find_unit(data, 7, 0xAABBCCDDEEFE, NOW_S) is None
+    assert find_unit(data, 8, 0xAABBCCDDEEFF, NOW_S) is None
 
 
 def test_r7_2_a_device_that_nothing_tells_is_no_other():

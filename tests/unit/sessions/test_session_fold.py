@@ -5,7 +5,7 @@ What people complain of in other systems (field.md 4, items 1 to 17), and where 
 1. a stale session blocks a login: `test_field_1_*` and `test_field_8_*` of endings by other evidence,
    `test_r5_4_after_a_power_cut_all_get_in_at_once` of simultaneous use
 2. cleaned up after days: `test_field_2_*` of endings by other evidence; rule R5.3
-3. a NAS that cannot be asked: `test_r5_4_a_silent_nas_keeps_nobody_out_*` of simultaneous use
+3. a NAS that cannot be asked: `test_r5_4_item_3_a_silent_nas_keeps_nobody_out_*` of simultaneous use
 4. no Stop ever: `test_item_4_without_a_stop_the_row_says_until_when_it_is_certain`; ended by `truth`
 5. a cleaner that closes all: `test_field_5_*` of endings, `test_complaint_5_*` of lost sessions
 6. lost accounting: `test_item_6_any_one_record_is_enough_to_know_the_session`
@@ -404,6 +404,11 @@ def test_r4_6_of_two_grants_equally_near_always_the_same() -> None:
 
 def test_r4_6_a_grant_of_another_router_is_not_asked() -> None:
     assert len(rows_of(start(0, grant=1), interim(300, 300, identifier=b"bng-2"))) == 2
+
+
+def test_r4_6_a_grant_that_began_at_another_time_takes_no_record_without_class() -> None:
+    assert len(rows_of(start(0, grant=1), interim(300 + 120, 300))) == 1
+    assert len(rows_of(start(0, grant=1), interim(300 + 121, 300))) == 2
 
 
 def test_two_sessions_become_one_when_a_record_joins_them() -> None:
