@@ -122,7 +122,7 @@ async def test_two_nodes_never_claim_the_same_and_a_dead_ones_claims_are_taken_o
     first, second = await asyncio.gather(claim(store, 1, count=20, each=20), claim(store, 2, count=20, each=20))
     assert len({order.order_id for order in (*first, *second)}) == 40
     assert await claim(store) == []
-    await db.execute("UPDATE net.network_order SET claimed_until = now() - interval '1 s' WHERE claimed_by = 1")
+    await db.execute("UPDATE net.network_order SET claimed_until = now(), next_at = now() WHERE claimed_by = 1")
     taken = await claim(store, 2, count=40, each=40)
     assert {order.order_id for order in taken} == {order.order_id for order in first}
     assert not await save(store, 1, first[0], "done", fingerprint=7)  # it comes to life again

@@ -89,7 +89,6 @@ CREATE INDEX network_order_due ON net.network_order (nas_id, next_at)
     WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session';
 CREATE INDEX network_order_line_due ON net.network_order (next_at)
     WHERE state IN ('todo', 'doing', 'waiting') AND target = 'line';
-CREATE INDEX network_order_family ON net.network_order (family, life) WHERE target = 'session';
 CREATE INDEX network_order_login ON net.network_order (login_id, created_at);
 CREATE INDEX network_order_contract ON net.network_order (contract_id, created_at);
 CREATE INDEX network_order_run ON net.network_order (run_id) WHERE run_id IS NOT NULL;
