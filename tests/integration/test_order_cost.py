@@ -24,11 +24,14 @@ INSERT INTO erp.login (id, contract_id, name, password) VALUES (1, 1, 'ana', 'x'
 INSERT INTO net.node (id, name, heartbeat_at) VALUES (1, 'n1', now());
 INSERT INTO net.nas (id, name, address, secret)
     SELECT number, 'nas ' || number, ('192.0.2.' || number)::cidr, 's' FROM generate_series(1, %(routers)s) AS number;
-INSERT INTO net.router (id, nas_id, source_address, nas_identifier) SELECT id, id, host(address)::inet, '' FROM net.nas;
-INSERT INTO net.nas_server (router_id, node_id, local_address, last_heard) SELECT id, 1, '127.0.0.1', now() FROM net.router;
-INSERT INTO net.session (family, life, summary, acct_session_id, user_name, time_zone, login_id, nas_id, source_address,
-        nas_identifier, start_seen, records, started_at, heard_at)
-    SELECT gen_random_uuid(), 0, '', '81' || number, 'ana', 'UTC', 1, router.id, source_address, '', true, 1, now(), now()
+INSERT INTO net.router (id, nas_id, source_address, nas_identifier)
+    SELECT id, id, host(address)::inet, '' FROM net.nas;
+INSERT INTO net.nas_server (router_id, node_id, local_address, last_heard)
+    SELECT id, 1, '127.0.0.1', now() FROM net.router;
+INSERT INTO net.session (family, life, summary, acct_session_id, user_name, time_zone, login_id, nas_id,
+        source_address, nas_identifier, start_seen, records, started_at, heard_at)
+    SELECT gen_random_uuid(), 0, '', '81' || number, 'ana', 'UTC', 1, router.id, source_address, '', true, 1, now(),
+        now()
     FROM net.router, generate_series(1, %(each)s) AS number;
 """
 
