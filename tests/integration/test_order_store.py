@@ -150,6 +150,20 @@ async def test_no_disconnect_before_every_live_node_has_applied_the_change(db, s
     assert [order.session for order in await claim(store)] == [goes]
 
 
+async def test_a_node_that_only_its_feed_tells_of_is_waited_for(db, store):
+    """Rule R8.2: it answers its routers, by what it has applied, while nothing keeps its heartbeat."""
+    await db.execute("UPDATE net.node SET snapshot = pg_current_snapshot(), applied_at = now()")
+    needs = int(await db.fetchval("SELECT pg_current_xact_id()::text"))
+    key = await session(db)
+    await store.put([gone(key, needs=needs)])
+    await db.execute("UPDATE net.node SET snapshot = pg_current_snapshot() WHERE id = 1")
+    for silence in ("interval '5 min'", "NULL::interval"):
+        await db.execute(f"UPDATE net.node SET heartbeat_at = now() - {silence} WHERE id = 2")
+        assert await claim(store) == []
+    await db.execute("UPDATE net.node SET applied_at = now() - interval '5 min' WHERE id = 2")
+    assert [order.session for order in await claim(store)] == [key]
+
+
 async def test_what_nobody_has_begun_is_superseded_and_what_was_tried_is_not(db, store):
     fresh, held, tried = [await session(db) for _ in range(3)]
     await store.put([change(tried)])

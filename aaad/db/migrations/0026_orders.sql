@@ -100,13 +100,14 @@ CREATE INDEX network_order_cutting ON net.network_order (wished_at) WHERE is_cut
 CREATE TRIGGER notify_order AFTER INSERT ON net.network_order
     FOR EACH STATEMENT EXECUTE FUNCTION net.notify_statement('aaad_order');
 
--- Rule R8.2: a node that has not applied the change would grant the old again to who dials anew. Who is not heard for a
--- minute answers nobody, or has no PostgreSQL and stays behind in any case.
+-- Rule R8.2: a node that has not applied the change would grant the old again to who dials anew. A node lives by its
+-- heartbeat, or by what its feed tells of its replica, which go on one without the other. Who is not heard in either way
+-- for a minute answers nobody, or has no PostgreSQL and stays behind in any case.
 CREATE FUNCTION net.is_applied_everywhere(needed xid8) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT needed IS NULL OR NOT EXISTS (
         SELECT FROM net.node
-        WHERE node.heartbeat_at > now() - interval '60 seconds'
+        WHERE greatest(node.heartbeat_at, node.applied_at) > now() - interval '60 seconds'
             AND (node.snapshot IS NULL OR NOT pg_visible_in_snapshot(needed, node.snapshot)))
 $$;
 REVOKE EXECUTE ON FUNCTION net.is_applied_everywhere FROM PUBLIC;
