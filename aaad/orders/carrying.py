@@ -94,6 +94,18 @@ class Result(NamedTuple):
     fingerprint: int | None = None  # what is true now
     evidence: str = "acked"
     is_session_over: bool = False
+    has_entries: bool = False  # entries of ours may stand in the router's address lists since
+
+
+class Leftover(NamedTuple):
+    """What an order wrote into a router's address lists for a session that is over."""
+
+    order_id: int
+    nas_id: int
+    source_address: str
+    note: str  # of the entries: whose they are
+    addresses: tuple[str, ...]
+    is_back: bool  # the same customer has them again
 
 
 class Saved(NamedTuple):
@@ -181,6 +193,14 @@ class Carrying:
         )
         return (False, None) if row is None else (row["is_allowed"], row["run_id"])
 
+    async def leftovers(self, wait_s: float) -> list[Leftover]:
+        """Take what is to be taken out of routers' lists; it comes again after a while, if it is not forgotten."""
+        return [_leftover(row) for row in await self._database.fetch(SQL.take_leftovers, ROWS_MAX, wait_s)]
+
+    async def forget_leftovers(self, orders: Sequence[int]) -> None:
+        """Nothing of these orders stands in a router's lists any more."""
+        await self._database.execute(SQL.forget_leftovers, list(orders))
+
     async def close_ended(self) -> list[Saved]:
         """End the orders about sessions that are over."""
         return [_saved(row) for row in await self._database.fetch(SQL.close_ended_orders, ROWS_MAX)]
@@ -211,6 +231,17 @@ def _ground(row: Row) -> Ground:
         ipv6_prefixes=tuple(prefix for prefix in (row["ipv6_prefix"], row["delegated_ipv6_prefix"]) if prefix),
         age_s=row["age_s"],
     )
+
+
+def note_of(login_id: int | None, user_name: str) -> str:
+    """Return what entries in address lists say of whose they are."""
+    return f"login {login_id}" if login_id else user_name
+
+
+def _leftover(row: Row) -> Leftover:
+    addresses = tuple(filter(None, (row["ipv4"], row["ipv6_prefix"], row["delegated_ipv6_prefix"])))
+    note = note_of(row["login_id"], row["user_name"])
+    return Leftover(row["id"], row["nas_id"], row["source_address"], note, addresses, row["is_back"])
 
 
 def _answers(row: Row) -> tuple[Mapping[str, Any], ...]:
@@ -258,6 +289,7 @@ def _columns(results: Sequence[Result]) -> tuple[list[object], ...]:
             result.fingerprint,
             result.evidence,
             result.is_session_over,
+            result.has_entries,
         )
         for result in results
     ]

@@ -113,8 +113,8 @@ SELECT value FROM net.setting WHERE key = 'class_key';
 WITH told AS (
     SELECT * FROM unnest(
         $2::bigint[], $3::integer[], $4::text[], $5::text[], $6::float8[], $7::text[], $8::boolean[], $9::integer[],
-        $10::bigint[], $11::text[], $12::boolean[]
-    ) AS told (id, wish, state, step, wait_s, answers, is_over, tried, fingerprint, evidence, is_session_over)
+        $10::bigint[], $11::text[], $12::boolean[], $13::boolean[]
+    ) AS told (id, wish, state, step, wait_s, answers, is_over, tried, fingerprint, evidence, is_session_over, has_entries)
 ), saved AS (
     UPDATE net.network_order AS known SET
         state = CASE WHEN known.wish = told.wish THEN told.state ELSE known.state END,
@@ -124,7 +124,7 @@ WITH told AS (
         answers = CASE WHEN jsonb_array_length(known.answers) + jsonb_array_length(told.answers::jsonb) <= 16
             THEN known.answers || told.answers::jsonb ELSE net.last_answers(known.answers || told.answers::jsonb) END,
         ended_at = CASE WHEN known.wish = told.wish AND told.is_over THEN now() END,
-        claimed_by = NULL, claimed_until = NULL,
+        has_entries = known.has_entries OR told.has_entries, claimed_by = NULL, claimed_until = NULL,
         changed_at = CASE WHEN told.state = 'waiting' AND known.state = 'waiting' THEN known.changed_at ELSE now() END
     FROM told
     WHERE known.id = told.id AND known.id = ANY ($2::bigint[]) AND coalesce(known.is_open AND known.claimed_by = $1::integer, false)
@@ -184,6 +184,29 @@ RETURNING asked.is_allowed, network_order.run_id;
 -- Of this node, but for those that it knows to be in hand, $2: nobody is at them.
 UPDATE net.network_order SET claimed_until = now() - interval '1 second', next_at = now()
 WHERE claimed_by = $1 AND is_open AND target = 'session' AND id <> ALL ($2::bigint[]);
+
+-- name: take_leftovers
+-- Orders by which entries of ours came into a router's address lists for a session that is over: at most $1, those of a
+-- router together, not again for $2 seconds. Whether the customer is back at the same address, so that they are his again.
+WITH over AS (
+    SELECT wrote.id FROM net.network_order AS wrote
+    WHERE wrote.has_entries AND NOT wrote.is_open AND wrote.next_at <= now() AND NOT EXISTS (
+        SELECT FROM net.session
+        WHERE session.family = wrote.family AND session.life = wrote.life AND session.ended_at IS NULL)
+    ORDER BY wrote.next_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE net.network_order AS wrote SET next_at = now() + $2::float8 * interval '1 second'
+WHERE wrote.id = ANY (ARRAY(SELECT id FROM over))
+RETURNING wrote.id, wrote.nas_id, host(wrote.source_address) AS source_address, wrote.login_id, wrote.user_name,
+    host(wrote.ipv4) AS ipv4, wrote.ipv6_prefix::text, wrote.delegated_ipv6_prefix::text,
+    EXISTS (
+        SELECT FROM net.session AS back
+        WHERE back.login_id = wrote.login_id AND back.nas_id = wrote.nas_id AND back.ended_at IS NULL
+            AND (back.ipv4 = wrote.ipv4 OR back.ipv6_prefix = wrote.ipv6_prefix
+                OR back.delegated_ipv6_prefix = wrote.delegated_ipv6_prefix)) AS is_back;
+
+-- name: forget_leftovers
+UPDATE net.network_order SET has_entries = false WHERE id = ANY ($1::bigint[]);
 
 -- name: close_ended_orders
 -- Orders about sessions that are over: what had to go is gone. Who is at one of them will find it.
