@@ -8,7 +8,7 @@ says of each what would happen and why the rest would not, and writes nothing.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from aaad.agenda import steering
@@ -17,8 +17,8 @@ from aaad.agenda.planning import Line, Survey, survey
 from aaad.agenda.runner import STATEMENT_LIMIT_S, Agenda
 from aaad.agenda.workdays import date_of
 from aaad.cli.moments import read_beginning, read_days
-from aaad.cli.records import Desk, fail, show_list, working
-from aaad.cli.terminal import Terminal, WrongInputError
+from aaad.cli.records import Desk, fail, refuse, show_list, working
+from aaad.cli.terminal import Terminal
 from aaad.clock import utc_now
 from aaad.db.connection import Database, Queries
 from aaad.orders.by_hand import disconnect_logins
@@ -228,9 +228,9 @@ async def _add(terminal: Terminal, addition: Addition) -> tuple[int, datetime]:
     kind, command = ADDABLE[addition.kind]
     is_whole = (addition.contract is None) != (addition.login is None)
     if not is_whole or (addition.login is not None and kind != "disconnect"):
-        _refuse(terminal, _("Name the contract with --contract; to disconnect, a login with --login instead."))
+        refuse(terminal, _("Name the contract with --contract; to disconnect, a login with --login instead."))
     if (addition.plan is None) == (kind == "change_plan"):
-        _refuse(terminal, _("--plan names the new plan of a change of plan, and of nothing else."))
+        refuse(terminal, _("--plan names the new plan of a change of plan, and of nothing else."))
     async with working(terminal) as desk:
         if command:
             await desk.permits.demand(command)
@@ -267,7 +267,7 @@ def cancel(terminal: Terminal, number: int | None, run: int | None) -> None:
     elif run is not None and number is None:
         count = _change(terminal, lambda queries: steering.cancel_run(queries, run, operator))
     else:
-        _refuse(terminal, _("Name a task, or a run with --run."))
+        refuse(terminal, _("Name a task, or a run with --run."))
     if not count:
         fail(terminal, _("Nothing of that is to be done."))
     _told(terminal, _("Cancelled: {count}.", count=count), count)
@@ -304,14 +304,6 @@ def _told(terminal: Terminal, text: str, count: int) -> None:
         terminal.json({"changed": count, "message": text})
     else:
         terminal.line(text, "green")
-
-
-def _refuse(terminal: Terminal, text: str) -> NoReturn:
-    if terminal.options.is_json:
-        terminal.json({"saved": False, "problem": text})
-    else:
-        terminal.complain(text)
-    raise WrongInputError
 
 
 # --- running --------------------------------------------------------------------------------------------------------
@@ -426,7 +418,7 @@ def add_holiday(terminal: Terminal, day: str, name: str, branch: str | None) -> 
     first, last = read_days("DAY", day)
     _ = terminal.speak
     if first != last:
-        _refuse(terminal, _("A holiday is one day."))
+        refuse(terminal, _("A holiday is one day."))
 
     async def write() -> int:
         async with working(terminal) as desk:

@@ -3,11 +3,11 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from aaad.cli import order_words as words
-from aaad.cli.records import fail, shown_value, working
-from aaad.cli.terminal import Terminal, WrongInputError
+from aaad.cli.records import fail, refuse, shown_value, working
+from aaad.cli.terminal import Terminal
 
 _PLAIN_HEADERS = frozenset({"accept", "content-type", "user-agent", "accept-language"})
 
@@ -59,7 +59,7 @@ def set_driver(terminal: Terminal, kind: str, typed: Typed) -> None:
     if typed.secret is not None:
         changes["secret"] = _secret(terminal, typed.secret)
     if not changes and not headers:
-        _refuse(terminal, _("Nothing to change was given."))
+        refuse(terminal, _("Nothing to change was given."))
 
     async def write() -> bool:
         async with working(terminal) as desk:
@@ -84,7 +84,7 @@ def _map(terminal: Terminal, text: str) -> dict[str, str]:
     for item in filter(None, text.split(",")):
         name, is_there, value = item.partition("=")
         if not is_there or not name.strip() or not value.strip():
-            _refuse(terminal, terminal.speak("{text} is not of the form NAME=VALUE,NAME=VALUE.", text=text))
+            refuse(terminal, terminal.speak("{text} is not of the form NAME=VALUE,NAME=VALUE.", text=text))
         found[name.strip()] = value.strip()
     return found
 
@@ -96,9 +96,9 @@ def _headers(terminal: Terminal, typed: tuple[str, ...]) -> dict[str, str]:
     for item in typed:
         name, is_there, value = item.partition("=")
         if not is_there or not name:
-            _refuse(terminal, _("A header is NAME=VALUE."))
+            refuse(terminal, _("A header is NAME=VALUE."))
         if value and name.lower() not in _PLAIN_HEADERS and "{secret}" not in value:
-            _refuse(
+            refuse(
                 terminal, _("Header {name}: say its value with {{secret}} in it, and that by --secret -.", name=name)
             )
         found[name] = value
@@ -108,7 +108,7 @@ def _headers(terminal: Terminal, typed: tuple[str, ...]) -> dict[str, str]:
 def _statuses(terminal: Terminal, text: str) -> list[int]:
     items = text.split(",")
     if not all(item.strip().isascii() and item.strip().isdecimal() and len(item.strip()) == 3 for item in items):
-        _refuse(terminal, terminal.speak("Expected are 1 to 16 statuses from 200 to 599."))
+        refuse(terminal, terminal.speak("Expected are 1 to 16 statuses from 200 to 599."))
     return [int(item) for item in items]
 
 
@@ -117,13 +117,5 @@ def _secret(terminal: Terminal, source: str) -> str | None:
     if source == "":
         return None
     if source != "-":
-        _refuse(terminal, _("A password is never an argument, where others can read it: say - and type it."))
+        refuse(terminal, _("A password is never an argument, where others can read it: say - and type it."))
     return terminal.read_secret(_("The provider's secret"))
-
-
-def _refuse(terminal: Terminal, text: str) -> NoReturn:
-    if terminal.options.is_json:
-        terminal.json({"saved": False, "problem": text})
-    else:
-        terminal.complain(text)
-    raise WrongInputError

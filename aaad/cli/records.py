@@ -151,17 +151,21 @@ def fail(terminal: Terminal, text: str, **facts: object) -> NoReturn:
     terminal.refuse()
 
 
-def refuse_nothing(terminal: Terminal, words: Words) -> None:
-    """End with exit code 2 if no field was typed."""
-    if any(word is not None for word in words.values()):
-        return
-    _ = terminal.speak
-    text = _("Nothing to change was given.")
+def refuse(terminal: Terminal, text: str) -> NoReturn:
+    """End with exit code 2 and one line: what was typed cannot be."""
     if terminal.options.is_json:
         terminal.json({"saved": False, "problem": text})
     else:
         terminal.complain(text)
     raise WrongInputError
+
+
+def refuse_nothing(terminal: Terminal, words: Words) -> None:
+    """End with exit code 2 if no field was typed."""
+    if any(word is not None for word in words.values()):
+        return
+    _ = terminal.speak
+    refuse(terminal, _("Nothing to change was given."))
 
 
 def refuse_input(terminal: Terminal, complaints: list[Complaint]) -> NoReturn:

@@ -6,7 +6,7 @@ never speaks to a router. Rules R2.6, R8.1, R8.2 stand in the statements.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,15 +71,7 @@ class Concentrator:
         """Return how the API of one of its routers is reached."""
         if self.api is None or self.has_api_address:
             return self.api
-        return RouterAccess(
-            address=source_address,
-            port=self.api.port,
-            user=self.api.user,
-            password=self.api.password,
-            is_tls=self.api.is_tls,
-            fingerprint=self.api.fingerprint,
-            authorities=self.api.authorities,
-        )
+        return replace(self.api, address=source_address)
 
 
 class Result(NamedTuple):
@@ -253,15 +245,7 @@ def _concentrator(row: Row, key: bytes, proven: Mapping[tuple[str, bytes], bytes
     kind = kind_of(row["kind"])
     api = None
     if kind.has_api and row["api_user"] and row["api_password"] is not None:
-        api = RouterAccess(
-            address=row["api_address"] or "",
-            port=row["api_port"],
-            user=row["api_user"],
-            password=row["api_password"],
-            is_tls=row["api_tls"],
-            fingerprint=row["api_fingerprint"] or "",
-            authorities=row["api_ca"] or "",
-        )
+        api = RouterAccess.of_nas(dict(row), row["api_address"] or "")
     return Concentrator(
         nas_id=row["id"],
         name=row["name"],

@@ -11,7 +11,7 @@ No secret leaves: answers that are kept have a word for what came of a step, and
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
+from aaad.orders.jobs import Act, Jobs
 from aaad.orders.line_client import LineClient
 from aaad.orders.line_course import (
     LineEnd,
@@ -136,17 +137,19 @@ class LineRunner:
         self._hint = asyncio.Event()
         self._in_hand: dict[int, asyncio.Task[None]] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
-        self._away: set[str] = set()
+        self._jobs = Jobs("lines", counters, _log, failed=lambda _: FAILED, bugs=BUGS)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Carry out orders until told to stop; what is in hand then has a moment to end."""
-        settings = self._settings
+        settings, jobs = self._settings, self._jobs
         try:
             async with asyncio.TaskGroup() as group:
                 chores = [
-                    group.create_task(self._every("take", settings.poll_s, self._take_on(group), stopping)),
-                    group.create_task(self._every("sweep", settings.sweep_s, self._sweep, stopping)),
-                    group.create_task(self._every("count", settings.count_s, self._count, stopping)),
+                    group.create_task(
+                        jobs.every("take", settings.poll_s, self._take_on(group), stopping, self._hint)
+                    ),
+                    group.create_task(jobs.every("sweep", settings.sweep_s, self._sweep, stopping)),
+                    group.create_task(jobs.every("count", settings.count_s, self._count, stopping)),
                 ]
                 await self._listen()
                 await stopping.wait()
@@ -165,35 +168,9 @@ class LineRunner:
         except StoreError as error:  # the next connection will listen
             _log.warning("database.away", purpose="lines", error=str(error))
 
-    async def _every(
-        self, job: str, interval_s: float, act: Callable[[], Awaitable[bool]], stopping: asyncio.Event
-    ) -> None:
-        """Act again and again; what PostgreSQL fails is tried again, and a bug ends nothing else."""
-        while not stopping.is_set():
-            wait_s = interval_s
-            try:
-                if await act():
-                    wait_s = 0.0
-                self._away.discard(job)
-            except StoreError as error:
-                self._counters.add(FAILED)
-                if job not in self._away:  # once: an hour without PostgreSQL must not fill the log
-                    _log.warning("lines.failed", job=job, error=str(error))
-                self._away.add(job)
-                wait_s = max(interval_s, 0.5)
-            except Exception:  # noqa: BLE001  our bug in one job must not end the others
-                self._counters.add(BUGS)
-                _log.exception("lines.broken", job=job)
-                wait_s = max(interval_s, 1.0)
-            if wait_s > 0 and job == "take":
-                await clock.pause(self._hint, wait_s)
-                self._hint.clear()
-            elif wait_s > 0:
-                await clock.pause(stopping, wait_s)
-
     # --- taking -----------------------------------------------------------------------------------------------------
 
-    def _take_on(self, group: asyncio.TaskGroup) -> Callable[[], Awaitable[bool]]:
+    def _take_on(self, group: asyncio.TaskGroup) -> Act:
         async def take() -> bool:
             if not self._node_id:
                 await self._settle_in()

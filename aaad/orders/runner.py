@@ -11,7 +11,7 @@ Bounded: orders in hand, of each concentrator and in all; the time of one; what 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +42,7 @@ from aaad.orders.cascade import (
 )
 from aaad.orders.cutting import CutBrake
 from aaad.orders.facts import ConcentratorFacts, write_facts
+from aaad.orders.jobs import Act, Jobs
 from aaad.orders.judge import Subject
 from aaad.orders.outcomes import Outcomes
 from aaad.orders.pace import Limits, Pace, backoff_s
@@ -117,7 +118,9 @@ class OrderRunner:
         self._hint = asyncio.Event()
         self._to_save = asyncio.Event()
         self._in_hand: dict[int, asyncio.Task[None]] = {}
-        self._away: set[str] = set()
+        self._jobs = Jobs(
+            "orders", counters, _log, failed=lambda job: f"{counted.FAILED}|job={job}", bugs=counted.BUGS
+        )
         self._is_more = False  # more was due than there was room for
         self._has_lost_some = False  # claimed, perhaps, without our knowing which
 
@@ -128,14 +131,13 @@ class OrderRunner:
             async with asyncio.TaskGroup() as group:
                 readback = ReadBack(group, self._counters, counted.READS, _log, cycle_s=waits.cycle_s)
                 self._steps = Steps(self._client, readback, tries_s=waits.tries_s, limits=waits.api_limits)
-                saving = group.create_task(self._every("save", 0.0, self._save, None))
+                tidying, jobs = Tidying(self._carrying, self._steps), self._jobs
+                saving = group.create_task(jobs.every("save", 0.0, self._save, None))
                 chores = [
-                    group.create_task(self._every("take", waits.poll_s, self._take_on(group), stopping)),
-                    group.create_task(self._every("look_after", waits.look_after_s, self._look_after, stopping)),
-                    group.create_task(
-                        self._every("tidy", waits.tidy_s, Tidying(self._carrying, self._steps).tidy, stopping)
-                    ),
-                    group.create_task(self._every("count", waits.count_s, self._count, stopping)),
+                    group.create_task(jobs.every("take", waits.poll_s, self._take_on(group), stopping, self._hint)),
+                    group.create_task(jobs.every("look_after", waits.look_after_s, self._look_after, stopping)),
+                    group.create_task(jobs.every("tidy", waits.tidy_s, tidying.tidy, stopping)),
+                    group.create_task(jobs.every("count", waits.count_s, self._count, stopping)),
                 ]
                 await self._listen()
                 await stopping.wait()
@@ -168,41 +170,9 @@ class OrderRunner:
         except StoreError as error:
             _log.warning("orders.not_released", error=str(error))
 
-    async def _every(
-        self, job: str, interval_s: float, act: Callable[[], Awaitable[bool]], stopping: asyncio.Event | None
-    ) -> None:
-        """Act again and again; what PostgreSQL fails is tried again, and a bug ends nothing else."""
-        while stopping is None or not stopping.is_set():
-            wait_s = interval_s
-            try:
-                if await act():
-                    wait_s = 0.0
-                self._away.discard(job)
-            except StoreError as error:
-                self._counters.add(f"{counted.FAILED}|job={job}")
-                if job not in self._away:  # once: an hour without PostgreSQL must not fill the log
-                    _log.warning("orders.failed", job=job, error=str(error))
-                self._away.add(job)
-                wait_s = max(interval_s, 0.5)
-            except Exception:  # noqa: BLE001  our bug in one job must not end the others
-                self._counters.add(counted.BUGS)
-                _log.exception("orders.broken", job=job)
-                wait_s = max(interval_s, 1.0)
-            if wait_s > 0:
-                await self._pause(job, stopping, wait_s)
-
-    async def _pause(self, job: str, stopping: asyncio.Event | None, wait_s: float) -> None:
-        if job == "take":
-            await clock.pause(self._hint, wait_s)
-            self._hint.clear()
-        elif stopping is None:
-            await asyncio.sleep(wait_s)
-        else:
-            await clock.pause(stopping, wait_s)
-
     # --- taking -----------------------------------------------------------------------------------------------------
 
-    def _take_on(self, group: asyncio.TaskGroup) -> Callable[[], Awaitable[bool]]:
+    def _take_on(self, group: asyncio.TaskGroup) -> Act:
         async def take() -> bool:
             if not self._node_id:
                 await self._settle_in()

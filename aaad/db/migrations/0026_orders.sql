@@ -117,6 +117,21 @@ $$;
 REVOKE EXECUTE ON FUNCTION net.is_applied_everywhere FROM PUBLIC;
 COMMENT ON FUNCTION net.is_applied_everywhere IS 'Whether every live node''s replica shows what this transaction changed (rule R8.2).';
 
+-- What the brake holds is held together: the run that holds orders already, else a new one (rule R8.4).
+CREATE FUNCTION net.holding_run() RETURNS integer LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH known AS (
+        SELECT max(held.run_id) AS id FROM net.network_order AS held
+        JOIN net.run ON run.id = held.run_id AND run.kind = 'orders' AND NOT run.brake_passed
+        WHERE held.state = 'held'
+    ), made AS (
+        INSERT INTO net.run (kind) SELECT 'orders' FROM known WHERE known.id IS NULL RETURNING id
+    )
+    SELECT coalesce(known.id, made.id) FROM known LEFT JOIN made ON true
+$$;
+REVOKE EXECUTE ON FUNCTION net.holding_run FROM PUBLIC;
+COMMENT ON FUNCTION net.holding_run IS 'The run that holds orders back, made if there is none.';
+
 -- The last 16 of an order's answers.
 CREATE FUNCTION net.last_answers(answers jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
