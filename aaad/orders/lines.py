@@ -11,17 +11,17 @@ No secret leaves: answers that are kept have a word for what came of a step, and
 import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from aaad import clock
 from aaad.db.connection import Database, Row
+from aaad.db.jobs import Job, Tally, repeat
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.orders.jobs import Act, Jobs
 from aaad.orders.line_client import LineClient
 from aaad.orders.line_course import (
     LineEnd,
@@ -51,7 +51,8 @@ _log = get_logger("lines")
 SQL = load_statements(Path(__file__).with_name("lines.sql"))
 
 KINDS = ("block_line", "unblock_line")
-FAILED = "aaad_orders_failures_total|job=lines"
+FAILED = "aaad_orders_failures_total"
+JOBS = ("take_lines", "sweep_lines", "count_lines")
 BUGS = "aaad_bugs_total"
 _FAULTS = {Fault.SILENT: LineSaid.SILENT, Fault.UNSENT: LineSaid.UNSENT, Fault.UNREADABLE: LineSaid.UNREADABLE}
 SAID = {
@@ -71,7 +72,7 @@ LINE_COUNTERS: tuple[str, ...] = (
     *(_step_counter(step, said) for step, all_said in SAID.items() for said in all_said),
     *(f"aaad_orders_ended_total|kind={kind}|state={state}" for kind in KINDS for state in ENDED_STATES),
     *(f"aaad_open_orders|kind={kind}|state={state}" for kind in KINDS for state in OPEN_STATES),
-    FAILED,
+    *(f"{FAILED}|job={job}" for job in JOBS),
     BUGS,
 )
 
@@ -137,20 +138,20 @@ class LineRunner:
         self._hint = asyncio.Event()
         self._in_hand: dict[int, asyncio.Task[None]] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
-        self._jobs = Jobs("lines", counters, _log, failed=lambda _: FAILED, bugs=BUGS)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Carry out orders until told to stop; what is in hand then has a moment to end."""
-        settings, jobs = self._settings, self._jobs
+        settings = self._settings
         try:
             async with asyncio.TaskGroup() as group:
-                chores = [
-                    group.create_task(
-                        jobs.every("take", settings.poll_s, self._take_on(group), stopping, self._hint)
-                    ),
-                    group.create_task(jobs.every("sweep", settings.sweep_s, self._sweep, stopping)),
-                    group.create_task(jobs.every("count", settings.count_s, self._count, stopping)),
-                ]
+                take, sweep, count = JOBS
+                jobs = (
+                    Job(take, settings.poll_s, self._take_on(group), 0.0, self._hint),
+                    Job(sweep, settings.sweep_s, self._sweep, 0.0),
+                    Job(count, settings.count_s, self._count),
+                )
+                tally = Tally(self._counters, FAILED, BUGS, _log, "lines")
+                chores = [group.create_task(repeat(job, stopping, tally)) for job in jobs]
                 await self._listen()
                 await stopping.wait()
                 for chore in chores:
@@ -170,7 +171,7 @@ class LineRunner:
 
     # --- taking -----------------------------------------------------------------------------------------------------
 
-    def _take_on(self, group: asyncio.TaskGroup) -> Act:
+    def _take_on(self, group: asyncio.TaskGroup) -> Callable[[], Awaitable[bool]]:
         async def take() -> bool:
             if not self._node_id:
                 await self._settle_in()

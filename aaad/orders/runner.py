@@ -11,13 +11,14 @@ Bounded: orders in hand, of each concentrator and in all; the time of one; what 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from aaad import clock
 from aaad.db.connection import Database
+from aaad.db.jobs import Job, Tally, repeat
 from aaad.errors import AaadError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
@@ -42,7 +43,6 @@ from aaad.orders.cascade import (
 )
 from aaad.orders.cutting import CutBrake
 from aaad.orders.facts import ConcentratorFacts, write_facts
-from aaad.orders.jobs import Act, Jobs
 from aaad.orders.judge import Subject
 from aaad.orders.outcomes import Outcomes
 from aaad.orders.pace import Limits, Pace, backoff_s
@@ -118,9 +118,6 @@ class OrderRunner:
         self._hint = asyncio.Event()
         self._to_save = asyncio.Event()
         self._in_hand: dict[int, asyncio.Task[None]] = {}
-        self._jobs = Jobs(
-            "orders", counters, _log, failed=lambda job: f"{counted.FAILED}|job={job}", bugs=counted.BUGS
-        )
         self._is_more = False  # more was due than there was room for
         self._has_lost_some = False  # claimed, perhaps, without our knowing which
 
@@ -131,14 +128,15 @@ class OrderRunner:
             async with asyncio.TaskGroup() as group:
                 readback = ReadBack(group, self._counters, counted.READS, _log, cycle_s=waits.cycle_s)
                 self._steps = Steps(self._client, readback, tries_s=waits.tries_s, limits=waits.api_limits)
-                tidying, jobs = Tidying(self._carrying, self._steps), self._jobs
-                saving = group.create_task(jobs.every("save", 0.0, self._save, None))
-                chores = [
-                    group.create_task(jobs.every("take", waits.poll_s, self._take_on(group), stopping, self._hint)),
-                    group.create_task(jobs.every("look_after", waits.look_after_s, self._look_after, stopping)),
-                    group.create_task(jobs.every("tidy", waits.tidy_s, tidying.tidy, stopping)),
-                    group.create_task(jobs.every("count", waits.count_s, self._count, stopping)),
-                ]
+                jobs = (
+                    Job("take", waits.poll_s, self._take_on(group), 0.0, self._hint),
+                    Job("look_after", waits.look_after_s, self._look_after),
+                    Job("tidy", waits.tidy_s, Tidying(self._carrying, self._steps).tidy),
+                    Job("count", waits.count_s, self._count),
+                )
+                tally = Tally(self._counters, counted.FAILED, counted.BUGS, _log, "orders")
+                saving = group.create_task(repeat(Job("save", 0.0, self._save, 0.0), asyncio.Event(), tally))
+                chores = [group.create_task(repeat(job, stopping, tally)) for job in jobs]
                 await self._listen()
                 await stopping.wait()
                 self._hint.set()
@@ -172,7 +170,7 @@ class OrderRunner:
 
     # --- taking -----------------------------------------------------------------------------------------------------
 
-    def _take_on(self, group: asyncio.TaskGroup) -> Act:
+    def _take_on(self, group: asyncio.TaskGroup) -> Callable[[], Awaitable[bool]]:
         async def take() -> bool:
             if not self._node_id:
                 await self._settle_in()
