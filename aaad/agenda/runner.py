@@ -49,20 +49,27 @@ _log = get_logger("agenda")
 
 
 class Agenda:
-    """The agenda's jobs over one door to PostgreSQL."""
+    """The agenda's jobs."""
 
     def __init__(
-        self, database: Database, counters: CounterFile | None, node: str, disconnect: Disconnector | None = None
+        self,
+        database: Database,
+        counters: CounterFile | None,
+        node: str,
+        disconnect: Disconnector | None = None,
+        planning: Database | None = None,
     ) -> None:
         """Nothing is asked before `run`.
 
         Args:
-            database: for planning and tasks.
+            database: for tasks, and for planning without a door of its own.
             counters: a file with AGENDA_COUNTERS; None: nothing is counted.
             node: who did it, in erp.task.
             disconnect: asks for sessions to be ended; without it scheduled disconnects are left to others.
+            planning: a long look at all contracts must keep no payment waiting.
         """
         self._database = database
+        self._planning = planning or database
         self._counters = counters
         self._node = node
         self._disconnect = disconnect
@@ -75,7 +82,7 @@ class Agenda:
 
     async def plan(self, *, is_asked: bool = False) -> Planned | None:
         """Plan once; None if another node is at it, or it is not time yet."""
-        async with self._database.transaction("read_committed") as transaction:
+        async with self._planning.transaction("read_committed") as transaction:
             planned = await plan(transaction, is_asked=is_asked)
         if planned is not None and planned.held_count:
             self._add(HELD, planned.held_count)

@@ -17,6 +17,7 @@ def _(english: str) -> str:
 
 KINDS = {
     "change": _("change"),
+    "lists": _("address lists"),
     "disconnect": _("disconnect"),
     "block_line": _("block the line"),
     "unblock_line": _("unblock the line"),

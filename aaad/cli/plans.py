@@ -51,10 +51,11 @@ def show_attributes(terminal: Terminal, record: dict[str, Any]) -> None:
 
 
 async def warn_of_lists(desk: Desk, row: dict[str, Value], row_id: int) -> None:
-    """An IPv6 address list of a plan or login is kept, and RADIUS has no attribute for it."""
+    """RADIUS has no attribute for the IPv6 address list of a plan or login: only the router's API fills it."""
     _ = desk.terminal.speak
     if row.get("address_list_ipv6"):
-        desk.warnings.append(_("{name} has no effect yet.", name=fields.PLAN.field("address_list_ipv6").option))
+        option = fields.PLAN.field("address_list_ipv6").option
+        desk.warnings.append(_("{name} has an effect only where aaad may use the concentrator's API.", name=option))
 
 
 ROOM = Room(fields.PLAN, nothing_more, warn_of_lists, _show_more)

@@ -52,15 +52,7 @@ async def access_of(desk: Desk, nas_id: int) -> RouterAccess:
             "Nothing says as whom to ask {nas}: `aaad nas edit {nas} --api-user …`, `aaad nas api-password {nas}`."
         )
         fail(desk.terminal, text.replace("{nas}", row["name"]))
-    return RouterAccess(
-        address=row["address"],
-        port=row["api_port"],
-        user=row["api_user"],
-        password=row["api_password"],
-        is_tls=row["api_tls"],
-        fingerprint=row["api_fingerprint"] or "",
-        authorities=row["api_ca"] or "",
-    )
+    return RouterAccess.of_nas(row, row["address"])
 
 
 @asynccontextmanager

@@ -54,14 +54,11 @@ def set_parameter(terminal: Terminal, name: str, value: str | None, branch: str 
     """Give a parameter a value, of a branch or in general; without a value what was set is taken away."""
     asyncio.run(_set_parameter(terminal, name, value, branch))
     _ = terminal.speak
-    warnings = [] if PARAMETERS[name].has_effect or not value else [_("{name} has no effect yet.", name=name)]
     if terminal.options.is_json:
-        document = {"saved": True, "message": _("Data saved successfully"), "warnings": warnings}
+        document = {"saved": True, "message": _("Data saved successfully"), "warnings": []}
         terminal.json({**document, "name": name, "branch": branch, "value": value})
         return
     terminal.line(_("Data saved successfully"), "green")
-    for warning in warnings:
-        terminal.complain(_("Warning: {warning}", warning=warning))
 
 
 async def _set_parameter(terminal: Terminal, name: str, value: str | None, branch: str | None) -> None:

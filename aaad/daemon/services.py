@@ -396,10 +396,13 @@ async def agenda(context: RoleContext) -> None:
     from aaad.orders.by_hand import disconnect_logins
 
     database = _database(context, "agenda", STATEMENT_LIMIT_S)
+    planning = _database(context, "agenda planning", STATEMENT_LIMIT_S)
+    node = context.config.node.name
     try:
-        await Agenda(database, context.counters, context.config.node.name, disconnect_logins).run(context.stopping)
+        await Agenda(database, context.counters, node, disconnect_logins, planning).run(context.stopping)
     finally:
         await database.close()
+        await planning.close()
 
 
 # --- sync -----------------------------------------------------------------------------------------------------------

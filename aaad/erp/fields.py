@@ -56,9 +56,7 @@ _SECONDS = _("seconds; 0: no limit")
 _SPEED = _("a number without leading zero and k or M, such as 512k or 50M")
 _POOL = _("the name of a pool, here or in the concentrator: 1 to 128 printable ASCII characters")
 _LIST = _("the name of a list in the concentrator: 1 to 128 printable ASCII characters")
-_LIST_IPV6 = _(
-    "the name of a list in the concentrator: 1 to 128 printable ASCII characters; no effect yet: RADIUS cannot say it"
-)
+_LIST_IPV6 = _("the name of a list in the concentrator, written by its API: 1 to 128 printable ASCII characters")
 _HOURS = _("hours of the day, such as 0-5,22,23; empty: all")
 _PHONE = _("area code and number, such as (49) 3322-1100 or (49) 99999-9999")
 _REFERENCE = _("an id or a name that exists")

@@ -19,7 +19,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from librouteros.connections import AsyncSocketTransport
 from librouteros.exceptions import ProtocolError as LibraryError
@@ -51,6 +51,19 @@ class RouterAccess:
     is_tls: bool = True
     fingerprint: str = ""  # SHA-256 of its certificate, in hexadecimal; then neither name nor issuer counts
     authorities: str = field(default="", repr=False)  # in PEM; empty: those that this machine trusts
+
+    @classmethod
+    def of_nas(cls, row: Mapping[str, Any], address: str) -> "RouterAccess":
+        """Return that of a row of net.nas that says as whom to ask."""
+        return cls(
+            address=address,
+            port=row["api_port"],
+            user=row["api_user"],
+            password=row["api_password"],
+            is_tls=row["api_tls"],
+            fingerprint=row["api_fingerprint"] or "",
+            authorities=row["api_ca"] or "",
+        )
 
     @property
     def port_used(self) -> int:

@@ -165,12 +165,13 @@ async def add_entry(
     """Have an address in a list, IPv4 or IPv6; one that is there already, whoever put it there, is well.
 
     With a timeout it is in the router's memory only, and wears no flash. One of ours that somebody switched off is
-    switched on; one that is not ours and is off is told as `NotOurs`. RouterError; ValueError if it is no address.
+    switched on, and one that was another customer's bears this note from now on; one that is not ours and is off is
+    told as `NotOurs`. RouterError; ValueError if it is no address.
     """
     family = family_of(address)
     there = await _find_entry(api, family, name, address)
     if there is not None:
-        return await _switch_on(api, family, there)
+        return await _switch_on(api, family, there, comment_of(note))
     words = {"list": name, "address": canonical(address), "comment": comment_of(note)}
     if timeout_s:
         words["timeout"] = f"{timeout_s}s"
@@ -183,12 +184,14 @@ async def add_entry(
     return Added() if there is not None and not there.is_disabled else WithoutEffect()
 
 
-async def _switch_on(api: RouterApi, family: Family, there: Entry) -> AlreadyThere | NotOurs | WithoutEffect:
-    if not there.is_disabled:
-        return AlreadyThere(is_ours(there))
+async def _switch_on(
+    api: RouterApi, family: Family, there: Entry, comment: str
+) -> AlreadyThere | NotOurs | WithoutEffect:
     if not is_ours(there):
-        return NotOurs(there.comment)
-    await api.command(f"{list_path(family)}/set", {".id": there.row_id, "disabled": "no"})
+        return NotOurs(there.comment) if there.is_disabled else AlreadyThere(False)
+    if not there.is_disabled and there.comment == comment:
+        return AlreadyThere(True)
+    await api.command(f"{list_path(family)}/set", {".id": there.row_id, "disabled": "no", "comment": comment})
     now = await _find_entry(api, family, there.list, there.address)
     return AlreadyThere(True) if now is not None and not now.is_disabled else WithoutEffect()
 

@@ -6,7 +6,7 @@ never speaks to a router. Rules R2.6, R8.1, R8.2 stand in the statements.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,15 +71,7 @@ class Concentrator:
         """Return how the API of one of its routers is reached."""
         if self.api is None or self.has_api_address:
             return self.api
-        return RouterAccess(
-            address=source_address,
-            port=self.api.port,
-            user=self.api.user,
-            password=self.api.password,
-            is_tls=self.api.is_tls,
-            fingerprint=self.api.fingerprint,
-            authorities=self.api.authorities,
-        )
+        return replace(self.api, address=source_address)
 
 
 class Result(NamedTuple):
@@ -94,6 +86,18 @@ class Result(NamedTuple):
     fingerprint: int | None = None  # what is true now
     evidence: str = "acked"
     is_session_over: bool = False
+    has_entries: bool = False  # entries of ours may stand in the router's address lists since
+
+
+class Leftover(NamedTuple):
+    """What an order wrote into a router's address lists for a session that is over."""
+
+    order_id: int
+    nas_id: int
+    source_address: str
+    note: str  # of the entries: whose they are
+    addresses: tuple[str, ...]
+    is_back: bool  # the same customer has them again
 
 
 class Saved(NamedTuple):
@@ -181,6 +185,14 @@ class Carrying:
         )
         return (False, None) if row is None else (row["is_allowed"], row["run_id"])
 
+    async def leftovers(self, wait_s: float) -> list[Leftover]:
+        """Take what is to be taken out of routers' lists; it comes again after a while, if it is not forgotten."""
+        return [_leftover(row) for row in await self._database.fetch(SQL.take_leftovers, ROWS_MAX, wait_s)]
+
+    async def forget_leftovers(self, orders: Sequence[int]) -> None:
+        """Nothing of these orders stands in a router's lists any more."""
+        await self._database.execute(SQL.forget_leftovers, list(orders))
+
     async def close_ended(self) -> list[Saved]:
         """End the orders about sessions that are over."""
         return [_saved(row) for row in await self._database.fetch(SQL.close_ended_orders, ROWS_MAX)]
@@ -213,6 +225,17 @@ def _ground(row: Row) -> Ground:
     )
 
 
+def note_of(login_id: int | None, user_name: str) -> str:
+    """Return what entries in address lists say of whose they are."""
+    return f"login {login_id}" if login_id else user_name
+
+
+def _leftover(row: Row) -> Leftover:
+    addresses = tuple(filter(None, (row["ipv4"], row["ipv6_prefix"], row["delegated_ipv6_prefix"])))
+    note = note_of(row["login_id"], row["user_name"])
+    return Leftover(row["id"], row["nas_id"], row["source_address"], note, addresses, row["is_back"])
+
+
 def _answers(row: Row) -> tuple[Mapping[str, Any], ...]:
     said = json.loads(row["answers"])
     return tuple(answer for answer in said if isinstance(answer, dict) and answer.get("wish") == row["wish"])
@@ -222,15 +245,7 @@ def _concentrator(row: Row, key: bytes, proven: Mapping[tuple[str, bytes], bytes
     kind = kind_of(row["kind"])
     api = None
     if kind.has_api and row["api_user"] and row["api_password"] is not None:
-        api = RouterAccess(
-            address=row["api_address"] or "",
-            port=row["api_port"],
-            user=row["api_user"],
-            password=row["api_password"],
-            is_tls=row["api_tls"],
-            fingerprint=row["api_fingerprint"] or "",
-            authorities=row["api_ca"] or "",
-        )
+        api = RouterAccess.of_nas(dict(row), row["api_address"] or "")
     return Concentrator(
         nas_id=row["id"],
         name=row["name"],
@@ -258,6 +273,7 @@ def _columns(results: Sequence[Result]) -> tuple[list[object], ...]:
             result.fingerprint,
             result.evidence,
             result.is_session_over,
+            result.has_entries,
         )
         for result in results
     ]

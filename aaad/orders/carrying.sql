@@ -7,7 +7,8 @@ SELECT id FROM net.node WHERE name = $1;
 -- Those that are due and that this node, $1, may carry out (rule R2.6): its routers are those that speak to it; of others
 -- only such as no live node speaks for and that have an API. For each NAS so many as there is room ($2 and $3, else $4),
 -- in all $5, the oldest first, for $6 seconds. No Disconnect before every live node has applied the change (rule R8.2).
--- A claim whose time is over is anybody's.
+-- A claim whose time is over is anybody's: until then an order is not due, so what is in hand is not passed over each time.
+-- Rows are found by their numbers alone, whatever the planner takes the counts to be.
 WITH server AS MATERIALIZED (
     SELECT router.nas_id, router.source_address, router.nas_identifier, bool_or(nas_server.node_id = $1) AS is_ours
     FROM net.nas_server
@@ -15,12 +16,6 @@ WITH server AS MATERIALIZED (
     JOIN net.node ON node.id = nas_server.node_id
     WHERE node.id = $1 OR node.heartbeat_at > now() - interval '60 seconds'
     GROUP BY router.nas_id, router.source_address, router.nas_identifier
-), needed AS MATERIALIZED (
-    SELECT needs FROM (
-        SELECT DISTINCT needs FROM net.network_order
-        WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session' AND kind = 'disconnect' AND next_at <= now()
-    ) AS asked
-    WHERE net.is_applied_everywhere(needs)
 ), due AS MATERIALIZED (
     SELECT first.id FROM net.nas
     LEFT JOIN unnest($2::integer[], $3::integer[]) AS known (nas_id, room) ON known.nas_id = nas.id
@@ -28,18 +23,18 @@ WITH server AS MATERIALIZED (
         SELECT waits.id, waits.next_at FROM net.network_order AS waits
         WHERE waits.nas_id = nas.id AND waits.state IN ('todo', 'doing', 'waiting') AND waits.target = 'session'
             AND waits.next_at <= now() AND coalesce(waits.claimed_until < now(), true)
-            AND (waits.kind <> 'disconnect' OR waits.needs IS NULL OR waits.needs IN (SELECT needs FROM needed))
             AND (
                 (waits.nas_id, waits.source_address, waits.nas_identifier) IN (
                     SELECT nas_id, source_address, nas_identifier FROM server WHERE is_ours)
                 OR nas.api_user IS NOT NULL AND nas.api_password IS NOT NULL
                 AND (waits.nas_id, waits.source_address, waits.nas_identifier) NOT IN (
                     SELECT nas_id, source_address, nas_identifier FROM server))
+            AND (waits.kind <> 'disconnect' OR net.is_applied_everywhere(waits.needs))
         ORDER BY waits.next_at LIMIT coalesce(known.room, $4)
     ) AS first
     WHERE coalesce(known.room, $4) > 0
     ORDER BY first.next_at LIMIT $5
-), taken AS (
+), taken AS MATERIALIZED (
     SELECT id, claimed_by IS NOT NULL AS is_stale FROM net.network_order
     WHERE id = ANY (ARRAY(SELECT id FROM due)) AND state IN ('todo', 'doing', 'waiting')
         AND coalesce(claimed_until < now(), true)
@@ -49,10 +44,10 @@ UPDATE net.network_order SET
     state = CASE state WHEN 'todo' THEN 'doing' ELSE state END,
     claimed_by = $1::integer,
     claimed_until = now() + $6::float8 * interval '1 second',
+    next_at = now() + $6::float8 * interval '1 second',
     changed_at = CASE state WHEN 'waiting' THEN changed_at ELSE now() END
-FROM taken
-WHERE network_order.id = taken.id AND network_order.id = ANY (ARRAY(SELECT id FROM taken))
-RETURNING network_order.*, network_order.needs::text AS needs_text, taken.is_stale;
+WHERE id = ANY (ARRAY(SELECT id FROM taken))
+RETURNING network_order.*, needs::text AS needs_text, id = ANY (ARRAY(SELECT id FROM taken WHERE is_stale)) AS is_stale;
 
 -- name: find_grounds
 -- What each order stands on now: from which address of this node, $2, its router may be asked, whether that router shares
@@ -114,23 +109,25 @@ SELECT value FROM net.setting WHERE key = 'class_key';
 -- name: save_outcomes
 -- What became of claimed orders. Where there is another wish meanwhile, the answers are kept and that one goes on; what was
 -- made true is true in any case. A session that its router does not have any more has ended: a later record says otherwise.
+-- By coalesce() the planner expects many of them, and joins once instead of once for each.
 WITH told AS (
     SELECT * FROM unnest(
         $2::bigint[], $3::integer[], $4::text[], $5::text[], $6::float8[], $7::text[], $8::boolean[], $9::integer[],
-        $10::bigint[], $11::text[], $12::boolean[]
-    ) AS told (id, wish, state, step, wait_s, answers, is_over, tried, fingerprint, evidence, is_session_over)
+        $10::bigint[], $11::text[], $12::boolean[], $13::boolean[]
+    ) AS told (id, wish, state, step, wait_s, answers, is_over, tried, fingerprint, evidence, is_session_over, has_entries)
 ), saved AS (
     UPDATE net.network_order AS known SET
         state = CASE WHEN known.wish = told.wish THEN told.state ELSE known.state END,
         step = CASE WHEN known.wish = told.wish THEN told.step ELSE known.step END,
         next_at = CASE WHEN known.wish = told.wish THEN now() + told.wait_s * interval '1 second' ELSE now() END,
         attempts = CASE WHEN known.wish = told.wish THEN known.attempts + told.tried ELSE greatest(known.attempts, told.tried) END,
-        answers = net.last_answers(known.answers || told.answers::jsonb),
+        answers = CASE WHEN jsonb_array_length(known.answers) + jsonb_array_length(told.answers::jsonb) <= 16
+            THEN known.answers || told.answers::jsonb ELSE net.last_answers(known.answers || told.answers::jsonb) END,
         ended_at = CASE WHEN known.wish = told.wish AND told.is_over THEN now() END,
-        claimed_by = NULL, claimed_until = NULL,
+        has_entries = known.has_entries OR told.has_entries, claimed_by = NULL, claimed_until = NULL,
         changed_at = CASE WHEN told.state = 'waiting' AND known.state = 'waiting' THEN known.changed_at ELSE now() END
     FROM told
-    WHERE known.id = told.id AND known.id = ANY ($2::bigint[]) AND known.claimed_by = $1::integer AND known.is_open
+    WHERE known.id = told.id AND known.id = ANY ($2::bigint[]) AND coalesce(known.is_open AND known.claimed_by = $1::integer, false)
     RETURNING known.id, known.family, known.life, known.kind, known.cause, known.state, known.created_at,
         known.wish = told.wish AS is_current, told.fingerprint, told.evidence, told.is_session_over
 ), applied AS (
@@ -185,8 +182,31 @@ RETURNING asked.is_allowed, network_order.run_id;
 
 -- name: release_claims
 -- Of this node, but for those that it knows to be in hand, $2: nobody is at them.
-UPDATE net.network_order SET claimed_until = now() - interval '1 second'
+UPDATE net.network_order SET claimed_until = now() - interval '1 second', next_at = now()
 WHERE claimed_by = $1 AND is_open AND target = 'session' AND id <> ALL ($2::bigint[]);
+
+-- name: take_leftovers
+-- Orders by which entries of ours came into a router's address lists for a session that is over: at most $1, those of a
+-- router together, not again for $2 seconds. Whether the customer is back at the same address, so that they are his again.
+WITH over AS (
+    SELECT wrote.id FROM net.network_order AS wrote
+    WHERE wrote.has_entries AND NOT wrote.is_open AND wrote.next_at <= now() AND NOT EXISTS (
+        SELECT FROM net.session
+        WHERE session.family = wrote.family AND session.life = wrote.life AND session.ended_at IS NULL)
+    ORDER BY wrote.next_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE net.network_order AS wrote SET next_at = now() + $2::float8 * interval '1 second'
+WHERE wrote.id = ANY (ARRAY(SELECT id FROM over))
+RETURNING wrote.id, wrote.nas_id, host(wrote.source_address) AS source_address, wrote.login_id, wrote.user_name,
+    host(wrote.ipv4) AS ipv4, wrote.ipv6_prefix::text, wrote.delegated_ipv6_prefix::text,
+    EXISTS (
+        SELECT FROM net.session AS back
+        WHERE back.login_id = wrote.login_id AND back.nas_id = wrote.nas_id AND back.ended_at IS NULL
+            AND (back.ipv4 = wrote.ipv4 OR back.ipv6_prefix = wrote.ipv6_prefix
+                OR back.delegated_ipv6_prefix = wrote.delegated_ipv6_prefix)) AS is_back;
+
+-- name: forget_leftovers
+UPDATE net.network_order SET has_entries = false WHERE id = ANY ($1::bigint[]);
 
 -- name: close_ended_orders
 -- Orders about sessions that are over: what had to go is gone. Who is at one of them will find it.

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     """What an order is about."""
 
     CHANGE = "change"  # make it as decided
+    LISTS = "lists"  # only the router's address lists differ, and only its API can write what is missing there
     DISCONNECT = "disconnect"  # it must go, or dial anew
 
 
@@ -90,7 +91,7 @@ class Task(NamedTuple):
     @property
     def may_cut(self) -> bool:
         """Whether its session may be ended to have it so. The address of who is cut is free for its redial."""
-        return self.kind is Kind.DISCONNECT or self.is_ppp
+        return self.kind is Kind.DISCONNECT or (self.kind is Kind.CHANGE and self.is_ppp)
 
 
 class Do(NamedTuple):
@@ -128,11 +129,10 @@ def ways(task: Task) -> tuple[Step, ...]:
     """Return the steps that could bring an order about, best first."""
     found: list[Step] = []
     can_ask = task.has_way and task.can_name
-    if task.kind is Kind.CHANGE:
-        if can_ask and task.can_change:
-            found.append(Step.COA)
-        if task.has_api and task.has_lists:
-            found.append(Step.LISTS)
+    if task.kind is Kind.CHANGE and can_ask and task.can_change:
+        found.append(Step.COA)
+    if task.kind is not Kind.DISCONNECT and task.has_api and task.has_lists:
+        found.append(Step.LISTS)
     if task.may_cut:
         if can_ask:
             found.append(Step.DISCONNECT)
@@ -222,6 +222,8 @@ def _after_reading(task: Task, told: Sequence[Told], said: Said) -> Move:
         case Said.GONE | Said.OTHER:
             return _over(task, told, said)
         case Said.AS_WANTED | Said.NOTHING_TO_READ:
+            if said is Said.AS_WANTED and task.kind is Kind.LISTS:
+                return End(State.DONE, is_proven=True)
             # What no list shows may be as before: what is read to be right proves nothing before it was said.
             if not (task.was_done or any(one.said is Said.DONE for one in told if one.step is Step.COA)):
                 return _go_on(task, told)

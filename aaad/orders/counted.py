@@ -4,7 +4,7 @@ from aaad.metrics import histogram
 from aaad.orders.cascade import Said, Step
 from aaad.orders.wish import ENDED_STATES, OPEN_STATES
 
-KINDS = ("change", "disconnect")
+KINDS = ("change", "lists", "disconnect")
 _RADIUS = (Said.DONE, Said.GONE, Said.REFUSED, Said.SILENT, Said.REJECTED, Said.UNSENT)
 _TOOL = (Said.DONE, Said.REFUSED, Said.SILENT)
 ANSWERS: dict[Step, tuple[Said, ...]] = {
@@ -27,7 +27,7 @@ DOWN = "aaad_silent_concentrators"
 SECONDS = "aaad_order_seconds"
 FAILED = "aaad_orders_failures_total"
 BUGS = "aaad_bugs_total"
-JOBS = ("take", "save", "look_after", "count")
+JOBS = ("take", "save", "look_after", "tidy", "count")
 
 
 def answered(step: Step, said: Said) -> str:

@@ -22,7 +22,7 @@ from aaad.policy.codes import Credential, GrantState, Reason
 from aaad.policy.decide import decide, standing
 from aaad.policy.facts import LoginFacts
 from aaad.policy.grant import Decision, Grant
-from aaad.radius.forms import NO_DIFFERENCE, Difference, Form, Wanted, compare, live_attributes, wanted
+from aaad.radius.forms import IPV6_LIST, NO_DIFFERENCE, Difference, Form, Wanted, compare, live_attributes, wanted
 from aaad.radius.kinds import NasKind, kind_of
 from aaad.radius.pool_book import of_nas
 from aaad.radius.rulebook import Rulebook, reason_unsaid
@@ -93,6 +93,7 @@ class LiveSession(NamedTuple):
     started_s: float
     fingerprint: int | None  # of the grant that it has; None: not known
     order: OpenOrder | None = None
+    listed_prefixes: int = 0  # IPv6 prefixes that it has and its router's API can put in address lists
     is_login_known: bool = True  # False: PostgreSQL has no such login any more
 
 
@@ -112,7 +113,7 @@ class Judgement(NamedTuple):
     is_right: bool = False  # it is as wanted: what is ordered and not begun is needless
     due_s: float = inf  # when to look again
     lacks_form: int | None = None  # what this fingerprint stands for has to be looked up first
-    form: tuple[int, Form] | None = None  # what a fingerprint stands for, to be kept
+    forms: tuple[tuple[int, Form], ...] = ()  # what fingerprints stand for, to be kept
 
 
 Forms = Mapping[int, Form | None]  # None: looked up, and nobody knows
@@ -190,7 +191,9 @@ class Judge:
         if said.wanted is None:
             return _refuse(session, said.reason, is_ppp, due_s)
         told = None
-        if session.fingerprint is not None:
+        if session.fingerprint in said.wanted.as_accepted:
+            told = said.wanted.form._replace(lists_ipv6="")
+        elif session.fingerprint is not None:
             if session.fingerprint not in forms:
                 return Judgement(lacks_form=session.fingerprint)
             told = forms[session.fingerprint]
@@ -205,7 +208,10 @@ class Judge:
             return _Said(decision.reason, None, decision)
         try:
             template = rules.template(kind, grant, of_nas(nas))
-            found = wanted(kind, template, grant, decision.reason, login, is_ppp=is_ppp, now_s=now_s)
+            listed = session.listed_prefixes if kind.has_api else 0
+            found = wanted(
+                kind, template, grant, decision.reason, login, is_ppp=is_ppp, now_s=now_s, listed_prefixes=listed
+            )
         except (ValueError, OverflowError):
             return _Said(reason_unsaid(login, grant, now_s), None, decision)
         return _Said(decision.reason, found, decision)
@@ -217,6 +223,8 @@ class Judge:
         assert grant is not None
         is_blocked = grant.state == GrantState.BLOCKED
         was_blocked = told is not None and told.reason is _BLOCKED
+        if told is not None and not session.listed_prefixes:
+            told = told._replace(lists_ipv6="")  # nobody could take it out of them
         difference = (
             _from_nothing(grant, at.trigger) if told is None else compare(kind, told, found.form, is_ppp=is_ppp)
         )
@@ -229,11 +237,39 @@ class Judge:
             is_cutting = is_blocked or not was_blocked
             wish = Wish(session.key, is_ppp, "disconnect", cause, is_cutting, fingerprint=found.fingerprint)
             wish = wish._replace(wanted=found.form.said, unsaid=difference.unsaid)
+        elif told is not None and _is_in_lists(case, told, found.form):
+            wish = _place(case, found, cause, difference)._replace(is_cutting=is_blocked and not was_blocked)
         elif difference.is_sayable:
             wish = _change(case, found, cause, difference)._replace(is_cutting=is_blocked and not was_blocked)
         else:
             return Judgement(is_right=session.order is not None, due_s=due_s)
-        return Judgement(wish, due_s=due_s, form=(found.fingerprint, found.form))
+        forms: tuple[tuple[int, Form], ...] = ((found.fingerprint, found.form),)
+        if told is not None and session.fingerprint in found.as_accepted:
+            forms += ((session.fingerprint, told),)
+        return Judgement(wish, due_s=due_s, forms=forms)
+
+
+def _is_in_lists(case: _Case, told: Form, form: Form) -> bool:
+    """Whether IPv6 address lists are all that is to be changed, and nobody began anything else."""
+    session, order = case.session, case.session.order
+    if not session.listed_prefixes or (order is not None and order.is_begun and order.kind != "lists"):
+        return False
+    rest = compare(case.kind, told._replace(lists_ipv6=form.lists_ipv6), form, is_ppp=case.is_ppp)
+    return rest == NO_DIFFERENCE and bool(form.lists_ipv6 or told.lists_ipv6)
+
+
+def _place(case: _Case, found: Wanted, cause: str, difference: Difference) -> Wish:
+    """Return the wish for what only the router's API can do: no CoA says it, and a redial would not bring it."""
+    return Wish(
+        case.session.key,
+        case.is_ppp,
+        "lists",
+        cause,
+        is_cutting=False,
+        fingerprint=found.fingerprint,
+        wanted=[pair for pair in found.form.said if pair[0] == IPV6_LIST],
+        unsaid=difference.unsaid,
+    )
 
 
 def _from_nothing(grant: Grant, trigger: Trigger) -> Difference:
@@ -258,15 +294,15 @@ def _right(case: _Case, said: _Said, due_s: float) -> Judgement:
     """It has what it shall have. What somebody began to do otherwise is said anew."""
     session, found = case.session, said.wanted
     assert found is not None
-    form = (found.fingerprint, found.form) if session.fingerprint == found.fingerprint else None
+    forms = ((found.fingerprint, found.form),) if session.fingerprint == found.fingerprint else ()
     order = session.order
-    if order is None or (order.is_begun and order.kind == "change" and order.fingerprint in found.alike):
-        return Judgement(due_s=due_s, form=form)
+    if order is None or (order.is_begun and order.kind != "disconnect" and order.fingerprint in found.alike):
+        return Judgement(due_s=due_s, forms=forms)
     if not order.is_begun:
-        return Judgement(is_right=True, due_s=due_s, form=form)
+        return Judgement(is_right=True, due_s=due_s, forms=forms)
     cause = "unblock" if order.kind == "disconnect" else _cause(said.reason, None, NO_DIFFERENCE, case.at)
     wish = _change(case, found, cause, NO_DIFFERENCE._replace(is_certain=False))
-    return Judgement(wish, due_s=due_s, form=(found.fingerprint, found.form))
+    return Judgement(wish, due_s=due_s, forms=((found.fingerprint, found.form),))
 
 
 def _refuse(session: LiveSession, reason: Reason, is_ppp: bool, due_s: float = inf) -> Judgement:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from aaad import clock
 from aaad.db.connection import Database, Row
+from aaad.db.jobs import Job, Tally, repeat
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.log import get_logger
@@ -50,7 +51,8 @@ _log = get_logger("lines")
 SQL = load_statements(Path(__file__).with_name("lines.sql"))
 
 KINDS = ("block_line", "unblock_line")
-FAILED = "aaad_orders_failures_total|job=lines"
+FAILED = "aaad_orders_failures_total"
+JOBS = ("take_lines", "sweep_lines", "count_lines")
 BUGS = "aaad_bugs_total"
 _FAULTS = {Fault.SILENT: LineSaid.SILENT, Fault.UNSENT: LineSaid.UNSENT, Fault.UNREADABLE: LineSaid.UNREADABLE}
 SAID = {
@@ -70,7 +72,7 @@ LINE_COUNTERS: tuple[str, ...] = (
     *(_step_counter(step, said) for step, all_said in SAID.items() for said in all_said),
     *(f"aaad_orders_ended_total|kind={kind}|state={state}" for kind in KINDS for state in ENDED_STATES),
     *(f"aaad_open_orders|kind={kind}|state={state}" for kind in KINDS for state in OPEN_STATES),
-    FAILED,
+    *(f"{FAILED}|job={job}" for job in JOBS),
     BUGS,
 )
 
@@ -136,18 +138,20 @@ class LineRunner:
         self._hint = asyncio.Event()
         self._in_hand: dict[int, asyncio.Task[None]] = {}
         self._turns: dict[str, asyncio.Semaphore] = {}
-        self._away: set[str] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Carry out orders until told to stop; what is in hand then has a moment to end."""
         settings = self._settings
         try:
             async with asyncio.TaskGroup() as group:
-                chores = [
-                    group.create_task(self._every("take", settings.poll_s, self._take_on(group), stopping)),
-                    group.create_task(self._every("sweep", settings.sweep_s, self._sweep, stopping)),
-                    group.create_task(self._every("count", settings.count_s, self._count, stopping)),
-                ]
+                take, sweep, count = JOBS
+                jobs = (
+                    Job(take, settings.poll_s, self._take_on(group), 0.0, self._hint),
+                    Job(sweep, settings.sweep_s, self._sweep, 0.0),
+                    Job(count, settings.count_s, self._count),
+                )
+                tally = Tally(self._counters, FAILED, BUGS, _log, "lines")
+                chores = [group.create_task(repeat(job, stopping, tally)) for job in jobs]
                 await self._listen()
                 await stopping.wait()
                 for chore in chores:
@@ -164,32 +168,6 @@ class LineRunner:
             await self._database.listen("aaad_order", self._hint.set)
         except StoreError as error:  # the next connection will listen
             _log.warning("database.away", purpose="lines", error=str(error))
-
-    async def _every(
-        self, job: str, interval_s: float, act: Callable[[], Awaitable[bool]], stopping: asyncio.Event
-    ) -> None:
-        """Act again and again; what PostgreSQL fails is tried again, and a bug ends nothing else."""
-        while not stopping.is_set():
-            wait_s = interval_s
-            try:
-                if await act():
-                    wait_s = 0.0
-                self._away.discard(job)
-            except StoreError as error:
-                self._counters.add(FAILED)
-                if job not in self._away:  # once: an hour without PostgreSQL must not fill the log
-                    _log.warning("lines.failed", job=job, error=str(error))
-                self._away.add(job)
-                wait_s = max(interval_s, 0.5)
-            except Exception:  # noqa: BLE001  our bug in one job must not end the others
-                self._counters.add(BUGS)
-                _log.exception("lines.broken", job=job)
-                wait_s = max(interval_s, 1.0)
-            if wait_s > 0 and job == "take":
-                await clock.pause(self._hint, wait_s)
-                self._hint.clear()
-            elif wait_s > 0:
-                await clock.pause(stopping, wait_s)
 
     # --- taking -----------------------------------------------------------------------------------------------------
 

@@ -17,14 +17,8 @@ WHERE cutting.is_cutting AND cutting.target = 'line' AND cutting.wished_at > now
 
 -- name: hold_lines
 -- Those that nobody has begun wait for an operator, together with what is held already.
-WITH known AS (
-    SELECT max(held.run_id) AS id FROM net.network_order AS held
-    JOIN net.run ON run.id = held.run_id AND run.kind = 'orders' AND NOT run.brake_passed
-    WHERE held.state = 'held'
-), made AS (
-    INSERT INTO net.run (kind) SELECT 'orders' FROM known WHERE known.id IS NULL RETURNING id
-), ours AS (
-    SELECT coalesce(known.id, made.id) AS id FROM known LEFT JOIN made ON true
+WITH ours AS MATERIALIZED (
+    SELECT net.holding_run() AS id
 )
 UPDATE net.network_order AS cutting SET state = 'held', run_id = ours.id, changed_at = now()
 FROM ours

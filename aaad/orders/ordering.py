@@ -218,8 +218,8 @@ class Ordering:
 
 
 def _add(found: Found, session: LiveSession, judgement: Judgement, why: Touched, trigger: Trigger) -> None:
-    if judgement.form is not None:
-        found.forms.setdefault(*judgement.form)
+    for fingerprint, form in judgement.forms:
+        found.forms.setdefault(fingerprint, form)
     if judgement.is_right:
         found.right.append(session.key)
     if judgement.wish is not None and not _is_ordered(session.order, judgement.wish):
@@ -252,6 +252,7 @@ def session_of(row: Row) -> LiveSession:
         started_s=row["started_at"].timestamp(),
         fingerprint=row["fingerprint"],
         order=order,
+        listed_prefixes=row["listed_prefixes"],
         is_login_known=row["is_login_known"],
     )
 

@@ -4,7 +4,7 @@
 -- The newest wish for each session wins; the same one again moves nothing. Sessions that ended meanwhile get none. Whoever
 -- has the order claimed keeps it: what he brings is of an older wish then, and ends nothing. What only a look has
 -- found is not ordered for a login more than three times an hour, nor for a session where somebody cancelled it: whatever
--- makes it differ must not cut a customer for ever.
+-- makes it differ must not cut a customer for ever. Lists are written anew for each session, and cut nobody.
 WITH wished AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::integer[], $3::boolean[], $4::text[], $5::text[], $6::boolean[], $7::boolean[], $8::bigint[],
@@ -30,6 +30,7 @@ WHERE NOT wished.is_found OR (
     SELECT count(*) < 3 AND NOT coalesce(bool_or(state = 'cancelled'), false) FROM net.network_order AS before
     WHERE before.login_id = session.login_id AND NOT before.is_open AND before.kind = wished.kind
         AND before.wanted_fingerprint IS NOT DISTINCT FROM wished.wanted_fingerprint
+        AND (before.kind <> 'lists' OR before.family = session.family AND before.life = session.life)
         AND (before.state IN ('done', 'unverified', 'given_up') AND before.ended_at > now() - interval '1 hour'
             OR before.state = 'cancelled' AND before.family = session.family AND before.life = session.life))
 ORDER BY session.family, session.life
@@ -122,7 +123,7 @@ WHERE run_id = $1 AND state = 'held';
 
 -- name: prune_orders
 DELETE FROM net.network_order WHERE id IN (
-    SELECT id FROM net.network_order WHERE ended_at < now() - $1::float8 * interval '1 second'
+    SELECT id FROM net.network_order WHERE ended_at < now() - $1::float8 * interval '1 second' AND NOT has_entries
     ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED);
 
 -- name: prune_applied

@@ -160,11 +160,4 @@ WHERE cutting.is_cutting AND cutting.target = 'session' AND cutting.wished_at > 
 
 -- name: open_held_run
 -- What is held back together: the run that holds orders already, else a new one.
-WITH known AS (
-    SELECT max(held.run_id) AS id FROM net.network_order AS held
-    JOIN net.run ON run.id = held.run_id AND run.kind = 'orders' AND NOT run.brake_passed
-    WHERE held.state = 'held'
-), made AS (
-    INSERT INTO net.run (kind) SELECT 'orders' FROM known WHERE known.id IS NULL RETURNING id
-)
-SELECT coalesce(known.id, made.id) AS run_id FROM known LEFT JOIN made ON true;
+SELECT net.holding_run() AS run_id;

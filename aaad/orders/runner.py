@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 from aaad import clock
 from aaad.db.connection import Database
+from aaad.db.jobs import Job, Tally, repeat
 from aaad.errors import AaadError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.mikrotik.connection import Limits as ApiLimits
 from aaad.orders import counted
-from aaad.orders.carrying import CLAIM_S, Carrying, Concentrator, Result, Taken
+from aaad.orders.carrying import CLAIM_S, Carrying, Concentrator, Result, Taken, note_of
 from aaad.orders.cascade import (
     CUTS,
     Do,
@@ -47,6 +48,7 @@ from aaad.orders.outcomes import Outcomes
 from aaad.orders.pace import Limits, Pace, backoff_s
 from aaad.orders.readback import CYCLE_S, ReadBack
 from aaad.orders.steps import API_LIMITS, Answer, Steps, Target
+from aaad.orders.tidying import Tidying
 from aaad.orders.wish import OPEN_STATES
 from aaad.radius.dynauth import SessionName, session_attributes
 from aaad.radius.dynauth_client import TRIES_S, DynauthClient
@@ -67,6 +69,7 @@ class Settings(NamedTuple):
     poll_s: float = 0.5  # a notification shortens it
     look_after_s: float = 2.0
     count_s: float = 10.0
+    tidy_s: float = 5.0  # entries of sessions that are over are taken out of routers' lists
     give_up_s: float = 86_400.0
     carry_s: float = 25.0  # of one order at a time; less than the claim
     claim_s: float = CLAIM_S
@@ -115,7 +118,6 @@ class OrderRunner:
         self._hint = asyncio.Event()
         self._to_save = asyncio.Event()
         self._in_hand: dict[int, asyncio.Task[None]] = {}
-        self._away: set[str] = set()
         self._is_more = False  # more was due than there was room for
         self._has_lost_some = False  # claimed, perhaps, without our knowing which
 
@@ -126,12 +128,15 @@ class OrderRunner:
             async with asyncio.TaskGroup() as group:
                 readback = ReadBack(group, self._counters, counted.READS, _log, cycle_s=waits.cycle_s)
                 self._steps = Steps(self._client, readback, tries_s=waits.tries_s, limits=waits.api_limits)
-                saving = group.create_task(self._every("save", 0.0, self._save, None))
-                chores = [
-                    group.create_task(self._every("take", waits.poll_s, self._take_on(group), stopping)),
-                    group.create_task(self._every("look_after", waits.look_after_s, self._look_after, stopping)),
-                    group.create_task(self._every("count", waits.count_s, self._count, stopping)),
-                ]
+                jobs = (
+                    Job("take", waits.poll_s, self._take_on(group), 0.0, self._hint),
+                    Job("look_after", waits.look_after_s, self._look_after),
+                    Job("tidy", waits.tidy_s, Tidying(self._carrying, self._steps).tidy),
+                    Job("count", waits.count_s, self._count),
+                )
+                tally = Tally(self._counters, counted.FAILED, counted.BUGS, _log, "orders")
+                saving = group.create_task(repeat(Job("save", 0.0, self._save, 0.0), asyncio.Event(), tally))
+                chores = [group.create_task(repeat(job, stopping, tally)) for job in jobs]
                 await self._listen()
                 await stopping.wait()
                 self._hint.set()
@@ -162,38 +167,6 @@ class OrderRunner:
                 await self._carrying.release_claims(self._node_id)
         except StoreError as error:
             _log.warning("orders.not_released", error=str(error))
-
-    async def _every(
-        self, job: str, interval_s: float, act: Callable[[], Awaitable[bool]], stopping: asyncio.Event | None
-    ) -> None:
-        """Act again and again; what PostgreSQL fails is tried again, and a bug ends nothing else."""
-        while stopping is None or not stopping.is_set():
-            wait_s = interval_s
-            try:
-                if await act():
-                    wait_s = 0.0
-                self._away.discard(job)
-            except StoreError as error:
-                self._counters.add(f"{counted.FAILED}|job={job}")
-                if job not in self._away:  # once: an hour without PostgreSQL must not fill the log
-                    _log.warning("orders.failed", job=job, error=str(error))
-                self._away.add(job)
-                wait_s = max(interval_s, 0.5)
-            except Exception:  # noqa: BLE001  our bug in one job must not end the others
-                self._counters.add(counted.BUGS)
-                _log.exception("orders.broken", job=job)
-                wait_s = max(interval_s, 1.0)
-            if wait_s > 0:
-                await self._pause(job, stopping, wait_s)
-
-    async def _pause(self, job: str, stopping: asyncio.Event | None, wait_s: float) -> None:
-        if job == "take":
-            await clock.pause(self._hint, wait_s)
-            self._hint.clear()
-        elif stopping is None:
-            await asyncio.sleep(wait_s)
-        else:
-            await clock.pause(stopping, wait_s)
 
     # --- taking -----------------------------------------------------------------------------------------------------
 
@@ -319,7 +292,7 @@ class OrderRunner:
         """Take note whether the concentrator lives, and whether it is deaf to RADIUS only."""
         if told[-1].said in (Said.REFUSED, Said.SILENT, Said.REJECTED):
             self._failures.setdefault(nas_id, Counter())[told[-1].said] += 1
-        if told[-1].said in (Said.SILENT, Said.REJECTED):
+        if told[-1].said in (Said.SILENT, Said.REJECTED) and told[-1].step is not Step.LISTS:
             pace.suspect(begun_s, clock.monotonic_s())
         if told[-1].said in (Said.SILENT, Said.REJECTED, Said.UNSENT, Said.UNREADABLE):
             return
@@ -375,8 +348,9 @@ class OrderRunner:
         order = taken.order
         said = [self._answer_row(answer, order.wish) for answer in answers]
         tried = int(any(answer.said is not Said.UNSENT for answer in answers))
+        has_entries = any(answer.step is Step.LISTS for answer in answers)
         if isinstance(move, End):
-            is_true = order.fingerprint if order.kind == "change" and not move.is_session_over else None
+            is_true = order.fingerprint if order.kind != "disconnect" and not move.is_session_over else None
             return Result(
                 order,
                 move.state,
@@ -386,10 +360,12 @@ class OrderRunner:
                 fingerprint=is_true if move.state in (State.DONE, State.UNVERIFIED) else None,
                 evidence="read" if move.is_proven else "acked",
                 is_session_over=move.is_session_over and (move.state is not State.DONE or move.why == "silent_since"),
+                has_entries=has_entries,
             )
         assert isinstance(move, Wait)
         told = [Told(answer.step, answer.said) for answer in answers]
-        is_down = is_silent(told) and self._went_silent(order.nas_id, pace, begun_s)
+        # An API that is silent to lists tells nothing of the way by which all else goes.
+        is_down = order.kind != "lists" and is_silent(told) and self._went_silent(order.nas_id, pace, begun_s)
         is_down = is_down or (pace.is_down and not move.is_failure and move.why == "silent")
         return Result(
             order,
@@ -398,6 +374,7 @@ class OrderRunner:
             wait_s=self._wait_s(taken, move, is_down=is_down),
             answers=said if not is_down or not order.attempts else said[-1:],
             tried=tried,
+            has_entries=has_entries,
         )
 
     def _went_silent(self, nas_id: int, pace: Pace, begun_s: float) -> bool:
@@ -515,6 +492,6 @@ def _target(taken: Taken, nas: Concentrator) -> Target:
         names=session_attributes(nas.kind, SessionName(order.user_name, order.acct_session_id, address)),
         changes=order.attributes,
         api=nas.api_of(order.source_address),
-        note=f"login {order.login_id}" if order.login_id else order.user_name,
+        note=note_of(order.login_id, order.user_name),
         mac=order.mac,
     )

@@ -4,10 +4,11 @@ Every step names the session by its Acct-Session-Id (rule R8.1), and what the AP
 it is done once. Requests go from the address that the router has as its server (rule R2.6). Nothing is decided here.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from aaad.errors import RouterError, RouterTrap
-from aaad.mikrotik.applied import ActiveKind
+from aaad.mikrotik.applied import ActiveKind, Family, canonical
 from aaad.mikrotik.connection import Limits, RouterAccess, RouterConnection
 from aaad.mikrotik.enforce import (
     Added,
@@ -17,6 +18,8 @@ from aaad.mikrotik.enforce import (
     Removed,
     WithoutEffect,
     add_entry,
+    comment_of,
+    list_entries,
     remove_active,
     remove_cookies,
     remove_entry,
@@ -88,7 +91,7 @@ class Steps:
                 case Step.API:
                     return await self._remove(target)
                 case Step.COOKIE:
-                    await remove_cookies(await self._api(target), target.subject.user_name, target.mac)
+                    await remove_cookies(await self._api(target.api), target.subject.user_name, target.mac)
                     return Answer(step, Said.DONE)
                 case Step.LISTS:
                     return await self._place(target)
@@ -96,6 +99,15 @@ class Steps:
             return Answer(step, Said.REFUSED, text=_words(trap))
         except RouterError as error:
             return Answer(step, Said.UNREADABLE if step is Step.READ else Said.SILENT, text=_words(error))
+
+    async def tidy(self, access: RouterAccess, marked: Collection[tuple[str, str]]) -> None:
+        """Take entries of ours out of a router's lists: of these addresses, that bear these notes; RouterError."""
+        api = await self._api(access)
+        meant = {(canonical(address), comment_of(note)) for address, note in marked}
+        for family in Family:
+            for entry in await list_entries(api, family):
+                if (entry.address, entry.comment) in meant:
+                    await remove_entry(api, entry.list, entry.address)
 
     async def close(self) -> None:
         """End all connections."""
@@ -110,27 +122,27 @@ class Steps:
             return Answer(step, _OUTCOMES[answer.outcome], answer.error_cause)
         return Answer(step, _NO_ANSWERS[answer])
 
-    async def _api(self, target: Target) -> RouterConnection:
+    async def _api(self, access: RouterAccess | None) -> RouterConnection:
         """Return the one connection to a router; the one that was used least recently makes room."""
-        assert target.api is not None
-        connection = self._connections.pop(target.api, None)
+        assert access is not None
+        connection = self._connections.pop(access, None)
         if connection is None:
             if len(self._connections) >= CONNECTIONS_MAX:
                 oldest = next(iter(self._connections))
                 await self._connections.pop(oldest).close()
-            connection = RouterConnection(target.api, self._limits)
-        self._connections[target.api] = connection
+            connection = RouterConnection(access, self._limits)
+        self._connections[access] = connection
         return connection
 
     async def _read(self, target: Target) -> Answer:
         subject = target.subject
-        seen = await self._readback.look(target.api, await self._api(target), subject.wants)
+        seen = await self._readback.look(target.api, await self._api(target.api), subject.wants)
         return Answer(Step.READ, judge(subject, seen))
 
     async def _remove(self, target: Target) -> Answer:
         subject = target.subject
         removed = await remove_active(
-            await self._api(target),
+            await self._api(target.api),
             ActiveKind.PPP if subject.is_ppp else ActiveKind.HOTSPOT,
             subject.user_name,
             subject.session_id,
@@ -149,7 +161,7 @@ class Steps:
 
     async def _place(self, target: Target) -> Answer:
         """Put entries of ours where they are missing, and take away those that must not be there."""
-        api = await self._api(target)
+        api = await self._api(target.api)
         is_done = True
         for place in placings(target.subject):
             if place.is_in:

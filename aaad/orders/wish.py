@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-Kind = Literal["change", "disconnect"]
+Kind = Literal["change", "lists", "disconnect"]  # lists: entries in the router's, by its API alone
 # Causes are shown to people; `network_order_cause_known` holds the same set.
 CAUSES = (
     *(

@@ -41,7 +41,6 @@ class Parameter(NamedTuple):
     default: str = ""
     minimum: int = 0
     maximum: int = 0
-    has_effect: bool = True  # False: it may be set already, and nothing reads it yet
     is_general: bool = False  # True: no branch has a value of its own
 
     @property
@@ -167,15 +166,13 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter(
             "blocked_address_list_ipv6",
             _TEXT,
-            _("No effect yet, as RADIUS cannot say it: IPv6 address list of the firewall in the blocked state."),
-            has_effect=False,
+            _("IPv6 address list of the firewall in the blocked state, written by the router's API."),
         ),
         Parameter("notice_address_list", _TEXT, _("IPv4 address list of who is told that a payment is late.")),
         Parameter(
             "notice_address_list_ipv6",
             _TEXT,
-            _("No effect yet, as RADIUS cannot say it: IPv6 address list of who is told that a payment is late."),
-            has_effect=False,
+            _("IPv6 address list of who is told that a payment is late, written by the router's API."),
         ),
         Parameter("ipv4_pool", _TEXT, _("Pool of IPv4 addresses where neither login nor plan names one.")),
         Parameter("ipv6_pool", _TEXT, _("Pool of IPv6 prefixes of the link where neither login nor plan names one.")),

@@ -7,6 +7,7 @@ rules R4.3, R8.
 """
 
 from typing import NamedTuple
+from zlib import crc32
 
 from aaad.policy.codes import GrantState, Reason
 from aaad.policy.facts import LoginFacts
@@ -51,6 +52,7 @@ class Wanted(NamedTuple):
 
     fingerprint: int
     alike: frozenset[int]  # other fingerprints of the same grant
+    as_accepted: frozenset[int]  # of its Accept alone, where an IPv6 address list is wanted that no attribute says
     form: Form
     attributes: bytes
 
@@ -76,15 +78,25 @@ def wanted(
     *,
     is_ppp: bool,
     now_s: float,
+    listed_prefixes: int = 0,
 ) -> Wanted:
-    """Return what a session would be told now; ValueError if it cannot be encoded."""
+    """Return what a session would be told now; ValueError if it cannot be encoded.
+
+    `listed_prefixes`: how many IPv6 prefixes it has that its router's API can put in lists. What an Accept cannot say
+    of them is no part of its Class, so the fingerprint with them is another one, and with each prefix that comes.
+    """
     attributes, fingerprint, _ = accept_attributes(kind, template, grant, login.login_id, is_ppp, now_s)
     pools = ";".join(own_pools(grant, template.pools))
-    form = Form(without_secrets(attributes), pools, ",".join(_lists_ipv6(kind, grant)), reason)
-    alike = {fingerprint}
+    lists = ",".join(_lists_ipv6(kind, grant)) if listed_prefixes else ""
+    form = Form(without_secrets(attributes), pools, lists, reason)
+    accepted = {fingerprint}
     if grant.state == GrantState.BLOCKED and template.pools is not None and template.pools.fallback is not None:
-        alike.add(fingerprint ^ login.ipv4)  # the pool of blocked addresses was full: he has his own one (rule R4.3)
-    return Wanted(fingerprint, frozenset(alike), form, attributes)
+        accepted.add(fingerprint ^ login.ipv4)  # the pool of blocked addresses was full: he has his own (rule R4.3)
+    if not lists:
+        return Wanted(fingerprint, frozenset(accepted), frozenset(), form, attributes)
+    mark = crc32(f"{listed_prefixes}:{lists}".encode())
+    alike = frozenset(one ^ mark for one in accepted)
+    return Wanted(fingerprint ^ mark, alike, frozenset(accepted), form, attributes)
 
 
 def _lists_ipv6(kind: NasKind, grant: Grant) -> list[str]:

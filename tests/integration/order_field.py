@@ -29,6 +29,7 @@ from aaad.simulator.routeros import Faults, Router, RouterosServer
 from aaad.simulator.temper import Temper
 
 HURRY = Settings(
+    tidy_s=0.1,
     poll_s=0.05,
     look_after_s=0.1,
     count_s=0.2,

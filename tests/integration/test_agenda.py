@@ -766,3 +766,17 @@ async def test_the_agenda_goes_on_by_itself(erp: Erp, tmp_path: Any) -> None:
     counted = read_counters(tmp_path / "c") or {}
     assert counted["aaad_agenda_tasks_total|kind=notice|state=done"] == 1
     assert counted["aaad_agenda_tasks_total|kind=block_by_hand|state=done"] == 1
+
+
+async def test_a_long_look_at_all_contracts_keeps_no_task_waiting(erp: Erp, tmp_path: Any) -> None:
+    counters = CounterFile(tmp_path / "c", AGENDA_COUNTERS)
+    database, planning, stopping = door(erp), door(erp), asyncio.Event()
+    await erp.task("block_by_hand", 41)
+    async with asyncio.TaskGroup() as group, planning.transaction("read_committed"):
+        group.create_task(Agenda(database, counters, "node-1", planning=planning).run(stopping))
+        async with asyncio.timeout(5):
+            while await erp.access(41) != "CM":
+                await asyncio.sleep(0.05)
+        stopping.set()
+    await database.close()
+    await planning.close()

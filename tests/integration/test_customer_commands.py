@@ -520,14 +520,14 @@ def test_parameters_are_a_closed_list_in_general_and_by_branch(aaad: Cli) -> Non
     assert aaad("login", "edit", "ana@fibra", "--name", "joão").exit_code == 0
 
 
-def test_what_has_no_effect_yet_is_kept_with_a_warning(aaad: Cli) -> None:
-    kept = aaad("parameter", "set", "notice_address_list_ipv6", "aviso", language="pt")
-    assert (kept.exit_code, kept.complaint) == (0, "aaad: Atenção: notice_address_list_ipv6 ainda não tem efeito.\n")
-    of_list = "--address-list-ipv6 has no effect yet."
+def test_a_list_that_needs_the_concentrators_api_is_kept_with_a_warning(aaad: Cli) -> None:
+    kept = aaad("plan", "edit", "20", "--address-list-ipv6", "aviso", language="pt")
+    says = "aaad: Atenção: --address-list-ipv6 só tem efeito onde o aaad pode usar a API do concentrador.\n"
+    assert (kept.exit_code, kept.complaint) == (0, says)
+    of_list = "--address-list-ipv6 has an effect only where aaad may use the concentrator's API."
     for words in (("plan", "edit", "20"), ("login", "edit", "ana@fibra")):
         assert aaad(*words, "--address-list-ipv6", "six", as_json=True).json["warnings"] == [of_list]
         assert aaad(*words, "--address-list-ipv6", "", as_json=True).json["warnings"] == []
-    assert aaad("parameter", "set", "blocked_state", "S", as_json=True).json["warnings"] == []
 
 
 def test_a_login_has_servers_and_sessions_of_its_own(aaad: Cli) -> None:

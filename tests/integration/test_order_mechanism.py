@@ -25,7 +25,8 @@ INSERT INTO erp.plan (id, name, upload, download, late_after_days, late_plan_id)
 INSERT INTO erp.plan (id, name, upload, download, cap_gigabytes, cap_kind, cap_plan_id)
     VALUES (5, 'Franquia', '25M', '50M', 10, 'M', 3);
 INSERT INTO erp.billing_type (id, name, payment) VALUES (1, 'Pre', 'Pre');
-INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'one', '127.0.0.0/8', 'testing123');
+INSERT INTO net.nas (id, name, address, secret, api_user, api_password)
+    VALUES (1, 'one', '127.0.0.0/8', 'testing123', 'aaad', 'a secret');
 """
 
 

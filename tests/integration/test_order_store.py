@@ -133,7 +133,7 @@ async def test_two_nodes_never_claim_the_same_and_a_dead_ones_claims_are_taken_o
     first, second = await asyncio.gather(claim(store, 1, count=20, each=20), claim(store, 2, count=20, each=20))
     assert len({order.order_id for order in (*first, *second)}) == 40
     assert await claim(store) == []
-    await db.execute("UPDATE net.network_order SET claimed_until = now() - interval '1 s' WHERE claimed_by = 1")
+    await db.execute("UPDATE net.network_order SET claimed_until = now(), next_at = now() WHERE claimed_by = 1")
     taken = await claim(store, 2, count=40, each=40)
     assert {order.order_id for order in taken} == {order.order_id for order in first}
     assert not await save(store, 1, first[0], "done", fingerprint=7)  # it comes to life again
@@ -161,6 +161,20 @@ async def test_no_disconnect_before_every_live_node_has_applied_the_change(db, s
     assert await claim(store) == [], "it has never said what it has applied"
     await db.execute("UPDATE net.node SET heartbeat_at = now() - interval '5 min' WHERE id = 2")
     assert [order.session for order in await claim(store)] == [goes]
+
+
+async def test_a_node_that_only_its_feed_tells_of_is_waited_for(db, store):
+    """Rule R8.2: it answers its routers, by what it has applied, while nothing keeps its heartbeat."""
+    await db.execute("UPDATE net.node SET snapshot = pg_current_snapshot(), applied_at = now()")
+    needs = int(await db.fetchval("SELECT pg_current_xact_id()::text"))
+    key = await session(db)
+    await store.put([gone(key, needs=needs)])
+    await db.execute("UPDATE net.node SET snapshot = pg_current_snapshot() WHERE id = 1")
+    for silence in ("interval '5 min'", "NULL::interval"):
+        await db.execute(f"UPDATE net.node SET heartbeat_at = now() - {silence} WHERE id = 2")
+        assert await claim(store) == []
+    await db.execute("UPDATE net.node SET applied_at = now() - interval '5 min' WHERE id = 2")
+    assert [order.session for order in await claim(store)] == [key]
 
 
 async def test_what_nobody_has_begun_is_superseded_and_what_was_tried_is_not(db, store):

@@ -16,7 +16,8 @@ CREATE OR REPLACE FUNCTION erp.parameter_kind(name text) RETURNS text LANGUAGE s
             'trust_unlock', 'require_notice', 'single_receivables_block', 'inactivate_client_on_last_cancel',
             'login_required_for_internet', 'keep_plan_with_equipment', 'delete_nas_with_cancelled_contracts',
             'allow_inactive_client_with_contracts', 'allow_voluntary_suspension', 'duplicate_address_warning',
-            'simultaneous_refuse', 'reset_activation_date', 'suspension_needs_no_debt')
+            'simultaneous_refuse', 'reset_activation_date', 'suspension_needs_no_debt', 'block_sip_with_contract',
+            'block_sip_when_late', 'mvno_total_block', 'mvno_partial_block', 'mvno_partial_block_when_late')
             THEN 'switch'
         WHEN name IN ('blocked_upload', 'blocked_download') THEN 'speed'
         WHEN name IN (
@@ -39,6 +40,10 @@ CREATE OR REPLACE FUNCTION erp.parameter_kind(name text) RETURNS text LANGUAGE s
         WHEN name = 'suspension_days_min' THEN '0 to 3660'
         WHEN name = 'suspension_days_max' THEN '0 to 3660'
         WHEN name = 'suspension_months_between' THEN '0 to 120'
+        WHEN name = 'block_from_hour' THEN '0 to 23'
+        WHEN name = 'block_until_hour' THEN '1 to 24'
+        WHEN name = 'block_brake_percent' THEN '1 to 100'
+        WHEN name = 'block_brake_minimum' THEN '1 to 1000000'
     END;
 
 -- Lent equipment ----------------------------------------------------------------------------------------------

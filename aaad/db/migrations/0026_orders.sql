@@ -39,6 +39,7 @@ CREATE TABLE net.network_order (
     state text NOT NULL DEFAULT 'todo',
     is_open boolean NOT NULL GENERATED ALWAYS AS (state IN ('todo', 'doing', 'waiting', 'redial', 'held')) STORED,
     step text,
+    has_entries boolean NOT NULL DEFAULT false,
     attempts integer NOT NULL DEFAULT 0,
     next_at timestamptz NOT NULL DEFAULT now(),
     claimed_by integer,
@@ -55,13 +56,14 @@ CREATE TABLE net.network_order (
             is_ppp) = 0 AND line_id IS NULL
         ELSE line_id IS NOT NULL AND family IS NULL END),
     CONSTRAINT network_order_kind_known CHECK (
-        kind IN ('change', 'disconnect') AND target = 'session' OR kind IN ('block_line', 'unblock_line') AND target = 'line'),
+        kind IN ('change', 'lists', 'disconnect') AND target = 'session' OR kind IN ('block_line', 'unblock_line') AND target = 'line'),
     CONSTRAINT network_order_cause_known CHECK (cause IN (
         'block', 'unblock', 'notice', 'plan', 'speed', 'cap', 'hours', 'late', 'trust_end', 'prepaid_end', 'suspension',
         'cancel', 'mac', 'login_changed', 'login_deleted', 'client_inactive', 'contest', 'pool', 'parameter', 'sweep',
         'start', 'operator')),
     CONSTRAINT network_order_change_whole CHECK (
-        kind <> 'change' OR num_nulls(wanted_fingerprint, wanted, attributes) = 0),
+        CASE kind WHEN 'change' THEN num_nulls(wanted_fingerprint, wanted, attributes) = 0
+            WHEN 'lists' THEN num_nulls(wanted_fingerprint, wanted) = 0 ELSE true END),
     CONSTRAINT network_order_state_known CHECK (state IN (
         'todo', 'doing', 'waiting', 'redial', 'held',
         'done', 'unverified', 'superseded', 'gone', 'given_up', 'cancelled')),
@@ -70,7 +72,7 @@ CREATE TABLE net.network_order (
     CONSTRAINT network_order_answers_form CHECK (jsonb_typeof(answers) = 'array' AND jsonb_array_length(answers) <= 16)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE net.network_order IS 'What must become so in the network: at most one open order for each session and line; the newest wish wins.';
-COMMENT ON COLUMN net.network_order.kind IS 'change: make the session as decided. disconnect: it must go, or dial again to get what cannot be changed while it lives.';
+COMMENT ON COLUMN net.network_order.kind IS 'change: make the session as decided. lists: only entries in its router''s address lists differ, which its API alone can write. disconnect: it must go, or dial again to get what cannot be changed while it lives.';
 COMMENT ON COLUMN net.network_order.is_cutting IS 'It takes the service from a customer: refused, blocked, or cut to dial anew. What gives it back never does. The brake counts these (rule R8.4).';
 COMMENT ON COLUMN net.network_order.is_certain IS 'False: an ACK to a CoA leaves open whether all of it was done; it must be read back, or done in another way.';
 COMMENT ON COLUMN net.network_order.wanted_fingerprint IS 'Of the grant that the session must have; null: it must be gone.';
@@ -82,6 +84,7 @@ COMMENT ON COLUMN net.network_order.run_id IS 'The run of net.run that it came i
 COMMENT ON COLUMN net.network_order.wish IS 'Counts up with each other wish: an outcome of an older one ends nothing.';
 COMMENT ON COLUMN net.network_order.state IS
     'Open: todo, doing, waiting (done as the router says, to be read back), redial (cannot be reached, waits for the next dial), held (by the brake). Over: done, unverified (acknowledged, nothing to read it back by), superseded, gone (the session had ended), given_up, cancelled.';
+COMMENT ON COLUMN net.network_order.has_entries IS 'Entries of ours stand in its router''s address lists for its session, and are taken out when that is over.';
 COMMENT ON COLUMN net.network_order.answers IS 'What was tried and answered, newest last: at most 16 objects.';
 CREATE UNIQUE INDEX network_order_open_session ON net.network_order (family, life) WHERE is_open AND target = 'session';
 CREATE UNIQUE INDEX network_order_open_line ON net.network_order (line_id) WHERE is_open AND target = 'line';
@@ -89,11 +92,11 @@ CREATE INDEX network_order_due ON net.network_order (nas_id, next_at)
     WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session';
 CREATE INDEX network_order_line_due ON net.network_order (next_at)
     WHERE state IN ('todo', 'doing', 'waiting') AND target = 'line';
-CREATE INDEX network_order_family ON net.network_order (family, life) WHERE target = 'session';
 CREATE INDEX network_order_login ON net.network_order (login_id, created_at);
 CREATE INDEX network_order_contract ON net.network_order (contract_id, created_at);
 CREATE INDEX network_order_run ON net.network_order (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX network_order_ended ON net.network_order (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX network_order_entries ON net.network_order (next_at) WHERE has_entries AND NOT is_open;
 -- What the brake counts: few at most times, and none of those that it holds.
 CREATE INDEX network_order_cutting ON net.network_order (wished_at) WHERE is_cutting;
 
@@ -101,17 +104,33 @@ CREATE INDEX network_order_cutting ON net.network_order (wished_at) WHERE is_cut
 CREATE TRIGGER notify_order AFTER INSERT ON net.network_order
     FOR EACH STATEMENT EXECUTE FUNCTION net.notify_statement('aaad_order');
 
--- Rule R8.2: a node that has not applied the change would grant the old again to who dials anew. Who is not heard for a
--- minute answers nobody, or has no PostgreSQL and stays behind in any case.
+-- Rule R8.2: a node that has not applied the change would grant the old again to who dials anew. A node lives by its
+-- heartbeat, or by what its feed tells of its replica, which go on one without the other. Who is not heard in either way
+-- for a minute answers nobody, or has no PostgreSQL and stays behind in any case.
 CREATE FUNCTION net.is_applied_everywhere(needed xid8) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT needed IS NULL OR NOT EXISTS (
         SELECT FROM net.node
-        WHERE node.heartbeat_at > now() - interval '60 seconds'
+        WHERE greatest(node.heartbeat_at, node.applied_at) > now() - interval '60 seconds'
             AND (node.snapshot IS NULL OR NOT pg_visible_in_snapshot(needed, node.snapshot)))
 $$;
 REVOKE EXECUTE ON FUNCTION net.is_applied_everywhere FROM PUBLIC;
 COMMENT ON FUNCTION net.is_applied_everywhere IS 'Whether every live node''s replica shows what this transaction changed (rule R8.2).';
+
+-- What the brake holds is held together: the run that holds orders already, else a new one (rule R8.4).
+CREATE FUNCTION net.holding_run() RETURNS integer LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH known AS (
+        SELECT max(held.run_id) AS id FROM net.network_order AS held
+        JOIN net.run ON run.id = held.run_id AND run.kind = 'orders' AND NOT run.brake_passed
+        WHERE held.state = 'held'
+    ), made AS (
+        INSERT INTO net.run (kind) SELECT 'orders' FROM known WHERE known.id IS NULL RETURNING id
+    )
+    SELECT coalesce(known.id, made.id) FROM known LEFT JOIN made ON true
+$$;
+REVOKE EXECUTE ON FUNCTION net.holding_run FROM PUBLIC;
+COMMENT ON FUNCTION net.holding_run IS 'The run that holds orders back, made if there is none.';
 
 -- The last 16 of an order's answers.
 CREATE FUNCTION net.last_answers(answers jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -155,12 +174,16 @@ SELECT session.family, session.life, session.login_id, session.plan_id, session.
     coalesce(applied.fingerprint, session.grant_fingerprint) AS fingerprint,
     wish.kind AS order_kind, wish.wanted_fingerprint AS order_fingerprint,
     wish.attempts > 0 OR wish.claimed_by IS NOT NULL AS is_order_begun,
-    CASE wish.state WHEN 'held' THEN wish.run_id END AS held_run_id
+    CASE wish.state WHEN 'held' THEN wish.run_id END AS held_run_id,
+    CASE WHEN nas.api_user IS NULL OR nas.api_password IS NULL THEN 0
+        ELSE num_nonnulls(session.ipv6_prefix, session.delegated_ipv6_prefix) END AS listed_prefixes
 FROM net.session
+LEFT JOIN net.nas ON nas.id = session.nas_id
 LEFT JOIN net.session_applied AS applied ON applied.family = session.family AND applied.life = session.life
 LEFT JOIN net.network_order AS wish ON wish.family = session.family AND wish.life = session.life AND wish.is_open
     AND wish.target = 'session'
 WHERE session.ended_at IS NULL AND session.login_id IS NOT NULL;
+COMMENT ON COLUMN net.live_session.listed_prefixes IS 'How many IPv6 prefixes it has that its router''s API can put in address lists.';
 COMMENT ON VIEW net.live_session IS 'Sessions of known logins that go on, what they have by now, and what is ordered of them.';
 
 CREATE TABLE net.order_reconciler (

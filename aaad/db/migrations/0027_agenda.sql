@@ -4,43 +4,6 @@
 
 -- Parameters --------------------------------------------------------------------------------------------------
 
-CREATE OR REPLACE FUNCTION erp.parameter_kind(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE
-        WHEN name IN (
-            'block_accents_in_logins', 'document_required', 'blocked_state', 'let_in_awaiting_signature',
-            'mac_bind', 'mac_learn', 'nas_bind', 'nas_learn', 'port_bind', 'port_learn', 'circuit_bind', 'circuit_learn',
-            'trust_unlock', 'require_notice', 'single_receivables_block', 'inactivate_client_on_last_cancel',
-            'login_required_for_internet', 'keep_plan_with_equipment', 'delete_nas_with_cancelled_contracts',
-            'allow_inactive_client_with_contracts', 'allow_voluntary_suspension', 'duplicate_address_warning',
-            'simultaneous_refuse', 'reset_activation_date', 'suspension_needs_no_debt')
-            THEN 'switch'
-        WHEN name IN ('blocked_upload', 'blocked_download') THEN 'speed'
-        WHEN name IN (
-            'blocked_ipv4_pool', 'blocked_ipv6_pool', 'blocked_delegated_ipv6_pool', 'blocked_group',
-            'blocked_address_list', 'blocked_address_list_ipv6', 'notice_address_list', 'notice_address_list_ipv6',
-            'ipv4_pool', 'ipv6_pool', 'delegated_ipv6_pool')
-            THEN 'name'
-        WHEN name = 'dns' THEN 'addresses'
-        WHEN name = 'strip_realms' THEN 'realms'
-        WHEN name = 'default_realm' THEN 'realm'
-        WHEN name = 'no_block_days' THEN 'days'
-        WHEN name = 'session_timeout_max_s' THEN '60 to 31536000'
-        WHEN name = 'trust_unlock_days' THEN '1 to 30'
-        WHEN name = 'days_after_notice' THEN '0 to 365'
-        WHEN name = 'password_length' THEN '12 to 64'
-        WHEN name = 'history_days' THEN '365 to 3660'
-        WHEN name = 'session_lost_hours' THEN '1 to 720'
-        WHEN name = 'temporary_release_days' THEN '1 to 30'
-        WHEN name = 'reduction_release_days' THEN '1 to 60'
-        WHEN name = 'suspension_days_min' THEN '0 to 3660'
-        WHEN name = 'suspension_days_max' THEN '0 to 3660'
-        WHEN name = 'suspension_months_between' THEN '0 to 120'
-        WHEN name = 'block_from_hour' THEN '0 to 23'
-        WHEN name = 'block_until_hour' THEN '1 to 24'
-        WHEN name = 'block_brake_percent' THEN '1 to 100'
-        WHEN name = 'block_brake_minimum' THEN '1 to 1000000'
-    END;
-
 ALTER TABLE erp.parameter DROP CONSTRAINT parameter_general_only, ADD CONSTRAINT parameter_general_only CHECK (
     name NOT IN ('history_days', 'block_brake_percent', 'block_brake_minimum') OR branch_id IS NULL);
 

@@ -49,13 +49,13 @@ class Office:
     ) -> Judgement:
         occasion = Occasion(trigger, **({"now_s": NOW_S} | at))  # type: ignore[arg-type]
         judgement = Judge(self.rules).judge(session, facts, self.nas, self.forms, occasion)
-        if judgement.form is not None:
-            self.forms[judgement.form[0]] = judgement.form[1]
+        self.forms.update(judgement.forms)
         return judgement
 
     def session(self, facts: LoginFacts, session_id: str = PPPOE, *, now_s: float = NOW_S, **known) -> LiveSession:
         """A session with the grant of these facts."""
         bare = LiveSession((UUID(int=1), 0), facts.login_id, 5, 1, session_id, 0, "", "", NOW_S - 600, None)
+        bare = bare._replace(listed_prefixes=known.get("listed_prefixes", 0))
         wish = self.judge(facts, bare, now_s=now_s).wish
         return bare._replace(**({"fingerprint": wish.fingerprint if wish else None} | known))
 
@@ -64,7 +64,7 @@ def test_equal_grants_want_nothing_and_say_until_when() -> None:
     office = Office()
     session = office.session(login())
     assert office.judge(login(), session, Trigger.SWEEP) == Judgement(
-        form=(session.fingerprint, office.forms[session.fingerprint])
+        forms=((session.fingerprint, office.forms[session.fingerprint]),)
     )
     assert office.judge(login(access_ends_at_s=int(NOW_S) + 60), session).due_s == NOW_S + 60
 
@@ -251,3 +251,41 @@ def test_each_refusal_has_a_cause_that_people_can_read(facts: dict, cause: str) 
 def test_until_when_is_never_for_who_has_no_conditions() -> None:
     office = Office()
     assert office.judge(login(), office.session(login())).due_s == inf
+
+
+LISTED = {"plans": [PLAN._replace(address_list_ipv6="v6-one")]}
+
+
+def test_a_session_that_begins_without_its_ipv6_list_gets_it_by_the_api_alone() -> None:
+    """No attribute of RouterOS says an IPv6 list: the Accept's Class is of the rest."""
+    office = Office(**LISTED)
+    begun = office.session(login())  # what the Accept says
+    wish = office.judge(login(), begun._replace(listed_prefixes=1), Trigger.START).wish
+    assert wish is not None
+    assert (wish.kind, wish.cause, wish.is_cutting, wish.attributes) == ("lists", "start", False, b"")
+    assert (wish.wanted, wish.unsaid) == ([("Address-List-IPv6", "v6-one")], [])
+    has = begun._replace(listed_prefixes=1, fingerprint=wish.fingerprint)
+    assert office.judge(login(), has, Trigger.SWEEP).wish is None
+    again = office.judge(login(), has._replace(listed_prefixes=2), Trigger.SWEEP).wish
+    assert again is not None, "another prefix is known by now"
+    assert again.kind == "lists"
+
+
+def test_another_name_of_the_ipv6_list_alone_changes_lists_and_cuts_nobody() -> None:
+    office = Office(**LISTED)
+    begun = office.session(login(), listed_prefixes=1)
+    assert begun.fingerprint is not None
+    for plan, wanted, unsaid in (("v6-two", ["v6-two"], ["v6-one"]), ("", [], ["v6-one"])):
+        office.load(plans=[PLAN._replace(address_list_ipv6=plan)])
+        wish = office.judge(login(), begun, Trigger.TERMS, cause="plan").wish
+        assert wish is not None
+        assert (wish.kind, wish.cause, wish.is_cutting) == ("lists", "plan", False)
+        assert ([name for _, name in wish.wanted], [name for _, name in wish.unsaid]) == (wanted, unsaid)
+
+
+def test_who_has_no_ipv6_or_no_api_gets_no_orders_about_lists() -> None:
+    office = Office(**LISTED)
+    begun = office.session(login())
+    assert office.judge(login(), begun, Trigger.START).wish is None
+    listed = office.session(login(), listed_prefixes=1)
+    assert office.judge(login(), listed._replace(listed_prefixes=0), Trigger.SWEEP).wish is None, "the API is gone"
