@@ -11,7 +11,7 @@ from aaad.policy.lease import device_of
 from aaad.pools.chore import SQL, count, next_bit
 from aaad.pools.reported import Action, Report, Verdict, judge
 
-REPORTS_BLOCKS = 200  # 1.6 MB: some 4,000 sessions
+REPORTS_BLOCKS = 1_000  # 8 MB: some 4,000 sessions, pages being filled to less than half
 REPORTS_EVERY_S = 15.0
 SETTLED_S = 60.0  # before a session began all must be drained for so long, until what it reports is judged
 SETTLE_LATEST_S = 900.0
