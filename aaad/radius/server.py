@@ -249,15 +249,15 @@ class RadiusService:
             self._log.error("replica.unreadable", error=str(error))
 
     def _not_answered(self, outcome: Discard | Pending | Want | bytes, source: Source, listener: Listener) -> None:
-        if isinstance(outcome, Discard):
+        if outcome.__class__ is Want:  # the most by far; isinstance of an enum takes three times as long
+            outcome.origin = listener
+            self._ask(outcome)
+        elif isinstance(outcome, Discard):
             self._cells[self._discarded_at[outcome]] += 1
             if outcome is Discard.UNKNOWN_NAS:
                 self._unknown_sources.note(plain_address(source[0]), clock.wall_s())
             if self._log_allowance.allows(outcome):
                 self._log.info("datagram.discarded", cause=outcome.label, source=source[0], port=source[1])
-        elif isinstance(outcome, Want):
-            outcome.origin = listener
-            self._ask(outcome)
         elif isinstance(outcome, Pending):
             self._counters.add(names.PENDING)
             if len(self._waiting) < _CLAIMS_WAITING_MAX:
