@@ -53,6 +53,8 @@ SELECT coalesce(pg_visible_in_snapshot((SELECT changed FROM net.lease ORDER BY c
     AND NOT EXISTS (SELECT FROM net.change WHERE NOT pg_visible_in_snapshot(xid, snapshot))
 FROM net.node
 """
+# Whether the leases of all sessions that ended were looked at.
+_RELEASED = "SELECT NOT EXISTS (SELECT FROM net.session_end WHERE looks = 0)"
 _HELD = """
 SELECT coalesce(array_agg(login.name || ' ' || host(lease.address)), '{}')
 FROM net.lease JOIN erp.login ON login.id = lease.login_id
@@ -243,6 +245,7 @@ class AaadPool:
     def after(self, load: LoginLoad) -> None:
         generator.load(load.stops())
         self.settle()
+        wait_until(lambda: self._run(_RELEASED), "a keeper that has looked at what ended")
 
     def _add_pool(self, number: int, recycled: bool) -> int:
         if number >= _POOLS_MAX:

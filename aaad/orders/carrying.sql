@@ -143,6 +143,9 @@ WITH told AS (
         ended_at = greatest(heard_at, started_at), ended_latest = greatest(now(), heard_at, started_at),
         end_evidence = 'gone', version = version + 1
     FROM over WHERE session.family = over.family AND session.life = over.life
+    RETURNING session.family
+), worded AS (
+    INSERT INTO net.session_end (families) SELECT array_agg(family) FROM closed HAVING count(*) > 0
 )
 SELECT id, kind, cause, state, is_current, extract(epoch FROM now() - created_at)::float8 AS age_s FROM saved;
 

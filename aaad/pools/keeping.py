@@ -9,7 +9,7 @@ keeps his address) and R4.3 (who is blocked, too). Answers nobody, and gives not
 import asyncio
 from pathlib import Path
 
-from aaad.clock import monotonic_s, wall_s
+from aaad.clock import wall_s
 from aaad.db.connection import Database, Row, Transaction
 from aaad.db.jobs import Job, Tally, run_jobs
 from aaad.log import get_logger
@@ -23,10 +23,9 @@ from aaad.pools.retired import RetiredSlots
 from aaad.pools.use import count_use, read_facts
 
 ENDS_EVERY_S = 2.0
-ENDS_ROWS = 1_000
-ENDS_OVERLAP_S = 15.0  # two nodes drain what ended in one instant, one after the other
-ENDS_WIDE_S = 1_800.0  # who is ended by evidence ended when he was last heard
-ENDS_WIDE_EVERY_S = 30.0
+ENDS_WORDS = 4  # some hundred ends each: some 0.1 s
+ENDS_AGAIN_S = 15.0  # who seems to have a lease still: nodes drain what ended in one instant one after the other
+ENDS_LOOKS_MAX = 3  # then it is left to the round through the ledger
 CHORE_POLL_S = 10.0  # whether the next round is due, or another node ended in the midst of this one
 LEASES_BLOCKS = 250  # 2 MB: some 15,000 leases
 LEASES_EVERY_S = 60.0  # half of the shortest validity is 150 s
@@ -63,6 +62,7 @@ POOL_KEEPING_COUNTERS: tuple[str, ...] = (
     BUGS,
 )
 
+_Address = tuple[int, str]
 _log = get_logger("pools")
 
 
@@ -91,7 +91,6 @@ class PoolKeeping:
         self._counters = counters
         self._facts_directory = facts_directory
         self._retired = retired
-        self._looked_wide_s = -ENDS_WIDE_EVERY_S
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep until told to stop."""
@@ -110,28 +109,21 @@ class PoolKeeping:
     # --- the jobs: each returns whether there is more to do at once -------------------------------------------------
 
     async def release_ended(self) -> bool:
-        """Release the addresses of sessions that ended a short while ago."""
-        is_wide = monotonic_s() - self._looked_wide_s >= ENDS_WIDE_EVERY_S
+        """Release the addresses of sessions that have ended, each looked at once."""
+        released: set[_Address] = set()
         async with next_bit(self._database, "lease_ends") as bit:
             if bit is None:
                 return False
-            row = await bit.transaction.fetchrow(SQL.read_drained)
-            assert row is not None
-            bit.cursor = bit.first
-            if row["drained_s"] is None:
-                return False
-            since_s = row["drained_s"] - ENDS_WIDE_S
-            if not is_wide:
-                since_s = max(since_s, bit.first / 1e6 - ENDS_OVERLAP_S)
-            found = await bit.transaction.fetch(SQL.find_ended, since_s, CLOCKS_DIFFER_S, ENDS_ROWS)
-            released = await self._release(bit.transaction, found)
-            is_more = len(found) == ENDS_ROWS and released > 0
-            if not is_more:
-                bit.cursor = int(row["drained_s"] * 1e6)
-        if is_wide and not is_more:
-            self._looked_wide_s = monotonic_s()
-        self._counters.add(RELEASED, released)
-        return is_more
+            words = await bit.transaction.fetch(SQL.take_ends, ENDS_WORDS)
+            for looks in {word["looks"] for word in words}:
+                families = [family for word in words if word["looks"] == looks for family in word["families"]]
+                found = await bit.transaction.fetch(SQL.find_ended, families, CLOCKS_DIFFER_S)
+                released |= await self._release(bit.transaction, [row for row in found if not row["is_used"]])
+                again = {row["family"] for row in found if (row["address_space"], row["address"]) not in released}
+                if again and looks + 1 < ENDS_LOOKS_MAX:
+                    await bit.transaction.execute(SQL.leave_ends, list(again), looks + 1, ENDS_AGAIN_S)
+        self._counters.add(RELEASED, len(released))
+        return len(words) == ENDS_WORDS
 
     async def look_at_leases(self) -> bool:
         """Go on through the ledger: extend what is used, release what nobody has, free marks that nobody reports."""
@@ -146,18 +138,19 @@ class PoolKeeping:
             freed = await transaction.fetchrow(SQL.free_foreign, first, until, REST_MIN_S, FREED_ROWS)
             assert freed is not None
         self._counters.add(EXTENDED, extended)
-        self._counters.add(RELEASED, released)
+        self._counters.add(RELEASED, len(released))
         self._counters.add(FREED, freed["freed"])
         return bit.is_more
 
-    async def _release(self, transaction: Transaction, found: list[Row]) -> int:
-        """Release these leases, but for those that were changed since they were read."""
+    async def _release(self, transaction: Transaction, found: list[Row]) -> set[_Address]:
+        """Release these leases, but for those that were changed since they were read; returns which."""
         if not found:
-            return 0
+            return set()
         spaces, addresses, changed = (
             [row[column] for row in found] for column in ("address_space", "address", "changed")
         )
-        return count(await transaction.execute(SQL.release_leases, spaces, addresses, changed, REST_MIN_S))
+        rows = await transaction.fetch(SQL.release_leases, spaces, addresses, changed, REST_MIN_S)
+        return {(row["address_space"], row["address"]) for row in rows}
 
     async def compare_reports(self) -> bool:
         """Go on through the sessions: what do they report that the ledger does not say?"""

@@ -20,16 +20,27 @@ SELECT pg_relation_size('net.lease') / current_setting('block_size')::integer AS
 -- name: session_blocks
 SELECT pg_relation_size('net.session') / current_setting('block_size')::integer AS blocks;
 
+-- name: take_ends
+-- Words of ends, each for him who takes it alone, whenever its transaction committed. If he fails they are there again.
+DELETE FROM net.session_end
+WHERE ctid = ANY(ARRAY(SELECT ctid FROM net.session_end WHERE look_from <= now() LIMIT $1 FOR UPDATE SKIP LOCKED))
+RETURNING families, looks;
+
+-- name: leave_ends
+-- For another look, later: somebody seemed to have their leases.
+INSERT INTO net.session_end (families, looks, look_from)
+VALUES ($1::uuid[], $2, now() + $3::double precision * interval '1 second');
+
 -- name: find_ended
--- Bound leases that a session of their login had, of which the drain has written a short while ago that it ended, and
--- which began after they were offered: the session of a newer offer may still be on its way.
--- Each is looked up by its key, however many leases there are: mostly nobody has ended.
+-- Bound leases that a session of their login had, which has ended and began after they were offered: the session of a
+-- newer offer may still be on its way. Each is looked up by its key, however many leases there are.
 WITH told AS MATERIALIZED (
-    SELECT DISTINCT unnest(families) AS family FROM net.session_end WHERE at >= to_timestamp($1)
+    SELECT DISTINCT unnest($1::uuid[]) AS family
 )
-SELECT (lease).address_space, (lease).address::text AS address, (lease).changed::text AS changed
+SELECT (lease).address_space, (lease).address::text AS address, (lease).changed::text AS changed, family,
+    net.is_held(lease) OR net.is_reported((lease).address_space, (lease).address) AS is_used
 FROM (
-    SELECT found.lease
+    SELECT found.lease, told.family
     FROM told
     CROSS JOIN LATERAL (
         SELECT session.* FROM net.session WHERE session.family = told.family AND session.ended_at IS NOT NULL OFFSET 0
@@ -43,9 +54,7 @@ FROM (
         OFFSET 0
     ) AS found
     OFFSET 0
-) AS ended
-WHERE NOT net.is_held(lease) AND NOT net.is_reported((lease).address_space, (lease).address)
-LIMIT $3;
+) AS ended;
 
 -- name: find_unused
 -- Bound leases in a range of the table's blocks that nobody has: their session ended, or never began although what came
@@ -81,7 +90,8 @@ UPDATE net.lease SET
     free_from = now() + greatest(locked.quarantine_s, $4::integer) * interval '1 second',
     changed = pg_current_xact_id()
 FROM locked
-WHERE lease.address_space = locked.address_space AND lease.address = locked.address;
+WHERE lease.address_space = locked.address_space AND lease.address = locked.address
+RETURNING lease.address_space, lease.address::text AS address;
 
 -- name: extend_leases
 -- Bound leases in a range of the table's blocks that are used, past the half of their time (rule R7.2).
@@ -445,9 +455,6 @@ WHERE pool_use.pool_id = outlook.pool_id;
 
 -- name: count_findings
 SELECT kind, count(*) AS count FROM net.address_finding WHERE settled_at IS NULL GROUP BY kind;
-
--- name: read_drained
-SELECT extract(epoch FROM net.drained_until())::double precision AS drained_s;
 
 -- name: read_standbys
 SELECT standbys, waits FROM net.database_seen;

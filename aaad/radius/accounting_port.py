@@ -10,29 +10,18 @@ A bug in one datagram is logged and costs that datagram only.
 """
 
 import asyncio
-import errno
-import math
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
 from aaad import clock
 from aaad.log import Log
-from aaad.metrics import LATENCY_BUCKETS, CounterFile
+from aaad.metrics import CounterFile
 from aaad.policy.codes import Discard
 from aaad.radius import counters as names
 from aaad.radius.accounting import STATUSES, UNRECORDABLE, AccountingPath, Waiting
-from aaad.radius.datagrams import (
-    TOGETHER_MAX,
-    TOGETHER_OCTETS_MAX,
-    Allowance,
-    Datagram,
-    Listener,
-    can_send_together,
-    receive,
-    send_together,
-)
+from aaad.radius.datagrams import Allowance, Datagram, Listener, Sender, receive
 from aaad.radius.learned import Learned
 from aaad.radius.routers import Neighbourhood, Source, plain_address
 from aaad.radius.starts import StartWatch
@@ -42,7 +31,6 @@ LOOK_MAX = 16  # who asks to be let in goes first
 LOOK_AGAIN_S = 0.002
 POURING = 6  # datagrams found by a look, by which the disk had better wait a moment for more
 _ANSWERS_AT_ONCE = 48  # of what one sync made safe; and the rest of the last look's
-_NOT_TOGETHER = (errno.EIO, errno.EINVAL)
 _OCTETS_AT_ONCE = 1 << 15  # of a look's records that go to the spool together; and those of the last record
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
@@ -92,10 +80,11 @@ class AccountingPort:
         self._cells = counters.cells
         self._log = log
         self._log_allowance = Allowance()
+        self._sender = Sender(
+            counters, log, self._log_allowance, answered=names.ACCOUNTING_ANSWERED, seconds=names.ACCOUNTING_SECONDS
+        )
         index = counters.index
         self._received_at = index[names.ACCOUNTING_RECEIVED]
-        self._answered_at = index[names.ACCOUNTING_ANSWERED]
-        self._latency_at = index[f"{names.ACCOUNTING_SECONDS}%0"]
         self._recorded_at = {octets: index[names.accounting_record(label)] for octets, label in STATUSES.items()}
         self._discarded_at = [0] * (max(Discard) + 1)
         for cause in Discard:
@@ -105,15 +94,13 @@ class AccountingPort:
         self._is_called = False
         self._loop: asyncio.AbstractEventLoop
         self._next_looks: dict[Listener, asyncio.TimerHandle] = {}  # of sockets into which they pour
-        self._sends_together: set[Listener] = set()
         self._is_closed = False
         self._settled = asyncio.Event()
 
     def open(self, listener: Listener) -> None:
         """Read a socket from now on."""
         self._loop = asyncio.get_running_loop()
-        if can_send_together(listener.socket):
-            self._sends_together.add(listener)
+        self._sender.open(listener)
         self._loop.add_reader(listener.socket.fileno(), self._begin, listener)
 
     def _begin(self, listener: Listener) -> None:
@@ -165,7 +152,7 @@ class AccountingPort:
         if group:
             self._append(listener, group, is_more_coming=len(received) >= POURING)
         if replies:
-            self._send(listener, replies)
+            self._sender.send(listener, replies)
         return len(received)
 
     def _append(self, listener: Listener, group: list[Waiting], *, is_more_coming: bool) -> None:
@@ -197,14 +184,14 @@ class AccountingPort:
                 continue
             if listener is not last:
                 if last is not None:
-                    self._send(last, replies)
+                    self._sender.send(last, replies)
                     replies = []
                 last = listener
             for waiting in group:
                 replies.append((path.recorded(waiting, now_s), waiting.source, waiting.arrived_s))
                 cells[recorded_at[waiting.status_type]] += 1
         if last is not None:
-            self._send(last, replies)
+            self._sender.send(last, replies)
         if told and not self._is_called:
             self._is_called = True
             self._loop.call_soon(self._answer_told)
@@ -224,42 +211,6 @@ class AccountingPort:
         for listener, look in due.items():
             look.cancel()
             self._look(listener)
-
-    def _send(self, listener: Listener, replies: list[Datagram]) -> None:
-        alike: defaultdict[tuple[Source, int], list[bytes]] = defaultdict(list)
-        for reply, source, _ in replies:
-            alike[source, len(reply)].append(reply)
-        failed = sum([self._send_alike(listener, some, source) for (source, _), some in alike.items()])
-        now_s = clock.wall_s()
-        cells, counted_s, at = self._cells, math.nan, self._latency_at
-        for _, _, arrived_s in replies:
-            if arrived_s != counted_s:  # of one wake-up most have one arrival
-                counted_s = arrived_s
-                at = self._latency_at + min(int((now_s - arrived_s) * 1e6).bit_length(), LATENCY_BUCKETS - 1)
-            cells[at] += 1
-        cells[self._answered_at] += len(replies) - failed
-
-    def _send_alike(self, listener: Listener, replies: list[bytes], source: Source) -> int:
-        """Send replies of one length to one source. Returns how many could not be sent."""
-        is_fit = 1 < len(replies) <= TOGETHER_MAX and len(replies[0]) <= TOGETHER_OCTETS_MAX
-        if is_fit and listener in self._sends_together:
-            try:
-                send_together(listener.socket, replies, source)
-            except OSError as error:
-                if error.errno in _NOT_TOGETHER:
-                    self._sends_together.discard(listener)
-            else:
-                return 0
-        send, failed = listener.socket.sendto, 0
-        for reply in replies:
-            try:
-                send(reply, source)
-            except OSError as error:  # the NAS asks again, and is answered from memory
-                failed += 1
-                self._counters.add(names.SEND_FAILED)
-                if self._log_allowance.allows(Discard.OVERLOAD):
-                    self._log.warning("reply.not_sent", source=source[0], error=str(error))
-        return failed
 
     def _discard(self, cause: Discard, source: Source) -> None:
         self._cells[self._discarded_at[cause]] += 1

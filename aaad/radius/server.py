@@ -8,7 +8,6 @@ RFC 2865, 3 (ports). The accounting port has a module of its own (`accounting_po
 """
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ import msgspec
 from aaad import clock
 from aaad.errors import ReplicaError, StoreError
 from aaad.log import Log
-from aaad.metrics import LATENCY_BUCKETS, CounterFile
+from aaad.metrics import CounterFile
 from aaad.policy.calendar import zone_offset_s
 from aaad.policy.codes import Discard, Reason
 from aaad.policy.facts import LoginFacts
@@ -31,7 +30,7 @@ from aaad.radius import counters as names
 from aaad.radius.access import AccessPath, Recorder
 from aaad.radius.accounting_port import AccountingPort, Spool
 from aaad.radius.addresses import Addresses, Counted
-from aaad.radius.datagrams import Allowance, Datagram, Listener, receive
+from aaad.radius.datagrams import Allowance, Datagram, Listener, Sender, receive
 from aaad.radius.learned import Learned
 from aaad.radius.request import Pending, Request
 from aaad.radius.routers import Nas, Neighbourhood, Router, RouterName, Source, plain_address
@@ -138,11 +137,13 @@ class RadiusService:
         self._accounting = AccountingPort(*of_both_ports, spool=spool, counters=counters, log=log)
         index = counters.index
         self._discarded_at = names.positions_by_code(index, Discard)
-        self._received_at, self._answered_at = index[names.RECEIVED], index[names.ANSWERED]
-        self._latency_at = index[f"{names.ANSWER_SECONDS}%0"]
+        self._received_at = index[names.RECEIVED]
         self._learned_at, self._safe_at = index[names.LEARNED], index[names.LEARNED_SAFE]
         self._learned_before = self._tell_lost()
         self._log_allowance = Allowance()
+        self._sender = Sender(
+            counters, log, self._log_allowance, answered=names.ANSWERED, seconds=names.ANSWER_SECONDS
+        )
         self._claim = claim
         self._waiting: list[tuple[Pending, Listener]] = []
         self._claim_wanted = asyncio.Event()
@@ -177,6 +178,7 @@ class RadiusService:
             if listener.is_accounting:
                 self._accounting.open(listener)
             else:
+                self._sender.open(listener)
                 loop.add_reader(listener.socket.fileno(), self._reader(listener))
         try:
             async with asyncio.TaskGroup() as group:
@@ -228,7 +230,7 @@ class RadiusService:
             finally:
                 replica.end()
                 cells[learned_at] = self._learned_before + learned.gathered
-                self._send(listener, replies)
+                self._sender.send(listener, replies)
                 if learned.grants:
                     self._hand_over_grants()
 
@@ -246,36 +248,16 @@ class RadiusService:
         except ReplicaError as error:
             self._log.error("replica.unreadable", error=str(error))
 
-    def _send(self, listener: Listener, replies: list[Datagram]) -> None:
-        send = listener.socket.sendto
-        cells, latency_at, failed = self._cells, self._latency_at, 0
-        for reply, source, _ in replies:
-            try:
-                send(reply, source)
-            except OSError as error:  # the peer is out of reach, or the kernel has no room: the NAS asks again
-                failed += 1
-                self._counters.add(names.SEND_FAILED)
-                if self._log_allowance.allows(Discard.OVERLOAD):
-                    self._log.warning("reply.not_sent", source=source[0], error=str(error))
-        now_s = clock.wall_s()
-        counted_s, at = math.nan, latency_at
-        for _, _, arrived_s in replies:
-            if arrived_s != counted_s:  # of one wake-up most have one arrival
-                counted_s = arrived_s
-                at = latency_at + min(int((now_s - arrived_s) * 1e6).bit_length(), LATENCY_BUCKETS - 1)
-            cells[at] += 1
-        cells[self._answered_at] += len(replies) - failed
-
     def _not_answered(self, outcome: Discard | Pending | Want | bytes, source: Source, listener: Listener) -> None:
-        if isinstance(outcome, Discard):
+        if outcome.__class__ is Want:  # the most by far; isinstance of an enum takes three times as long
+            outcome.origin = listener
+            self._ask(outcome)
+        elif isinstance(outcome, Discard):
             self._cells[self._discarded_at[outcome]] += 1
             if outcome is Discard.UNKNOWN_NAS:
                 self._unknown_sources.note(plain_address(source[0]), clock.wall_s())
             if self._log_allowance.allows(outcome):
                 self._log.info("datagram.discarded", cause=outcome.label, source=source[0], port=source[1])
-        elif isinstance(outcome, Want):
-            outcome.origin = listener
-            self._ask(outcome)
         elif isinstance(outcome, Pending):
             self._counters.add(names.PENDING)
             if len(self._waiting) < _CLAIMS_WAITING_MAX:
@@ -351,7 +333,7 @@ class RadiusService:
             if isinstance(reply, Want):
                 self._not_answered(reply, request.source, listener)
             else:
-                self._send(listener, [(reply, request.source, request.arrived_s)])
+                self._sender.send(listener, [(reply, request.source, request.arrived_s)])
 
     def _answer_leased(self, wants: list[Want]) -> None:
         """Answer those whose addresses are bound, or cannot be had."""
@@ -375,7 +357,7 @@ class RadiusService:
                     continue
                 if want.origin is not listener:
                     if listener is not None:
-                        self._send(listener, replies)
+                        self._sender.send(listener, replies)
                         replies = []
                     listener = want.origin
                 replies.append((answer, request.source, request.arrived_s))
@@ -383,7 +365,7 @@ class RadiusService:
             self._replica.end()
             self._cells[self._learned_at] = self._learned_before + learned.gathered
             if listener is not None:
-                self._send(listener, replies)
+                self._sender.send(listener, replies)
             if learned.grants:
                 self._hand_over_grants()
 

@@ -32,7 +32,7 @@ MONTHS_AT_ONCE = 12
 EXPIRE_EVERY_S = 6 * 3_600.0
 # Of the last twelve; a clock that jumped ahead leaves a hole behind it, and what it takes for old is not.
 MONTHS_WITH_ENDS_MIN = 10
-ENDS_KEPT_S = 3_600.0  # leases are looked at by them for half an hour
+ENDS_KEPT_S = 3_600.0  # words of ends that no keeper of leases takes; he goes through the ledger besides
 GRANTED_KEPT_S = 172_800.0  # as long as drained segments are kept, which may be drained again (rule R6.1)
 PURGE_ROWS = 5_000
 PURGE_EVERY_S = 60.0
@@ -181,12 +181,13 @@ class Keeping:
             first = int(claimed["cursor"])
             size = await transaction.fetchrow(_SQL.session_blocks)
             assert size is not None
-            closed = _count(await transaction.execute(_SQL.close_lost, first, first + LOST_BLOCKS, _LOST_HOURS))
+            closed = await transaction.fetchrow(_SQL.close_lost, first, first + LOST_BLOCKS, _LOST_HOURS)
+            assert closed is not None
             is_more = first + LOST_BLOCKS < int(size["blocks"])
             await transaction.execute(
                 _SQL.leave_chore, _LOST_CHORE, first + LOST_BLOCKS if is_more else 0, 0.0 if is_more else LOST_EVERY_S
             )
-        self._counters.add(LOST, closed)
+        self._counters.add(LOST, closed["closed"])
         return is_more
 
     async def look_at_caps(self) -> bool:

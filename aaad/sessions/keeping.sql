@@ -60,7 +60,9 @@ DELETE FROM net.granted WHERE (node, slot, serial) IN (
 DELETE FROM net.nas_restart WHERE at < now() - coalesce(erp.parameter_value('history_days', NULL)::integer, $1) * interval '1 day';
 
 -- name: purge_ends
-DELETE FROM net.session_end WHERE at < now() - $1::double precision * interval '1 second';
+-- Which nobody took: no node keeps the ledger.
+DELETE FROM net.session_end WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM net.session_end WHERE at < now() - $1::double precision * interval '1 second' FOR UPDATE SKIP LOCKED));
 
 -- name: claim_chore
 -- Whoever holds the row does the next bit; nobody waits for him.
@@ -97,14 +99,19 @@ WITH drained AS MATERIALIZED (
             router.silent_since, router.silent_until)
             > session.interim_s * 2.5 * interval '1 second' + coalesce(allowed.hours, $3) * interval '1 hour'
     FOR UPDATE OF session SKIP LOCKED
+), closed AS (
+    UPDATE net.session SET
+        ended_at = greatest(session.heard_at, session.started_at),
+        ended_latest = greatest(lost.until, session.heard_at, session.started_at),
+        end_evidence = 'lost',
+        version = session.version + 1
+    FROM lost
+    WHERE session.ctid = lost.ctid AND session.ended_at IS NULL
+    RETURNING session.family
+), worded AS (
+    INSERT INTO net.session_end (families) SELECT array_agg(family) FROM closed HAVING count(*) > 0
 )
-UPDATE net.session SET
-    ended_at = greatest(session.heard_at, session.started_at),
-    ended_latest = greatest(lost.until, session.heard_at, session.started_at),
-    end_evidence = 'lost',
-    version = session.version + 1
-FROM lost
-WHERE session.ctid = lost.ctid AND session.ended_at IS NULL;
+SELECT count(*) AS closed FROM closed;
 
 -- name: has_caps
 SELECT EXISTS (SELECT FROM erp.plan WHERE cap_gigabytes IS NOT NULL)

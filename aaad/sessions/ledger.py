@@ -33,6 +33,7 @@ LIVE_KEPT_S = 3600.0  # an ended session stays in net.session at least so long: 
 RECALL_MARGIN_S = 600.0
 RESTART_CLOSES_MAX = 5_000  # sessions closed in one batch by restarts
 _LOOKED_AT_ONCE = 2_000
+_ENDS_PER_WORD = 500  # whoever looks at their leases takes a few words at a time
 _FOLDED_AT_ONCE, _WRITTEN_AT_ONCE = 500, 1_000  # families, rows: others of this process go on in between
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
@@ -290,8 +291,8 @@ class Ledger:
 
 async def _note_ends(transaction: Transaction, families: Sequence[bytes]) -> None:
     """Leave word of sessions that have ended: their leases may be released."""
-    if families:
-        await transaction.execute(_SQL.add_ends, keys(families))
+    for start in range(0, len(families), _ENDS_PER_WORD):
+        await transaction.execute(_SQL.add_ends, keys(families[start : start + _ENDS_PER_WORD]))
 
 
 def _in_pieces(drafts: Sequence[Draft]) -> Iterable[Sequence[Draft]]:

@@ -184,6 +184,8 @@ WITH closed AS (
 ), told AS (
     INSERT INTO erp.history (branch_id, client_id, contract_id, login_id, kind, text, source)
     SELECT branch_id, client_id, contract_id, login_id, 'session_closed', $3::text, 'api' FROM closed
+), worded AS (
+    INSERT INTO net.session_end (families) SELECT array_agg(family) FROM closed HAVING count(*) > 0
 )
 SELECT family, life, ended_at, ended_latest, heard_at, time_zone, now() AS now FROM closed;
 
@@ -255,5 +257,7 @@ WITH told AS (
 ), noted AS (
     INSERT INTO erp.history (branch_id, client_id, contract_id, login_id, kind, text, source)
     SELECT branch_id, client_id, contract_id, login_id, 'session_closed', $4::text, 'api' FROM closed
+), worded AS (
+    INSERT INTO net.session_end (families) SELECT array_agg(family) FROM closed HAVING count(*) > 0
 )
 SELECT family, life FROM closed;

@@ -36,6 +36,7 @@ INSERT INTO net.nas (id, name, address, secret, address_space)
 EMPTY = """
 DELETE FROM net.address_finding;
 DELETE FROM net.session;
+DELETE FROM net.session_end;
 DELETE FROM net.reserve;
 UPDATE erp.login SET ipv4 = NULL WHERE ipv4 IS NOT NULL;
 UPDATE erp.contract SET access_status = 'A' WHERE access_status <> 'A';
@@ -135,15 +136,33 @@ class Ledger:
         return await add_session(self.db, **(row | columns))
 
     async def end(
-        self, family: Any, at: datetime = NOW, evidence: str = "stop", latest: datetime | None = None
+        self,
+        family: Any,
+        at: datetime = NOW,
+        evidence: str = "stop",
+        latest: datetime | None = None,
+        *,
+        word_at: datetime = NOW,
+        by: asyncpg.Connection | None = None,
     ) -> None:
-        """Let a session have ended."""
-        await self.db.execute(
+        """Let a session have ended, and word of it be left."""
+        db = by or self.db
+        await db.execute(
             "UPDATE net.session SET ended_at = $2, ended_latest = $4, end_evidence = $3, version = version + 1 "
             "WHERE family = $1",
             family, at, evidence, latest or at,
         )  # fmt: skip
-        await self.db.execute("INSERT INTO net.session_end (at, families) VALUES ($1, ARRAY[$2::uuid])", at, family)
+        await db.execute(
+            "INSERT INTO net.session_end (at, look_from, families) VALUES ($1, $1, ARRAY[$2::uuid])", word_at, family
+        )
+
+    async def looks(self) -> list[int]:
+        """Return of each word of an end how often it was looked at in vain."""
+        return [row[0] for row in await self.db.fetch("SELECT looks FROM net.session_end ORDER BY 1")]
+
+    async def let_time_pass(self) -> None:
+        """Let it be time to look again at what could not be released."""
+        await self.db.execute("UPDATE net.session_end SET look_from = now()")
 
     async def of(self, address: str, space: int = 1) -> dict[str, Any]:
         """Return a lease; empty: it has none."""

@@ -40,7 +40,7 @@ from radius_service import Client, Service, record_decoder, running, tables
 from spool_disk import SEGMENT_BYTES, Disk, drained
 
 from aaad.policy.codes import Discard
-from aaad.radius import accounting_port
+from aaad.radius import accounting_port, datagrams
 from aaad.radius import counters as names
 from aaad.radius.datagrams import TOGETHER_MAX, can_send_together, send_together
 from aaad.sessions.handoff import HandoffServer
@@ -278,14 +278,14 @@ async def test_what_one_sync_made_safe_is_answered_some_at_a_time(
 async def test_a_bug_beside_the_datagrams_costs_its_look_and_not_the_port(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         port = service.service._accounting
-        send = port._send
+        send = port._sender.send
 
         def broken(*_: object) -> None:
-            port._send = send  # type: ignore[method-assign]
+            port._sender.send = send  # type: ignore[method-assign]
             raise RuntimeError("a bug")
 
         with Client(service.acct) as client:
-            port._send = broken  # type: ignore[method-assign]
+            port._sender.send = broken  # type: ignore[method-assign]
             client.send(status_server())
             await service.counted(names.BUGS, 1)
             request = accounting_request()
@@ -351,7 +351,7 @@ def failing_together(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:
         tried.append(len(datagrams))
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(accounting_port, "send_together", fail)
+    monkeypatch.setattr(datagrams, "send_together", fail)
     return tried
 
 
@@ -365,7 +365,7 @@ async def test_answers_to_one_source_leave_by_one_call(
         sent.append(len(datagrams))
         send_together(opened, datagrams, source)
 
-    monkeypatch.setattr(accounting_port, "send_together", noted)
+    monkeypatch.setattr(datagrams, "send_together", noted)
     service = await answered_after_one_sync(tmp_path, address)
     assert sum(sent) > COUNT
     assert max(sent) <= TOGETHER_MAX
@@ -403,7 +403,7 @@ async def test_a_kernel_that_would_make_one_datagram_of_many_is_not_asked_to(
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unknowing:
         assert not can_send_together(unknowing)
     tried = failing_together(monkeypatch, errno.EIO)
-    monkeypatch.setattr(accounting_port, "can_send_together", lambda _: False)
+    monkeypatch.setattr(datagrams, "can_send_together", lambda _: False)
     await answered_after_one_sync(tmp_path)
     assert tried == []
 

@@ -215,6 +215,16 @@ async def test_orders_of_sessions_that_ended_are_over(db, store):
     assert [row["state"] for row in await store.list(Filter(("todo",)), 10)] == ["todo"]
 
 
+async def test_word_is_left_of_a_session_that_its_router_does_not_have(db, store):
+    """Its lease may be released."""
+    over, lives = await session(db), await session(db, 2)
+    await store.put([gone(over), gone(lives)])
+    for order in await claim(store):
+        await save(store, 1, order, "done", is_session_over=order.session == over)
+    assert await db.fetch("SELECT families FROM net.session_end") == [([over[0]],)]
+    assert await db.fetchval("SELECT end_evidence FROM net.session WHERE ended_at IS NOT NULL") == "gone"
+
+
 async def test_the_brake_holds_and_an_operator_releases_or_drops(db, store):
     run = await db.fetchval("INSERT INTO net.run (kind) VALUES ('orders') RETURNING id")
     other = await db.fetchval("INSERT INTO net.run (kind) VALUES ('orders') RETURNING id")

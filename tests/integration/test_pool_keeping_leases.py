@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -11,6 +12,8 @@ from session_rows import DAY, HOUR, NOW, drained
 from aaad.pools import keeping
 from aaad.pools.chore import SQL
 from aaad.pools.keeping import BUGS, EXTENDED, FAILED, JOBS, RELEASED, TAKEN_BACK
+from aaad.sessions import keeping as sessions_keeping
+from aaad.sessions.reports import Reports
 
 A, B, C = "100.64.0.1/32", "100.64.0.2/32", "100.64.0.3/32"
 
@@ -38,7 +41,8 @@ async def pool(ledger: Ledger) -> int:
 async def test_who_uses_a_lease_is_asked_only_of_those_whose_time_it_is(ledger, pool):
     """It is by far the dearest question; in a large ledger nearly all leases are not concerned."""
     await ledger.lease(A, pool, offered=NOW)
-    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    family = await ledger.session("100.64.0.1", started=NOW - HOUR)
+    await ledger.end(family)
     refuse = (
         "CREATE OR REPLACE FUNCTION net.is_held(lease net.lease) RETURNS boolean LANGUAGE plpgsql STABLE "
         "AS $$ BEGIN RAISE 'asked'; END $$"
@@ -50,7 +54,7 @@ async def test_who_uses_a_lease_is_asked_only_of_those_whose_time_it_is(ledger, 
         for statement, arguments in (
             (SQL.extend_leases, (0, 1000)),
             (SQL.find_unused, (0, 1000)),
-            (SQL.find_ended, ((NOW - HOUR).timestamp(), keeping.CLOCKS_DIFFER_S, 10)),
+            (SQL.find_ended, ([family], keeping.CLOCKS_DIFFER_S)),
         ):
             assert await ledger.db.fetch(statement, *arguments) == []
         await ledger.db.execute("UPDATE net.lease SET valid_until = now()")
@@ -177,6 +181,114 @@ async def test_complaint_28_a_login_has_the_addresses_of_its_sessions_and_no_mor
     await ledger.run("ends", "leases")
     assert await ledger.state(A) == ("released", 1)
     assert await ledger.state(B) == ("bound", 1)
+
+
+# --- each end is looked at once -----------------------------------------------------------------------------------
+
+
+async def test_an_end_is_looked_at_once_and_its_word_is_gone(ledger, pool):
+    """A burst of ends must not be worked on for longer than it takes to release what they had."""
+    for n in (1, 2, 3):
+        await ledger.lease(f"100.64.0.{n}/32", pool, n, offered=NOW - HOUR)
+        await ledger.end(await ledger.session(f"100.64.0.{n}", n, started=NOW - HOUR))
+    assert await ledger.db.fetchval("SELECT count(*) FROM net.session_end") == 3
+    await ledger.run("ends")
+    assert ledger.counted(RELEASED) == 3
+    assert await ledger.db.fetchval("SELECT count(*) FROM net.session_end") == 0
+    # What comes to be releasable without an end is the slow round's, and not looked at again and again.
+    await ledger.db.execute(
+        "UPDATE net.lease SET state = 'bound', released_at = NULL, free_from = NULL WHERE address = $1", A
+    )
+    await ledger.run("ends", "ends")
+    assert ledger.counted(RELEASED) == 3
+    await ledger.run("leases")
+    assert ledger.counted(RELEASED) == 4
+
+
+async def test_an_end_that_is_written_by_a_transaction_which_commits_late_is_not_missed(dsn, ledger, pool):
+    """However long that takes, and whatever was looked at meanwhile."""
+    await ledger.lease(A, pool, offered=NOW - DAY)
+    await ledger.lease(B, pool, 2, offered=NOW - DAY)
+    late = await ledger.session("100.64.0.1", started=NOW - DAY)
+    soon = await ledger.session("100.64.0.2", 2, started=NOW - DAY)
+    drain = await asyncpg.connect(dsn)
+    async with drain.transaction():
+        await ledger.end(late, word_at=NOW - 10 * MINUTE, by=drain)
+        await ledger.run("ends")
+        await ledger.end(soon)
+        await ledger.run("ends", "ends")
+        assert [(await ledger.state(unit))[0] for unit in (A, B)] == ["bound", "released"]
+    await drain.close()
+    await ledger.run("ends")
+    assert (await ledger.state(A))[0] == "released"
+
+
+async def test_what_could_not_be_released_is_looked_at_again_but_not_for_ever(ledger, pool):
+    """Another session, whose end is not drained yet, has the address as far as is known."""
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    other = await ledger.session(None, started=NOW - HOUR)  # tells no address: it may have this one
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    await ledger.run("ends")
+    await ledger.run("ends")
+    assert await ledger.looks() == [1]
+    await ledger.end(other)
+    await ledger.run("ends")
+    assert await ledger.state(A) == ("bound", 1)  # it is not its turn: the other's end says nothing of this address
+    await ledger.let_time_pass()
+    await ledger.run("ends")
+    assert await ledger.state(A) == ("released", 1)
+    assert await ledger.looks() == []
+
+
+async def test_who_still_has_an_address_is_asked_of_it_a_few_times_and_then_in_his_turn(ledger, pool):
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    await ledger.session(None, started=NOW - HOUR)
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    for look in range(1, keeping.ENDS_LOOKS_MAX):
+        await ledger.run("ends")
+        assert await ledger.looks() == [look]
+        await ledger.let_time_pass()
+    await ledger.run("ends")
+    assert await ledger.looks() == []
+    assert await ledger.state(A) == ("bound", 1)
+
+
+async def test_a_burst_of_ends_is_looked_at_in_bounded_bits(ledger, pool, monkeypatch):
+    monkeypatch.setattr(keeping, "ENDS_WORDS", 1)
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    await ledger.lease(B, pool, 2, offered=NOW - HOUR)
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    await ledger.end(await ledger.session("100.64.0.2", 2, started=NOW - HOUR))
+    assert await ledger.keeper.release_ended()
+    assert ledger.counted(RELEASED) == 1
+    await ledger.run("ends")
+    assert ledger.counted(RELEASED) == 2
+
+
+async def _by_operator(ledger: Ledger, family: UUID) -> None:
+    await Reports(ledger.db).close(family, 0, "ghost")
+
+
+async def _by_its_router(ledger: Ledger, family: UUID) -> None:
+    assert await Reports(ledger.db).close_gone([(family, 0)], 0.0, "its router has none")
+
+
+async def _by_silence(ledger: Ledger, _: UUID) -> None:
+    await ledger.db.execute(
+        "INSERT INTO net.router (nas_id, source_address, accounting_at) VALUES (1, '192.0.2.1', $1)", NOW
+    )
+    row = await ledger.db.fetchrow(sessions_keeping._SQL.close_lost, 0, 1000, 24)
+    assert row["closed"] == 1
+
+
+@pytest.mark.parametrize("close", [_by_operator, _by_its_router, _by_silence])
+async def test_whoever_ends_a_session_leaves_word_of_it(ledger, pool, close):
+    """So nobody waits for the round through the ledger, which takes the longer the larger it is."""
+    await ledger.lease(A, pool, offered=NOW - 3 * DAY)
+    family = await ledger.session("100.64.0.1", started=NOW - 3 * DAY, heard=NOW - 2 * DAY, interim_s=300)
+    await close(ledger, family)
+    await ledger.run("ends")
+    assert await ledger.state(A) == ("released", 1)
 
 
 # --- who keeps his address ----------------------------------------------------------------------------------------

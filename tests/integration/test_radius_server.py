@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -45,6 +46,7 @@ from aaad.policy.facts import LoginExtras, LoginFacts
 from aaad.policy.grant import Decision, Grant
 from aaad.radius import counters as names
 from aaad.radius import datagrams, server
+from aaad.radius.datagrams import send_together
 from aaad.radius.request import Pending
 from aaad.radius.server import Watchdog
 from aaad.replica.record import AdministratorRow, ParameterRow, encode, encode_damaged
@@ -708,9 +710,37 @@ def test_a_reply_that_cannot_be_sent_is_counted_and_the_others_go_out(tmp_path: 
     with Client(service.auth) as client:
         source = client.socket.getsockname()
         replies = [(b"x", ("127.0.0.1", 0), time.time()), (request, source, time.time())]
-        service.service._send(service.listeners[0], replies)
+        service.service._sender.send(service.listeners[0], replies)
         assert client.socket.recv(5000) == request
     assert (service.count(names.SEND_FAILED), service.count(names.ANSWERED)) == (1, 1)
+    service.close()
+
+
+def test_replies_of_one_length_to_one_source_leave_together_in_the_order_in_which_they_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+
+    def noted(opened: socket.socket, some: list[bytes], source: tuple[object, ...]) -> None:
+        sent.append(len(some))
+        send_together(opened, some, source)
+
+    monkeypatch.setattr(datagrams, "send_together", noted)
+    service = Service(tmp_path)
+    service.service._sender.open(service.listeners[0])
+    with Client(service.auth) as one, Client(service.auth) as other:
+        both = [client.socket.getsockname() for client in (one, other)]
+        replies = [
+            (b"%03d" % number + bytes(number % 5 == 0), both[number % 10 == 1], time.time()) for number in range(200)
+        ]
+        service.service._sender.send(service.listeners[0], replies)
+        for client, source in zip((one, other), both, strict=True):
+            due = [reply for reply, whereto, _ in replies if whereto == source]
+            got = [client.socket.recv(5000) for _ in due]
+            for length in (3, 4):
+                assert [reply for reply in got if len(reply) == length] == [x for x in due if len(x) == length]
+    assert sorted(sent) == [12, 20, 40, 64, 64]
+    assert (service.count(names.SEND_FAILED), service.count(names.ANSWERED)) == (0, 200)
     service.close()
 
 
