@@ -174,10 +174,8 @@ def _number(default: float, low: float, high: float, description: str, unit: str
     )
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, defer_build=True
-    )
+class _Section(BaseModel, extra="forbid", hide_input_in_errors=True, defer_build=True):
+    model_config = ConfigDict(frozen=True, validate_default=True)
 
 
 class NodeConfig(_Section):

@@ -115,7 +115,7 @@ def send_together(opened: socket.socket, datagrams: Sequence[bytes], destination
 class Sender:
     """Sends the replies of one port and counts them; those of one length to one source together, where that works."""
 
-    def __init__(self, counters: CounterFile, log: Log, allowance: Allowance, *, answered: str, seconds: str) -> None:
+    def __init__(self, counters: CounterFile, log: Log, allowance: Allowance, answered: str, seconds: str) -> None:
         """Count in these cells: how many, and the histogram of how long after their request's arrival."""
         self._counters = counters
         self._log = log

@@ -141,9 +141,7 @@ class RadiusService:
         self._learned_at, self._safe_at = index[names.LEARNED], index[names.LEARNED_SAFE]
         self._learned_before = self._tell_lost()
         self._log_allowance = Allowance()
-        self._sender = Sender(
-            counters, log, self._log_allowance, answered=names.ANSWERED, seconds=names.ANSWER_SECONDS
-        )
+        self._sender = Sender(counters, log, self._log_allowance, names.ANSWERED, names.ANSWER_SECONDS)
         self._claim = claim
         self._waiting: list[tuple[Pending, Listener]] = []
         self._claim_wanted = asyncio.Event()

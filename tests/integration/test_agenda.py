@@ -778,5 +778,6 @@ async def test_a_long_look_at_all_contracts_keeps_no_task_waiting(erp: Erp, tmp_
             while await erp.access(41) != "CM":
                 await asyncio.sleep(0.05)
         stopping.set()
+    assert await erp.access(41) == "CM"
     await database.close()
     await planning.close()

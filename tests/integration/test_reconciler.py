@@ -250,6 +250,7 @@ async def test_a_change_whose_transaction_was_open_meanwhile_is_not_missed(dsn, 
                 await house.has({"todo": 1})
             await slow.close()
             await house.has({"todo": 2})
+            assert await house.orders() == {"todo": 2}
 
 
 async def test_of_changes_in_a_row_the_last_one_counts(dsn, tmp_path: Path) -> None:

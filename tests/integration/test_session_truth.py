@@ -117,7 +117,7 @@ async def test_r5_2_only_of_that_router_and_service(house):
 
 
 async def test_r5_2_a_restart_of_one_service_ends_no_session_of_another(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [accounting(START, T, called="pppoe1", **A), accounting(ON, T + 100, called="pppoe2")],
         [("81a00001", 0, 0, None, None, None, 1)],
@@ -125,7 +125,7 @@ async def test_r5_2_a_restart_of_one_service_ends_no_session_of_another(house):
 
 
 async def test_another_device_on_a_port_of_that_number_of_another_router_replaces_nothing(house):
-    await in_every_order(
+    await check_every_order(
         house,
         [accounting(START, T, **A), accounting(START, T + 50, mac=OTHER_MAC, identifier=b"another", **B)],
         [("81a00001", 0, 0, None, None, None, 1), ("82a00001", 50, 50, None, None, None, 1)],
