@@ -185,6 +185,11 @@ class Carrying:
         )
         return (False, None) if row is None else (row["is_allowed"], row["run_id"])
 
+    async def is_newest(self, node_id: int, order: ClaimedOrder) -> bool:
+        """Whether this is still what is wished of its session, and this node's to do."""
+        row = await self._database.fetchrow(SQL.is_newest, order.order_id, node_id, order.wish)
+        return row is not None
+
     async def leftovers(self, wait_s: float) -> list[Leftover]:
         """Take what is to be taken out of routers' lists; it comes again after a while, if it is not forgotten."""
         return [_leftover(row) for row in await self._database.fetch(SQL.take_leftovers, ROWS_MAX, wait_s)]

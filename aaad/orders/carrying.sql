@@ -183,6 +183,10 @@ FROM asked CROSS JOIN known LEFT JOIN made ON true
 WHERE network_order.id = asked.id
 RETURNING asked.is_allowed, network_order.run_id;
 
+-- name: is_newest
+SELECT FROM net.network_order
+WHERE id = $1 AND claimed_by = $2::integer AND wish = $3 AND is_open;
+
 -- name: release_claims
 -- Of this node, but for those that it knows to be in hand, $2: nobody is at them.
 UPDATE net.network_order SET claimed_until = now() - interval '1 second', next_at = now()

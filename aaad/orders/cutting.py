@@ -1,8 +1,12 @@
-"""The brake's word on a cut that nobody counted when it was wished: a change that no CoA brought about (R8.4)."""
+"""What is asked in the midst of an order: may it cut, as nobody counted that when it was wished (R8.4); is it the newest.
+
+It sends nothing, and never decides what is wished.
+"""
 
 import asyncio
 
 from aaad.clock import monotonic_s
+from aaad.errors import AaadError, StoreError
 from aaad.log import get_logger
 from aaad.orders.carrying import Carrying
 from aaad.orders.wish import ClaimedOrder
@@ -11,6 +15,20 @@ from aaad.replica.brake import BrakeLimits
 _log = get_logger("orders")
 _LIVE_COUNT_S = 60.0
 _UNBRAKED = frozenset({"unblock", "operator"})  # what gives service back is never held, nor what a person asked for
+
+
+class TurnBackError(AaadError):
+    """The concentrator of an order was found to be down before it was its turn, or something newer is wished."""
+
+
+async def turn_back_if_newer(carrying: Carrying, node_id: int, order: ClaimedOrder) -> None:
+    """Let what was sent once not be sent again, if it is not wished any more; without PostgreSQL nobody knows."""
+    try:
+        is_newest = await carrying.is_newest(node_id, order)
+    except StoreError:
+        return
+    if not is_newest:
+        raise TurnBackError
 
 
 class CutBrake:

@@ -13,13 +13,14 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from aaad import clock
 from aaad.db.connection import Database
 from aaad.db.jobs import Job, Tally, repeat
-from aaad.errors import AaadError, StoreError
+from aaad.errors import StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.mikrotik.connection import Limits as ApiLimits
@@ -41,7 +42,7 @@ from aaad.orders.cascade import (
     next_move,
     while_waiting,
 )
-from aaad.orders.cutting import CutBrake
+from aaad.orders.cutting import CutBrake, TurnBackError, turn_back_if_newer
 from aaad.orders.facts import ConcentratorFacts, write_facts
 from aaad.orders.judge import Subject
 from aaad.orders.outcomes import Outcomes
@@ -49,7 +50,7 @@ from aaad.orders.pace import Limits, Pace, backoff_s
 from aaad.orders.readback import CYCLE_S, ReadBack
 from aaad.orders.steps import API_LIMITS, Answer, Steps, Target
 from aaad.orders.tidying import Tidying
-from aaad.orders.wish import OPEN_STATES
+from aaad.orders.wish import OPEN_STATES, ClaimedOrder
 from aaad.radius.dynauth import SessionName, session_attributes
 from aaad.radius.dynauth_client import TRIES_S, DynauthClient
 from aaad.replica.brake import BrakeLimits
@@ -57,10 +58,6 @@ from aaad.replica.brake import BrakeLimits
 _log = get_logger("orders")
 _TAKEN_AT_ONCE = 1_000
 _TURNED_BACK_S = 1.0
-
-
-class _DownError(AaadError):
-    """The concentrator of an order was found to be down before it was its turn."""
 
 
 class Settings(NamedTuple):
@@ -235,7 +232,7 @@ class OrderRunner:
         try:
             async with asyncio.timeout(self._settings.carry_s):
                 move = await self._cascade(taken, pace, answers, is_probe=is_probe)
-        except _DownError:
+        except TurnBackError:
             move = Wait(State.DUE, "silent", is_failure=False)
         except TimeoutError:
             move = Wait(State.DUE, "too_long")
@@ -266,24 +263,25 @@ class OrderRunner:
             if move.step in CUTS and not await self._brake.may_cut(taken.order, self._node_id):
                 return Wait(State.HELD, "held_back", is_failure=False)
             is_meant = is_probe or bool(told)  # others turn back, if the router falls silent before it is their turn
-            answer = await self._step(move.step, target, taken.order.nas_id, pace, is_meant=is_meant)
+            answer = await self._step(move.step, target, taken.order, pace, is_meant=is_meant)
             answers.append(answer)
             told.append(Told(answer.step, answer.said))
             self._note(told, pace, taken.order.nas_id, begun_s)
             move = next_move(task, told)
         return move
 
-    async def _step(self, step: Step, target: Target, nas_id: int, pace: Pace, *, is_meant: bool) -> Answer:
+    async def _step(self, step: Step, target: Target, order: ClaimedOrder, pace: Pace, *, is_meant: bool) -> Answer:
         """Carry out a step when it is its turn at its concentrator; reading waits for nobody."""
+        newest_only = partial(turn_back_if_newer, self._carrying, self._node_id, order)
         if step is Step.READ:
-            answer = await self._steps.act(step, target)
+            answer = await self._steps.act(step, target, newest_only)
         else:
-            turn = self._turns.setdefault(nas_id, asyncio.Semaphore(self._settings.limits.at_once))
+            turn = self._turns.setdefault(order.nas_id, asyncio.Semaphore(self._settings.limits.at_once))
             async with turn:
                 await asyncio.sleep(pace.wait_s(clock.monotonic_s()))
                 if pace.is_closed(clock.monotonic_s()) and not is_meant:
-                    raise _DownError
-                answer = await self._steps.act(step, target)
+                    raise TurnBackError
+                answer = await self._steps.act(step, target, newest_only)
         answer = answer._replace(at=clock.utc_now().isoformat(timespec="milliseconds"))
         self._counters.add(counted.answered(step, answer.said))
         return answer

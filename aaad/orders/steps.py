@@ -4,7 +4,7 @@ Every step names the session by its Acct-Session-Id (rule R8.1), and what the AP
 it is done once. Requests go from the address that the router has as its server (rule R2.6). Nothing is decided here.
 """
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
 
 from aaad.errors import RouterError, RouterTrap
@@ -78,14 +78,14 @@ class Steps:
         self._limits = limits
         self._connections: dict[RouterAccess, RouterConnection] = {}
 
-    async def act(self, step: Step, target: Target) -> Answer:
-        """Carry out a step; what goes wrong outside is an answer, too."""
+    async def act(self, step: Step, target: Target, before_repeat: Callable[[], Awaitable[None]]) -> Answer:
+        """Carry out a step; what goes wrong outside is an answer, too. What `before_repeat` raises ends its tries."""
         try:
             match step:
                 case Step.COA:
-                    return await self._ask(step, Order.CHANGE, target.names + target.changes, target)
+                    return await self._ask(step, Order.CHANGE, target.names + target.changes, target, before_repeat)
                 case Step.DISCONNECT:
-                    return await self._ask(step, Order.DISCONNECT, target.names, target)
+                    return await self._ask(step, Order.DISCONNECT, target.names, target, before_repeat)
                 case Step.READ:
                     return await self._read(target)
                 case Step.API:
@@ -115,9 +115,16 @@ class Steps:
         for connection in connections.values():
             await connection.close()
 
-    async def _ask(self, step: Step, order: Order, attributes: bytes, target: Target) -> Answer:
+    async def _ask(
+        self,
+        step: Step,
+        order: Order,
+        attributes: bytes,
+        target: Target,
+        before_repeat: Callable[[], Awaitable[None]],
+    ) -> Answer:
         way = Way(target.local_address, target.nas, target.keys, target.kind)
-        answer = await self._client.carry(order, attributes, way, tries_s=self._tries_s)
+        answer = await self._client.carry(order, attributes, way, tries_s=self._tries_s, before_repeat=before_repeat)
         if isinstance(answer, Verdict):
             return Answer(step, _OUTCOMES[answer.outcome], answer.error_cause)
         return Answer(step, _NO_ANSWERS[answer])

@@ -10,7 +10,7 @@ whether somebody on the way refuses it: a port where nobody listens, a firewall.
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -49,6 +49,10 @@ class _InWork:
     answered: "asyncio.Future[Verdict]"
 
 
+async def _nothing() -> None:
+    pass
+
+
 class DynauthClient:
     """Orders of one process on their way."""
 
@@ -72,16 +76,30 @@ class DynauthClient:
         return answer if isinstance(answer, Verdict) else None
 
     async def carry(
-        self, order: Order, attributes: bytes, way: Way, *, tries_s: Sequence[float] = TRIES_S
+        self,
+        order: Order,
+        attributes: bytes,
+        way: Way,
+        *,
+        tries_s: Sequence[float] = TRIES_S,
+        before_repeat: Callable[[], Awaitable[None]] = _nothing,
     ) -> Verdict | NoAnswer:
-        """Send an order as often as there are tries; return what became of it, with why there is no answer."""
-        answer, request = await self._exchange(order, attributes, way, tries_s)
+        """Send an order as often as there are tries; return what became of it, with why there is no answer.
+
+        What `before_repeat` raises ends the tries: what was right to be sent once may not be right any more.
+        """
+        answer, request = await self._exchange(order, attributes, way, tries_s, before_repeat)
         if answer is NoAnswer.SILENT:
             return await _knock(request, way)
         return answer
 
     async def _exchange(
-        self, order: Order, attributes: bytes, way: Way, waits_s: Sequence[float]
+        self,
+        order: Order,
+        attributes: bytes,
+        way: Way,
+        waits_s: Sequence[float],
+        before_repeat: Callable[[], Awaitable[None]] = _nothing,
     ) -> tuple[Verdict | NoAnswer, bytes]:
         """Send the same octets until they are answered, with these waits between; return the octets, too."""
         opened, kind = self._socket(way.local_address), way.kind
@@ -96,7 +114,9 @@ class DynauthClient:
         key = (way.local_address, way.nas, identifier)
         self._in_work[key] = _InWork(request, way, answered)
         try:
-            for wait_s in waits_s:
+            for number, wait_s in enumerate(waits_s):
+                if number:
+                    await before_repeat()
                 with suppress(OSError):  # no room, or no way to there for now: as if it were lost on its way
                     opened.sendto(request, way.nas)
                 await asyncio.wait((answered,), timeout=wait_s)

@@ -76,6 +76,23 @@ async def test_r8_1_the_newest_wish_wins_over_one_in_work(house):
     assert await house.db.fetchval("SELECT fingerprint FROM net.session_applied") == 8
 
 
+async def test_r8_1_a_cut_that_is_not_wished_any_more_is_not_sent_again(house):
+    """A router that wakes between two tries hears the newest wish only."""
+    bras = await house.add_bras(api=False)
+    bras.nas.is_silent = True
+    key = await house.begin(bras, granted={"rate_limit": "10M/20M"})
+    (order,) = await house.order(gone(key))
+    async with house.running(HURRY._replace(tries_s=(0.3, 0.3, 0.3, 0.3, 0.3))):
+        async with asyncio.timeout(10):
+            while not bras.nas.heard:
+                await asyncio.sleep(0.01)
+        await house.order(change(key, "2M/2M", 8))
+        bras.nas.is_silent = False
+        await house.until(order)
+    assert bras.sessions == {"81a00001"}
+    assert bras.granted("81a00001").rate_limit == "2M/2M"
+
+
 async def test_one_request_at_a_time_about_one_session(house):
     """accel-ppp answers no second one; a newer wish waits until the first was answered."""
     bras = await house.add_bras(kind="accel_ppp", api=False)
