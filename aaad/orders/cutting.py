@@ -1,4 +1,4 @@
-"""What is asked in the midst of an order: may it cut, as nobody counted that when it was wished (R8.4); is it the newest.
+"""What is asked in the midst of an order: may it cut, if nobody counted that before (R8.4); is it the newest (R8.1).
 
 It sends nothing, and never decides what is wished.
 """

@@ -29,7 +29,7 @@ INSERT INTO net.nas (id, name, address, secret, api_user, api_password)
     VALUES (1, 'one', '127.0.0.0/8', 'testing123', 'aaad', 'a secret');
 """
 
-# Of two contracts that are blocked before, on branch 2: two logins of each, by PPPoE and Hotspot. They begin on a list.
+# Two contracts are blocked before, on branch 2: two logins of each, by PPPoE and Hotspot, begin on a list.
 LISTED_SESSIONS = 8
 LISTS_ARE_WRITTEN = """
 WITH over AS (DELETE FROM net.network_order RETURNING *)
