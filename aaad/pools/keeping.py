@@ -23,7 +23,8 @@ from aaad.pools.retired import RetiredSlots
 from aaad.pools.use import count_use, read_facts
 
 ENDS_EVERY_S = 2.0
-ENDS_WORDS = 4  # some hundred ends each: some 0.1 s
+ENDS_WORDS = 4  # some hundred ends each, as the drain writes them
+ENDS_AT_ONCE = 2_000  # some 0.1 s; who ends all that were lost leaves many in one word
 ENDS_AGAIN_S = 15.0  # who seems to have a lease still: nodes drain what ended in one instant one after the other
 ENDS_LOOKS_MAX = 3  # then it is left to the round through the ledger
 CHORE_POLL_S = 10.0  # whether the next round is due, or another node ended in the midst of this one
@@ -115,15 +116,19 @@ class PoolKeeping:
             if bit is None:
                 return False
             words = await bit.transaction.fetch(SQL.take_ends, ENDS_WORDS)
+            is_more = len(words) == ENDS_WORDS
             for looks in {word["looks"] for word in words}:
                 families = [family for word in words if word["looks"] == looks for family in word["families"]]
-                found = await bit.transaction.fetch(SQL.find_ended, families, CLOCKS_DIFFER_S)
+                if rest := families[ENDS_AT_ONCE:]:
+                    await bit.transaction.execute(SQL.leave_ends, rest, looks, 0.0)
+                    is_more = True
+                found = await bit.transaction.fetch(SQL.find_ended, families[:ENDS_AT_ONCE], CLOCKS_DIFFER_S)
                 released |= await self._release(bit.transaction, [row for row in found if not row["is_used"]])
                 again = {row["family"] for row in found if (row["address_space"], row["address"]) not in released}
                 if again and looks + 1 < ENDS_LOOKS_MAX:
                     await bit.transaction.execute(SQL.leave_ends, list(again), looks + 1, ENDS_AGAIN_S)
         self._counters.add(RELEASED, len(released))
-        return len(words) == ENDS_WORDS
+        return is_more
 
     async def look_at_leases(self) -> bool:
         """Go on through the ledger: extend what is used, release what nobody has, free marks that nobody reports."""

@@ -27,9 +27,12 @@ WHERE ctid = ANY(ARRAY(SELECT ctid FROM net.session_end WHERE look_from <= now()
 RETURNING families, looks;
 
 -- name: leave_ends
--- For another look, later: somebody seemed to have their leases.
+-- For a look later: somebody seemed to have their leases, or they are too many at once. As many in a word as the drain
+-- writes, so that a few words are never more than a bit of work.
 INSERT INTO net.session_end (families, looks, look_from)
-VALUES ($1::uuid[], $2, now() + $3::double precision * interval '1 second');
+SELECT array_agg(family), $2::integer, now() + $3::double precision * interval '1 second'
+FROM unnest($1::uuid[]) WITH ORDINALITY AS told (family, number)
+GROUP BY (number - 1) / 500;
 
 -- name: find_ended
 -- Bound leases that a session of their login had, which has ended and began after they were offered: the session of a

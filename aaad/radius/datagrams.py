@@ -155,15 +155,17 @@ class Sender:
             return self._send_each(listener, replies, source)
         failed = 0
         for start in range(0, len(replies), TOGETHER_MAX):
-            some = replies[start : start + TOGETHER_MAX]
+            some, refusal = replies[start : start + TOGETHER_MAX], None
             if listener in self._together:
                 try:
                     send_together(listener.socket, some, source)
                     continue
                 except OSError as error:
-                    if error.errno in _NOT_TOGETHER:
-                        self._together.discard(listener)
-            failed += self._send_each(listener, some, source)
+                    refusal = error.errno
+            failed_of_some = self._send_each(listener, some, source)
+            if refusal in _NOT_TOGETHER and not failed_of_some:  # else it is the source, which may be anybody's lie
+                self._together.discard(listener)
+            failed += failed_of_some
         return failed
 
     def _send_each(self, listener: Listener, replies: list[bytes], source: Source) -> int:

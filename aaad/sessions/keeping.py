@@ -58,7 +58,7 @@ KEEPING_COUNTERS: tuple[str, ...] = (
     LOST,
     MADE,
     *(f"{EXPIRED}|outcome={outcome}" for outcome in OUTCOMES),
-    *(f"{PURGED}|table={table}" for table in ("granted", "nas_restart")),
+    *(f"{PURGED}|table={table}" for table in ("granted", "nas_restart", "session_end")),
     *(f"{CAPS}|to={state}" for state in ("reached", "free")),
     CONTESTS,
     CONTESTS_HELD,
@@ -164,13 +164,14 @@ class Keeping:
         return is_credible
 
     async def purge(self) -> bool:
-        """Delete grants and restarts that nothing asks for any more."""
+        """Delete grants, restarts and words of ends that nothing asks for any more."""
         granted = _count(await self._database.execute(_SQL.purge_granted, GRANTED_KEPT_S, PURGE_ROWS))
         self._counters.add(f"{PURGED}|table=granted", granted)
         restarts = _count(await self._database.execute(_SQL.purge_restarts, _HISTORY_DAYS))
         self._counters.add(f"{PURGED}|table=nas_restart", restarts)
-        await self._database.execute(_SQL.purge_ends, ENDS_KEPT_S)
-        return granted == PURGE_ROWS
+        ends = _count(await self._database.execute(_SQL.purge_ends, ENDS_KEPT_S, PURGE_ROWS))
+        self._counters.add(f"{PURGED}|table=session_end", ends)
+        return PURGE_ROWS in (granted, ends)
 
     async def close_lost(self) -> bool:
         """Close sessions in the next blocks of the table that are silent for too long (rule R5.3)."""

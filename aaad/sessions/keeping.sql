@@ -62,7 +62,8 @@ DELETE FROM net.nas_restart WHERE at < now() - coalesce(erp.parameter_value('his
 -- name: purge_ends
 -- Which nobody took: no node keeps the ledger.
 DELETE FROM net.session_end WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM net.session_end WHERE at < now() - $1::double precision * interval '1 second' FOR UPDATE SKIP LOCKED));
+    SELECT ctid FROM net.session_end WHERE at < now() - $1::double precision * interval '1 second'
+    LIMIT $2 FOR UPDATE SKIP LOCKED));
 
 -- name: claim_chore
 -- Whoever holds the row does the next bit; nobody waits for him.

@@ -439,6 +439,21 @@ async def test_grants_and_restarts_are_deleted_when_nothing_asks_for_them(db, ke
     assert counted(keeper, f"{PURGED}|table=granted") == counted(keeper, f"{PURGED}|table=nas_restart") == 1
 
 
+async def test_words_of_ends_that_nobody_takes_are_deleted_in_bounded_bits(db, keeper, monkeypatch):
+    """A day of them at once would take longer than a statement may, and be tried again and again."""
+    monkeypatch.setattr(keeping, "PURGE_ROWS", 2)
+    await db.execute(
+        "INSERT INTO net.session_end (at, families) "
+        "SELECT now() - n * interval '25 minutes', '{}' FROM generate_series(1, 5) AS n"
+    )
+    left = "SELECT count(*)::integer FROM net.session_end"
+    assert await keeper.purge()
+    assert await db.fetchval(left) == 3
+    assert not await keeper.purge()
+    assert await db.fetchval(left) == 2
+    assert counted(keeper, f"{PURGED}|table=session_end") == 3
+
+
 # --- the service ----------------------------------------------------------------------------------------------------
 
 

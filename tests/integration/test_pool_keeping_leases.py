@@ -9,6 +9,7 @@ import pytest
 from ledger_rows import MINUTE, SECOND, Ledger, one_database, opened_ledger
 from session_rows import DAY, HOUR, NOW, drained
 
+from aaad.errors import StoreError
 from aaad.pools import keeping
 from aaad.pools.chore import SQL
 from aaad.pools.keeping import BUGS, EXTENDED, FAILED, JOBS, RELEASED, TAKEN_BACK
@@ -263,6 +264,65 @@ async def test_a_burst_of_ends_is_looked_at_in_bounded_bits(ledger, pool, monkey
     assert ledger.counted(RELEASED) == 1
     await ledger.run("ends")
     assert ledger.counted(RELEASED) == 2
+
+
+async def _word_of_many(ledger: Ledger, count: int) -> None:
+    """Let one word tell of so many sessions, the first of which have ended and had A and B."""
+    await ledger.db.execute(
+        "INSERT INTO net.session_end (families) SELECT array_agg(family) FROM (SELECT family FROM net.session "
+        "UNION ALL SELECT gen_random_uuid() FROM generate_series(1, $1)) AS told (family)",
+        count - await ledger.db.fetchval("SELECT count(*) FROM net.session"),
+    )
+
+
+async def test_a_word_of_very_many_ends_is_looked_at_in_bounded_bits(ledger, pool, monkeypatch):
+    """Who closes what was lost tells of all in one word; a statement that takes too long would be tried for ever."""
+    monkeypatch.setattr(keeping, "ENDS_AT_ONCE", 1)
+    for n, unit in enumerate((A, B), 1):
+        await ledger.lease(unit, pool, n, offered=NOW - HOUR)
+        await ledger.end(await ledger.session(f"100.64.0.{n}", n, started=NOW - HOUR))
+    await ledger.db.execute("DELETE FROM net.session_end")
+    await _word_of_many(ledger, 2)
+    assert await ledger.keeper.release_ended()
+    assert ledger.counted(RELEASED) == 1
+    assert await ledger.looks() == [0]
+    await ledger.run("ends")
+    assert ledger.counted(RELEASED) == 2
+    assert await ledger.looks() == []
+
+
+async def test_what_is_left_for_later_is_left_in_words_of_bounded_length(ledger, pool):
+    await _word_of_many(ledger, keeping.ENDS_AT_ONCE + 1_200)
+    assert await ledger.keeper.release_ended()
+    lengths = await ledger.db.fetch("SELECT cardinality(families) FROM net.session_end ORDER BY 1 DESC")
+    assert [row[0] for row in lengths] == [500, 500, 200]
+    await ledger.run("ends")
+    assert await ledger.looks() == []
+
+
+async def test_a_word_taken_by_who_fails_then_is_there_again(ledger, pool, monkeypatch):
+    await ledger.lease(A, pool, offered=NOW - HOUR)
+    await ledger.end(await ledger.session("100.64.0.1", started=NOW - HOUR))
+    release = ledger.keeper._release
+
+    async def release_and_lose(*arguments):
+        done = await release(*arguments)
+        await ledger.db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.keeper, "_release", release_and_lose)
+        with pytest.raises(StoreError):
+            await ledger.keeper.release_ended()
+    assert await ledger.looks() == [0]
+    assert await ledger.state(A) == ("bound", 1)
+    assert ledger.counted(RELEASED) == 0
+    await ledger.run("ends")
+    assert await ledger.state(A) == ("released", 1)
+    assert ledger.counted(RELEASED) == 1
 
 
 async def _by_operator(ledger: Ledger, family: UUID) -> None:

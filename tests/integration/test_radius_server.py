@@ -744,6 +744,30 @@ def test_replies_of_one_length_to_one_source_leave_together_in_the_order_in_whic
     service.close()
 
 
+def test_a_source_that_nobody_can_send_to_costs_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Port 0, which whoever knows a NAS's address can write into a datagram, is refused by the kernel as invalid."""
+    sent: list[int] = []
+
+    def noted(opened: socket.socket, some: list[bytes], source: tuple[object, ...]) -> None:
+        sent.append(len(some))
+        send_together(opened, some, source)
+
+    monkeypatch.setattr(datagrams, "send_together", noted)
+    service = Service(tmp_path)
+    sender, listener = service.service._sender, service.listeners[0]
+    sender.open(listener)
+    with Client(service.auth) as client:
+        source = client.socket.getsockname()
+        sender.send(listener, [(b"x", ("127.0.0.1", 0), time.time())] * 3 + [(b"y", source, time.time())] * 2)
+        sender.send(listener, [(b"z", source, time.time())] * 2)
+        assert [client.socket.recv(5000) for _ in range(4)] == [b"y", b"y", b"z", b"z"]
+    assert sent == [3, 2, 2]
+    assert (service.count(names.SEND_FAILED), service.count(names.ANSWERED)) == (3, 4)
+    service.close()
+
+
 async def test_what_a_killed_process_had_learned_and_not_handed_over_is_counted_and_told(tmp_path: Path) -> None:
     counters = CounterFile(tmp_path / "radius-0.cnt", names.RADIUS_COUNTERS)
     counters.set(names.LEARNED, 12)  # as a process leaves it that was killed
