@@ -4,7 +4,7 @@ Every step names the session by its Acct-Session-Id (rule R8.1), and what the AP
 it is done once. Requests go from the address that the router has as its server (rule R2.6). Nothing is decided here.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from aaad.errors import RouterError, RouterTrap
@@ -13,6 +13,7 @@ from aaad.mikrotik.connection import Limits, RouterAccess, RouterConnection
 from aaad.mikrotik.enforce import (
     Added,
     AlreadyThere,
+    NotOurs,
     NotThere,
     OtherSession,
     Removed,
@@ -65,6 +66,13 @@ class Target(NamedTuple):
     mac: str = ""
 
 
+class Kept(NamedTuple):
+    """What a customer's entries may stay for: an address that he has, in a list that was written for it."""
+
+    addresses: frozenset[str]
+    lists: frozenset[str]
+
+
 class Steps:
     """Steps of one process."""
 
@@ -100,13 +108,16 @@ class Steps:
         except RouterError as error:
             return Answer(step, Said.UNREADABLE if step is Step.READ else Said.SILENT, text=_words(error))
 
-    async def tidy(self, access: RouterAccess, marked: Collection[tuple[str, str]]) -> None:
-        """Take entries of ours out of a router's lists: of these addresses, that bear these notes; RouterError."""
+    async def tidy(self, access: RouterAccess, marked: Mapping[str, Kept]) -> None:
+        """Take entries of ours that bear these notes out of a router's lists, but for what is kept; RouterError."""
         api = await self._api(access)
-        meant = {(canonical(address), comment_of(note)) for address, note in marked}
+        meant = {comment_of(note): (set(map(canonical, kept.addresses)), kept.lists) for note, kept in marked.items()}
         for family in Family:
             for entry in await list_entries(api, family):
-                if (entry.address, entry.comment) in meant:
+                if entry.comment not in meant:
+                    continue
+                addresses, lists = meant[entry.comment]
+                if entry.address not in addresses or entry.list not in lists:
                     await remove_entry(api, entry.list, entry.address)
 
     async def close(self) -> None:
@@ -168,8 +179,9 @@ class Steps:
                 placed = await add_entry(api, place.name, place.address, target.note)
                 is_done = is_done and isinstance(placed, Added | AlreadyThere)
             else:
-                left = await remove_entry(api, place.name, place.address, of_session=True)
-                is_done = is_done and isinstance(left, Removed | NotThere)
+                of_session = ":" not in place.address  # RADIUS writes none of IPv6
+                left = await remove_entry(api, place.name, place.address, of_session=of_session)
+                is_done = is_done and isinstance(left, Removed | NotThere | NotOurs)  # another's is his
         return Answer(Step.LISTS, Said.DONE if is_done else Said.REFUSED)
 
 

@@ -1,4 +1,4 @@
-"""What is heard of routers: the latest record of each tells its time and its clock, however records come (R5.3, R10)."""
+"""What is heard of routers: the latest record tells time and clock, however records come (rules R5.3, R10)."""
 
 from itertools import permutations
 
