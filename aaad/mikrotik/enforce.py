@@ -180,7 +180,9 @@ async def add_entry(
     except RouterTrap as trap:
         if "already have" not in trap.message:
             raise
-    there = await _find_entry(api, family, name, address)
+        there = await _find_entry(api, family, name, address, is_sought=True)
+        return WithoutEffect() if there is None else await _switch_on(api, family, there, comment_of(note))
+    there = await _find_entry(api, family, name, address, is_sought=True)
     return Added() if there is not None and not there.is_disabled else WithoutEffect()
 
 
@@ -206,7 +208,7 @@ async def remove_entry(
     family = family_of(address)
     outcome: NotThere | Removed = NotThere()
     for _ in range(2):  # ours, and the session's own beside it
-        there = await _find_entry(api, family, name, address)
+        there = await _find_entry(api, family, name, address, is_sought=outcome == NotThere())
         if there is None:
             return outcome
         if not is_ours(there) and not (of_session and there.is_dynamic and not there.comment):
@@ -233,11 +235,22 @@ def is_ours(entry: Entry) -> bool:
     return entry.comment == OUR_MARK or entry.comment.startswith(f"{OUR_MARK}: ")
 
 
-async def _find_entry(api: RouterApi, family: Family, name: str, address: str) -> Entry | None:
-    """Return the entry of an address in a list: ours first, then any that is switched on."""
+async def _find_entry(
+    api: RouterApi, family: Family, name: str, address: str, *, is_sought: bool = False
+) -> Entry | None:
+    """Return the entry of an address in a list: ours first, then any that is switched on.
+
+    A list may hold thousands, so the router is asked for that address alone. With `is_sought` one that it writes in
+    another way is looked for among all.
+    """
     wanted = canonical(address)
-    found = [entry for entry in await read_entries(api, family, [name]) if entry.address == wanted]
-    return min(found, key=lambda entry: (not is_ours(entry), entry.is_disabled), default=None)
+    is_host = family is Family.IPV6 and "/" not in wanted
+    written = f"{wanted}/128" if is_host else wanted  # as RouterOS shows it
+    found = await read_entries(api, family, [name], written)
+    if not found and is_sought:
+        found = await read_entries(api, family, [name])
+    meant = [entry for entry in found if entry.address == wanted]
+    return min(meant, key=lambda entry: (not is_ours(entry), entry.is_disabled), default=None)
 
 
 async def _remove(api: RouterApi, path: str, row_id: str) -> None:
