@@ -206,9 +206,8 @@ WHERE claimed_by = $1 AND is_open AND target = 'session' AND id <> ALL ($2::bigi
 
 -- name: take_leftovers
 -- Orders by which entries of ours may have come into a router's address lists for a session that is over: at most $1, not
--- again for $2 seconds. If the customer is back, where he is now, and the lists that were written for him there; whether it
--- is to be seen first what becomes of him: he came within $3 seconds, or something is ordered of him. One who is heard no
--- more, and has no other order that wrote, keeps nothing.
+-- again for $2 seconds. If the customer is connected, by whichever entry of net.nas: his addresses, and the lists that were
+-- written for them; whether it is to be seen first what becomes of him: he came within $3 seconds, or something is ordered.
 WITH over AS (
     SELECT wrote.id FROM net.network_order AS wrote
     WHERE wrote.has_entries AND NOT wrote.is_open AND wrote.next_at <= now() AND NOT EXISTS (
@@ -236,7 +235,7 @@ LEFT JOIN LATERAL (
         AND ordered.life = session.life AND ordered.kind <> 'disconnect'
     LEFT JOIN LATERAL jsonb_array_elements(CASE WHEN ordered.has_entries THEN ordered.wanted END) AS named (pair)
         ON named.pair ->> 0 LIKE '%Address-List%'
-    WHERE session.login_id = wrote.login_id AND session.nas_id = wrote.nas_id AND session.ended_at IS NULL
+    WHERE session.login_id = wrote.login_id AND session.ended_at IS NULL
 ) AS back ON true;
 
 -- name: forget_leftovers

@@ -134,6 +134,14 @@ DELETE FROM net.network_order WHERE id IN (
     SELECT id FROM net.network_order WHERE ended_at < now() - $1::float8 * interval '1 second' AND NOT has_entries
     ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED);
 
+-- name: prune_lists
+-- Those that only wrote lists tell of no decision, and there is one for each session.
+DELETE FROM net.network_order WHERE id IN (
+    SELECT id FROM net.network_order
+    WHERE kind = 'lists' AND state IN ('done', 'unverified', 'superseded', 'gone') AND NOT has_entries
+        AND ended_at < now() - $1::float8 * interval '1 second'
+    ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED);
+
 -- name: prune_applied
 -- Of sessions that are over.
 DELETE FROM net.session_applied WHERE (family, life) IN (

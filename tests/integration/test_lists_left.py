@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from order_field import HURRY, House, change, gone, housed
+from session_rows import HOUR, NOW
 
 from aaad.orders.by_hand import disconnect_logins
 from aaad.orders.carrying import Carrying, Room
@@ -123,8 +124,25 @@ async def test_who_paid_and_dialled_anew_with_his_own_prefix_is_in_the_list_no_m
         assert entries(bras) == by_hand | {("blocked6", "2001:db8:f00::/56", "aaad: login 1")}
         await end(house, first)
         bras.nas.sessions.clear()
-        await house.begin(bras, "81a00009", delegated_ipv6_prefix="2001:db8:f00::/56")
+        await house.begin(bras, "81a00009", delegated_ipv6_prefix="2001:db8:f00::/56", started=NOW - HOUR)
         await until_entries(bras, by_hand)
+
+
+async def test_who_is_connected_keeps_what_was_written_for_him(house):
+    """Two sessions of one login, and the first ends; what is ordered of the other is waited for."""
+    bras = await house.add_bras()
+    first = await house.begin(bras, ipv6_prefix=PREFIX)
+    other = await house.begin(bras, "81a00002", ipv4="100.64.0.2", ipv6_prefix="2001:db8:b::/64", started=NOW - HOUR)
+    kept = {("blocked6", "2001:db8:b::/64", "aaad: login 1")}
+    async with house.running():
+        for order in await house.order(lists(first), lists(other)):
+            await house.until(order)
+        await house.order(lists(other, "elsewhere", 6, is_held=True))
+        await end(house, first)
+        await asyncio.sleep(0.5)
+        assert entries(bras) == kept | {("blocked6", PREFIX, "aaad: login 1")}
+        await house.db.execute("UPDATE net.network_order SET state = 'cancelled', ended_at = now() WHERE is_open")
+        await until_entries(bras, kept)
 
 
 async def test_a_prefix_that_came_later_is_taken_out_too(house):
@@ -167,3 +185,19 @@ async def test_lists_never_take_the_place_of_what_an_operator_cuts(house):
     (row,) = await house.db.fetch("SELECT kind, cause, wish FROM net.network_order")
     assert tuple(row) == ("disconnect", "operator", 1)
     assert await house.order(change(key)), "the customer's own change is a newer wish"
+
+
+async def test_what_only_wrote_lists_is_not_kept_for_long(house):
+    """There is one for each session that begins."""
+    bras = await house.add_bras()
+    keys = [await house.begin(bras, f"81a{number:05}", f"u{number}") for number in range(4)]
+    wishes = [*map(lists, keys[:3]), change(keys[3])]
+    done, cancelled, wrote, changed = [(await house.order(wish))[0] for wish in wishes]
+    await house.db.execute(
+        "UPDATE net.network_order SET state = CASE id WHEN $1 THEN 'cancelled' ELSE 'done' END, "
+        "ended_at = now() - interval '8 days', has_entries = id = $2", cancelled, wrote,
+    )  # fmt: skip
+    await house.store.prune()
+    left = {row["id"] for row in await house.db.fetch("SELECT id FROM net.network_order")}
+    assert left == {cancelled, wrote, changed}
+    assert done not in left

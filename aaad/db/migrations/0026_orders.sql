@@ -99,6 +99,8 @@ CREATE INDEX network_order_login ON net.network_order (login_id, created_at);
 CREATE INDEX network_order_contract ON net.network_order (contract_id, created_at);
 CREATE INDEX network_order_run ON net.network_order (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX network_order_ended ON net.network_order (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX network_order_lists_ended ON net.network_order (ended_at)
+    WHERE kind = 'lists' AND state IN ('done', 'unverified', 'superseded', 'gone') AND NOT has_entries;
 CREATE INDEX network_order_entries ON net.network_order (next_at) WHERE has_entries AND NOT is_open;
 -- What the brake counts: few at most times, and none of those that it holds.
 CREATE INDEX network_order_cutting ON net.network_order (wished_at) WHERE is_cutting;
