@@ -54,6 +54,10 @@ TEXTS = {
     ),
     Kind.CLOCK_UNTOLD: _("It does not tell what time it has."),
     Kind.UNREAD: _("It does not show {path} to the user of its API ({message}): that is not judged."),
+    Kind.MAY_NOT_WRITE: _(
+        "The user {user} of its API may not write, by its group {group}: sessions that take no CoA are not ended, "
+        "and nobody gets into an address list or out of it."
+    ),
     Kind.NTP_OFF: _("Its clock is set by no time server."),
     Kind.OLD_VERSION: _(
         "RouterOS {version} is old: before {needed} requests are not signed, and IPv6 is not told from IPv4."

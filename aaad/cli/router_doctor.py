@@ -77,6 +77,7 @@ def _expected(terminal: Terminal, row: dict[str, Any], access: RouterAccess) -> 
         timeout_ms=row["timeout_ms"],
         secrets=frozenset(row["secrets"]),
         unreadable=_unreadable(terminal, row["name"]),
+        api_user=access.user,
         lists=tuple(
             ListUse(parameter, row[parameter], family, is_block)
             for parameter, family, is_block in _LISTS

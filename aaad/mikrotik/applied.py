@@ -120,10 +120,16 @@ async def read_rates(api: RouterApi) -> tuple[SessionRate, ...]:
     return tuple(rate for rate in map(_rate, rows) if rate is not None)
 
 
-async def read_entries(api: RouterApi, family: Family, names: Sequence[str] = ()) -> tuple[Entry, ...]:
-    """Return what stands in the address lists of these names, of all if there are none; RouterError."""
+async def read_entries(
+    api: RouterApi, family: Family, names: Sequence[str] = (), address: str = ""
+) -> tuple[Entry, ...]:
+    """Return what stands in the address lists of these names, of all if there are none; RouterError.
+
+    `address`: only what the router writes just so.
+    """
     where = [f"?list={name}" for name in names]
     where += ["?#" + "|" * (len(names) - 1)] if len(names) > 1 else []
+    where += [f"?address={address}"] if address else []
     fields = (".id", "list", "address", "comment", "dynamic", "disabled")
     return tuple(_entry(row) for row in await rows_of(api, list_path(family), fields, where))
 

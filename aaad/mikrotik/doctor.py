@@ -23,6 +23,8 @@ SIGNING_VERSION = (7, 15)  # the first that signs its requests and tells IPv6 fr
 SECRET_PLACE = "<SECRET>"  # noqa: S105  where a person types it
 _RADIUS_PATH, _CLOCK_PATH = "/radius", "/system/clock"
 _RIGHTS = "/user group print"  # what mends it is the group's `policy`, or another group for the user of the API
+_NEEDED = frozenset({"api", "read", "write"})  # of the group of the user of the API
+_OWN_GROUPS = frozenset({"read", "write", "full"})  # that every router has
 _LOCAL_SHOWN = 5
 _PPP, _HOTSPOT = "ppp", "hotspot"
 _ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  no address
@@ -71,6 +73,7 @@ class Kind(StrEnum):
     NO_JUMP = "no_jump_to_rule"
     CLOCK = "clock_off"
     CLOCK_UNTOLD = "clock_not_told"
+    MAY_NOT_WRITE = "api_user_may_not_write"
     NTP_OFF = "ntp_off"
     OLD_VERSION = "old_version"
     UNREAD = "not_read"
@@ -114,6 +117,7 @@ class Expected:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)  # that we believe
     unreadable: int = 0  # requests of it that we heard and whose signature or password did not fit
     lists: tuple[ListUse, ...] = ()
+    api_user: str = ""  # as whom we ask it
     logins: frozenset[str] = frozenset()  # of the names that the router knows by itself, those that are logins
 
 
@@ -125,6 +129,7 @@ def examine(found: RouterSettings, expected: Expected) -> tuple[Finding, ...]:
         *_ppp(found, expected),
         *_hotspot(found),
         *(finding for use in expected.lists for finding in _rules(found, use)),
+        *_rights(found, expected),
         *_system(found),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.weight is not Weight.WRONG))
@@ -348,6 +353,21 @@ def _lists_of(rule: Row) -> set[str]:
 
 def _is_on(row: Row) -> bool:
     return row.get("disabled") not in TRUE
+
+
+# --- who we are there -----------------------------------------------------------------------------------------------
+
+
+def _rights(found: RouterSettings, expected: Expected) -> Iterator[Finding]:
+    """Tell if orders by the API would be refused; one whom RADIUS lets in has no row there, and is not judged."""
+    group = found.groups.get(expected.api_user, "")
+    policies = found.policies.get(group)
+    if policies is None or policies >= _NEEDED:
+        return
+    command = f"/user group set [find name={quoted(group)}] policy={_listed(sorted(policies | _NEEDED))}"
+    if group in _OWN_GROUPS:  # nobody can change them
+        command = f"/user set [find name={quoted(expected.api_user)}] group=write"
+    yield Finding(Kind.MAY_NOT_WRITE, Weight.WRONG, command, {"user": expected.api_user, "group": group})
 
 
 # --- the system -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ not ours are never changed: ours carry a comment that begins with `aaad`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from aaad.errors import RouterTrap
@@ -115,8 +115,9 @@ async def remove_active(
     *,
     address: str = "",
     age_s: float | None = None,
+    check: Callable[[], Awaitable[None]] | None = None,
 ) -> Removed | NotThere | OtherSession | WithoutEffect:
-    """End the session of this Acct-Session-Id, and no other one; RouterError.
+    """End the session of this Acct-Session-Id, and no other one, if `check` does not raise then; RouterError.
 
     Where the router does not say the id, as it does not for Hotspot, a row is believed to be the session if it has
     this address and is not younger than this age; without both it is another one.
@@ -130,6 +131,8 @@ async def remove_active(
     meant, others = await look()
     if meant is None:
         return OtherSession(others[0].session_id) if others else NotThere()
+    if check is not None:
+        await check()
     await _remove(api, ACTIVE_PATHS[kind], meant.row_id)
     for pause_s in _SETTLING_S:
         await asyncio.sleep(pause_s)
@@ -180,7 +183,9 @@ async def add_entry(
     except RouterTrap as trap:
         if "already have" not in trap.message:
             raise
-    there = await _find_entry(api, family, name, address)
+        there = await _find_entry(api, family, name, address, is_sought=True)
+        return WithoutEffect() if there is None else await _switch_on(api, family, there, comment_of(note))
+    there = await _find_entry(api, family, name, address, is_sought=True)
     return Added() if there is not None and not there.is_disabled else WithoutEffect()
 
 
@@ -206,7 +211,7 @@ async def remove_entry(
     family = family_of(address)
     outcome: NotThere | Removed = NotThere()
     for _ in range(2):  # ours, and the session's own beside it
-        there = await _find_entry(api, family, name, address)
+        there = await _find_entry(api, family, name, address, is_sought=outcome == NotThere())
         if there is None:
             return outcome
         if not is_ours(there) and not (of_session and there.is_dynamic and not there.comment):
@@ -233,11 +238,22 @@ def is_ours(entry: Entry) -> bool:
     return entry.comment == OUR_MARK or entry.comment.startswith(f"{OUR_MARK}: ")
 
 
-async def _find_entry(api: RouterApi, family: Family, name: str, address: str) -> Entry | None:
-    """Return the entry of an address in a list: ours first, then any that is switched on."""
+async def _find_entry(
+    api: RouterApi, family: Family, name: str, address: str, *, is_sought: bool = False
+) -> Entry | None:
+    """Return the entry of an address in a list: ours first, then any that is switched on.
+
+    A list may hold thousands, so the router is asked for that address alone. With `is_sought` one that it writes in
+    another way is looked for among all.
+    """
     wanted = canonical(address)
-    found = [entry for entry in await read_entries(api, family, [name]) if entry.address == wanted]
-    return min(found, key=lambda entry: (not is_ours(entry), entry.is_disabled), default=None)
+    is_host = family is Family.IPV6 and "/" not in wanted
+    written = f"{wanted}/128" if is_host else wanted  # as RouterOS shows it
+    found = await read_entries(api, family, [name], written)
+    if not found and is_sought:
+        found = await read_entries(api, family, [name])
+    meant = [entry for entry in found if entry.address == wanted]
+    return min(meant, key=lambda entry: (not is_ours(entry), entry.is_disabled), default=None)
 
 
 async def _remove(api: RouterApi, path: str, row_id: str) -> None:

@@ -65,6 +65,10 @@ class RouterSettings:
     hotspot_profiles: tuple[Row, ...] = ()  # of servers that are on
     rules: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # by the path of their table
     secrets: tuple[str, ...] = ()  # names of users that the router knows by itself
+    groups: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of who administers it, by name; none if it does not tell
+    policies: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of groups, what they may
     ntp: Row = field(default_factory=dict)
     ahead_s: float | None = None  # of our clock; None: it does not tell the time
     unread: Mapping[str, str] = field(default_factory=dict)  # paths that it refused to show, and in which words
@@ -102,6 +106,11 @@ async def read_settings(api: RouterApi) -> RouterSettings:
         hotspot_profiles=tuple(profiles[name] for name in used),
         rules={path: await reading.rows(path, _RULE_FIELDS) for path in RULE_PATHS},
         secrets=tuple(row["name"] for row in local if "name" in row and _is_on(row)),
+        groups={row.get("name", ""): row.get("group", "") for row in await _told(api, "/user", ("name", "group"))},
+        policies={
+            row.get("name", ""): frozenset(name for name in row.get("policy", "").split(",") if name[:1] != "!")
+            for row in await _told(api, "/user/group", ("name", "policy"))
+        },
         ntp=await reading.one("/system/ntp/client"),
         ahead_s=_ahead_s(time, at_s),
         unread=dict(reading.unread),
@@ -143,6 +152,14 @@ class _Reading:
             if any(row.get("enabled") in TRUE or row.get("disabled") in {"false", "no"} for row in servers):
                 return True
         return False
+
+
+async def _told(api: RouterApi, path: str, fields: Sequence[str]) -> list[Row]:
+    """Return rows; none where the user of the API may not see them, which is no fault."""
+    try:
+        return await rows_of(api, path, fields)
+    except RouterTrap:
+        return []
 
 
 def _is_on(row: Row) -> bool:

@@ -46,6 +46,7 @@ class Taken(NamedTuple):
     ground: Ground
     answers: tuple[Mapping[str, Any], ...]  # to this wish, by whoever tried
     is_stale: bool  # somebody had it and did not say what became of it
+    had_entries: bool = False  # entries of ours may stand in the router's address lists already
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +90,23 @@ class Result(NamedTuple):
     has_entries: bool = False  # entries of ours may stand in the router's address lists since
 
 
+class Room(NamedTuple):
+    """For how many orders of one concentrator there is room."""
+
+    others: int
+    lists: int  # such as only write address lists
+
+
 class Leftover(NamedTuple):
-    """What an order wrote into a router's address lists for a session that is over."""
+    """What an order may have written into a router's address lists for a session that is over."""
 
     order_id: int
     nas_id: int
     source_address: str
     note: str  # of the entries: whose they are
-    addresses: tuple[str, ...]
-    is_back: bool  # the same customer has them again
+    addresses: frozenset[str]  # that the same customer has now, if he is back
+    lists: frozenset[str]  # that were written for him since
+    is_open: bool  # what becomes of him is not known yet
 
 
 class Saved(NamedTuple):
@@ -137,18 +146,32 @@ class Carrying:
         return affected(await self._database.execute(SQL.release_claims, node_id, list(in_hand)))
 
     async def take(
-        self, node_id: int, rooms: Mapping[int, int], *, room: int, count: int, for_s: float = CLAIM_S
+        self,
+        node_id: int,
+        rooms: Mapping[int, Room],
+        *,
+        room: Room,
+        count: int,
+        for_s: float = CLAIM_S,
     ) -> list[Taken]:
-        """Take what is due, for each concentrator as many as there is room for."""
+        """Take what is due, for each concentrator as many as there is room for; `room`: where none is told."""
         rows = await self._database.fetch(
-            SQL.take_orders, node_id, list(rooms), list(rooms.values()), room, count, for_s
+            SQL.take_orders,
+            node_id,
+            list(rooms),
+            [known.others for known in rooms.values()],
+            room.others,
+            count,
+            for_s,
+            [known.lists for known in rooms.values()],
+            room.lists,
         )
         if not rows:
             return []
         found = await self._database.fetch(SQL.find_grounds, [row["id"] for row in rows], node_id, UNREADABLE_S)
         grounds = {row["id"]: _ground(row) for row in found}
         return [
-            Taken(claimed_order(row), grounds[row["id"]], _answers(row), row["is_stale"])
+            Taken(claimed_order(row), grounds[row["id"]], _answers(row), row["is_stale"], row["had_entries"])
             for row in rows
             if row["id"] in grounds
         ]
@@ -192,7 +215,8 @@ class Carrying:
 
     async def leftovers(self, wait_s: float) -> list[Leftover]:
         """Take what is to be taken out of routers' lists; it comes again after a while, if it is not forgotten."""
-        return [_leftover(row) for row in await self._database.fetch(SQL.take_leftovers, ROWS_MAX, wait_s)]
+        rows = await self._database.fetch(SQL.take_leftovers, ROWS_MAX, wait_s, wait_s / 2)
+        return [_leftover(row) for row in rows]
 
     async def forget_leftovers(self, orders: Sequence[int]) -> None:
         """Nothing of these orders stands in a router's lists any more."""
@@ -236,9 +260,15 @@ def note_of(login_id: int | None, user_name: str) -> str:
 
 
 def _leftover(row: Row) -> Leftover:
-    addresses = tuple(filter(None, (row["ipv4"], row["ipv6_prefix"], row["delegated_ipv6_prefix"])))
-    note = note_of(row["login_id"], row["user_name"])
-    return Leftover(row["id"], row["nas_id"], row["source_address"], note, addresses, row["is_back"])
+    return Leftover(
+        row["id"],
+        row["nas_id"],
+        row["source_address"],
+        note_of(row["login_id"], row["user_name"]),
+        frozenset(row["addresses"]),
+        frozenset(row["lists"]),
+        row["is_open"],
+    )
 
 
 def _answers(row: Row) -> tuple[Mapping[str, Any], ...]:

@@ -6,8 +6,10 @@ SELECT id FROM net.node WHERE name = $1;
 -- name: take_orders
 -- Those that are due and that this node, $1, may carry out (rule R2.6): its routers are those that speak to it; of others
 -- only such as no live node speaks for and that have an API. For each NAS so many as there is room ($2 and $3, else $4),
--- in all $5, the oldest first, for $6 seconds. No Disconnect before every live node has applied the change (rule R8.2).
--- A claim whose time is over is anybody's: until then an order is not due, so what is in hand is not passed over each time.
+-- in all $5, the oldest first, for $6 seconds; such as only write lists last, in a room of their own ($7, else $8): there
+-- may be thousands, and they keep nobody else waiting. No Disconnect before every live node has applied the change (rule
+-- R8.2). A claim whose time is over is anybody's: until then an order is not due, so what is in hand is not passed over
+-- each time. That entries may stand in a router's lists is said before they are written: whoever writes them may die.
 -- Rows are found by their numbers alone, whatever the planner takes the counts to be.
 WITH server AS MATERIALIZED (
     SELECT router.nas_id, router.source_address, router.nas_identifier, bool_or(nas_server.node_id = $1) AS is_ours
@@ -18,10 +20,12 @@ WITH server AS MATERIALIZED (
     GROUP BY router.nas_id, router.source_address, router.nas_identifier
 ), due AS MATERIALIZED (
     SELECT first.id FROM net.nas
-    LEFT JOIN unnest($2::integer[], $3::integer[]) AS known (nas_id, room) ON known.nas_id = nas.id
+    LEFT JOIN unnest($2::integer[], $3::integer[], $7::integer[]) AS known (nas_id, room, lists_room)
+        ON known.nas_id = nas.id
     CROSS JOIN LATERAL (
-        SELECT waits.id, waits.next_at FROM net.network_order AS waits
+        (SELECT waits.id, waits.next_at, false AS is_lists FROM net.network_order AS waits
         WHERE waits.nas_id = nas.id AND waits.state IN ('todo', 'doing', 'waiting') AND waits.target = 'session'
+            AND waits.kind <> 'lists' AND coalesce(known.room, $4) > 0
             AND waits.next_at <= now() AND coalesce(waits.claimed_until < now(), true)
             AND (
                 (waits.nas_id, waits.source_address, waits.nas_identifier) IN (
@@ -30,12 +34,22 @@ WITH server AS MATERIALIZED (
                 AND (waits.nas_id, waits.source_address, waits.nas_identifier) NOT IN (
                     SELECT nas_id, source_address, nas_identifier FROM server))
             AND (waits.kind <> 'disconnect' OR net.is_applied_everywhere(waits.needs))
-        ORDER BY waits.next_at LIMIT coalesce(known.room, $4)
+        ORDER BY waits.next_at LIMIT coalesce(known.room, $4))
+        UNION ALL
+        (SELECT waits.id, waits.next_at, true FROM net.network_order AS waits
+        WHERE waits.nas_id = nas.id AND waits.state IN ('todo', 'doing', 'waiting') AND waits.target = 'session'
+            AND waits.kind = 'lists' AND coalesce(known.lists_room, $8) > 0
+            AND waits.next_at <= now() AND coalesce(waits.claimed_until < now(), true)
+            AND (
+                (waits.nas_id, waits.source_address, waits.nas_identifier) IN (
+                    SELECT nas_id, source_address, nas_identifier FROM server WHERE is_ours)
+                OR (waits.nas_id, waits.source_address, waits.nas_identifier) NOT IN (
+                    SELECT nas_id, source_address, nas_identifier FROM server))
+        ORDER BY waits.next_at LIMIT coalesce(known.lists_room, $8))
     ) AS first
-    WHERE coalesce(known.room, $4) > 0
-    ORDER BY first.next_at LIMIT $5
+    ORDER BY first.is_lists, first.next_at LIMIT $5
 ), taken AS MATERIALIZED (
-    SELECT id, claimed_by IS NOT NULL AS is_stale FROM net.network_order
+    SELECT id, claimed_by IS NOT NULL AS is_stale, has_entries AS had_entries FROM net.network_order
     WHERE id = ANY (ARRAY(SELECT id FROM due)) AND state IN ('todo', 'doing', 'waiting')
         AND coalesce(claimed_until < now(), true)
     FOR UPDATE SKIP LOCKED
@@ -45,9 +59,11 @@ UPDATE net.network_order SET
     claimed_by = $1::integer,
     claimed_until = now() + $6::float8 * interval '1 second',
     next_at = now() + $6::float8 * interval '1 second',
+    has_entries = has_entries OR kind <> 'disconnect' AND wanted::text LIKE '%Address-List%',
     changed_at = CASE state WHEN 'waiting' THEN changed_at ELSE now() END
 WHERE id = ANY (ARRAY(SELECT id FROM taken))
-RETURNING network_order.*, needs::text AS needs_text, id = ANY (ARRAY(SELECT id FROM taken WHERE is_stale)) AS is_stale;
+RETURNING network_order.*, needs::text AS needs_text, id = ANY (ARRAY(SELECT id FROM taken WHERE is_stale)) AS is_stale,
+    id = ANY (ARRAY(SELECT id FROM taken WHERE had_entries)) AS had_entries;
 
 -- name: find_grounds
 -- What each order stands on now: from which address of this node, $2, its router may be asked, whether that router shares
@@ -124,7 +140,7 @@ WITH told AS (
         answers = CASE WHEN jsonb_array_length(known.answers) + jsonb_array_length(told.answers::jsonb) <= 16
             THEN known.answers || told.answers::jsonb ELSE net.last_answers(known.answers || told.answers::jsonb) END,
         ended_at = CASE WHEN known.wish = told.wish AND told.is_over THEN now() END,
-        has_entries = known.has_entries OR told.has_entries, claimed_by = NULL, claimed_until = NULL,
+        has_entries = told.has_entries, claimed_by = NULL, claimed_until = NULL,
         changed_at = CASE WHEN told.state = 'waiting' AND known.state = 'waiting' THEN known.changed_at ELSE now() END
     FROM told
     WHERE known.id = told.id AND known.id = ANY ($2::bigint[]) AND coalesce(known.is_open AND known.claimed_by = $1::integer, false)
@@ -193,24 +209,38 @@ UPDATE net.network_order SET claimed_until = now() - interval '1 second', next_a
 WHERE claimed_by = $1 AND is_open AND target = 'session' AND id <> ALL ($2::bigint[]);
 
 -- name: take_leftovers
--- Orders by which entries of ours came into a router's address lists for a session that is over: at most $1, those of a
--- router together, not again for $2 seconds. Whether the customer is back at the same address, so that they are his again.
+-- Orders by which entries of ours may have come into a router's address lists for a session that is over: at most $1, not
+-- again for $2 seconds. If the customer is connected, by whichever entry of net.nas: his addresses, and the lists that were
+-- written for them; whether it is to be seen first what becomes of him: he came within $3 seconds, or something is ordered.
 WITH over AS (
     SELECT wrote.id FROM net.network_order AS wrote
     WHERE wrote.has_entries AND NOT wrote.is_open AND wrote.next_at <= now() AND NOT EXISTS (
         SELECT FROM net.session
         WHERE session.family = wrote.family AND session.life = wrote.life AND session.ended_at IS NULL)
     ORDER BY wrote.next_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), wrote AS (
+    UPDATE net.network_order SET next_at = now() + $2::float8 * interval '1 second'
+    WHERE id = ANY (ARRAY(SELECT id FROM over))
+    RETURNING id, nas_id, source_address, login_id, user_name
 )
-UPDATE net.network_order AS wrote SET next_at = now() + $2::float8 * interval '1 second'
-WHERE wrote.id = ANY (ARRAY(SELECT id FROM over))
-RETURNING wrote.id, wrote.nas_id, host(wrote.source_address) AS source_address, wrote.login_id, wrote.user_name,
-    host(wrote.ipv4) AS ipv4, wrote.ipv6_prefix::text, wrote.delegated_ipv6_prefix::text,
-    EXISTS (
-        SELECT FROM net.session AS back
-        WHERE back.login_id = wrote.login_id AND back.nas_id = wrote.nas_id AND back.ended_at IS NULL
-            AND (back.ipv4 = wrote.ipv4 OR back.ipv6_prefix = wrote.ipv6_prefix
-                OR back.delegated_ipv6_prefix = wrote.delegated_ipv6_prefix)) AS is_back;
+SELECT wrote.id, wrote.nas_id, host(wrote.source_address) AS source_address, wrote.login_id, wrote.user_name,
+    coalesce(back.is_open, false) AS is_open, coalesce(back.addresses, '{}') AS addresses,
+    coalesce(back.lists, '{}') AS lists
+FROM wrote
+LEFT JOIN LATERAL (
+    SELECT bool_or(session.started_at > now() - $3::float8 * interval '1 second' OR ordered.is_open) AS is_open,
+        array_agg(DISTINCT host(session.ipv4)) FILTER (WHERE session.ipv4 IS NOT NULL)
+        || array_agg(DISTINCT session.ipv6_prefix::text) FILTER (WHERE session.ipv6_prefix IS NOT NULL)
+        || array_agg(DISTINCT session.delegated_ipv6_prefix::text) FILTER (WHERE session.delegated_ipv6_prefix IS NOT NULL)
+            AS addresses,
+        array_agg(DISTINCT named.pair ->> 1) FILTER (WHERE named.pair IS NOT NULL) AS lists
+    FROM net.session
+    LEFT JOIN net.network_order AS ordered ON ordered.login_id = session.login_id AND ordered.family = session.family
+        AND ordered.life = session.life AND ordered.kind <> 'disconnect'
+    LEFT JOIN LATERAL jsonb_array_elements(CASE WHEN ordered.has_entries THEN ordered.wanted END) AS named (pair)
+        ON named.pair ->> 0 LIKE '%Address-List%'
+    WHERE session.login_id = wrote.login_id AND session.ended_at IS NULL
+) AS back ON true;
 
 -- name: forget_leftovers
 UPDATE net.network_order SET has_entries = false WHERE id = ANY ($1::bigint[]);

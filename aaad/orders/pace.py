@@ -24,6 +24,8 @@ class Limits(NamedTuple):
     at_once: int = 8
     each_second: float = 50.0
     in_hand: int = 200  # taken from the queue: at once, and those that wait to be read back
+    lists_in_hand: int = 100  # of such as only write address lists
+    lists_at_once: int = 2  # a router's API does one thing after the other
     suspect_s: float = 10.0  # a router that answers no request may yet answer by its API
     probe_initial_s: float = 1.0
     probe_max_s: float = 15.0  # so that all is done within a minute after it is back
@@ -35,6 +37,7 @@ class Pace:
 
     limits: Limits
     in_hand: int = 0
+    lists_in_hand: int = 0  # such as only write address lists, which keep nobody else waiting
     answered_at_s: float = float("-inf")
     _credit: float = 1.0
     _credit_at_s: float = 0.0
@@ -48,6 +51,22 @@ class Pace:
         if self.is_down:
             return int(now_s >= self._probe_at_s and not self.in_hand)
         return max(0, self.limits.in_hand - self.in_hand)
+
+    def lists_room(self, now_s: float) -> int:
+        """Return how many of those may be taken that only write address lists."""
+        if self.is_down:
+            return int(now_s >= self._probe_at_s and not self.lists_in_hand)
+        return max(0, self.limits.lists_in_hand - self.lists_in_hand)
+
+    def take(self, *, is_lists: bool) -> None:
+        """Have one more in hand."""
+        self.lists_in_hand += is_lists
+        self.in_hand += not is_lists
+
+    def leave(self, *, is_lists: bool) -> None:
+        """Have it in hand no more."""
+        self.lists_in_hand -= is_lists
+        self.in_hand -= not is_lists
 
     def wait_s(self, now_s: float) -> float:
         """Take the right to send one request; return after how long it may go."""

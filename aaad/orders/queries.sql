@@ -4,7 +4,9 @@
 -- The newest wish for each session wins; the same one again moves nothing. Sessions that ended meanwhile get none. Whoever
 -- has the order claimed keeps it: what he brings is of an older wish then, and ends nothing. What only a look has
 -- found is not ordered for a login more than three times an hour, nor for a session where somebody cancelled it: whatever
--- makes it differ must not cut a customer for ever. Lists are written anew for each session, and cut nobody.
+-- makes it differ must not cut a customer for ever. Lists are written anew for each session, and cut nobody. Whom an
+-- operator cuts is cut, whatever a look finds, and whatever lists he should be in. What a wish before this one may have put
+-- into lists is taken out of them by this one.
 WITH wished AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::integer[], $3::boolean[], $4::text[], $5::text[], $6::boolean[], $7::boolean[], $8::bigint[],
@@ -26,19 +28,25 @@ SELECT
 FROM wished
 JOIN net.session ON session.family = wished.family AND session.life = wished.life AND session.ended_at IS NULL
 LEFT JOIN erp.login ON login.id = session.login_id
-WHERE NOT wished.is_found OR (
+WHERE NOT ((wished.is_found OR wished.kind = 'lists') AND EXISTS (
+    SELECT FROM net.network_order AS asked
+    WHERE asked.family = session.family AND asked.life = session.life AND asked.is_open AND asked.target = 'session'
+        AND asked.kind = 'disconnect' AND asked.cause = 'operator')) AND (NOT wished.is_found OR (
     SELECT count(*) < 3 AND NOT coalesce(bool_or(state = 'cancelled'), false) FROM net.network_order AS before
     WHERE before.login_id = session.login_id AND NOT before.is_open AND before.kind = wished.kind
         AND before.wanted_fingerprint IS NOT DISTINCT FROM wished.wanted_fingerprint
         AND (before.kind <> 'lists' OR before.family = session.family AND before.life = session.life)
         AND (before.state IN ('done', 'unverified', 'given_up') AND before.ended_at > now() - interval '1 hour'
-            OR before.state = 'cancelled' AND before.family = session.family AND before.life = session.life))
+            OR before.state = 'cancelled' AND before.family = session.family AND before.life = session.life)))
 ORDER BY session.family, session.life
 ON CONFLICT (family, life) WHERE is_open AND target = 'session' DO UPDATE SET
     mac = excluded.mac, ipv4 = excluded.ipv4, ipv6_prefix = excluded.ipv6_prefix,
     delegated_ipv6_prefix = excluded.delegated_ipv6_prefix, kind = excluded.kind, cause = excluded.cause,
-    is_cutting = excluded.is_cutting, is_certain = excluded.is_certain,
-    wanted_fingerprint = excluded.wanted_fingerprint, wanted = excluded.wanted, unsaid = excluded.unsaid,
+    is_cutting = excluded.is_cutting,
+    is_certain = excluded.is_certain AND net.left_in_lists(known, excluded.wanted, excluded.unsaid) IS NULL,
+    wanted_fingerprint = excluded.wanted_fingerprint, wanted = excluded.wanted,
+    unsaid = coalesce(excluded.unsaid || net.left_in_lists(known, excluded.wanted, excluded.unsaid), excluded.unsaid,
+        net.left_in_lists(known, excluded.wanted, excluded.unsaid)),
     attributes = excluded.attributes, needs = excluded.needs, run_id = excluded.run_id, state = excluded.state,
     wish = known.wish + 1, wished_at = now(), step = NULL, attempts = 0, next_at = now(), changed_at = now()
 WHERE known.kind <> excluded.kind OR known.wanted_fingerprint IS DISTINCT FROM excluded.wanted_fingerprint
@@ -124,6 +132,14 @@ WHERE run_id = $1 AND state = 'held';
 -- name: prune_orders
 DELETE FROM net.network_order WHERE id IN (
     SELECT id FROM net.network_order WHERE ended_at < now() - $1::float8 * interval '1 second' AND NOT has_entries
+    ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED);
+
+-- name: prune_lists
+-- Those that only wrote lists tell of no decision, and there is one for each session.
+DELETE FROM net.network_order WHERE id IN (
+    SELECT id FROM net.network_order
+    WHERE kind = 'lists' AND state IN ('done', 'unverified', 'superseded', 'gone') AND NOT has_entries
+        AND ended_at < now() - $1::float8 * interval '1 second'
     ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED);
 
 -- name: prune_applied

@@ -11,7 +11,7 @@ Bounded: orders in hand, of each concentrator and in all; the time of one; what 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.mikrotik.connection import Limits as ApiLimits
 from aaad.orders import counted
-from aaad.orders.carrying import CLAIM_S, Carrying, Concentrator, Result, Taken, note_of
+from aaad.orders.carrying import CLAIM_S, Carrying, Concentrator, Result, Room, Taken, note_of
 from aaad.orders.cascade import (
     CUTS,
     Do,
@@ -49,7 +49,7 @@ from aaad.orders.outcomes import Outcomes
 from aaad.orders.pace import Limits, Pace, backoff_s
 from aaad.orders.readback import CYCLE_S, ReadBack
 from aaad.orders.steps import API_LIMITS, Answer, Steps, Target
-from aaad.orders.tidying import Tidying
+from aaad.orders.tidying import AGAIN_S, Tidying
 from aaad.orders.wish import OPEN_STATES, ClaimedOrder
 from aaad.radius.dynauth import SessionName, session_attributes
 from aaad.radius.dynauth_client import TRIES_S, DynauthClient
@@ -58,6 +58,7 @@ from aaad.replica.brake import BrakeLimits
 _log = get_logger("orders")
 _TAKEN_AT_ONCE = 1_000
 _TURNED_BACK_S = 1.0
+_LONG_AGO_S = 0.5  # a customer who paid meanwhile would be cut
 
 
 class Settings(NamedTuple):
@@ -67,6 +68,7 @@ class Settings(NamedTuple):
     look_after_s: float = 2.0
     count_s: float = 10.0
     tidy_s: float = 5.0  # entries of sessions that are over are taken out of routers' lists
+    tidy_again_s: float = AGAIN_S
     give_up_s: float = 86_400.0
     carry_s: float = 25.0  # of one order at a time; less than the claim
     claim_s: float = CLAIM_S
@@ -108,7 +110,7 @@ class OrderRunner:
         self._settings = settings or Settings()
         self._paces: dict[int, Pace] = {}
         self._concentrators: dict[int, tuple[Concentrator, float]] = {}
-        self._turns: dict[int, asyncio.Semaphore] = {}
+        self._turns: dict[tuple[int, bool], asyncio.Semaphore] = {}
         self._shut_until_s: dict[int, float] = {}
         self._outcomes = Outcomes(self._carrying, counters)
         self._brake = CutBrake(self._carrying, (settings or Settings()).brake)
@@ -128,7 +130,7 @@ class OrderRunner:
                 jobs = (
                     Job("take", waits.poll_s, self._take_on(group), 0.0, self._hint),
                     Job("look_after", waits.look_after_s, self._look_after),
-                    Job("tidy", waits.tidy_s, Tidying(self._carrying, self._steps).tidy),
+                    Job("tidy", waits.tidy_s, Tidying(self._carrying, self._steps, again_s=waits.tidy_again_s).tidy),
                     Job("count", waits.count_s, self._count),
                 )
                 tally = Tally(self._counters, counted.FAILED, counted.BUGS, _log, "orders")
@@ -178,28 +180,39 @@ class OrderRunner:
                 known = {*self._in_hand, *(result.order.order_id for result in self._outcomes.waiting)}
                 await self._carrying.release_claims(self._node_id, known)
             self._has_lost_some = True  # until what is taken is in hand: PostgreSQL may die with the answer
-            now_s = clock.monotonic_s()
-            rooms = {nas_id: pace.room(now_s) for nas_id, pace in self._paces.items()}
+            rooms, room_each = self._rooms()
             taken = await self._carrying.take(
                 self._node_id,
                 rooms,
-                room=self._settings.limits.in_hand,
+                room=room_each,
                 count=min(room, _TAKEN_AT_ONCE),
                 for_s=self._settings.claim_s,
             )
             await self._learn({one.order.nas_id for one in taken})
-            room_each = self._settings.limits.in_hand
-            shares = Counter(one.order.nas_id for one in taken)
-            self._is_more = any(share >= rooms.get(nas_id, room_each) for nas_id, share in shares.items())
+            self._is_more = _is_full(taken, rooms, room_each)
             for one in taken:
                 self._counters.add(counted.TAKEN)
                 pace = self._pace(one.order.nas_id)
-                pace.in_hand += 1
+                pace.take(is_lists=one.order.kind == "lists")
                 self._in_hand[one.order.order_id] = group.create_task(self._carry(one, pace, is_probe=pace.is_down))
             self._has_lost_some = False
             return bool(taken)
 
         return take
+
+    def _rooms(self) -> tuple[dict[int, Room], Room]:
+        """Return for how many there is room, at each concentrator known and at any other one.
+
+        Half of all is kept free of orders that only write lists: of these there may be thousands at all routers.
+        """
+        now_s, limits = clock.monotonic_s(), self._settings.limits
+        lists_in_hand = sum(pace.lists_in_hand for pace in self._paces.values())
+        may_list = lists_in_hand < self._settings.in_hand_max // 2
+        rooms = {
+            nas_id: Room(pace.room(now_s), pace.lists_room(now_s) if may_list else 0)
+            for nas_id, pace in self._paces.items()
+        }
+        return rooms, Room(limits.in_hand, limits.lists_in_hand if may_list else 0)
 
     async def _settle_in(self) -> None:
         """Learn our number; what this node had when it was killed is free at once."""
@@ -243,7 +256,7 @@ class OrderRunner:
             _log.exception("orders.broken", order=taken.order.order_id)
             move = Wait(State.DUE, "bug")
         finally:
-            pace.in_hand -= 1
+            pace.leave(is_lists=taken.order.kind == "lists")
             self._in_hand.pop(taken.order.order_id, None)
         self._outcomes.add(self._result(taken, move, answers, pace, begun_s))
         self._to_save.set()
@@ -272,19 +285,26 @@ class OrderRunner:
 
     async def _step(self, step: Step, target: Target, order: ClaimedOrder, pace: Pace, *, is_meant: bool) -> Answer:
         """Carry out a step when it is its turn at its concentrator; reading waits for nobody."""
-        newest_only = partial(turn_back_if_newer, self._carrying, self._node_id, order)
+        newest_only, meant_s = partial(turn_back_if_newer, self._carrying, self._node_id, order), clock.monotonic_s()
         if step is Step.READ:
             answer = await self._steps.act(step, target, newest_only)
         else:
-            turn = self._turns.setdefault(order.nas_id, asyncio.Semaphore(self._settings.limits.at_once))
-            async with turn:
+            async with self._turn(order.nas_id, is_lists=step is Step.LISTS):
                 await asyncio.sleep(pace.wait_s(clock.monotonic_s()))
                 if pace.is_closed(clock.monotonic_s()) and not is_meant:
                     raise TurnBackError
+                if step in CUTS and clock.monotonic_s() - meant_s > _LONG_AGO_S:
+                    await newest_only()
                 answer = await self._steps.act(step, target, newest_only)
         answer = answer._replace(at=clock.utc_now().isoformat(timespec="milliseconds"))
         self._counters.add(counted.answered(step, answer.said))
         return answer
+
+    def _turn(self, nas_id: int, *, is_lists: bool) -> asyncio.Semaphore:
+        """Return what bounds how many steps go on at a concentrator: a slow API keeps no CoA waiting."""
+        limits = self._settings.limits
+        at_once = limits.lists_at_once if is_lists else limits.at_once
+        return self._turns.setdefault((nas_id, is_lists), asyncio.Semaphore(at_once))
 
     def _note(self, told: Sequence[Told], pace: Pace, nas_id: int, begun_s: float) -> None:
         """Take note whether the concentrator lives, and whether it is deaf to RADIUS only."""
@@ -346,7 +366,7 @@ class OrderRunner:
         order = taken.order
         said = [self._answer_row(answer, order.wish) for answer in answers]
         tried = int(any(answer.said is not Said.UNSENT for answer in answers))
-        has_entries = any(answer.step is Step.LISTS for answer in answers)
+        has_entries = taken.had_entries or any(answer.step is Step.LISTS for answer in answers)
         if isinstance(move, End):
             is_true = order.fingerprint if order.kind != "disconnect" and not move.is_session_over else None
             return Result(
@@ -362,8 +382,9 @@ class OrderRunner:
             )
         assert isinstance(move, Wait)
         told = [Told(answer.step, answer.said) for answer in answers]
-        # An API that is silent to lists tells nothing of the way by which all else goes.
-        is_down = order.kind != "lists" and is_silent(told) and self._went_silent(order.nas_id, pace, begun_s)
+        # An API that is silent to lists tells nothing of the way by which all else goes, unless that is silent, too.
+        is_told = order.kind != "lists" or pace.is_down
+        is_down = is_told and is_silent(told) and self._went_silent(order.nas_id, pace, begun_s)
         is_down = is_down or (pace.is_down and not move.is_failure and move.why == "silent")
         return Result(
             order,
@@ -455,7 +476,7 @@ class OrderRunner:
             ConcentratorFacts(
                 nas=self._concentrators[nas_id][0].name,
                 is_silent=pace.is_down,
-                in_hand=pace.in_hand,
+                in_hand=pace.in_hand + pace.lists_in_hand,
                 failures=dict(self._failures.get(nas_id, {})),
             )
             for nas_id, pace in self._paces.items()
@@ -465,6 +486,16 @@ class OrderRunner:
             write_facts(self._facts_path, facts)
         except OSError as error:  # on a full disk what was is read
             _log.warning("orders.facts_not_written", error=str(error))
+
+
+def _is_full(taken: Sequence[Taken], rooms: Mapping[int, Room], room_each: Room) -> bool:
+    """Whether some concentrator's room was taken up: more may be due."""
+    shares = Counter((one.order.nas_id, one.order.kind == "lists") for one in taken)
+    return any(
+        share >= (room.lists if is_lists else room.others)
+        for (nas_id, is_lists), share in shares.items()
+        for room in (rooms.get(nas_id, room_each),)
+    )
 
 
 def _target(taken: Taken, nas: Concentrator) -> Target:

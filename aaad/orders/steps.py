@@ -4,7 +4,7 @@ Every step names the session by its Acct-Session-Id (rule R8.1), and what the AP
 it is done once. Requests go from the address that the router has as its server (rule R2.6). Nothing is decided here.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from aaad.errors import RouterError, RouterTrap
@@ -13,6 +13,7 @@ from aaad.mikrotik.connection import Limits, RouterAccess, RouterConnection
 from aaad.mikrotik.enforce import (
     Added,
     AlreadyThere,
+    NotOurs,
     NotThere,
     OtherSession,
     Removed,
@@ -65,6 +66,13 @@ class Target(NamedTuple):
     mac: str = ""
 
 
+class Kept(NamedTuple):
+    """What a customer's entries may stay for: an address that he has, in a list that was written for it."""
+
+    addresses: frozenset[str]
+    lists: frozenset[str]
+
+
 class Steps:
     """Steps of one process."""
 
@@ -78,18 +86,21 @@ class Steps:
         self._limits = limits
         self._connections: dict[RouterAccess, RouterConnection] = {}
 
-    async def act(self, step: Step, target: Target, before_repeat: Callable[[], Awaitable[None]]) -> Answer:
-        """Carry out a step; what goes wrong outside is an answer, too. What `before_repeat` raises ends its tries."""
+    async def act(self, step: Step, target: Target, check: Callable[[], Awaitable[None]]) -> Answer:
+        """Carry out a step; what goes wrong outside is an answer, too.
+
+        A router that was silent may wake at any time: `check` raises if what was right a while ago is not any more.
+        """
         try:
             match step:
                 case Step.COA:
-                    return await self._ask(step, Order.CHANGE, target.names + target.changes, target, before_repeat)
+                    return await self._ask(step, Order.CHANGE, target.names + target.changes, target, check)
                 case Step.DISCONNECT:
-                    return await self._ask(step, Order.DISCONNECT, target.names, target, before_repeat)
+                    return await self._ask(step, Order.DISCONNECT, target.names, target, check)
                 case Step.READ:
                     return await self._read(target)
                 case Step.API:
-                    return await self._remove(target)
+                    return await self._remove(target, check)
                 case Step.COOKIE:
                     await remove_cookies(await self._api(target.api), target.subject.user_name, target.mac)
                     return Answer(step, Said.DONE)
@@ -100,13 +111,16 @@ class Steps:
         except RouterError as error:
             return Answer(step, Said.UNREADABLE if step is Step.READ else Said.SILENT, text=_words(error))
 
-    async def tidy(self, access: RouterAccess, marked: Collection[tuple[str, str]]) -> None:
-        """Take entries of ours out of a router's lists: of these addresses, that bear these notes; RouterError."""
+    async def tidy(self, access: RouterAccess, marked: Mapping[str, Kept]) -> None:
+        """Take entries of ours that bear these notes out of a router's lists, but for what is kept; RouterError."""
         api = await self._api(access)
-        meant = {(canonical(address), comment_of(note)) for address, note in marked}
+        meant = {comment_of(note): (set(map(canonical, kept.addresses)), kept.lists) for note, kept in marked.items()}
         for family in Family:
             for entry in await list_entries(api, family):
-                if (entry.address, entry.comment) in meant:
+                if entry.comment not in meant:
+                    continue
+                addresses, lists = meant[entry.comment]
+                if entry.address not in addresses or entry.list not in lists:
                     await remove_entry(api, entry.list, entry.address)
 
     async def close(self) -> None:
@@ -121,10 +135,10 @@ class Steps:
         order: Order,
         attributes: bytes,
         target: Target,
-        before_repeat: Callable[[], Awaitable[None]],
+        check: Callable[[], Awaitable[None]],
     ) -> Answer:
         way = Way(target.local_address, target.nas, target.keys, target.kind)
-        answer = await self._client.carry(order, attributes, way, tries_s=self._tries_s, before_repeat=before_repeat)
+        answer = await self._client.carry(order, attributes, way, tries_s=self._tries_s, before_repeat=check)
         if isinstance(answer, Verdict):
             return Answer(step, _OUTCOMES[answer.outcome], answer.error_cause)
         return Answer(step, _NO_ANSWERS[answer])
@@ -146,7 +160,7 @@ class Steps:
         seen = await self._readback.look(target.api, await self._api(target.api), subject.wants)
         return Answer(Step.READ, judge(subject, seen))
 
-    async def _remove(self, target: Target) -> Answer:
+    async def _remove(self, target: Target, check: Callable[[], Awaitable[None]]) -> Answer:
         subject = target.subject
         removed = await remove_active(
             await self._api(target.api),
@@ -155,6 +169,7 @@ class Steps:
             subject.session_id,
             address=subject.address,
             age_s=subject.age_s,
+            check=check,
         )
         match removed:
             case Removed():
@@ -175,8 +190,9 @@ class Steps:
                 placed = await add_entry(api, place.name, place.address, target.note)
                 is_done = is_done and isinstance(placed, Added | AlreadyThere)
             else:
-                left = await remove_entry(api, place.name, place.address, of_session=True)
-                is_done = is_done and isinstance(left, Removed | NotThere)
+                of_session = ":" not in place.address  # RADIUS writes none of IPv6
+                left = await remove_entry(api, place.name, place.address, of_session=of_session)
+                is_done = is_done and isinstance(left, Removed | NotThere | NotOurs)  # another's is his
         return Answer(Step.LISTS, Said.DONE if is_done else Said.REFUSED)
 
 

@@ -15,6 +15,7 @@ from aaad.orders.wish import ClaimedOrder, SessionKey, Wish
 
 PRUNE_ROWS = 5_000
 KEEP_S = 90 * 86_400.0
+KEEP_LISTS_S = 7 * 86_400.0
 
 SQL = load_statements(Path(__file__).with_name("queries.sql"))
 Door = Queries
@@ -97,8 +98,9 @@ class OrderStore:
     async def prune(self, keep_s: float = KEEP_S) -> bool:
         """Delete what ended long ago; returns whether there may be more."""
         orders = affected(await self._database.execute(SQL.prune_orders, keep_s, PRUNE_ROWS))
+        lists = affected(await self._database.execute(SQL.prune_lists, min(keep_s, KEEP_LISTS_S), PRUNE_ROWS))
         applied = affected(await self._database.execute(SQL.prune_applied, PRUNE_ROWS))
-        return PRUNE_ROWS in (orders, applied)
+        return PRUNE_ROWS in (orders, lists, applied)
 
 
 def _columns(wishes: Sequence[Wish]) -> tuple[list[object], ...]:

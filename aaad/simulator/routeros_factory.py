@@ -26,6 +26,17 @@ _RULE = (
     "in-interface out-interface connection-state comment disabled to-addresses to-ports reject-with log"
 )
 
+_POLICIES = (
+    *("local", "telnet", "ssh", "ftp", "reboot", "read", "write", "policy", "test", "winbox", "password", "web"),
+    *("sniff", "sensitive", "api", "romon", "rest-api"),
+)
+_GROUPS = {
+    "read": frozenset(_POLICIES) - {"ftp", "write", "policy"},
+    "write": frozenset(_POLICIES) - {"ftp", "policy"},
+    "full": frozenset(_POLICIES),
+}
+_USER = {"group": "read", "address": "", "disabled": "false"}
+
 
 def factory_tables(version: Version) -> dict[str, Table]:
     """Return the tables of a router of this version that nobody has set up."""
@@ -178,6 +189,19 @@ def _address_list() -> Table:
     )
 
 
+def _written_group(row: Row) -> Row:
+    """Return a group as the router shows it: each policy, with `!` if it has it not."""
+    return {**row, "policy": _policy_text(frozenset(row.get("policy", "").split(",")))}
+
+
+def _rewrite_group(row: Row) -> None:
+    row.update(_written_group(row))
+
+
+def _policy_text(policies: frozenset[str]) -> str:
+    return ",".join(name if name in policies else f"!{name}" for name in _POLICIES)
+
+
 def _written_entry(row: Row) -> Row:
     """Return an entry as the router shows it: IPv6 with a prefix length always; with a timeout it is dynamic."""
     try:
@@ -199,6 +223,17 @@ def _system(version: Version) -> dict[str, Table]:
     )
     return {
         "/system/identity": _of("name", commands=SETTING, is_single=True),
+        "/user": _of("name group address comment disabled", required=("name",), unique=("name",), defaults=_USER),
+        "/user/group": _with(
+            _of(
+                "name policy skin comment",
+                required=("name",),
+                unique=("name",),
+                written=_written_group,
+                changed=_rewrite_group,
+            ),
+            [{"name": name, "policy": _policy_text(policies)} for name, policies in _GROUPS.items()],
+        ),
         "/system/resource": Table(commands=READING, is_single=True),
         "/system/clock": _one("time date time-zone-name time-zone-autodetect", **clock),
         "/system/ntp/client": _one("enabled mode servers vrf primary-ntp secondary-ntp", **ntp),

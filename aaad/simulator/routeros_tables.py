@@ -47,6 +47,8 @@ class Router:
         self.tables = factory_tables(version)
         self.changes: list[str] = []  # every command that was none of reading
         self.table("/system/identity").put({"name": identity})
+        for name in passwords:
+            self.table("/user").put({**self.table("/user").defaults, "name": name, "group": "full"})
         number = ".".join(str(part) for part in version)
         self.table("/system/resource").put(
             {"uptime": "3d4h5m6s", "version": f"{number} (stable)", "board-name": "CHR", "cpu-count": "4"}

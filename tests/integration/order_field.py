@@ -30,6 +30,7 @@ from aaad.simulator.temper import Temper
 
 HURRY = Settings(
     tidy_s=0.1,
+    tidy_again_s=0.3,
     poll_s=0.05,
     look_after_s=0.1,
     count_s=0.2,

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from aaad.db.connection import Database
-from aaad.orders.carrying import Carrying, Result
+from aaad.orders.carrying import Carrying, Result, Room
 from aaad.orders.store import OrderStore
 from aaad.orders.wish import Wish
 
@@ -81,7 +81,7 @@ async def test_what_is_taken_and_saved_is_what_it_costs(db, database, counted):
     await db.execute("UPDATE net.node SET snapshot = pg_current_snapshot(), applied_at = now()")
     if counted == "in a quiet hour":
         await OrderStore(database).put(wishes[:QUIET])
-        taken = await carrying.take(1, {}, room=ROOM, count=1_000)
+        taken = await carrying.take(1, {}, room=Room(ROOM, ROOM), count=1_000)
         await carrying.save(1, [Result(one.order, "done", tried=1) for one in taken])
         await db.execute("ANALYZE net.network_order")
     for start in range(0, len(wishes), 500):
@@ -90,11 +90,16 @@ async def test_what_is_taken_and_saved_is_what_it_costs(db, database, counted):
             await db.execute("ANALYZE net.network_order")
     for _ in range(2):
         before = await meter.told()
-        in_hand = await carrying.take(1, {}, room=ROOM, count=1_000)
+        in_hand = await carrying.take(1, {}, room=Room(ROOM, ROOM), count=1_000)
         assert len(in_hand) == ROUTERS * ROOM
         taken_at = await meter.told()
         assert taken_at - before < PAGES_EACH * len(in_hand) + PAGES_ANYHOW
-        assert await carrying.take(1, dict.fromkeys(range(1, ROUTERS + 1), 0), room=ROOM, count=1_000) == []
+        assert (
+            await carrying.take(
+                1, dict.fromkeys(range(1, ROUTERS + 1), Room(0, 0)), room=Room(ROOM, ROOM), count=1_000
+            )
+            == []
+        )
         full_at = await meter.told()
         assert full_at - taken_at < PAGES_ANYHOW, "no room: nothing is looked at"
         saved = await carrying.save(1, [Result(one.order, "done", tried=1) for one in in_hand])
@@ -107,8 +112,8 @@ async def test_what_is_in_hand_is_not_passed_over_at_each_take(db, database):
     keys = [(row["family"], 0) for row in await db.fetch("SELECT family FROM net.session")]
     await OrderStore(database).put([Wish(key, True, "disconnect", "block", True) for key in keys])
     for _ in range(ROUTERS * EACH // 1_000):
-        assert len(await carrying.take(1, {}, room=EACH, count=1_000)) == 1_000
+        assert len(await carrying.take(1, {}, room=Room(EACH, EACH), count=1_000)) == 1_000
     await db.execute("VACUUM net.network_order")
     before = await meter.told()
-    assert await carrying.take(1, {}, room=EACH, count=1_000) == []
+    assert await carrying.take(1, {}, room=Room(EACH, EACH), count=1_000) == []
     assert await meter.told() - before < PAGES_ANYHOW

@@ -10,7 +10,7 @@ from session_rows import NOW, add_session
 
 from aaad.db.connection import Database
 from aaad.orders.by_hand import disconnect_logins
-from aaad.orders.carrying import Carrying, Result
+from aaad.orders.carrying import Carrying, Result, Room
 from aaad.orders.store import Filter, OrderStore
 from aaad.orders.wish import CAUSES, STATES, ClaimedOrder, SessionKey, Wish
 
@@ -65,7 +65,8 @@ async def claim(
     store: OrderStore, node_id: int = 1, count: int = 100, each: int = 8, rooms: dict[int, int] | None = None
 ) -> list[ClaimedOrder]:
     """What a node takes, as who carries orders out does."""
-    taken = await Carrying(store._database).take(node_id, rooms or {}, room=each, count=count)
+    known = {nas_id: Room(room, room) for nas_id, room in (rooms or {}).items()}
+    taken = await Carrying(store._database).take(node_id, known, room=Room(each, each), count=count)
     return [one.order for one in taken]
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from order_field import HURRY, Bras
 from order_house import HOTSPOT, PPPOE, OrderHouse, order_house
 from order_nas import SECRET
-from test_order_mechanism import LISTED_SESSIONS, ROWS, SEED, Expected, Row, add_contract, sql
+from test_order_mechanism import ROWS, SEED, Expected, Row, add_contract, sql
 
 from aaad.db.connection import Database
 from aaad.metrics import CounterFile
@@ -138,8 +138,8 @@ async def test_each_row_of_the_mechanism_becomes_true_in_the_concentrator(dsn: s
                 await house.known()
                 before = await dial_all(house, bras)
                 async with carrying(house, tmp_path) as counters:
-                    await house.has({"lists": LISTED_SESSIONS}, "kind")
-                    await house.has({"done": LISTED_SESSIONS})
+                    # Two rows begin blocked, with an IPv6 list that no Accept says; nothing else differs.
+                    await house.has({"lists start done": 8}, "kind || ' ' || cause || ' ' || state")
                     for contract, row in enumerate(ROWS, 1):
                         await house.db.execute(sql(row.change, contract))
                     await house.idle()

@@ -454,6 +454,26 @@ async def test_what_changed_while_nobody_reconciled_is_ordered_by_who_comes(dsn,
         assert await house.orders() == {"todo": 30}
 
 
+async def test_who_comes_after_changes_were_pruned_knows_that_he_missed_some(dsn, tmp_path: Path) -> None:
+    async with order_house(dsn, tmp_path, seed(1), fed=LENIENT) as house:
+        (door, listening) = house.reconciler()[1]
+        now = int(await house.db.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text"))
+
+        async def is_missed(snapshot: str, pruned_below: int) -> bool:
+            await house.db.execute("UPDATE net.change_horizon SET pruned_below = $1::text::xid8", str(pruned_below))
+            row = await door.fetchrow(ordering.SQL.is_missed, snapshot, snapshot)
+            assert row is not None
+            return row["is_missed"]
+
+        assert not await is_missed(f"{now - 9}:{now - 9}:", now - 9), "all that it knew nothing of is there"
+        assert await is_missed(f"{now - 9}:{now - 9}:", now - 8)
+        assert not await is_missed(f"{now - 9}:{now - 3}:{now - 9}", now - 9)
+        assert await is_missed(f"{now - 9}:{now - 3}:{now - 9}", now - 8), "what was open then, and is over"
+        assert await is_missed(f"{now + 900}:{now + 900}:", 0), "of another cluster"
+        for one in (door, listening):
+            await one.close()
+
+
 async def test_who_dies_in_the_midst_of_writing_loses_and_doubles_nothing(
     dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

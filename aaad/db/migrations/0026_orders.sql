@@ -84,18 +84,23 @@ COMMENT ON COLUMN net.network_order.run_id IS 'The run of net.run that it came i
 COMMENT ON COLUMN net.network_order.wish IS 'Counts up with each other wish: an outcome of an older one ends nothing.';
 COMMENT ON COLUMN net.network_order.state IS
     'Open: todo, doing, waiting (done as the router says, to be read back), redial (cannot be reached, waits for the next dial), held (by the brake). Over: done, unverified (acknowledged, nothing to read it back by), superseded, gone (the session had ended), given_up, cancelled.';
-COMMENT ON COLUMN net.network_order.has_entries IS 'Entries of ours stand in its router''s address lists for its session, and are taken out when that is over.';
+COMMENT ON COLUMN net.network_order.has_entries IS 'Entries of ours may stand in its router''s address lists for its session, and are taken out when that is over. Said before they are written.';
 COMMENT ON COLUMN net.network_order.answers IS 'What was tried and answered, newest last: at most 16 objects.';
 CREATE UNIQUE INDEX network_order_open_session ON net.network_order (family, life) WHERE is_open AND target = 'session';
 CREATE UNIQUE INDEX network_order_open_line ON net.network_order (line_id) WHERE is_open AND target = 'line';
+-- Two ways, so that no order waits behind thousands that write lists.
 CREATE INDEX network_order_due ON net.network_order (nas_id, next_at)
-    WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session';
+    WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session' AND kind <> 'lists';
+CREATE INDEX network_order_lists_due ON net.network_order (nas_id, next_at)
+    WHERE state IN ('todo', 'doing', 'waiting') AND target = 'session' AND kind = 'lists';
 CREATE INDEX network_order_line_due ON net.network_order (next_at)
     WHERE state IN ('todo', 'doing', 'waiting') AND target = 'line';
 CREATE INDEX network_order_login ON net.network_order (login_id, created_at);
 CREATE INDEX network_order_contract ON net.network_order (contract_id, created_at);
 CREATE INDEX network_order_run ON net.network_order (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX network_order_ended ON net.network_order (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX network_order_lists_ended ON net.network_order (ended_at)
+    WHERE kind = 'lists' AND state IN ('done', 'unverified', 'superseded', 'gone') AND NOT has_entries;
 CREATE INDEX network_order_entries ON net.network_order (next_at) WHERE has_entries AND NOT is_open;
 -- What the brake counts: few at most times, and none of those that it holds.
 CREATE INDEX network_order_cutting ON net.network_order (wished_at) WHERE is_cutting;
@@ -131,6 +136,18 @@ SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE EXECUTE ON FUNCTION net.holding_run FROM PUBLIC;
 COMMENT ON FUNCTION net.holding_run IS 'The run that holds orders back, made if there is none.';
+
+-- Whatever wish is the newest: what those before it may have put a session into, it has to be taken out of.
+CREATE FUNCTION net.left_in_lists(known net.network_order, wanted jsonb, unsaid jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE
+PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT jsonb_agg(DISTINCT pair) FROM jsonb_array_elements(
+        CASE WHEN known.attempts > 0 OR known.claimed_by IS NOT NULL THEN coalesce(known.wanted, '[]') ELSE '[]' END
+        || coalesce(known.unsaid, '[]')) AS pair
+    WHERE pair ->> 0 IN ('Mikrotik-Address-List', 'Address-List-IPv6')
+        AND pair NOT IN (SELECT jsonb_array_elements(coalesce(wanted, '[]') || coalesce(unsaid, '[]')))
+$$;
+REVOKE EXECUTE ON FUNCTION net.left_in_lists FROM PUBLIC;
+COMMENT ON FUNCTION net.left_in_lists IS 'Address lists that an order has begun to write or to clear, and that another wish names in no way.';
 
 -- The last 16 of an order's answers.
 CREATE FUNCTION net.last_answers(answers jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE

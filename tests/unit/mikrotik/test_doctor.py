@@ -35,6 +35,7 @@ EXPECTED = Expected(
         ListUse("blocked_address_list_ipv6", "blocked six", "ipv6", True),
         ListUse("notice_address_list", "late", "ip", False),
     ),
+    api_user="aaad",
     logins=frozenset({"ana"}),
 )
 
@@ -129,6 +130,11 @@ def local_user(made: Router) -> None:
     made.run("/ppp/secret/add", {"name": "office-vpn", "password": "x"}, [])
 
 
+def reader(made: Router) -> None:
+    made.run("/user/group/add", {"name": "our group", "policy": "api,read,test"}, [])
+    setting("/user", group="our group")(made)
+
+
 HOTSPOT = "/ip/hotspot/profile"
 PLANTED = {
     Kind.NO_ENTRY: removing("/radius"),
@@ -155,6 +161,7 @@ PLANTED = {
     Kind.NO_RULE: removing("/ipv6/firewall/filter"),
     Kind.RULE_OFF: setting("/ip/firewall/nat", disabled="yes"),
     Kind.NO_JUMP: in_a_chain,
+    Kind.MAY_NOT_WRITE: reader,
     Kind.NTP_OFF: setting("/system/ntp/client", enabled="no"),
 }
 
@@ -183,6 +190,34 @@ async def test_a_clock_that_is_not_told_is_told() -> None:
     made = healthy()
     made.table("/system/clock").all_rows()[0]["date"] = "some day"
     assert list(await findings(made)) == [Kind.CLOCK_UNTOLD]
+
+
+async def test_whoever_may_only_read_gets_another_group_of_the_routers_own() -> None:
+    made = healthy()
+    setting("/user", group="read")(made)
+    found = (await findings(made))[Kind.MAY_NOT_WRITE]
+    assert (found.weight, found.command) == (Weight.WRONG, "/user set [find name=aaad] group=write")
+    type_in(made, found.command)
+    assert await findings(made) == {}
+
+
+async def test_rights_that_are_not_shown_or_come_from_elsewhere_are_not_judged() -> None:
+    def refuse() -> list[dict[str, str]]:
+        raise Trap("not enough permissions (9)")
+
+    made = healthy()
+    reader(made)
+    assert await findings(made, replace(EXPECTED, api_user="by-radius")) == {}
+    made.table("/user").source = refuse
+    assert await findings(made) == {}
+
+
+async def test_what_may_be_done_else_is_left_as_it_is() -> None:
+    made = healthy()
+    reader(made)
+    type_in(made, (await findings(made))[Kind.MAY_NOT_WRITE].command)
+    policy = made.table("/user/group").all_rows()[-1]["policy"].split(",")
+    assert {name for name in policy if not name.startswith("!")} == {"api", "read", "test", "write"}
 
 
 async def test_an_old_version_is_found_and_its_tables_are_read() -> None:
