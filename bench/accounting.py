@@ -24,7 +24,7 @@ import rounds
 import sections
 from accounting_legs import AccountingLeg, accounting_legs
 from accounting_load import CLOSED_WINDOW, INTERVAL_S, LAG, AccountingLoad, next_tag
-from servers import end_in_order_when_told
+from servers import POSTGRES_SETTINGS, end_in_order_when_told
 
 _WARM_S = 2.0
 _BEARS = 1.2  # a leg is asked at the set rate when its top rate is so much higher
@@ -41,8 +41,8 @@ _SETUP = """\
   until the last record stands in the table; the generator's is not in it.
 * "Missing" are records that were acknowledged and that the table does not tell of: for aaad all records are counted
   (`sum(records)`), for the others the sessions with a Stop.
-* FreeRADIUS is set up lean, which favours it: no request log, no detail file, SQL pool = threads; its PostgreSQL has
-  1 GB of shared buffers, that of aaad 128 MB. fsync, synchronous_commit and full_page_writes are on for all.
+* FreeRADIUS is set up lean, which favours it: no request log, no detail file, SQL pool = threads. PostgreSQL has the
+  same settings in all legs: {settings}.
 * All legs are up at once; while one is asked the others wait, and what they use meanwhile counts as other programs'.
 """
 _WITH_CLASS = (
@@ -126,6 +126,7 @@ def _setup(arguments: argparse.Namespace) -> str:
     return _SETUP.format(
         machine=sections.machine(),
         versions=sections.versions(),
+        settings=", ".join(f"{name} {value}" for name, value in POSTGRES_SETTINGS.items()),
         command=" ".join(["bench/accounting.py", *sys.argv[1:]]),
         logins=f"{arguments.logins:,}",
         rounds=arguments.rounds,

@@ -27,7 +27,7 @@ import sections
 from accounting_load import CLOSED_WINDOW, next_tag
 from addresses_legs import POOL_SIZE, AddressLeg, address_legs
 from addresses_load import STORM_WINDOW, LoginLoad
-from servers import end_in_order_when_told
+from servers import POSTGRES_SETTINGS, end_in_order_when_told
 
 _WARM_S = 2.0
 _STORM_TIME_S = 300.0
@@ -52,8 +52,7 @@ _SETUP = """\
 * "Refused": Rejects; "twice": addresses told to two subscribers of one run; "without": Accepts without an address;
   "missing": addresses told that the table does not give that subscriber, and acknowledged Starts without a session.
 * FreeRADIUS is set up lean, which favours it: no request log, SQL pool = threads, SKIP LOCKED; for stock sqlippool
-  without the stored procedure's index; its PostgreSQL has 1 GB of shared buffers, that of aaad 128 MB. fsync,
-  synchronous_commit and full_page_writes are on for all.
+  without the stored procedure's index. PostgreSQL has the same settings in all legs: {settings}.
 * All legs are up at once; while one is asked the others wait, and what they use meanwhile counts as other programs'.
 """
 
@@ -154,6 +153,7 @@ def _setup(arguments: argparse.Namespace) -> str:
     return _SETUP.format(
         machine=sections.machine(),
         versions=sections.versions(),
+        settings=", ".join(f"{name} {value}" for name, value in POSTGRES_SETTINGS.items()),
         command=" ".join(["bench/addresses.py", *sys.argv[1:]]),
         logins=f"{arguments.logins:,}",
         rounds=arguments.rounds,

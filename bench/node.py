@@ -1,6 +1,7 @@
 """A throw-away aaad node for the bench: `aaad demo`, everything on, with a PostgreSQL of its own."""
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import processes
-from servers import START_TIMEOUT_S, ServerError, check_port_is_free, end
+from servers import POSTGRES_SETTINGS, START_TIMEOUT_S, ServerError, check_port_is_free, end
 from undrained import Spools
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -40,8 +41,10 @@ class Node:
         command += ["--auth-port", str(self.ports.auth), "--acct-port", str(self.ports.acct)]
         command += ["--metrics-port", str(self.ports.metrics)]
         log_path = self.directory.with_suffix(".log")
+        settings = " ".join(f"{name}={value}" for name, value in POSTGRES_SETTINGS.items())
+        environment = {**os.environ, "AAAD_EMBEDDED_SETTINGS": settings}
         with log_path.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=_ROOT)
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=_ROOT, env=environment)
         self.ready = self._read_ready(timeout_s, log_path)
 
     def stop(self) -> None:

@@ -35,8 +35,8 @@ _SETUP = """\
 * Window 64: 64 requests in flight, closed loop. Set rates: open loop, latency from the time a request was due.
 * CPU: user and system time of all processes of a leg, its PostgreSQL's too (for aaad: supervisor and every role); the
   generator's is not in it.
-* FreeRADIUS is set up lean, which favours it: no request log, no proxying, SQL pool = threads; PostgreSQL for it
-  has 1 GB of shared buffers and a Unix socket. FreeRADIUS 3.2.1 puts no Message-Authenticator into its answers.
+* FreeRADIUS is set up lean, which favours it: no request log, no proxying, SQL pool = threads; PostgreSQL has a
+  Unix socket and the same settings in all legs. FreeRADIUS 3.2.1 puts no Message-Authenticator into its answers.
 * All legs are up at once; while one is asked the others wait, and what they use meanwhile counts as other programs'.
 """
 

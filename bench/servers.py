@@ -9,6 +9,17 @@ import time
 from pathlib import Path
 
 START_TIMEOUT_S = 180
+POSTGRES_SETTINGS = {  # of every leg, so that none has an advantage
+    "max_connections": "100",
+    "shared_buffers": "1GB",
+    "effective_cache_size": "8GB",
+    "random_page_cost": "1.1",
+    "max_wal_size": "1GB",
+    "jit": "off",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+}
 _STOP_TIMEOUT_S = 20
 
 
@@ -83,14 +94,7 @@ class Postgres:
             "listen_addresses": "",
             "unix_socket_directories": str(self.directory),
             "port": str(self.port),
-            "max_connections": "100",
-            "shared_buffers": "1GB",
-            "effective_cache_size": "8GB",
-            "random_page_cost": "1.1",
-            "jit": "off",
-            "fsync": "on",
-            "synchronous_commit": "on",
-            "full_page_writes": "on",
+            **POSTGRES_SETTINGS,
         }
         flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         log = (self.directory.parent / "postgres.log").open("ab")

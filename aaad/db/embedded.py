@@ -13,6 +13,7 @@ ends (also by SIGKILL), and starts again after a crash of anything. It changes n
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from aaad.errors import EmbeddedError
 
 SUPERUSER = "postgres"
 SOURCE_VARIABLE = "AAAD_EMBEDDED_POSTGRES"  # auto, system or packaged
+SETTINGS_VARIABLE = "AAAD_EMBEDDED_SETTINGS"  # settings of PostgreSQL instead of ours: shared_buffers=1GB jit=off
 
 _SOCKET_PATH_OCTETS_MAX = 107  # sun_path holds 108 with the final zero
 _LOCK_TIMEOUT_S = 15  # a predecessor that was killed holds its lock for a moment still
@@ -72,7 +74,7 @@ class EmbeddedPostgres:
         """Take the folder, the number in the socket's name, settings of PostgreSQL, and whose programs to use."""
         self._directory = directory.resolve()
         self._port = port or 5432
-        self._settings = {**_SETTINGS, **(settings or {})}
+        self._settings = {**_SETTINGS, **(settings or {}), **_settings_of_environment()}
         self._source = source
         self._place: Place | None = None
         self._socket: Path | None = None
@@ -226,6 +228,14 @@ def _source_of_environment() -> Source:
             return "packaged"
         case other:
             raise EmbeddedError(f"{SOURCE_VARIABLE}={other!r}: auto, system or packaged")
+
+
+def _settings_of_environment() -> dict[str, str]:
+    words = os.environ.get(SETTINGS_VARIABLE, "").split()
+    for word in words:
+        if not re.fullmatch(r"[a-z_.]+=\S+", word):
+            raise EmbeddedError(f"{SETTINGS_VARIABLE}: {word!r}: name=value, with spaces between")
+    return dict(word.split("=", 1) for word in words)
 
 
 def _environment() -> dict[str, str]:

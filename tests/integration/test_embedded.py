@@ -176,6 +176,15 @@ def test_an_operators_shell_in_the_clusters_folder_is_left_alone(used_folder: Pa
             shell.kill()
 
 
+def test_settings_of_the_environment_go_before_ours(used_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AAAD_EMBEDDED_SETTINGS", "shared_buffers=96MB work_mem=5MB")
+    with EmbeddedPostgres(used_folder) as server:
+        assert fetch(server, "SELECT current_setting('shared_buffers') || current_setting('work_mem')") == "96MB5MB"
+    monkeypatch.setenv("AAAD_EMBEDDED_SETTINGS", "shared_buffers")
+    with pytest.raises(EmbeddedError, match="AAAD_EMBEDDED_SETTINGS: 'shared_buffers': name=value"):
+        EmbeddedPostgres(used_folder)
+
+
 def test_tells_why_it_does_not_start(used_folder: Path):
     server = EmbeddedPostgres(used_folder, settings={"shared_buffers": "nonsense"})
     with pytest.raises(EmbeddedError, match="shared_buffers"):
