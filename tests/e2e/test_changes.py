@@ -57,7 +57,7 @@ def test_a_strangers_open_transaction_delays_only_its_own_rows(node: Node) -> No
             await transaction.commit()
         eventually(
             lambda: dial(node.auth_port, "user000350", "pass000350").code == REJECT,
-            within_s=2,
+            within_s=10,
             what="the stranger's own change arrives after its commit",
         )
         await stranger.execute(BLOCK, "user000350", "A")
@@ -112,6 +112,6 @@ def test_an_update_without_where_is_held_and_let_through_when_accepted(node: Nod
     assert "user" not in node.aaad("replica", "status").stderr
     accepted = node.aaad("replica", "accept")
     assert accepted.returncode == 0, accepted.stderr
-    eventually(lambda: codes() == {REJECT}, within_s=2, what="the accepted block arrives")
+    eventually(lambda: codes() == {REJECT}, within_s=10, what="the accepted block arrives")
     node.sql("UPDATE erp.contract SET access_status = 'A' WHERE access_status = 'CM'")
-    eventually(lambda: codes() == {ACCEPT}, within_s=2, what="the unblock needs nobody's leave")
+    eventually(lambda: codes() == {ACCEPT}, within_s=10, what="the unblock needs nobody's leave")

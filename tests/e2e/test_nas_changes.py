@@ -41,21 +41,21 @@ def test_r2_2_a_secret_is_rotated_under_load_without_one_refused_customer(node: 
         assert is_answered(node, secret=NEW)
     finally:
         node.sql(ROTATE, OLD.decode(), 60.0)  # without an end the brake would count a loss
-        eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
+        eventually(lambda: is_answered(node), within_s=10, what="the old secret counts again")
 
 
 def test_r2_2_the_previous_secret_ends_by_the_clock(node: Node) -> None:
     node.sql(ROTATE, NEW.decode(), 3.0)
     begun = time.monotonic()
     try:
-        eventually(lambda: is_answered(node, secret=NEW), within_s=1, what="the new secret counts")
+        eventually(lambda: is_answered(node, secret=NEW), within_s=10, what="the new secret counts")
         assert is_answered(node, secret=OLD)
         eventually(lambda: not is_answered(node, secret=OLD), within_s=5, what="the old secret ends")
         assert 2.5 < time.monotonic() - begun < 4.5
         assert is_answered(node, secret=NEW)
     finally:
         node.sql(ROTATE, OLD.decode(), 60.0)  # without an end the brake would count a loss
-        eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
+        eventually(lambda: is_answered(node), within_s=10, what="the old secret counts again")
 
 
 def test_r2_2_after_a_second_rotation_the_router_with_the_first_secret_is_still_answered(node: Node) -> None:
@@ -66,18 +66,18 @@ def test_r2_2_after_a_second_rotation_the_router_with_the_first_secret_is_still_
             rotated = node.aaad("nas", "rotate-secret", "demo", "--json")
             assert rotated.returncode == 0, rotated.stderr
             secrets.append(json.loads(rotated.stdout)["secret"].encode())
-        eventually(lambda: is_answered(node, secret=secrets[-1]), within_s=1, what="the newest secret counts")
+        eventually(lambda: is_answered(node, secret=secrets[-1]), within_s=10, what="the newest secret counts")
         assert [is_answered(node, secret=secret) for secret in secrets] == [True, True, True]
     finally:
         node.sql(ROTATE, OLD.decode(), 60.0)  # without an end the brake would count a loss
         node.sql("DELETE FROM net.nas_secret")
-        eventually(lambda: is_answered(node), within_s=2, what="the old secret counts again")
+        eventually(lambda: is_answered(node), within_s=10, what="the old secret counts again")
 
 
 def test_r2_1_two_routers_behind_one_address_with_different_secrets(node: Node) -> None:
     assert not is_answered(node, secret=FURTHER)
     node.sql("INSERT INTO net.nas_secret (nas_id, secret) SELECT id, $1 FROM net.nas", FURTHER.decode())
-    eventually(lambda: is_answered(node, secret=FURTHER), within_s=1, what="the further secret counts")
+    eventually(lambda: is_answered(node, secret=FURTHER), within_s=10, what="the further secret counts")
     assert is_answered(node, secret=OLD)
 
 
@@ -85,7 +85,7 @@ def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(no
     added = node.aaad("nas", "add", "--name", "bras-1", "--address", "127.0.0.1", "--json")
     assert added.returncode == 0, added.stderr
     secret = json.loads(added.stdout)["secret"].encode()
-    eventually(lambda: is_answered(node, secret=secret), within_s=1, what="the new entry counts before the prefix")
+    eventually(lambda: is_answered(node, secret=secret), within_s=10, what="the new entry counts before the prefix")
     assert not is_answered(node, secret=OLD)
     assert not is_answered(node, secret=secret, signed=False), "it has signed once"
     problem = "NAS bras-1 stopped sending Message-Authenticator"
@@ -93,17 +93,17 @@ def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(no
     armed = "SELECT armed_at > coalesce(reset_at, '-infinity') AS armed FROM net.router WHERE armed_at IS NOT NULL"
     eventually(lambda: any(row["armed"] for row in node.sql(armed)), within_s=5, what="all nodes know")
     assert node.aaad("nas", "message-auth", "bras-1", "reset").returncode == 0
-    eventually(lambda: is_answered(node, secret=secret, signed=False), within_s=1, what="the reset frees it")
+    eventually(lambda: is_answered(node, secret=secret, signed=False), within_s=10, what="the reset frees it")
     eventually(lambda: problem not in node.aaad("nas", "problems").stdout, within_s=10, what="the problem is gone")
 
     # Enough others, so that the brake does not take this for the loss of most.
     others = "INSERT INTO net.nas (name, address, secret) SELECT 'other-' || n, ('192.0.2.' || n)::cidr, 'x'"
     node.sql(f"{others} FROM generate_series(1, 4) AS n")
     node.sql("UPDATE net.nas SET enabled = false WHERE name = 'bras-1'")
-    eventually(lambda: not is_answered(node, secret=secret), within_s=1, what="a disabled entry is silent")
+    eventually(lambda: not is_answered(node, secret=secret), within_s=10, what="a disabled entry is silent")
     deleted = node.aaad("nas", "delete", "bras-1", "--yes")
     assert deleted.returncode == 0, deleted.stderr
-    eventually(lambda: is_answered(node, secret=OLD), within_s=1, what="the prefix counts again")
+    eventually(lambda: is_answered(node, secret=OLD), within_s=10, what="the prefix counts again")
 
 
 @pytest.mark.soak
@@ -111,7 +111,7 @@ def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(no
 def test_r10_a_wrong_secret_behind_chap_is_inferred_told_and_gone_when_put_right(node: Node) -> None:
     node.sql("DELETE FROM net.nas WHERE address = '127.0.0.1'")
     node.sql("INSERT INTO net.nas (name, address, secret) VALUES ('chap', '127.0.0.1', 'of other routers')")
-    eventually(lambda: is_answered(node, secret=b"of other routers"), within_s=2, what="the entry counts")
+    eventually(lambda: is_answered(node, secret=b"of other routers"), within_s=10, what="the entry counts")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as router:
         router.settimeout(1)
         router.connect(("127.0.0.1", node.auth_port))
