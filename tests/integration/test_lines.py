@@ -123,12 +123,18 @@ async def test_a_line_that_is_so_already_is_only_read(house):
     assert not house.provider.asked, "a toggle would have unblocked it"
 
 
-async def test_a_toggle_that_answers_late_is_pressed_once(house):
-    house.provider.late_s = 1.6
+async def late_with_a_toggle(house) -> int:
+    """A line whose provider only knows how to change it over, of a contract that is blocked now."""
     await house.driver(toggle=True)
     await house.parameter("block_sip_with_contract")
     line = await house.line()
     await house.access("CA")
+    return line
+
+
+async def test_a_toggle_that_answers_late_is_pressed_once(house):
+    house.provider.late_s = 1.6
+    line = await late_with_a_toggle(house)
     async with house.running():
         order = await house.until_over(line)
     assert order["state"] == "done"
@@ -140,10 +146,7 @@ async def test_a_toggle_that_answers_late_is_pressed_once(house):
 async def test_a_toggle_that_acts_after_the_time_out_is_pressed_once(house):
     """What is read right after is as before: it may happen yet, so nothing is pressed again."""
     house.provider.delay_s = 1.5
-    await house.driver(toggle=True)
-    await house.parameter("block_sip_with_contract")
-    line = await house.line()
-    await house.access("CA")
+    line = await late_with_a_toggle(house)
     async with house.running():
         order = await house.until_over(line)
     assert order["state"] == "done"
@@ -154,10 +157,7 @@ async def test_a_toggle_that_acts_after_the_time_out_is_pressed_once(house):
 
 async def test_a_payment_while_the_block_may_happen_yet_ends_unblocked(house):
     house.provider.delay_s = 1.5
-    await house.driver(toggle=True)
-    await house.parameter("block_sip_with_contract")
-    line = await house.line()
-    await house.access("CA")
+    line = await late_with_a_toggle(house)
     async with house.running():
         async with asyncio.timeout(5):
             while not house.provider.asked:
@@ -220,10 +220,7 @@ async def test_a_provider_that_refuses_is_asked_again_with_growing_waits(house):
 @pytest.mark.parametrize("habit", ["garbage", "huge", "slow", "no_http", "echo"])
 async def test_what_is_not_understood_is_no_ground_to_act(house, habit):
     house.provider.read_habit = habit
-    await house.driver(toggle=True)
-    await house.parameter("block_sip_with_contract")
-    line = await house.line()
-    await house.access("CA")
+    line = await late_with_a_toggle(house)
     async with house.running():
         await asyncio.sleep(0.1)
         order = await house.until_step(line, "silent" if habit == "slow" else "unreadable")
@@ -368,10 +365,7 @@ async def test_two_nodes_at_once_press_each_toggle_once(house):
 
 async def test_what_a_dead_node_had_asked_is_not_pressed_again(house):
     """It is written before it is sent: who takes over reads, and waits while it may happen yet."""
-    await house.driver(toggle=True)
-    await house.parameter("block_sip_with_contract")
-    line = await house.line()
-    await house.access("CA")
+    line = await late_with_a_toggle(house)
     await house.db.execute(
         "UPDATE net.network_order SET state = 'doing', attempts = 1, claimed_by = 2, "
         "claimed_until = now() - interval '1 s'"

@@ -716,9 +716,9 @@ def test_a_reply_that_cannot_be_sent_is_counted_and_the_others_go_out(tmp_path: 
     service.close()
 
 
-def test_replies_of_one_length_to_one_source_leave_together_in_the_order_in_which_they_were_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def sent_together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many replies left by each call."""
     sent: list[int] = []
 
     def noted(opened: socket.socket, some: list[bytes], source: tuple[object, ...]) -> None:
@@ -726,6 +726,12 @@ def test_replies_of_one_length_to_one_source_leave_together_in_the_order_in_whic
         send_together(opened, some, source)
 
     monkeypatch.setattr(datagrams, "send_together", noted)
+    return sent
+
+
+def test_replies_of_one_length_to_one_source_leave_together_in_the_order_in_which_they_were_made(
+    tmp_path: Path, sent_together: list[int]
+) -> None:
     service = Service(tmp_path)
     service.service._sender.open(service.listeners[0])
     with Client(service.auth) as one, Client(service.auth) as other:
@@ -739,22 +745,13 @@ def test_replies_of_one_length_to_one_source_leave_together_in_the_order_in_whic
             got = [client.socket.recv(5000) for _ in due]
             for length in (3, 4):
                 assert [reply for reply in got if len(reply) == length] == [x for x in due if len(x) == length]
-    assert sorted(sent) == [12, 20, 40, 64, 64]
+    assert sorted(sent_together) == [12, 20, 40, 64, 64]
     assert (service.count(names.SEND_FAILED), service.count(names.ANSWERED)) == (0, 200)
     service.close()
 
 
-def test_a_source_that_nobody_can_send_to_costs_the_others_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_that_nobody_can_send_to_costs_the_others_nothing(tmp_path: Path, sent_together: list[int]) -> None:
     """Port 0, which whoever knows a NAS's address can write into a datagram, is refused by the kernel as invalid."""
-    sent: list[int] = []
-
-    def noted(opened: socket.socket, some: list[bytes], source: tuple[object, ...]) -> None:
-        sent.append(len(some))
-        send_together(opened, some, source)
-
-    monkeypatch.setattr(datagrams, "send_together", noted)
     service = Service(tmp_path)
     sender, listener = service.service._sender, service.listeners[0]
     sender.open(listener)
@@ -763,7 +760,7 @@ def test_a_source_that_nobody_can_send_to_costs_the_others_nothing(
         sender.send(listener, [(b"x", ("127.0.0.1", 0), time.time())] * 3 + [(b"y", source, time.time())] * 2)
         sender.send(listener, [(b"z", source, time.time())] * 2)
         assert [client.socket.recv(5000) for _ in range(4)] == [b"y", b"y", b"z", b"z"]
-    assert sent == [3, 2, 2]
+    assert sent_together == [3, 2, 2]
     assert (service.count(names.SEND_FAILED), service.count(names.ANSWERED)) == (3, 4)
     service.close()
 
