@@ -14,7 +14,10 @@ ADDRESSES, ORDERS = "9-addresses", "91-orders"
 
 
 def write(name: str, text: str, results: Path = RESULTS) -> None:
-    """Keep this section and write RESULTS.md anew from all that are kept."""
+    """Keep this section and write RESULTS.md anew from all that are kept; into another file, this one alone."""
+    if results != RESULTS:
+        results.write_text(text.strip() + "\n")
+        return
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.section.md").write_text(text.strip() + "\n")
