@@ -11,6 +11,7 @@ wall_s = time.time
 monotonic_s = time.monotonic
 monotonic_ns = time.monotonic_ns
 wall_ns = time.time_ns
+thread_s = time.thread_time  # processor time that the calling thread has used
 
 
 def utc_now() -> datetime:

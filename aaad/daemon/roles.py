@@ -25,6 +25,7 @@ from aaad import clock
 from aaad.config import Config, load_config, parse_config
 from aaad.daemon import services
 from aaad.daemon.context import RoleContext
+from aaad.daemon.priority import Turn, take
 from aaad.daemon.process import PARENT, WARM
 from aaad.daemon.sockets import Purpose, ServiceSocket, inherited, service_socket
 from aaad.daemon.watchdog import WatchdogKey
@@ -64,7 +65,7 @@ class Role:
     sections: frozenset[str]  # a reload that changes one of these starts the role anew
     needs_database: bool = False  # where it is must be known; else it serves without, too
     silence_limit_s: float  # a loop that does not turn for so long hangs
-    niceness: int = 0  # below the supervisor's: who answers goes before who carries what was answered
+    turn: Turn
 
 
 _ALL = frozenset({"node", "log"})
@@ -72,7 +73,7 @@ _ALL = frozenset({"node", "log"})
 ROLES: dict[str, Role] = {
     "radius": Role(
         name="radius",
-        services=(services.radius,),
+        services=(services.radius, services.keep_turn),
         counter_names=services.radius_counters,
         modules=(
             "aaad.radius.server",
@@ -85,7 +86,7 @@ ROLES: dict[str, Role] = {
         purposes=frozenset({Purpose.AUTH, Purpose.ACCT}),
         sections=_ALL | {"database", "radius", "spool", "journal", "cli"},
         silence_limit_s=5.0,
-        niceness=-5,
+        turn=Turn.FIRST,
     ),
     "sync": Role(
         name="sync",
@@ -96,7 +97,7 @@ ROLES: dict[str, Role] = {
         sections=_ALL | {"database", "replica", "spool"},
         needs_database=True,
         silence_limit_s=60.0,
-        niceness=3,
+        turn=Turn.LAST,
     ),
     "control": Role(
         name="control",
@@ -124,7 +125,7 @@ ROLES: dict[str, Role] = {
         sections=frozenset(Config.model_fields),
         needs_database=True,
         silence_limit_s=60.0,
-        niceness=3,
+        turn=Turn.LAST,
     ),
 }
 
@@ -142,13 +143,13 @@ def run(role: Role, number: int, config_path: Path) -> int:
     """Run this role as the process that we are."""
     slot = f"{role.name}-{number}"
     _die_with_parent(slot)
-    with suppress(PermissionError):  # only a loss of time on a busy machine
-        os.nice(role.niceness)
     found = dict(inherited(os.environ, os.getpid()))
     try:
         config = _config(found.pop(CONFIG, None), config_path, needs_database=role.needs_database)
         configure_log(config.log.level, config.log.format, slot=slot, pid=os.getpid())
         adopt_standard_logging()
+        if not take(role.turn, config.radius.processes):  # only a loss of time on a busy machine
+            get_logger(role.name).info("role.without_priority")
         for module in role.modules:
             import_module(module)
         warm = found.pop(WARM, None)

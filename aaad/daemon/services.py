@@ -71,6 +71,13 @@ def radius_counters() -> Sequence[str]:
     return (*RADIUS_COUNTERS, *CLAIM_COUNTERS, *SUPPLY_COUNTERS, *SPOOL_COUNTERS, *JOURNAL_COUNTERS)
 
 
+async def keep_turn(context: RoleContext) -> None:
+    """Go before others only while there is little to do."""
+    from aaad.daemon.priority import keep
+
+    await keep(context.stopping)
+
+
 async def radius(context: RoleContext) -> None:
     """Answer RADIUS on this slot's sockets."""
     from aaad.daemon.router_facts import statistics_path, unknown_sources_path

@@ -18,6 +18,7 @@ from pathlib import Path
 from aaad.daemon import roles
 from aaad.daemon.context import RoleContext
 from aaad.daemon.health import Health
+from aaad.daemon.priority import Turn
 from aaad.daemon.roles import Role
 from aaad.daemon.sockets import Purpose
 from aaad.daemon.supervisor import run_supervisor
@@ -109,6 +110,7 @@ STUBS = {
         purposes=frozenset({Purpose.AUTH, Purpose.ACCT}),
         sections=frozenset({"node", "radius"}),
         silence_limit_s=1.0,
+        turn=Turn.FIRST,
     ),
     "control": Role(
         name="control",
@@ -118,6 +120,7 @@ STUBS = {
         purposes=frozenset({Purpose.CONTROL, Purpose.METRICS, Purpose.SYNC}),
         sections=frozenset({"cli"}),
         silence_limit_s=60.0,
+        turn=Turn.LAST,
     ),
 }
 
