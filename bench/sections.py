@@ -1,8 +1,10 @@
-"""bench/RESULTS.md is made of sections, one per tool; each keeps its last one below bench/results/."""
+"""bench/RESULTS.md is made of sections, one per tool; a run replaces its own and no other."""
 
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -11,18 +13,29 @@ RESULTS = HERE / "RESULTS.md"
 SPEED, CHANGES, SIZE, ACCOUNTING = "1-speed", "2-changes", "3-size", "4-accounting"
 KEEPING_UP, MEMORY, OPEN_SESSIONS, WHOIS = "5-keeping-up", "6-memory", "7-open-sessions", "8-whois"
 ADDRESSES, ORDERS = "9-addresses", "91-orders"
+_MARK = re.compile(r"^<!-- section (\S+) -->\n", re.MULTILINE)
 
 
 def write(name: str, text: str, results: Path = RESULTS) -> None:
-    """Keep this section and write RESULTS.md anew from all that are kept; into another file, this one alone."""
+    """Put this section in the place of its last one; into another file, this one alone."""
     if results != RESULTS:
         results.write_text(text.strip() + "\n")
         return
-    folder = HERE / "results"
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.section.md").write_text(text.strip() + "\n")
-    parts = [path.read_text() for path in sorted(folder.glob("*.section.md"))]
-    results.write_text("# Measured\n\n" + "\n".join(parts))
+    kept = parted(results.read_text()) if results.exists() else {}
+    results.write_text(joined(kept | {name: text}))
+
+
+def parted(results: str) -> dict[str, str]:
+    """Return the sections of such a file, by name."""
+    _, *rest = _MARK.split(results)
+    return dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+def joined(parts: Mapping[str, str]) -> str:
+    """Return the file of these sections, each behind a mark that tells its name and that no reader sees."""
+    return "\n".join(
+        ["# Measured\n", *(f"<!-- section {name} -->\n{parts[name].strip()}\n" for name in sorted(parts))]
+    )
 
 
 def machine() -> str:

@@ -119,3 +119,33 @@ def test_a_root_that_is_gone_is_an_error_and_not_a_zero():
     gone.wait()
     with pytest.raises(ProcessLookupError):
         processes.cpu_s([gone.pid])
+
+
+def test_who_measures_replaces_his_own_section_and_no_other(tmp_path, monkeypatch):
+    import sections
+
+    results = tmp_path / "RESULTS.md"
+    monkeypatch.setattr(sections, "RESULTS", results)
+    sections.write(sections.ORDERS, "## Orders\n\nfast\n", results)
+    sections.write(sections.ACCOUNTING, "## Accounting\n\n| a | b |\n", results)
+    sections.write(sections.ORDERS, "## Orders\n\nfaster\n", results)
+    assert results.read_text() == (
+        "# Measured\n\n<!-- section 4-accounting -->\n## Accounting\n\n| a | b |\n"
+        "\n<!-- section 91-orders -->\n## Orders\n\nfaster\n"
+    )
+
+
+def test_a_file_elsewhere_has_one_section(tmp_path):
+    import sections
+
+    sections.write(sections.ORDERS, "## Orders\n", tmp_path / "mine.md")
+    assert (tmp_path / "mine.md").read_text() == "## Orders\n"
+
+
+def test_the_results_that_are_kept_can_be_taken_apart():
+    import sections
+
+    text = sections.RESULTS.read_text()
+    parts = sections.parted(text)
+    assert {sections.SPEED, sections.ACCOUNTING, sections.ADDRESSES, sections.ORDERS} <= parts.keys()
+    assert sections.joined(parts) == text
