@@ -457,7 +457,12 @@ class Progress(NamedTuple):
 
 def started_at(part: Part) -> float:
     """Return when the session began: by its Start, else by what the other records tell."""
-    return min(part.start_at if part.start_at != inf else part.implied_at, part.heard_at, part.stop_at)
+    began_at, heard_at, stop_at = part.start_at, part.heard_at, part.stop_at
+    if began_at == inf:
+        began_at = part.implied_at
+    if heard_at < began_at:
+        began_at = heard_at
+    return stop_at if stop_at < began_at else began_at
 
 
 def ended_at(part: Part) -> float | None:
@@ -468,10 +473,12 @@ def ended_at(part: Part) -> float | None:
 def progress(part: Part) -> Progress:
     """Return the columns that change while a session goes on."""
     octets_in, octets_out, days = part.octets_in, part.octets_out, part.days
+    recent, cause = part.recent, part.stop_cause
     if part.samples is not None:
         octets_in = max(octets_in, part.samples.now.total_in)
         octets_out = max(octets_out, part.samples.now.total_out)
         days = raise_days(part.samples.now.days, days)
+    numbers, day_octets_in, day_octets_out = highest_of_days(days)
     return _new_tuple(
         Progress,
         (
@@ -479,8 +486,8 @@ def progress(part: Part) -> Progress:
             part.start_at != inf,
             part.heard_at,
             ended_at(part),
-            part.stop_cause if part.stop_cause >= 0 else None,
-            _interim_s(part.recent),
+            cause if cause >= 0 else None,
+            _interim_s(recent),
             part.start_stamp or None,
             part.heard_stamp or None,
             part.session_time_s,
@@ -488,8 +495,10 @@ def progress(part: Part) -> Progress:
             octets_out,
             part.packets_in,
             part.packets_out,
-            *highest_of_days(days),
-            part.older + len(part.recent) // _RECENT_OCTETS,
+            numbers,
+            day_octets_in,
+            day_octets_out,
+            part.older + len(recent) // _RECENT_OCTETS,
         ),
     )
 
@@ -558,9 +567,10 @@ def _interim_s(recent: bytes) -> int | None:
     steps, before = [], -1
     for identity in _unpack_identities[count](recent, len(recent) - count * _RECENT_OCTETS):
         if identity & _KIND_MASK <= _INTERIM_KIND:
+            at_s = identity >> _KIND_BITS
             if before >= 0:
-                steps.append((identity >> _KIND_BITS) - before)
-            before = identity >> _KIND_BITS
+                steps.append(at_s - before)
+            before = at_s
     if len(steps) < _STEPS_TELL:  # a first update right after the Start tells of an address and not of an interval
         steps = [step for step in steps if step >= _INTERVAL_MIN_S]
     steps.sort()
