@@ -319,10 +319,12 @@ def _held(part: Part, kind: int) -> list[Held]:
 def _hold(part: Part, *more: Held) -> bool:
     """Take addresses of one kind to those that it had: what was reported last stands above, the rest beside."""
     kind = more[0].kind
-    is_first = len(more) == 1 and not part.earlier and not getattr(part, _ADDRESSES[kind][0])
+    of_value, of_last, of_first = _ADDRESSES[kind]
+    is_first = len(more) == 1 and not part.earlier and not getattr(part, of_value)
     *earlier, now = more if is_first else combined((*_held(part, kind), *more))
-    for name, value in zip(_ADDRESSES[kind], (now.value, now.last_at, now.first_at), strict=True):
-        setattr(part, name, value)
+    setattr(part, of_value, now.value)
+    setattr(part, of_last, now.last_at)
+    setattr(part, of_first, now.first_at)
     if not is_first:
         part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
     return True
