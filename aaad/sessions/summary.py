@@ -245,20 +245,13 @@ def _add_latest(part: Part, place: tuple[int, str, bytes], at: float, stamp: int
 
 
 def _add_names(
-    part: Part,
-    user_name: str,
-    acct_session_id: str,
-    nas_port: int,
-    nas_port_id: str,
-    called: str,
-    calling: str,
-    circuit_id: str,
+    part: Part, name: str, session_id: str, nas_port: int, nas_port_id: str, called: str, calling: str, circuit: str
 ) -> bool:
     is_renamed = False
-    if user_name > part.user_name:
-        part.user_name, is_renamed = user_name, True
-    if acct_session_id > part.acct_session_id:
-        part.acct_session_id, is_renamed = acct_session_id, True
+    if name > part.user_name:
+        part.user_name, is_renamed = name, True
+    if session_id > part.acct_session_id:
+        part.acct_session_id, is_renamed = session_id, True
     if nas_port > part.nas_port:
         part.nas_port, is_renamed = nas_port, True
     if nas_port_id > part.nas_port_id:
@@ -267,8 +260,8 @@ def _add_names(
         part.called_station_id, is_renamed = called, True
     if calling > part.calling_station_id:
         part.calling_station_id, is_renamed = calling, True
-    if circuit_id > part.circuit_id:
-        part.circuit_id, is_renamed = circuit_id, True
+    if circuit > part.circuit_id:
+        part.circuit_id, is_renamed = circuit, True
     return is_renamed
 
 
@@ -481,28 +474,14 @@ def progress(part: Part) -> Progress:
         octets_out = max(octets_out, part.samples.now.total_out)
         days = raise_days(part.samples.now.days, days)
     numbers, day_octets_in, day_octets_out = highest_of_days(days)
-    return _new_tuple(
-        Progress,
-        (
-            started_at(part),
-            part.start_at != inf,
-            part.heard_at,
-            ended_at(part),
-            cause if cause >= 0 else None,
-            _interim_s(recent),
-            part.start_stamp or None,
-            part.heard_stamp or None,
-            part.session_time_s,
-            octets_in,
-            octets_out,
-            part.packets_in,
-            part.packets_out,
-            numbers,
-            day_octets_in,
-            day_octets_out,
-            part.older + len(recent) // _RECENT_OCTETS,
-        ),
-    )
+    # fmt: off
+    return _new_tuple(Progress, (
+        started_at(part), part.start_at != inf, part.heard_at, ended_at(part), cause if cause >= 0 else None,
+        _interim_s(recent), part.start_stamp or None, part.heard_stamp or None, part.session_time_s,
+        octets_in, octets_out, part.packets_in, part.packets_out, numbers, day_octets_in, day_octets_out,
+        part.older + len(recent) // _RECENT_OCTETS,
+    ))
+    # fmt: on
 
 
 def facts(part: Part) -> SessionFacts:
@@ -569,10 +548,9 @@ def _interim_s(recent: bytes) -> int | None:
     steps, before = [], -1
     for identity in _unpack_identities[count](recent, len(recent) - count * _RECENT_OCTETS):
         if identity & _KIND_MASK <= _INTERIM_KIND:
-            at_s = identity >> _KIND_BITS
             if before >= 0:
-                steps.append(at_s - before)
-            before = at_s
+                steps.append((identity >> _KIND_BITS) - before)
+            before = identity >> _KIND_BITS
     if len(steps) < _STEPS_TELL:  # a first update right after the Start tells of an address and not of an interval
         steps = [step for step in steps if step >= _INTERVAL_MIN_S]
     steps.sort()
