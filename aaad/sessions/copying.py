@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Any
 
 from aaad.sessions.draft import Draft, Owner, microseconds
-from aaad.sessions.summary import Progress, SessionFacts, progress
+from aaad.sessions.summary import SessionFacts, progress
 
 COLUMNS = (
     *("family", "life", "version", "nas_id", "address_space", "started_at", "start_seen", "heard_at"),
@@ -73,9 +73,6 @@ def _slice(fields: tuple[str, ...], first: str, last: str) -> slice:
 _PROGRESS = _slice(SessionFacts._fields, "started_at", "records")
 _NAMES = _slice(SessionFacts._fields, "nas_port", "circuit_id")
 _AMOUNTS = _slice(SessionFacts._fields, "session_time_s", "packets_out")
-_PROGRESS_AMOUNTS = _slice(Progress._fields, "session_time_s", "packets_out")
-_CLOCKS = _slice(Progress._fields, "terminate_cause", "nas_heard_at")
-_DAYS = _slice(Progress._fields, "days", "day_octets_out")
 _OPEN = _NULL * 3
 _NO_GRANT = _NULL * 4
 _NO_ADDRESS = _NULL * 2
@@ -100,13 +97,14 @@ def _add(pieces: list[bytes], draft: Draft) -> None:
     values: tuple[Any, ...] = facts
     session_time_s, octets_in, octets_out, packets_in, packets_out = values[_AMOUNTS]
     summary = draft.summary
+    # fmt: off
     pieces += (
         _count,
         _fixed(
-            *(16, draft.family, 4, draft.life, 4, draft.version or 1, 4, facts.nas_id, 4, draft.address_space),
-            *(8, microseconds(facts.started_at) - _EPOCH_US, 1, facts.start_seen),
-            *(8, microseconds(facts.heard_at) - _EPOCH_US),
-            *(8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, facts.records),
+            16, draft.family, 4, draft.life, 4, draft.version or 1, 4, facts.nas_id, 4, draft.address_space,
+            8, microseconds(facts.started_at) - _EPOCH_US, 1, facts.start_seen,
+            8, microseconds(facts.heard_at) - _EPOCH_US,
+            8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, facts.records,
         ),
         _owner(draft.owner),
         _NO_GRANT
@@ -115,6 +113,7 @@ def _add(pieces: list[bytes], draft: Draft) -> None:
         _size(len(summary)),
         summary,
     )
+    # fmt: on
     _add_names(pieces, facts)
     pieces.append(_addresses(draft, facts.ipv4, facts.ipv6_prefix, facts.delegated_ipv6_prefix))
     _add_end(pieces, draft, values[_PROGRESS])
@@ -140,9 +139,9 @@ def _add_names(pieces: list[bytes], facts: SessionFacts) -> None:
     )
 
 
-def _add_end(pieces: list[bytes], draft: Draft, progress: tuple[Any, ...]) -> None:
+def _add_end(pieces: list[bytes], draft: Draft, said: tuple[Any, ...]) -> None:
     """Add what stands last in both forms: the end, intervals, the concentrator's own clock, days."""
-    cause, interim_s, nas_started_at, nas_heard_at = progress[_CLOCKS]
+    _, _, _, _, cause, interim_s, nas_started_at, nas_heard_at, _, _, _, _, _, days, day_in, day_out, _ = said
     pieces += (
         _OPEN if draft.ended_at is None and draft.ending is None else _end(draft),
         _NULL if cause is None else _integer(4, cause),
@@ -153,12 +152,10 @@ def _add_end(pieces: list[bytes], draft: Draft, progress: tuple[Any, ...]) -> No
     else:
         for stamp in (nas_started_at, nas_heard_at):
             pieces.append(_NULL if stamp is None else _long(8, stamp * _US - _EPOCH_US))
-    days, day_octets_in, day_octets_out = progress[_DAYS]
     if len(days) == 1:
-        values = (_DATE_HEAD, days[0] - _EPOCH_DAY, _LONG_HEAD, day_octets_in[0], _LONG_HEAD, day_octets_out[0])
-        pieces.append(_one_day(*values))
+        pieces.append(_one_day(_DATE_HEAD, days[0] - _EPOCH_DAY, _LONG_HEAD, day_in[0], _LONG_HEAD, day_out[0]))
     else:
-        pieces += (_dates(days), _longs(day_octets_in), _longs(day_octets_out))
+        pieces += (_dates(days), _longs(day_in), _longs(day_out))
 
 
 def progress_rows(drafts: Iterable[Draft]) -> bytes:
@@ -171,22 +168,25 @@ def progress_rows(drafts: Iterable[Draft]) -> bytes:
 
 
 def _add_progress(pieces: list[bytes], draft: Draft) -> None:
-    said = progress(draft.part)
-    values: tuple[Any, ...] = said
-    session_time_s, octets_in, octets_out, packets_in, packets_out = values[_PROGRESS_AMOUNTS]
+    said: tuple[Any, ...] = progress(draft.part)
+    # fmt: off
+    (
+        started_at, start_seen, heard_at, _, _, _, _, _,
+        time_s, octets_in, octets_out, packets_in, packets_out, _, _, _, records,
+    ) = said
     summary = draft.summary
     pieces += (
         _progress_count,
         _progress_fixed(
-            *(16, draft.family, 4, draft.life, 4, draft.version),
-            *(8, microseconds(said.started_at) - _EPOCH_US, 1, said.start_seen),
-            *(8, microseconds(said.heard_at) - _EPOCH_US),
-            *(8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, said.records),
+            16, draft.family, 4, draft.life, 4, draft.version,
+            8, microseconds(started_at) - _EPOCH_US, 1, start_seen, 8, microseconds(heard_at) - _EPOCH_US,
+            8, time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, records,
         ),
         _size(len(summary)),
         summary,
     )
-    _add_end(pieces, draft, values)
+    # fmt: on
+    _add_end(pieces, draft, said)
 
 
 def _owner(owner: Owner | None) -> bytes:

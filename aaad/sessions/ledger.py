@@ -39,6 +39,7 @@ _FOLDED_AT_ONCE, _WRITTEN_AT_ONCE = 500, 1_000  # families, rows: others of this
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _RESTART_KINDS = {Status.ON: "on", Status.OFF: "off"}
 _STOP = "stop"
+_NO_LIVES: Sequence[StoredLife] = ()
 _EXISTS = "23505"
 _NO_TABLE = ("42P01", "3F000")  # nor a schema for temporary ones
 
@@ -74,15 +75,20 @@ class Ledger:
 
         StoreError, UnreadableSessions: nothing of it counts, and the transaction has to be rolled back.
         """
-        restarts = [record for record in records if record.status in _RESTART_KINDS]
+        families: dict[bytes, list[AccountingRecord]] = {}
+        restarts = []
+        for record in records:
+            family = record.family
+            if not family:
+                restarts.append(record)
+            elif family in families:
+                families[family].append(record)
+            else:
+                families[family] = [record]
         if grants:
             await transaction.execute(_SQL.add_granted, *_grant_columns(grants))
         if restarts:
             await transaction.execute(_SQL.add_restarts, *_restart_columns(restarts))
-        families: dict[bytes, list[AccountingRecord]] = {}
-        for record in records:
-            if record.family:
-                families.setdefault(record.family, []).append(record)
         if families:
             await self._fold(transaction, {family: families[family] for family in sorted(families)})
         if grants:
@@ -191,7 +197,7 @@ class Ledger:
             owners = dict(zip(strangers, await self._owners.find(transaction, spokesmen), strict=True))
         folds = await self._fold_all(transaction, families, stored, owners)
         # What belongs to nothing that lives may be of a session in history that had the same id.
-        began = {family: folded.began for family, folded in folds.items() if family in stored and folded.began}
+        began = {family: folded.began for family, folded in folds.items() if folded.began and family in stored}
         recalled = await self._recall(transaction, began)
         if recalled:
             stored |= recalled
@@ -220,8 +226,9 @@ class Ledger:
         for count, (family, records) in enumerate(families.items(), 1):
             if not count % _FOLDED_AT_ONCE:
                 await asyncio.sleep(0)
+            rows = stored.get(family)
+            lives = [row.life for row in rows] if rows is not None else _NO_LIVES
             owner = owners.get(family)
-            lives = [row.life for row in stored.get(family, ())]
             try:
                 folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
                 strangers = folded.without_zone

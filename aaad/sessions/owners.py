@@ -16,6 +16,7 @@ from aaad.replica.record import fold_name
 from aaad.sessions.arrays import array
 from aaad.sessions.attribute_text import mac_of
 from aaad.sessions.draft import Owner
+from aaad.sessions.grant_class import ClassFacts
 from aaad.sessions.record import AccountingRecord
 
 DEFAULT_TIME_ZONE = "America/Sao_Paulo"
@@ -56,17 +57,19 @@ class Owners:
         is_unknown = any(record.nas_id not in self._nases for record in records)  # made just now, perhaps
         if now_s >= self._read_again_at_s or (is_unknown and now_s >= self._read_at_s + _UNKNOWN_READ_EVERY_S):
             await self._read_tables(transaction)
-        contracts = await self._find_contracts(transaction, records)
+        grants = [record.grant for record in records]
+        contracts = await self._find_contracts(transaction, grants)
         named = await self._find_named(transaction, [record for record in records if not record.class_body])
-        return [self._owner(record, contracts, named) for record in records]
+        return [self._owner(record, grant, contracts, named) for record, grant in zip(records, grants, strict=True)]
 
     def _owner(
         self,
         record: AccountingRecord,
+        grant: ClassFacts | None,
         contracts: dict[int, Row],
         named: dict[tuple[str, int | None], Owner],
     ) -> Owner:
-        grant, nas = record.grant, self._nases.get(record.nas_id, _NO_NAS)
+        nas = self._nases.get(record.nas_id, _NO_NAS)
         if grant is None:
             owner = named.get((_folded(record), nas.branch_id))
             return owner or Owner(None, None, None, None, None, nas.time_zone)
@@ -95,8 +98,8 @@ class Owners:
         self._read_at_s = monotonic_s()
         self._read_again_at_s = self._read_at_s + _TABLES_KEPT_S
 
-    async def _find_contracts(self, transaction: Transaction, records: Iterable[AccountingRecord]) -> dict[int, Row]:
-        wanted = {grant.contract_id for record in records if (grant := record.grant) is not None}
+    async def _find_contracts(self, transaction: Transaction, grants: Iterable[ClassFacts | None]) -> dict[int, Row]:
+        wanted = {grant.contract_id for grant in grants if grant is not None}
         if not wanted:
             return {}
         return {row[0]: row for row in await transaction.fetch(_SQL.find_contracts, array(wanted))}

@@ -48,6 +48,8 @@ _CIRCUIT_IDS = (((2352).to_bytes(4, "big"), 97), ((3561).to_bytes(4, "big"), 1))
 _number = Struct("!2xI").unpack_from
 _groups = Struct("!8H").unpack
 _new_tuple = tuple.__new__
+_new_state = blake2b(digest_size=_FAMILY_OCTETS).copy  # cheaper than to set up each anew
+_DECIMAL = [str(octet) for octet in range(256)]
 
 
 class Status(IntEnum):
@@ -145,10 +147,15 @@ def compose(
     received_at_s = record.received_at_s
     if not 0 <= received_at_s <= _RECEIVED_AT_MAX_S:
         raise SpoolError("accounting received at no time")
-    _, delay_s, stamp, time_s, cause, port, *counters = numbers
+    _, delay_s, stamp, time_s, cause, port, low_in, low_out, packets_in, packets_out, high_in, high_out = numbers
     sent_at_s = received_at_s - delay_s if delay_s and delay_s <= DELAY_MAX_S else received_at_s
     at_s = float(stamp) if stamp and abs(stamp - sent_at_s) <= EVENT_TIMESTAMP_WITHIN_S else sent_at_s
-    user_name, acct_session_id, *names = readable_all(octets)
+    octets_in, octets_out = _whole(low_in, high_in), _whole(low_out, high_out)
+    if record.octets_swapped:
+        octets_in, octets_out, packets_in, packets_out = octets_out, octets_in, packets_out, packets_in
+    user_name, acct_session_id, nas_port_id, called_station_id, calling_station_id = readable_all(octets)
+    ipv6_prefix, delegated = _prefixes(data, positions) if not _OF_IPV6.isdisjoint(positions) else _NO_PREFIXES
+    # Each value by itself: this runs for every record, and what is spread is copied twice more.
     return _new_tuple(
         AccountingRecord,
         (
@@ -165,34 +172,36 @@ def compose(
             at_s,
             stamp or 0,
             time_s if time_s is not None and time_s <= SESSION_TIME_MAX_S else UNKNOWN,
-            *_whole(counters, record.octets_swapped),
+            octets_in,
+            octets_out,
+            packets_in or 0,
+            packets_out or 0,
+            high_in is not None or high_out is not None,
             cause if cause is not None and cause <= _SIGNED_MAX else UNKNOWN,
             port if port is not None else UNKNOWN,
-            *names,
+            nas_port_id,
+            called_station_id,
+            calling_station_id,
             _circuit_id(data) if _VENDOR_SPECIFIC in positions else "",
             _ipv4(data, positions[_FRAMED_IP_ADDRESS]) if _FRAMED_IP_ADDRESS in positions else "",
-            *(_prefixes(data, positions) if not _OF_IPV6.isdisjoint(positions) else _NO_PREFIXES),
+            ipv6_prefix,
+            delegated,
         ),
     )
 
 
-def _whole(counters: list[int | None], swapped: bool) -> tuple[int, int, int, int, bool]:
-    """Return octets and packets of both directions, and whether there are gigawords (RFC 2869, 5.1)."""
-    low_in, low_out, packets_in, packets_out, high_in, high_out = counters
-    octets_in, octets_out = low_in or 0, low_out or 0
-    if high_in:
-        octets_in = octets_in | high_in << 32 if high_in <= GIGAWORDS_MAX else 0
-    if high_out:
-        octets_out = octets_out | high_out << 32 if high_out <= GIGAWORDS_MAX else 0
-    has_gigawords = high_in is not None or high_out is not None
-    if swapped:
-        return octets_out, octets_in, packets_out or 0, packets_in or 0, has_gigawords
-    return octets_in, octets_out, packets_in or 0, packets_out or 0, has_gigawords
+def _whole(low: int | None, high: int | None) -> int:
+    """Return a counter of octets with its gigawords (RFC 2869, 5.1)."""
+    if high:
+        return (low or 0) | high << 32 if high <= GIGAWORDS_MAX else 0
+    return low or 0
 
 
 def family_of(user_name: bytes, acct_session_id: bytes) -> bytes:
     """Return the key under which records of a user name and an Acct-Session-Id are folded together."""
-    return blake2b(fold_name(user_name) + b"\0" + acct_session_id, digest_size=_FAMILY_OCTETS).digest()
+    state = _new_state()
+    state.update(fold_name(user_name) + b"\0" + acct_session_id)
+    return state.digest()
 
 
 def walk(data: bytes) -> dict[int, int]:
@@ -247,7 +256,7 @@ def _ipv4(data: bytes, at: int) -> str:
     if value in _NO_IPV4:
         return ""
     a, b, c, d = value
-    return f"{a}.{b}.{c}.{d}"
+    return f"{_DECIMAL[a]}.{_DECIMAL[b]}.{_DECIMAL[c]}.{_DECIMAL[d]}"
 
 
 def _prefixes(data: bytes, positions: dict[int, int]) -> tuple[str, str]:

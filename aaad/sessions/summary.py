@@ -37,6 +37,7 @@ _INTERIM_KIND = 1
 _TIMELESS = 4  # added to the kind of a record without Acct-Session-Time
 _TIME_MASK = (1 << 29) - 1
 _pack_identity = Struct("!I").pack
+_IDENTITY_OF_START = _pack_identity(_KIND[Status.START])
 _SPREAD = 0x9E3779B1
 
 
@@ -177,40 +178,60 @@ def part_of(record: AccountingRecord, zone: str) -> Part:
 def add(part: Part, record: AccountingRecord) -> bool:
     """Put one more record into a part; returns whether that changes what the session is called, or where it is.
 
-    It is written out, as it runs for every record: `merge` says the same.
+    It is written out, and takes the record apart at once, as it runs for every record: `merge` says the same.
     """
-    at, stamp = record.at_s, record.event_timestamp
-    status, time_s = record.status, record.session_time_s
-    is_renamed = _add_names(part, record) | _add_addresses(part, record, at)
+    # fmt: off
+    (
+        status, _, user_name, acct_session_id, _, nas_id, source_address, nas_identifier, _, sent_at_s, at, stamp,
+        time_s, octets_in, octets_out, packets_in, packets_out, has_gigawords, cause,
+        nas_port, nas_port_id, called, calling, circuit_id, ipv4, ipv6_prefix, delegated,
+    ) = record
+    # fmt: on
+    is_renamed = _add_names(part, user_name, acct_session_id, nas_port, nas_port_id, called, calling, circuit_id)
+    if ipv4 or ipv6_prefix or delegated:
+        is_renamed |= _add_addresses(part, ipv4, ipv6_prefix, delegated, at)
     if at >= part.heard_at:
-        is_renamed |= _add_latest(part, record, at, stamp)
-    start_s = record.implied_start_s
+        is_renamed |= _add_latest(part, (nas_id, source_address, nas_identifier), at, stamp)
+    implied_at = at
+    if status is _START:
+        start_s = sent_at_s
+        if (at, stamp) < (part.start_at, part.start_stamp):
+            part.start_at, part.start_stamp = at, stamp
+    elif time_s > 0:
+        start_s = sent_at_s - time_s
+        implied_at -= time_s
+    else:
+        start_s = None
+    _add_start(part, start_s, sent_at_s, implied_at)
+    if status is _STOP and (time_s, -at, cause) > (part.stop_time_s, -part.stop_at, part.stop_cause):
+        part.stop_time_s, part.stop_at, part.stop_cause = time_s, at, cause
+    if time_s > part.session_time_s:
+        part.session_time_s = time_s
+    if packets_in > part.packets_in:
+        part.packets_in = packets_in
+    if packets_out > part.packets_out:
+        part.packets_out = packets_out
+    if has_gigawords and not part.has_gigawords:
+        part.has_gigawords, part.samples = True, None
+    if octets_in or octets_out:
+        _add_octets(part, octets_in, octets_out, time_s, at)
+    _note(part, _identity(record))
+    return is_renamed
+
+
+def _add_start(part: Part, start_s: float | None, sent_at_s: float, implied_at: float) -> None:
     if start_s is None:
-        part.timeless_s = min(part.timeless_s, record.sent_at_s)
+        part.timeless_s = min(part.timeless_s, sent_at_s)
     else:
         if start_s < part.low_s:
             part.low_s = start_s
         if start_s > part.high_s:
             part.high_s = start_s
-    implied_at = at
-    if status is _START:
-        if (at, stamp) < (part.start_at, part.start_stamp):
-            part.start_at, part.start_stamp = at, stamp
-    elif time_s > 0:
-        implied_at -= time_s
     if implied_at < part.implied_at:
         part.implied_at = implied_at
-    if status is _STOP and (time_s, -at, record.terminate_cause) > (part.stop_time_s, -part.stop_at, part.stop_cause):
-        part.stop_time_s, part.stop_at, part.stop_cause = time_s, at, record.terminate_cause
-    if time_s > part.session_time_s:
-        part.session_time_s = time_s
-    _add_counters(part, record, at)
-    _note(part, _identity(record))
-    return is_renamed
 
 
-def _add_latest(part: Part, record: AccountingRecord, at: float, stamp: int) -> bool:
-    place = record.nas_id, record.source_address, record.nas_identifier
+def _add_latest(part: Part, place: tuple[int, str, bytes], at: float, stamp: int) -> bool:
     known = part.nas_id, part.source_address, part.nas_identifier
     if at > part.heard_at:
         part.heard_at, part.heard_stamp = at, stamp
@@ -223,28 +244,29 @@ def _add_latest(part: Part, record: AccountingRecord, at: float, stamp: int) -> 
     return is_elsewhere
 
 
-def _add_names(part: Part, record: AccountingRecord) -> bool:
+def _add_names(
+    part: Part, name: str, session_id: str, nas_port: int, nas_port_id: str, called: str, calling: str, circuit: str
+) -> bool:
     is_renamed = False
-    if record.user_name > part.user_name:
-        part.user_name, is_renamed = record.user_name, True
-    if record.acct_session_id > part.acct_session_id:
-        part.acct_session_id, is_renamed = record.acct_session_id, True
-    if record.nas_port > part.nas_port:
-        part.nas_port, is_renamed = record.nas_port, True
-    if record.nas_port_id > part.nas_port_id:
-        part.nas_port_id, is_renamed = record.nas_port_id, True
-    if record.called_station_id > part.called_station_id:
-        part.called_station_id, is_renamed = record.called_station_id, True
-    if record.calling_station_id > part.calling_station_id:
-        part.calling_station_id, is_renamed = record.calling_station_id, True
-    if record.circuit_id > part.circuit_id:
-        part.circuit_id, is_renamed = record.circuit_id, True
+    if name > part.user_name:
+        part.user_name, is_renamed = name, True
+    if session_id > part.acct_session_id:
+        part.acct_session_id, is_renamed = session_id, True
+    if nas_port > part.nas_port:
+        part.nas_port, is_renamed = nas_port, True
+    if nas_port_id > part.nas_port_id:
+        part.nas_port_id, is_renamed = nas_port_id, True
+    if called > part.called_station_id:
+        part.called_station_id, is_renamed = called, True
+    if calling > part.calling_station_id:
+        part.calling_station_id, is_renamed = calling, True
+    if circuit > part.circuit_id:
+        part.circuit_id, is_renamed = circuit, True
     return is_renamed
 
 
-def _add_addresses(part: Part, record: AccountingRecord, at: float) -> bool:
+def _add_addresses(part: Part, ipv4: str, prefix: str, delegated: str, at: float) -> bool:
     is_renamed = False
-    ipv4, prefix, delegated = record.ipv4, record.ipv6_prefix, record.delegated_ipv6_prefix
     if ipv4:
         if ipv4 != part.ipv4:
             is_renamed = _hold(part, Held(0, ipv4, at, at))
@@ -290,10 +312,12 @@ def _held(part: Part, kind: int) -> list[Held]:
 def _hold(part: Part, *more: Held) -> bool:
     """Take addresses of one kind to those that it had: what was reported last stands above, the rest beside."""
     kind = more[0].kind
-    is_first = len(more) == 1 and not part.earlier and not getattr(part, _ADDRESSES[kind][0])
+    of_value, of_last, of_first = _ADDRESSES[kind]
+    is_first = len(more) == 1 and not part.earlier and not getattr(part, of_value)
     *earlier, now = more if is_first else combined((*_held(part, kind), *more))
-    for name, value in zip(_ADDRESSES[kind], (now.value, now.last_at, now.first_at), strict=True):
-        setattr(part, name, value)
+    setattr(part, of_value, now.value)
+    setattr(part, of_last, now.last_at)
+    setattr(part, of_first, now.first_at)
     if not is_first:
         part.earlier = sorted([held for held in part.earlier if held.kind != kind] + earlier)
     return True
@@ -305,27 +329,17 @@ def _address_changes(part: Part) -> bytes | None:
     return encode_changes(combined(_held(part, kind)) for kind in range(len(_ADDRESSES)))
 
 
-def _add_counters(part: Part, record: AccountingRecord, at: float) -> None:
-    octets_in, octets_out = record.octets_in, record.octets_out
-    if record.has_gigawords and not part.has_gigawords:
-        part.has_gigawords = True
-        part.samples = None
-    if record.packets_in > part.packets_in:
-        part.packets_in = record.packets_in
-    if record.packets_out > part.packets_out:
-        part.packets_out = record.packets_out
-    if not octets_in and not octets_out:
-        return
+def _add_octets(part: Part, octets_in: int, octets_out: int, time_s: int, at: float) -> None:
     if octets_in > part.octets_in:
         part.octets_in = octets_in
     if octets_out > part.octets_out:
         part.octets_out = octets_out
     day = day_of(part.zone, at)
     part.days = raise_day(part.days, day, octets_in, octets_out)
-    if not part.has_gigawords and record.session_time_s >= 0:
+    if not part.has_gigawords and time_s >= 0:
         if part.samples is None:
             part.samples = Samples()
-        part.samples.add(record.session_time_s, day, octets_in, octets_out)
+        part.samples.add(time_s, day, octets_in, octets_out)
 
 
 def _identity(record: AccountingRecord) -> bytes:
@@ -333,12 +347,10 @@ def _identity(record: AccountingRecord) -> bytes:
 
     A repeated record may have another Acct-Delay-Time (RFC 2866, 5.2), so neither it nor event time tells.
     """
-    kind = _KIND[record.status]
     if record.status is _START:
-        number = 0
-    elif record.session_time_s >= 0:
-        number = record.session_time_s
-    else:
+        return _IDENTITY_OF_START
+    kind, number = _KIND[record.status], record.session_time_s
+    if number < 0:
         kind |= _TIMELESS
         number = record.event_timestamp
         if not number:
@@ -440,7 +452,12 @@ class Progress(NamedTuple):
 
 def started_at(part: Part) -> float:
     """Return when the session began: by its Start, else by what the other records tell."""
-    return min(part.start_at if part.start_at != inf else part.implied_at, part.heard_at, part.stop_at)
+    began_at, heard_at, stop_at = part.start_at, part.heard_at, part.stop_at
+    if began_at == inf:
+        began_at = part.implied_at
+    if heard_at < began_at:
+        began_at = heard_at
+    return stop_at if stop_at < began_at else began_at
 
 
 def ended_at(part: Part) -> float | None:
@@ -451,30 +468,20 @@ def ended_at(part: Part) -> float | None:
 def progress(part: Part) -> Progress:
     """Return the columns that change while a session goes on."""
     octets_in, octets_out, days = part.octets_in, part.octets_out, part.days
+    recent, cause = part.recent, part.stop_cause
     if part.samples is not None:
         octets_in = max(octets_in, part.samples.now.total_in)
         octets_out = max(octets_out, part.samples.now.total_out)
         days = raise_days(part.samples.now.days, days)
-    return _new_tuple(
-        Progress,
-        (
-            started_at(part),
-            part.start_at != inf,
-            part.heard_at,
-            ended_at(part),
-            part.stop_cause if part.stop_cause >= 0 else None,
-            _interim_s(part.recent),
-            part.start_stamp or None,
-            part.heard_stamp or None,
-            part.session_time_s,
-            octets_in,
-            octets_out,
-            part.packets_in,
-            part.packets_out,
-            *highest_of_days(days),
-            part.older + len(part.recent) // _RECENT_OCTETS,
-        ),
-    )
+    numbers, day_octets_in, day_octets_out = highest_of_days(days)
+    # fmt: off
+    return _new_tuple(Progress, (
+        started_at(part), part.start_at != inf, part.heard_at, ended_at(part), cause if cause >= 0 else None,
+        _interim_s(recent), part.start_stamp or None, part.heard_stamp or None, part.session_time_s,
+        octets_in, octets_out, part.packets_in, part.packets_out, numbers, day_octets_in, day_octets_out,
+        part.older + len(recent) // _RECENT_OCTETS,
+    ))
+    # fmt: on
 
 
 def facts(part: Part) -> SessionFacts:
