@@ -156,3 +156,9 @@ BEGIN
     RETURN taken;
 END
 $$;
+
+-- Made once, too: each of their questions has one index that can answer it, and to plan them anew for each claim would cost
+-- as much as a hundred of its units.
+ALTER FUNCTION net.units_elsewhere(net.reserve, boolean) SET plan_cache_mode = force_generic_plan;
+ALTER FUNCTION net.units_reported(net.reserve) SET plan_cache_mode = force_generic_plan;
+ALTER FUNCTION net.is_used_up(net.reserve) SET plan_cache_mode = force_generic_plan;
