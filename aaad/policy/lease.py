@@ -17,7 +17,8 @@ GUARD_S = 60  # a node answers from its copy until so long before the end, and o
 _HEAD = struct.Struct("<IqIBB")  # pool, device, valid until, 4 or 6, prefix length
 _ENTRY = struct.Struct("<IqIBB16s")
 _ENTRY_OCTETS = _ENTRY.size
-_unpack, _from_bytes = _ENTRY.unpack, int.from_bytes
+_ADDRESS_OCTETS = 16
+_pack, _unpack, _from_bytes = _ENTRY.pack, _ENTRY.unpack, int.from_bytes
 _VALID_UNTIL_MAX_S = 2**32 - 1
 _NOT_A_MAC = 1 << 62
 
@@ -46,6 +47,13 @@ def encode_leases(leases: Iterable[Lease]) -> bytes:
         )
         for lease in leases
     )
+
+
+def encode_lease(
+    pool_id: int, device: int, valid_until_s: int, family: int, prefix_length: int, packed: bytes
+) -> bytes:
+    """Return the octets of one lease, of an address in network order: made for the feed, which reads many."""
+    return _pack(pool_id, device, valid_until_s, family, prefix_length, packed.rjust(_ADDRESS_OCTETS, b"\0"))
 
 
 def decode_leases(data: bytes) -> list[Lease]:

@@ -6,11 +6,12 @@ is missed, in whatever order they commit and however many there are. A login's b
 what the replica had of it. A row that cannot be read costs itself only: its login asks the ledger.
 """
 
+import struct
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
 from aaad.db.connection import Queries, Row
-from aaad.policy.lease import Lease, encode_leases
+from aaad.policy.lease import Lease, decode_leases, encode_lease, encode_leases
 from aaad.replica.snapshot import Taken, advance
 from aaad.replica.source import STATEMENTS
 
@@ -77,30 +78,30 @@ async def iterate_leases(queries: Queries, unusable: set[int]) -> AsyncIterator[
 
 def compile_leases(rows: Iterable[Row], unusable: set[int]) -> dict[int, bytes]:
     """Return the leases of each login in these rows; note whose cannot be read."""
-    found: dict[int, list[Lease]] = {}
+    found: dict[int, bytes] = {}
+    several: dict[int, list[bytes]] = {}
     for row in rows:
         login_id, pool_id, device, valid_until_s, address = row
         try:
-            lease = Lease(
+            lease = encode_lease(
                 pool_id,
                 device,
                 int(valid_until_s) if valid_until_s > 0 else 0,  # -infinity is no time either
                 _FAMILIES[address[0]],
-                int.from_bytes(address[_HEAD_OCTETS:], "big"),
                 address[1],
+                address[_HEAD_OCTETS:],
             )
-        except (ArithmeticError, LookupError, TypeError, ValueError):
+        except (ArithmeticError, LookupError, TypeError, ValueError, struct.error):
             unusable.add(login_id)
             continue
-        leases = found.get(login_id)
-        if leases is None:
-            found[login_id] = [lease]
+        if login_id in found:
+            several.setdefault(login_id, [found[login_id]]).append(lease)
         else:
-            leases.append(lease)
-    return {login_id: encode_leases(_newest(leases)) for login_id, leases in found.items()}
+            found[login_id] = lease
+    for login_id, leases in several.items():
+        found[login_id] = encode_leases(_newest(decode_leases(b"".join(leases))))
+    return found
 
 
 def _newest(leases: list[Lease]) -> list[Lease]:
-    if len(leases) == 1:
-        return leases
     return sorted(leases, key=lambda lease: (-lease.valid_until_s, lease.family, lease.number))[:LEASES_OF_LOGIN_MAX]

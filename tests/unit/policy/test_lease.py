@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaad.errors import ReplicaError
-from aaad.policy.lease import GUARD_S, Lease, decode_leases, device_of, encode_leases, find_lease, find_unit
+from aaad.policy.lease import (
+    GUARD_S,
+    Lease,
+    decode_leases,
+    device_of,
+    encode_lease,
+    encode_leases,
+    find_lease,
+    find_unit,
+)
 
 NOW_S = 1_800_000_000
 
@@ -81,3 +90,11 @@ def test_devices_are_told_by_mac_first_then_by_name_then_by_port_of_the_nas():
     assert device_of(0, "", 3, "ether1") != device_of(0, "", 4, "ether1")
     assert device_of(0, "ether1", 3, "") != device_of(0, "", 3, "ether1")
     assert device_of(0, "x", 3, "") == 0x584928956253ECED  # every node says the same, now and later
+
+
+def test_one_lease_of_a_packed_address_has_the_same_octets() -> None:
+    four = encode_lease(7, 78, NOW_S, 4, 32, bytes((100, 64, 0, 7)))
+    assert four == encode_leases([Lease(7, 78, NOW_S, 4, 0x64400007, 32)])
+    number = 0x20010DB8000700000000000000000000
+    six = encode_lease(7, 78, NOW_S, 6, 56, number.to_bytes(16, "big"))
+    assert six == encode_leases([Lease(7, 78, NOW_S, 6, number, 56)])

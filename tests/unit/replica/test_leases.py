@@ -26,9 +26,10 @@ def test_a_row_that_cannot_be_read_costs_itself_only() -> None:
         (5, 1, 77, 100.0, FOUR),
         (6, 1, 77, 100.0, b""),
         (7, 1, 77, 100.0, b"\x09\x20\x01\x04"),
+        (8, -1, 77, 100.0, FOUR),
     ]
     assert compile_leases(rows, unusable).keys() == {5}
-    assert unusable == {5, 6, 7}
+    assert unusable == {5, 6, 7, 8}
 
 
 def test_of_a_login_that_many_share_the_newest_leases_are_kept() -> None:
