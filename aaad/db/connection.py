@@ -132,6 +132,7 @@ class Database:
         self._plans_anew = plans_anew
         self._connection: Any = None
         self._turn = asyncio.Lock()
+        self._queued = 0  # who waits for his turn
         self._listeners: list[tuple[str, Callable[[], None]]] = []
         self._backoff_s = BACKOFF_INITIAL_S
         self._retry_at_s = 0.0
@@ -203,17 +204,26 @@ class Database:
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[Any]:
-        try:
-            async with asyncio.timeout(self._statement_timeout_s):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise StoreError("the connection is in use by another statement for too long") from error
+        await self._take_turn()
         try:
             if not self.is_connected:
                 await self._connect()
             yield self._connection
         finally:
             self._turn.release()
+
+    async def _take_turn(self) -> None:
+        if not self._turn.locked() and not self._queued:  # it is free, and a limit would cost more than taking it
+            await self._turn.acquire()
+            return
+        self._queued += 1
+        try:
+            async with asyncio.timeout(self._statement_timeout_s):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise StoreError("the connection is in use by another statement for too long") from error
+        finally:
+            self._queued -= 1
 
     async def _limited(self, connection: Any, alone: bool, call: Callable[..., Any], *args: object) -> Any:
         """Await one call of asyncpg within the limit. `alone`: it commits by itself."""
