@@ -145,20 +145,17 @@ class Database:
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """Run a statement in a transaction of its own and return all its rows."""
-        async with self._held() as connection:
-            rows: list[Row] = await self._limited(connection, True, connection.fetch, sql, *args)
-            return rows
+        rows: list[Row] = await self._alone("fetch", sql, *args)
+        return rows
 
     async def fetchrow(self, sql: str, *args: object) -> Row | None:
         """Run a statement in a transaction of its own and return its first row, None if there is none."""
-        async with self._held() as connection:
-            row: Row | None = await self._limited(connection, True, connection.fetchrow, sql, *args)
-            return row
+        row: Row | None = await self._alone("fetchrow", sql, *args)
+        return row
 
     async def execute(self, sql: str, *args: object) -> str:
         """Run a statement in a transaction of its own and return its command tag, such as `UPDATE 3`."""
-        async with self._held() as connection:
-            return str(await self._limited(connection, True, connection.execute, sql, *args))
+        return str(await self._alone("execute", sql, *args))
 
     @asynccontextmanager
     async def transaction(
@@ -206,11 +203,23 @@ class Database:
     async def _held(self) -> AsyncIterator[Any]:
         await self._take_turn()
         try:
-            if not self.is_connected:
-                await self._connect()
-            yield self._connection
+            yield await self._connected()
         finally:
             self._turn.release()
+
+    async def _alone(self, method: str, *args: object) -> Any:
+        """Run one statement in a transaction of its own: as `_held`, whose context costs as much as its limit."""
+        await self._take_turn()
+        try:
+            connection = await self._connected()
+            return await self._limited(connection, True, getattr(connection, method), *args)
+        finally:
+            self._turn.release()
+
+    async def _connected(self) -> Any:
+        if not self.is_connected:
+            await self._connect()
+        return self._connection
 
     async def _take_turn(self) -> None:
         if not self._turn.locked() and not self._queued:  # it is free, and a limit would cost more than taking it
