@@ -10,6 +10,7 @@ by `load_reserves`, a binding by its login and device, and what was given back t
 
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_pton
@@ -84,11 +85,14 @@ class Batch:
     @property
     def columns(self) -> list[str]:
         """The terms' columns, then the wishes'."""
-        columns = (*zip(*self._places, strict=True), self.terms, self.logins, self.devices)
-        return [
-            *("{" + ",".join(map(str, column)) + "}" for column in columns),
-            "{" + ",".join(self.candidates) + "}",
-        ]
+        wishes = (map(str, self.terms), map(str, self.logins), map(str, self.devices), self.candidates)
+        return [*_terms_columns(*self._places), *["{" + ",".join(column) + "}" for column in wishes]]
+
+
+@lru_cache(maxsize=256)  # mostly those of the batch before
+def _terms_columns(*terms: Terms) -> list[str]:
+    """Return terms in columns; nobody may change the list."""
+    return ["{" + ",".join(map(str, column)) + "}" for column in zip(*terms, strict=True)]
 
 
 class Outcome(Enum):
