@@ -27,7 +27,8 @@ from aaad.pools.address import Unit, unit_text
 
 _MAGIC = b"AAADRSV1"
 _HEAD = Struct("<8sQIIBBxxI")  # magic, reserve, pool, address space, 4 or 6, prefix length, units
-_NUMBER_OCTETS = 16
+_NUMBER = Struct(">QQ")  # of a unit's first address, the upper half first
+_NUMBER_OCTETS = _NUMBER.size
 _LIFE = "life"
 _FREE, _USED = 0, 1
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -86,10 +87,8 @@ class Chunk:
             raise ReserveError(f"{path.name} is no part of a reserve")
         if path.name != str(self.reserve_id):
             raise ReserveError(f"{path.name} is another's")
-        data = self._map[_HEAD.size : self._marks_at]
-        self.numbers = [
-            int.from_bytes(data[at : at + _NUMBER_OCTETS], "big") for at in range(0, len(data), _NUMBER_OCTETS)
-        ]
+        halves = _NUMBER.iter_unpack(self._map[_HEAD.size : self._marks_at])
+        self.numbers = [upper << 64 | lower for upper, lower in halves]
         self._next = 0
         self.free = self._map[self._marks_at :].count(_FREE)
         self.unsettled = 0  # taken, and whether somebody has them is not known yet

@@ -214,10 +214,11 @@ def _claimed(row: Row) -> Claimed:
         family = 6 if ":" in row["addresses"][0] else 4
         units = list(map(_unit, row["addresses"]))
     else:
-        first = ip_address(row["first"])
-        family, length = first.version, row["prefix_length"]
+        address = ip_address(row["first"])
+        first, family, length = int(address), address.version, row["prefix_length"]
         size = 1 << (WIDTHS[family] - length)
-        units = [(int(first) + place * size, length) for place in range(row["from_unit"], row["until_unit"])]
+        begin, end = first + row["from_unit"] * size, first + row["until_unit"] * size
+        units = [(number, length) for number in range(begin, end, size)]
     elsewhere = set(taken)
     free = tuple([unit for unit in units if unit not in elsewhere]) if taken else tuple(units)
     return Claimed(row["id"], row["pool_id"], row["address_space"], family, free, taken)
