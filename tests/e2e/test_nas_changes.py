@@ -82,6 +82,9 @@ def test_r2_1_two_routers_behind_one_address_with_different_secrets(node: Node) 
 
 
 def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(node: Node) -> None:
+    # Enough others, so that the brake does not take what is disabled later for the loss of most; known long before it.
+    others = "INSERT INTO net.nas (name, address, secret) SELECT 'other-' || n, ('192.0.2.' || n)::cidr, 'x'"
+    node.sql(f"{others} FROM generate_series(1, 4) AS n")
     added = node.aaad("nas", "add", "--name", "bras-1", "--address", "127.0.0.1", "--json")
     assert added.returncode == 0, added.stderr
     secret = json.loads(added.stdout)["secret"].encode()
@@ -96,9 +99,6 @@ def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(no
     eventually(lambda: is_answered(node, secret=secret, signed=False), within_s=10, what="the reset frees it")
     eventually(lambda: problem not in node.aaad("nas", "problems").stdout, within_s=10, what="the problem is gone")
 
-    # Enough others, so that the brake does not take this for the loss of most.
-    others = "INSERT INTO net.nas (name, address, secret) SELECT 'other-' || n, ('192.0.2.' || n)::cidr, 'x'"
-    node.sql(f"{others} FROM generate_series(1, 4) AS n")
     node.sql("UPDATE net.nas SET enabled = false WHERE name = 'bras-1'")
     eventually(lambda: not is_answered(node, secret=secret), within_s=10, what="a disabled entry is silent")
     deleted = node.aaad("nas", "delete", "bras-1", "--yes")
