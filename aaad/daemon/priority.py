@@ -10,7 +10,6 @@ process runs as every other does.
 
 import asyncio
 import os
-from contextlib import suppress
 from enum import Enum
 
 from aaad import clock
@@ -50,23 +49,21 @@ class Going:
         return at_s - self._busy_at_s >= CALM_S
 
 
-def take(turn: Turn, processes: int) -> bool:
-    """Let this process, one of so many of its role, take its turn; returns whether the kernel allowed all of it.
-
-    For the thread that calls and all that it starts from then on.
-    """
+def take(turn: Turn) -> bool:
+    """Give this process the niceness of its turn; returns whether the kernel allowed it."""
     try:
         os.nice(turn.value)
-        if turn is Turn.FIRST and leaves_room(processes, len(os.sched_getaffinity(0))):
-            _schedule(os.SCHED_RR)
     except OSError:
         return False
     return True
 
 
-async def keep(stopping: asyncio.Event) -> None:
-    """Let this thread go first only while it has little to do, if it does; threads that it has started still do."""
-    if os.sched_getscheduler(0) != os.SCHED_RR:
+async def keep(stopping: asyncio.Event, processes: int) -> None:
+    """Let this thread, and those that it starts from now on, go first where one of so many processes may.
+
+    Not before: who only starts has time. This thread steps back while it is busy; those that it has started do not.
+    """
+    if not leaves_room(processes, len(os.sched_getaffinity(0))) or not _schedule(os.SCHED_RR):
         await stopping.wait()
     going, is_first = Going(clock.monotonic_s(), clock.thread_s()), True
     while not stopping.is_set():
@@ -74,9 +71,12 @@ async def keep(stopping: asyncio.Event) -> None:
         may_be_first = going.may_be_first(clock.monotonic_s(), clock.thread_s())
         if may_be_first is not is_first:
             is_first = may_be_first
-            with suppress(OSError):
-                _schedule(os.SCHED_RR if is_first else os.SCHED_OTHER)
+            _schedule(os.SCHED_RR if is_first else os.SCHED_OTHER)
 
 
-def _schedule(policy: int) -> None:
-    os.sched_setscheduler(0, policy, os.sched_param(os.sched_get_priority_min(policy)))
+def _schedule(policy: int) -> bool:
+    try:
+        os.sched_setscheduler(0, policy, os.sched_param(os.sched_get_priority_min(policy)))
+    except OSError:
+        return False
+    return True

@@ -73,7 +73,7 @@ _ALL = frozenset({"node", "log"})
 ROLES: dict[str, Role] = {
     "radius": Role(
         name="radius",
-        services=(services.radius, services.keep_turn),
+        services=(services.keep_turn, services.radius),
         counter_names=services.radius_counters,
         modules=(
             "aaad.radius.server",
@@ -148,7 +148,7 @@ def run(role: Role, number: int, config_path: Path) -> int:
         config = _config(found.pop(CONFIG, None), config_path, needs_database=role.needs_database)
         configure_log(config.log.level, config.log.format, slot=slot, pid=os.getpid())
         adopt_standard_logging()
-        if not take(role.turn, config.radius.processes):  # only a loss of time on a busy machine
+        if not take(role.turn):  # only a loss of time on a busy machine
             get_logger(role.name).info("role.without_priority")
         for module in role.modules:
             import_module(module)

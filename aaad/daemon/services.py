@@ -72,10 +72,10 @@ def radius_counters() -> Sequence[str]:
 
 
 async def keep_turn(context: RoleContext) -> None:
-    """Go before others only while there is little to do."""
+    """Go before others while there is little to do; before the other services, whose threads do so, too."""
     from aaad.daemon.priority import keep
 
-    await keep(context.stopping)
+    await keep(context.stopping, context.config.radius.processes)
 
 
 async def radius(context: RoleContext) -> None:

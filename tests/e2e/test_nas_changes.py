@@ -82,7 +82,7 @@ def test_r2_1_two_routers_behind_one_address_with_different_secrets(node: Node) 
 
 
 def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(node: Node) -> None:
-    # Enough others, so that the brake does not take what is disabled later for the loss of most; known long before it.
+    # Enough others, known early, so that the brake does not take what is disabled later for the loss of most.
     others = "INSERT INTO net.nas (name, address, secret) SELECT 'other-' || n, ('192.0.2.' || n)::cidr, 'x'"
     node.sql(f"{others} FROM generate_series(1, 4) AS n")
     added = node.aaad("nas", "add", "--name", "bras-1", "--address", "127.0.0.1", "--json")

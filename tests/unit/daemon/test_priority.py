@@ -45,13 +45,13 @@ def test_who_is_busy_now_and_then_does_not_come_back_meanwhile():
 _STEPS_BACK = """
 import asyncio, os, time
 from aaad.daemon import priority
-if not priority.take(priority.Turn.FIRST, 0) or os.sched_getscheduler(0) != os.SCHED_RR:
-    raise SystemExit(75)
 async def main():
     stopping, seen = asyncio.Event(), []
     async with asyncio.TaskGroup() as group:
-        group.create_task(priority.keep(stopping))
+        group.create_task(priority.keep(stopping, 0))
         await asyncio.sleep(0)
+        if os.sched_getscheduler(0) != os.SCHED_RR:
+            os._exit(75)
         end_s = time.monotonic() + 3 * priority.LOOK_EVERY_S
         while time.monotonic() < end_s:
             sum(range(2000))
@@ -74,8 +74,34 @@ def test_a_busy_process_steps_back_and_goes_first_again_later():
 
 
 def test_who_may_not_go_first_serves_all_the_same():
-    code = "from aaad.daemon.priority import Turn, take; import os; os.setuid(65534); print(take(Turn.FIRST, 1))"
+    code = """
+import asyncio, os
+from aaad.daemon.priority import Turn, keep, take
+os.setuid(65534)
+async def main():
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.2, stopping.set)
+    await keep(stopping, 0)
+    print(os.sched_getscheduler(0) == os.SCHED_OTHER)
+print(take(Turn.FIRST))
+asyncio.run(main())
+"""
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     if "setuid" in ended.stderr:
         pytest.skip("not root")
-    assert ended.stdout == "False\n", ended.stderr
+    assert ended.stdout == "False\nTrue\n", ended.stderr
+
+
+def test_where_no_processor_is_left_to_others_nobody_goes_first():
+    code = """
+import asyncio, os
+from aaad.daemon.priority import keep
+async def main():
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.2, stopping.set)
+    await keep(stopping, len(os.sched_getaffinity(0)))
+    print(os.sched_getscheduler(0) == os.SCHED_OTHER)
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "True\n", ended.stderr
