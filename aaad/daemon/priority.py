@@ -18,6 +18,7 @@ LOOK_EVERY_S = 0.1
 BUSY_SHARE = 0.75  # of a processor: who uses more does not go first
 CALM_S = 2.0  # so long nobody may have been busy before going first again
 _FOR_ALL_ELSE = 1  # processors
+_LOWEST = 1  # of SCHED_RR's priorities, and all that LimitRTPRIO of the unit allows
 
 
 class Turn(Enum):
@@ -63,20 +64,29 @@ async def keep(stopping: asyncio.Event, processes: int) -> None:
 
     Not before: who only starts has time. This thread steps back while it is busy; those that it has started do not.
     """
-    if not leaves_room(processes, len(os.sched_getaffinity(0))) or not _schedule(os.SCHED_RR):
+    if not (leaves_room(processes, _processors()) and _go(first=True)):
         await stopping.wait()
+        return
     going, is_first = Going(clock.monotonic_s(), clock.thread_s()), True
     while not stopping.is_set():
         await asyncio.sleep(LOOK_EVERY_S)
         may_be_first = going.may_be_first(clock.monotonic_s(), clock.thread_s())
         if may_be_first is not is_first:
             is_first = may_be_first
-            _schedule(os.SCHED_RR if is_first else os.SCHED_OTHER)
+            _go(first=is_first)
 
 
-def _schedule(policy: int) -> bool:
+def _processors() -> int:
     try:
-        os.sched_setscheduler(0, policy, os.sched_param(os.sched_get_priority_min(policy)))
+        return len(os.sched_getaffinity(0))
+    except OSError:
+        return 0  # nobody says that there are several
+
+
+def _go(*, first: bool) -> bool:
+    policy, priority = (os.SCHED_RR, _LOWEST) if first else (os.SCHED_OTHER, 0)
+    try:
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
     except OSError:
         return False
     return True

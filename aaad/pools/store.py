@@ -90,9 +90,9 @@ class Batch:
 
 
 @lru_cache(maxsize=256)  # mostly those of the batch before
-def _terms_columns(*terms: Terms) -> list[str]:
-    """Return terms in columns; nobody may change the list."""
-    return ["{" + ",".join(map(str, column)) + "}" for column in zip(*terms, strict=True)]
+def _terms_columns(*terms: Terms) -> tuple[str, ...]:
+    """Return terms in columns."""
+    return tuple(["{" + ",".join(map(str, column)) + "}" for column in zip(*terms, strict=True)])
 
 
 class Outcome(Enum):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -92,16 +93,24 @@ asyncio.run(main())
     assert ended.stdout == "False\nTrue\n", ended.stderr
 
 
-def test_where_no_processor_is_left_to_others_nobody_goes_first():
-    code = """
+@pytest.mark.parametrize("affinity", ["lambda _: {0}", "lambda _: os.stat('/nowhere')"])
+def test_where_no_processor_is_left_to_others_or_nobody_tells_how_many_nobody_goes_first(affinity: str):
+    code = f"""
 import asyncio, os
 from aaad.daemon.priority import keep
+os.sched_getaffinity = {affinity}
 async def main():
     stopping = asyncio.Event()
     asyncio.get_running_loop().call_later(0.2, stopping.set)
-    await keep(stopping, len(os.sched_getaffinity(0)))
+    await keep(stopping, 1)
     print(os.sched_getscheduler(0) == os.SCHED_OTHER)
 asyncio.run(main())
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.stdout == "True\n", ended.stderr
+
+
+def test_the_unit_allows_what_going_first_takes():
+    unit = (Path(__file__).parents[3] / "systemd" / "aaad.service").read_text().splitlines()
+    assert "RestrictRealtime=yes" not in unit
+    assert {"LimitRTPRIO=1", "SystemCallFilter=setpriority sched_setscheduler"} <= set(unit)
