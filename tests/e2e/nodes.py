@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
+from free_ports import free_ports
 from subscribers import ACCEPT, dial
 
 from aaad.daemon.demo_data import DATABASE, prepare_database
@@ -33,8 +33,7 @@ class Node:
         self.postgres = EmbeddedPostgres(folder / "postgresql", settings=_SETTINGS)
         self.config = folder / "aaad.toml"
         self.log = folder / "aaad.log"
-        self.auth_port, self.acct_port = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_DGRAM)
-        self.metrics_port = _free_port(socket.SOCK_STREAM)
+        self.auth_port, self.acct_port, self.metrics_port = free_ports(3)
         self.process: subprocess.Popen[bytes] | None = None
         self._sql = Sql()
         self._short = tempfile.TemporaryDirectory(prefix="aaad-", dir="/tmp")  # a socket's path must be short
@@ -213,12 +212,6 @@ def _is_alive(pid: int) -> bool:
 def _copy(cluster: Path, to: Path) -> None:
     """Copy a cluster that is stopped; its files stay their owner's."""
     subprocess.run(["cp", "-a", cluster, to], check=True)
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _in_thread(work):

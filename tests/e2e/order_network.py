@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+from free_ports import free_port
 from nodes import Node, eventually
 from reporting import Reporting
-from test_simultaneous_use import free_port
 
 from aaad.simulator.accounting import Session
 from aaad.simulator.apis import router_of

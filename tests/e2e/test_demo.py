@@ -16,7 +16,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from free_ports import free_port, free_ports
 
+from aaad.daemon.demo import _choose_ports
 from aaad.daemon.demo_probe import is_answering
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -50,12 +52,14 @@ class Demo:
         return said
 
 
-FREE_PORTS = ("--auth-port", "0", "--acct-port", "0", "--metrics-port", "0")
+def own_ports() -> list[str]:
+    ports = zip(("--auth-port", "--acct-port", "--metrics-port"), free_ports(3), strict=True)
+    return [str(word) for option in ports for word in option]
 
 
 @contextmanager
 def running(directory: Path, *options: str) -> Iterator[tuple[Demo, dict]]:
-    demo = Demo(directory, *FREE_PORTS, *options)
+    demo = Demo(directory, *own_ports(), *options)
     try:
         yield demo, demo.wait_ready()
     finally:
@@ -224,6 +228,13 @@ def test_postgresql_killed_logins_go_on_and_it_comes_back(shared: dict):
     wait_until(is_back, what="PostgreSQL")
 
 
+def test_a_port_of_0_is_any_and_each_another():
+    found = _choose_ports(0, 0, 0)
+    assert len({0, found.auth_port, found.acct_port, found.metrics_port}) == 4
+    told = free_port()
+    assert _choose_ports(0, told, 0).acct_port == told
+
+
 def test_a_port_in_use_is_named(tmp_path: Path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
@@ -235,7 +246,7 @@ def test_a_port_in_use_is_named(tmp_path: Path):
 
 
 def test_too_many_logins_are_a_usage_error(tmp_path: Path):
-    demo = Demo(tmp_path, *FREE_PORTS, "--logins", "99999999")
+    demo = Demo(tmp_path, *own_ports(), "--logins", "99999999")
     said = demo.process.communicate(timeout=30)
     assert (demo.process.returncode, said[0]) == (2, "")
     assert "--logins: 99999999 is not valid: 0 to 4000000" in said[1]

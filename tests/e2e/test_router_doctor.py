@@ -3,9 +3,10 @@
 import json
 from contextlib import ExitStack
 
+from free_ports import free_port
 from nodes import Node, eventually
 from reporting import Reporting
-from test_simultaneous_use import OPEN, free_port
+from test_simultaneous_use import OPEN
 
 from aaad.mikrotik.doctor import Kind
 from aaad.simulator.apis import serve_apis

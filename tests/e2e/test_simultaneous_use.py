@@ -1,7 +1,6 @@
 """R5.4 on a whole node: a login that is connected elsewhere, where its branch refuses that."""
 
-import socket
-
+from free_ports import free_port
 from nodes import Node, eventually
 from reporting import Reporting
 from subscribers import ACCEPT, REJECT, dial
@@ -12,12 +11,6 @@ from aaad.simulator.simulation import Plan
 NUMBER = 301
 NAME, PASSWORD = f"user{NUMBER:06}", f"pass{NUMBER:06}"
 OPEN = "SELECT count(*) FROM net.every_session WHERE user_name = $1 AND state = 'open'"
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
 
 
 def test_r5_4_who_is_connected_elsewhere_is_refused_while_that_lives(node: Node) -> None:

@@ -10,9 +10,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from free_ports import free_ports
 from nas_double import SECRET, attributes_of
 
 PROGRAM = shutil.which("freeradius", path="/usr/sbin:/usr/bin") or shutil.which("radiusd")
@@ -104,20 +105,6 @@ server default {{
 """
 
 
-def _free_port() -> int:
-    """Return a port that is free, as the next one is."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as behind,
-        ):
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            with suppress(OSError, OverflowError):
-                behind.bind(("127.0.0.1", port + 1))
-                return port
-
-
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -129,7 +116,8 @@ def freeradius(folder: Path, passwords: Mapping[str, str], granted: str = "") ->
     `granted` are attributes of each Accept, as its users file writes them.
     """
     assert PROGRAM is not None
-    address = ("127.0.0.1", _free_port())
+    port, acct_port = free_ports(2)
+    address = ("127.0.0.1", port)
     stock = Path("/usr/share/freeradius/dictionary")
     (folder / "dictionary").write_text(f"$INCLUDE {stock}\n")
     users = (
@@ -137,7 +125,7 @@ def freeradius(folder: Path, passwords: Mapping[str, str], granted: str = "") ->
         for name, password in passwords.items()
     )
     (folder / "users").write_text("".join(users))
-    settings = _CONFIGURATION.format(folder=folder, port=address[1], acct_port=address[1] + 1, secret=SECRET.decode())
+    settings = _CONFIGURATION.format(folder=folder, port=port, acct_port=acct_port, secret=SECRET.decode())
     (folder / "radiusd.conf").write_text(settings)
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(

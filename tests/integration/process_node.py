@@ -1,12 +1,13 @@
 """A node in its own processes for tests of the command line, on a database of the tests' own PostgreSQL."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from free_ports import free_ports
 
 ADDRESS = "127.0.0.1"
 
@@ -22,8 +23,7 @@ class ProcessNode:
         self.run_dir = directory / "run"
         self.log = directory / "aaad.log"
         self.config_path = directory / "aaad.toml"
-        self.auth_port, acct_port = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_DGRAM)
-        self.metrics_port = _free_port(socket.SOCK_STREAM)
+        self.auth_port, acct_port, self.metrics_port = free_ports(3)
         self._words = ["role", role, "--slot", "0"] if role else ["run"]
         self._process: subprocess.Popen[bytes] | None = None
         self.config_path.write_text(
@@ -50,12 +50,6 @@ class ProcessNode:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             assert self._process.wait(20) in (0, -signal.SIGTERM), self.log.read_text()[-2000:]
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((ADDRESS, 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:

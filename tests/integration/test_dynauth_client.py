@@ -1,8 +1,7 @@
 """Orders on their way: sent again octet for octet, from the address that the NAS knows, and why no answer came."""
 
-import socket
-
 import pytest
+from free_ports import free_port
 from order_nas import SECRET, OrderNas
 
 from aaad.radius.dynauth import NoAnswer, Order, Outcome, SessionName, Verdict, session_attributes
@@ -77,10 +76,7 @@ async def test_an_answer_to_the_knock_counts(client) -> None:
 
 
 async def test_a_socket_that_the_network_refused_goes_on(client) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
-        unused.bind(("127.0.0.1", 0))
-        closed = unused.getsockname()[1]
-    assert await carry(client, closed) is NoAnswer.REJECTED
+    assert await carry(client, free_port()) is NoAnswer.REJECTED
     with OrderNas() as nas:
         nas.begin("81a00001", "alice")
         assert await carry(client, nas.port) == Verdict(Outcome.DONE)

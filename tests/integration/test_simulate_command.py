@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import threading
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import librouteros
 import pytest
+from free_ports import free_port
 from misbehaving_server import MisbehavingServer, reply, serving
 
 from aaad.cli.main import run
@@ -148,9 +148,7 @@ def test_servers_as_people_write_them() -> None:
 
 
 def test_its_concentrators_have_an_api_that_shows_who_is_connected(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.7.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     seen: list[list[dict[str, Any]]] = []
 
     def watch() -> None:

@@ -4,6 +4,7 @@ import socket
 import threading
 
 import pytest
+from free_ports import free_port
 from misbehaving_server import reply, serving
 from simulated import simulated
 
@@ -64,9 +65,7 @@ def test_a_dead_first_server_costs_its_tries_and_then_the_second_one_is_asked() 
 
 
 def test_nobody_there_is_as_on_a_wire() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
-        gone.bind(("127.0.0.1", 0))
-        port = gone.getsockname()[1]
+    port = free_port()
     report = dialled([Server("127.0.0.1", port, port)], 3)
     assert (report.methods["chap"].given_up, report.methods["chap"].accepts) == (3, 0)
 

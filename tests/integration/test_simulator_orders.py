@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from free_ports import free_port
 from nas_double import SECRET
 from simulated import simulated
 
@@ -75,12 +76,6 @@ def _attributes(data: bytes) -> dict[int, bytes]:
         found[data[at]] = data[at + 2 : at + data[at + 1]]
         at += data[at + 1]
     return found
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-        opened.bind(("127.0.0.1", 0))
-        return opened.getsockname()[1]
 
 
 @contextmanager

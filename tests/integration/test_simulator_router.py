@@ -14,9 +14,10 @@ from typing import Any
 
 import librouteros
 import pytest
+from free_ports import free_port
 from librouteros.exceptions import TrapError
 from nas_double import SECRET
-from test_simulator_orders import Stub, free_port
+from test_simulator_orders import Stub
 
 from aaad.simulator.apis import serve_apis
 from aaad.simulator.fleet import Nases, Subscribers

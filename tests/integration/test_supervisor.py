@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from free_ports import free_port, free_ports
 
 from aaad.daemon.watchdog import WatchdogKey
 from aaad.metrics import read_counters
@@ -29,17 +30,6 @@ def wait_for(condition: Callable[[], object], what: str, limit_s: float = 30.0) 
     while not condition():
         assert time.monotonic() < end_s, f"not within {limit_s} s: {what}"
         time.sleep(0.02)
-
-
-def free_ports() -> tuple[int, int, int]:
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as auth,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as acct,
-        socket.socket() as metrics,
-    ):
-        for probe in (auth, acct, metrics):
-            probe.bind(("127.0.0.1", 0))
-        return auth.getsockname()[1], acct.getsockname()[1], metrics.getsockname()[1]
 
 
 class Systemd:
@@ -90,7 +80,7 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.auth_port, self.acct_port, self.metrics_port = free_ports()
+        self.auth_port, self.acct_port, self.metrics_port = free_ports(3)
         self.config = folder / "aaad.toml"
         self.log_path = folder / "log"
         self.systemd = Systemd(folder / "notify")
@@ -323,7 +313,7 @@ def test_a_kept_socket_that_the_configuration_no_longer_wants_is_given_up(runnin
     running.process.wait(5)
     running.systemd.listen()
     old_name = f"auth-{running.auth_port}@127.0.0.1#0"
-    running.auth_port = free_ports()[0]
+    running.auth_port = free_port()
     running.write_config()
     running.start_ready()
     with client(running.auth_port) as nas:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from free_ports import free_port
 
 from aaad.daemon.demo_probe import is_answering
 
@@ -64,7 +65,4 @@ def test_only_a_right_answer_counts(answer: Callable[[bytes], bytes | None], fou
 
 
 def test_nobody_listens():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    assert not is_answering("127.0.0.1", port, SECRET, timeout_s=0.2)
+    assert not is_answering("127.0.0.1", free_port(), SECRET, timeout_s=0.2)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 from aaad.config import Config, parse_config
 from aaad.daemon.sockets import (
@@ -27,12 +28,6 @@ from aaad.daemon.supervisor import _folders
 def config(tmp_path: Path, radius: str = "") -> Config:
     text = f"[node]\nrun_dir = '{tmp_path}'\n[database]\ndsn = 'postgresql://x'\n[radius]\n{radius}\n"
     return parse_config(text, {})
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def auth(port: int, index: int = 0, *, shared: bool = False) -> SocketPlan:
