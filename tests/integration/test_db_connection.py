@@ -177,6 +177,26 @@ async def test_waiting_for_another_transaction_is_limited_too(dsn):
     await database.close()
 
 
+async def test_waiting_is_limited_for_who_comes_between_the_end_of_one_and_the_turn_of_the_next(dsn):
+    """Nobody has the connection at that instant, but another is to have it: it is not free."""
+    database = door(dsn, LIMIT_S)
+
+    async def hold() -> None:
+        async with database.transaction():
+            await asyncio.sleep(4 * LIMIT_S)
+
+    async with asyncio.TaskGroup() as group:
+        async with database.transaction():
+            group.create_task(hold())
+            await asyncio.sleep(0.05)  # it waits now
+        started = time.monotonic()
+        with pytest.raises(StoreError, match="in use"):
+            await database.fetch("SELECT 1")
+        assert LIMIT_S * 0.9 < time.monotonic() - started < LIMIT_S + SLACK_S
+    assert (await database.fetchrow("SELECT 1"))[0] == 1, "who gave up has left the queue"
+    await database.close()
+
+
 async def test_a_cancelled_statement_ends_the_connection_and_the_next_call_has_a_new_one(database: Database):
     before = await database.fetchrow("SELECT pg_backend_pid() AS pid")
     with pytest.raises(TimeoutError):
