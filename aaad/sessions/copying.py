@@ -192,10 +192,11 @@ def _add_progress(pieces: list[bytes], draft: Draft) -> None:
 def _owner(owner: Owner | None) -> bytes:
     if owner is None:
         return _UNOWNED
-    login_id, contract_id, client_id, plan_id, branch_id, _ = owner
+    numbers = owner.login_id, owner.contract_id, owner.client_id, owner.plan_id, owner.branch_id
+    login_id, contract_id, client_id, plan_id, branch_id = numbers
     if login_id and contract_id and client_id and plan_id and branch_id:
         return _five(4, login_id, 4, contract_id, 4, client_id, 4, plan_id, 4, branch_id)
-    return b"".join(_NULL if number is None else _integer(4, number) for number in owner[:5])
+    return b"".join(_NULL if number is None else _integer(4, number) for number in numbers)
 
 
 def _addresses(draft: Draft, ipv4: str | None, ipv6_prefix: str | None, delegated: str | None) -> bytes:
