@@ -10,7 +10,7 @@ from ipaddress import IPv6Network, ip_address
 from struct import Struct
 from typing import Any
 
-from aaad.sessions.draft import Draft, Owner, microseconds
+from aaad.sessions.draft import NO_ADDRESSES, Draft, Owner, microseconds
 from aaad.sessions.summary import progress
 
 COLUMNS = (
@@ -69,8 +69,8 @@ _one_day = Struct(">28si28sq28sq").pack
 _OPEN = _NULL * 3
 _NO_GRANT = _NULL * 4
 _NO_ADDRESS = _NULL * 2
-_NO_IPV6 = (None, None)
 _REPORTED = _size(8) + b"reported"
+_REPORTED_ALONE = _REPORTED + _NO_ADDRESS + _NO_ADDRESS
 _GRANTED = _size(7) + b"granted"
 _UNOWNED = _NULL * 5
 _NO_NUMBERS = {oid: _size(12) + Struct(">iii").pack(0, 0, oid) for oid in (_DATE, _BIGINT)}
@@ -183,9 +183,8 @@ def _owner(owner: Owner | None) -> bytes:
 
 
 def _addresses(draft: Draft, ipv4: str | None, ipv6_prefix: str | None, delegated: str | None) -> bytes:
-    has_ipv6 = ipv6_prefix is not None or delegated is not None or draft.granted[1:] != _NO_IPV6
-    if ipv4 is not None and not has_ipv6:
-        return _host(ipv4) + _REPORTED + _NO_ADDRESS + _NO_ADDRESS
+    if ipv4 is not None and ipv6_prefix is None and delegated is None and draft.granted == NO_ADDRESSES:
+        return _host(ipv4) + _REPORTED_ALONE
     pieces = []
     encoders = (_host, _prefix, _prefix)
     for encoder, reported, granted in zip(encoders, (ipv4, ipv6_prefix, delegated), draft.granted, strict=True):

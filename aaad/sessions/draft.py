@@ -16,6 +16,7 @@ Addresses = tuple[str | None, str | None, str | None]  # IPv4, IPv6 prefix, dele
 
 NO_ADDRESSES: Addresses = (None, None, None)
 _US = 1_000_000
+_new_tuple = tuple.__new__
 
 
 class Owner(msgspec.Struct, frozen=True, gc=False):
@@ -100,20 +101,20 @@ class Draft:
             self.life,
             self.login_id,
             facts.user_name,
-            Router(facts.nas_id, facts.source_address, facts.nas_identifier),
+            _new_tuple(Router, (facts.nas_id, facts.source_address, facts.nas_identifier)),
             facts.nas_port,
             facts.called_station_id,
             facts.calling_station_id,
             facts.mac,
             rounded(facts.started_at),
-            rounded(facts.heard_at),
-            facts.ended_at is not None,
+            rounded(self.heard_at),
+            self.ended_at is not None,
         )
 
 
 def rounded(at_s: float) -> float:
     """Return an instant as it comes back from PostgreSQL, so that both can be compared."""
-    return microseconds(at_s) / _US
+    return round(at_s * _US) / _US
 
 
 def microseconds(at_s: float) -> int:

@@ -180,9 +180,11 @@ class Ledger:
         since_s = wall_s() - LIVE_KEPT_S
         past: dict[bytes, float] = {}
         for family, records in families.items():
-            began_s = min(record.at_s - max(record.session_time_s, 0) for record in records)
-            if began_s < since_s:
-                past[family] = began_s
+            for record in records:
+                at_s, time_s = record.at_s, record.session_time_s
+                began_s = at_s - time_s if time_s > 0 else at_s
+                if began_s < since_s:
+                    past[family] = min(began_s, past.get(family, began_s))
         if not past:
             return {}
         await transaction.execute(_SQL.recall_sessions, keys(past), min(past.values()) - RECALL_MARGIN_S)
@@ -327,9 +329,10 @@ async def _join_granted(transaction: Transaction, grants: Collection[Grant]) -> 
 
 def _grant(draft: Draft) -> Grant | None:
     facts = draft.facts
-    if facts.grant_node is None or facts.grant_slot is None or facts.grant_serial is None:
+    node, slot, serial = facts.grant_node, facts.grant_slot, facts.grant_serial
+    if node is None or slot is None or serial is None:
         return None
-    return facts.grant_node, facts.grant_slot, facts.grant_serial
+    return node, slot, serial
 
 
 async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Rows:
