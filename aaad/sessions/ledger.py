@@ -22,6 +22,7 @@ from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, Owner, seconds
 from aaad.sessions.fold import Folded, StoredLife, fold, origin
+from aaad.sessions.intake import Gathered
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
 from aaad.sessions.truth import Ending, Restart, Router
@@ -68,23 +69,12 @@ class Ledger:
         self._again = Again()
         self.is_alone = False  # no other drain writes sessions: what a batch does not see is not there
 
-    async def write(
-        self, transaction: Transaction, records: Sequence[AccountingRecord], grants: Sequence[Granted]
-    ) -> None:
+    async def write(self, transaction: Transaction, gathered: Gathered) -> None:
         """Write a batch.
 
         StoreError, UnreadableSessions: nothing of it counts, and the transaction has to be rolled back.
         """
-        families: dict[bytes, list[AccountingRecord]] = {}
-        restarts = []
-        for record in records:
-            family = record.family
-            if not family:
-                restarts.append(record)
-            elif family in families:
-                families[family].append(record)
-            else:
-                families[family] = [record]
+        families, restarts, grants = gathered.families, gathered.restarts, gathered.grants
         if grants:
             await transaction.execute(_SQL.add_granted, *_grant_columns(grants))
         if restarts:
