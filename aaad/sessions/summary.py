@@ -515,30 +515,16 @@ def facts(part: Part) -> SessionFacts:
         owner: tuple[int | None, ...] = (login_id, contract_id, plan_id)
     else:
         grant, owner = _NO_GRANT, _NO_OWNER
-    return _new_tuple(
-        SessionFacts,
-        (
-            part.acct_session_id,
-            part.user_name,
-            *owner,
-            part.zone,
-            *grant,
-            part.nas_id,
-            part.source_address,
-            part.nas_identifier,
-            part.nas_port if part.nas_port >= 0 else None,
-            part.nas_port_id or None,
-            part.called_station_id or None,
-            part.calling_station_id or None,
-            _mac(part.calling_station_id),
-            part.circuit_id or None,
-            part.ipv4 or None,
-            part.ipv6_prefix or None,
-            part.delegated_ipv6_prefix or None,
-            *progress(part),
-            _address_changes(part),
-        ),
-    )
+    # fmt: off
+    return _new_tuple(SessionFacts, (
+        part.acct_session_id, part.user_name, *owner, part.zone, *grant,
+        part.nas_id, part.source_address, part.nas_identifier,
+        part.nas_port if part.nas_port >= 0 else None, part.nas_port_id or None, part.called_station_id or None,
+        part.calling_station_id or None, _mac(part.calling_station_id), part.circuit_id or None,
+        part.ipv4 or None, part.ipv6_prefix or None, part.delegated_ipv6_prefix or None,
+        *progress(part), _address_changes(part),
+    ))
+    # fmt: on
 
 
 _NO_GRANT = (None, None, None, None)
