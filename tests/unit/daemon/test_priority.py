@@ -139,9 +139,12 @@ def test_who_works_in_bursts_steps_back_too():
 @pytest.mark.usefixtures("may_go_first")
 def test_what_serving_begins_with_costs_nobody_his_turn():
     steps = """
+    used_s = 0.0
+    priority.clock.thread_s = lambda: used_s
     await asyncio.sleep(0)
     print(policy())
-    work(0.3)
+    time.sleep(0.3)
+    used_s = 0.3
     began_s = time.monotonic()
     await becomes("first")
     print(time.monotonic() - began_s < priority.CALM_S / 2)
