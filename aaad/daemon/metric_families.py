@@ -141,6 +141,11 @@ FAMILIES: dict[str, Family] = {
     "aaad_role_up": Family((SLOT,), "1 if this role's loop has turned within the last seconds, else 0."),
     "aaad_role_age_seconds": Family((SLOT,), "Time since this role's loop last showed that it turns."),
     "aaad_role_heartbeat_seconds": Family((SLOT,), "When this role's loop last showed that it turns (Unix time)."),
+    "aaad_role_first_threads": Family(
+        (SLOT,),
+        "Threads of this process that are scheduled before all ordinary ones: 2, 1 while it is busy or starts, 0 "
+        "where that may not be; the log says why.",
+    ),
     "aaad_role_restarts_total": Family((SLOT, "role"), "Starts of a role's process after its first."),
     "aaad_role_lost_requests_total": Family(
         (SLOT, "role"), "Requests that a role had taken from the kernel and not dealt with when it died."

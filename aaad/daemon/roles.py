@@ -73,7 +73,7 @@ _ALL = frozenset({"node", "log"})
 ROLES: dict[str, Role] = {
     "radius": Role(
         name="radius",
-        services=(services.keep_turn, services.radius),
+        services=(services.radius,),
         counter_names=services.radius_counters,
         modules=(
             "aaad.radius.server",

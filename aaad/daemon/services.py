@@ -62,20 +62,14 @@ def _database(
 
 def radius_counters() -> Sequence[str]:
     """Return the names that the radius role counts under."""
+    from aaad.daemon.priority import FIRST_THREADS
     from aaad.journal import JOURNAL_COUNTERS
     from aaad.pools.claims import CLAIM_COUNTERS
     from aaad.pools.supply import SUPPLY_COUNTERS
     from aaad.radius.counters import RADIUS_COUNTERS
     from aaad.spool.writer import SPOOL_COUNTERS
 
-    return (*RADIUS_COUNTERS, *CLAIM_COUNTERS, *SUPPLY_COUNTERS, *SPOOL_COUNTERS, *JOURNAL_COUNTERS)
-
-
-async def keep_turn(context: RoleContext) -> None:
-    """Go before others while there is little to do; before the other services, whose threads do so, too."""
-    from aaad.daemon.priority import keep
-
-    await keep(context.stopping, context.config.radius.processes)
+    return (FIRST_THREADS, *RADIUS_COUNTERS, *CLAIM_COUNTERS, *SUPPLY_COUNTERS, *SPOOL_COUNTERS, *JOURNAL_COUNTERS)
 
 
 async def radius(context: RoleContext) -> None:
@@ -134,12 +128,21 @@ async def radius(context: RoleContext) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_connected(open_sessions, context))
+            group.create_task(_go_first(context, spool))  # has its turn when the sockets are open
             await service.run(context.stopping)
     finally:
         use.close()
         _close(reserve, context)
         if not await asyncio.to_thread(spool.stop, _SPOOL_STOP_S):
             context.log.error("spool.not_flushed", limit_s=_SPOOL_STOP_S)
+
+
+async def _go_first(context: RoleContext, spool: "SpoolWriter") -> None:
+    """Go before others, and let the spool's thread do so as soon as it has found the end of what lies there."""
+    from aaad.daemon.priority import keep
+
+    processes = context.config.radius.processes
+    await keep(context.stopping, processes, lambda: spool.thread_id, context.counters, context.log)
 
 
 def _close(reserve: "Reserve", context: RoleContext) -> None:

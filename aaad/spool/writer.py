@@ -111,6 +111,7 @@ class SpoolWriter:
         self._look_at_s = 0.0
         self._retry_at_s = 0.0
         self._retry_after_s = RETRY_INITIAL_S
+        self.thread_id: int | None = None  # the kernel's, of the thread that writes; None until it has looked
         self._thread = threading.Thread(target=self._run, name=f"spool-{directory.name}", daemon=True)
 
     def start(self) -> None:
@@ -177,6 +178,7 @@ class SpoolWriter:
 
     def _run(self) -> None:
         self._guard(self._take_directory)
+        self.thread_id = threading.get_native_id()
         while (batch := self._gather()) is not None:
             if batch:
                 self._finish(batch, self._guard(lambda batch=batch: self._store(batch)))  # type: ignore[misc]

@@ -33,6 +33,7 @@ UNITS = (
     "_orders",
     "_concentrators",
     "_silent",
+    "_threads",
 )
 
 

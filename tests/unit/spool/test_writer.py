@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -39,6 +40,17 @@ def test_an_acknowledged_record_can_be_read(directory):
     assert put(spool, names(0, 5)) == dict.fromkeys(names(0, 5), True)
     assert drained(directory)[0] == names(0, 5)
     assert spool.stop(5)
+
+
+def test_it_names_the_thread_that_writes_once_what_lies_there_was_looked_at(directory, monkeypatch):
+    go_on, threads = threading.Event(), []
+    monkeypatch.setattr("aaad.spool.appender.Appender.load", lambda _: go_on.wait(10))
+    spool = writer(directory)
+    spool.append(b"a", lambda _: threads.append(threading.get_native_id()))
+    assert spool.thread_id is None
+    go_on.set()
+    assert spool.stop(10)
+    assert threads == [spool.thread_id]
 
 
 def test_records_come_in_order_over_many_segments(directory):
