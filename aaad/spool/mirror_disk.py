@@ -1,8 +1,9 @@
 """The copies of other nodes' spools on this node's disk: `mirror/NODE/SLOT.SPOOL_ID/`, in a spool's own form (R6.4).
 
 Writes what an owner sends where it stands in his segment files, and makes it durable. Octets follow each other
-without a gap; a segment begins with its header, which must be of that spool. Never reads a record. All copies together
-take no more disk than allowed. A folder is held by its `lock` while a connection writes it: nobody adopts it then.
+without a gap; a segment begins with its header, which must be of that spool. Never reads what a record says. All
+copies together take no more disk than allowed. A folder is held by its `lock` while a connection writes it: nobody
+adopts it then.
 """
 
 import os
@@ -149,7 +150,7 @@ class MirroredSpool:
         self._close_segment()
         self._room.take(max(ALLOCATED_OCTETS, len(data.octets)))
         path, fresh = segment_path(self.directory, data.segment), self.directory / "fresh"
-        # Under its own name its header is always whole. What stood in it, of another life of its owner, never counted.
+        # Under its own name its header is always whole. What stood in it is of another life of its owner and void.
         self._descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._allocated = 0
         self._allocate(len(data.octets))

@@ -1,4 +1,4 @@
-"""A peer that mirrors spools, over real sockets and a real disk, for tests: in a thread, or in a process to be frozen."""
+"""A peer that mirrors spools, over real sockets and a real disk, in a thread or a process; and the owner of one."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 from aaad.metrics import CounterFile
 from aaad.spool.directory import read_tail, segment_numbers, segment_path
@@ -135,7 +136,8 @@ class Owner:
             assert self.spool.stop(10)
 
     def until_in_step(self) -> None:
-        until(lambda: self.mirror.course.stage is Stage.IN_STEP, "the mirror is in step")
+        """In step, or it will be with the next record."""
+        until(lambda: self.mirror._offered is not None or self.mirror.course.stage is Stage.IN_STEP, "in step")
 
     def put(self, *numbers: int) -> None:
         """Append records one by one, each answered before the next: one login each, so that a row counts it."""
@@ -171,4 +173,4 @@ def assert_same_octets(owner: Path, copy: Path) -> None:
         end = tail.position.offset if number == tail.position.segment else segment_path(owner, number).stat().st_size
         assert segment_path(copy, number).read_bytes()[:end] == segment_path(owner, number).read_bytes()[:end]
     (spool_id,) = {(folder / "spool_id").read_text().strip() for folder in (owner, copy)}
-    assert contiguous_end(copy, __import__("uuid").UUID(spool_id)) >= tail.position
+    assert contiguous_end(copy, UUID(spool_id)) >= tail.position
