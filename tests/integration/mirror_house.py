@@ -139,7 +139,7 @@ class Owner:
         """In step, or it will be with the next record."""
         until(lambda: self.mirror._offered is not None or self.mirror.course.stage is Stage.IN_STEP, "in step")
 
-    def put(self, *numbers: int) -> None:
+    def put(self, *numbers: int, padding: int = 0) -> None:
         """Append records one by one, each answered before the next: one login each, so that a row counts it."""
         for number in numbers:
             begun_s, done = time.monotonic(), threading.Event()
@@ -149,7 +149,7 @@ class Owner:
                 said.append(is_stored)
                 done.set()
 
-            assert self.spool.append(refused(number), answer)
+            assert self.spool.append(refused(number) + bytes(padding), answer)
             assert done.wait(10)
             assert said == [True]
             self.longest_s = max(self.longest_s, time.monotonic() - begun_s)

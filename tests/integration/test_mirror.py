@@ -25,10 +25,142 @@ def test_r6_4_what_is_answered_is_on_the_peers_disk_octet_by_octet(tmp_path: Pat
         owner = Owner(tmp_path / "owner", peer)
         with owner.living():
             before = owner.count(UNMIRRORED)
-            owner.put(*range(1, 2500))  # several segments
+            owner.put(*range(1, 300), padding=1000)  # several segments
             (kept,) = kept_copies(peer.root)
             assert (kept.node, kept.slot) == (OWNER, "radius-0")
             assert_same_octets(owner.directory, kept.directory)
             assert read_mirrored(owner.directory) == read_tail(owner.directory)
             assert owner.count(UNMIRRORED) == before
         assert_same_octets(owner.directory, kept.directory)
+
+
+def test_an_owner_that_starts_again_goes_on_in_the_same_copy(tmp_path: Path, peer: Peer) -> None:
+    with peer.serving():
+        owner = Owner(tmp_path / "owner", peer)
+        for life in range(3):
+            with owner.living():
+                owner.put(*range(1 + 30 * life, 31 + 30 * life))
+        assert_same_octets(owner.directory, peer.copy())
+    assert owner.count(UNMIRRORED) == 0
+
+
+def test_a_new_spool_in_the_place_of_a_lost_one_has_a_copy_of_its_own(tmp_path: Path, peer: Peer) -> None:
+    with peer.serving():
+        owner = Owner(tmp_path / "owner", peer)
+        with owner.living():
+            owner.put(1, 2, 3)
+        owner.directory.rename(tmp_path / "lost")
+        with owner.living():
+            owner.put(4, 5, 6)
+        copies = {kept.directory for kept in kept_copies(peer.root)}
+        assert len(copies) == 2
+        (new,) = [copy for copy in copies if (copy / "spool_id").read_text() in _id(owner.directory)]
+        assert_same_octets(owner.directory, new)
+        (old,) = copies - {new}
+        assert_same_octets(tmp_path / "lost", old)
+
+
+def _id(directory: Path) -> str:
+    return (directory / "spool_id").read_text()
+
+
+def test_without_the_peer_answers_go_on_are_counted_and_it_catches_up_when_it_comes(
+    tmp_path: Path, peer: Peer
+) -> None:
+    with peer.serving():
+        pass  # to have a port
+    owner = Owner(tmp_path / "owner", peer)
+    with owner.living(in_step=False):
+        owner.put(*range(1, 200), padding=1000)
+        assert owner.count(UNMIRRORED) == 199
+        until(lambda: owner.count("aaad_spool_records_at_risk") == 199, "all of it is at risk")
+        until(lambda: owner.count("aaad_spool_mirror_behind_bytes") > 199_000, "it is told how much")
+        with peer.serving():
+            owner.until_in_step()
+            owner.put(200)
+            assert_same_octets(owner.directory, peer.copy())
+            assert owner.count(UNMIRRORED) == 199
+            until(lambda: owner.count("aaad_spool_records_at_risk") == 0, "nothing is at risk any more")
+            assert owner.count("aaad_spool_mirror_stage") == Stage.IN_STEP
+            assert owner.count("aaad_spool_mirror_away_since_seconds") == 0
+            assert owner.count("aaad_spool_mirror_behind_bytes") == 0
+
+
+def test_a_peer_that_is_killed_costs_one_answer_its_time_at_most_and_comes_back(tmp_path: Path, peer: Peer) -> None:
+    owner = Owner(tmp_path / "owner", peer)
+    with peer.in_a_process() as pid, owner.living():
+        owner.put(*range(1, 20))
+        assert owner.count(UNMIRRORED) == 0
+        os.kill(pid, signal.SIGKILL)
+        owner.put(*range(20, 60))
+        assert owner.longest_s < TIMEOUT_S + 0.3
+        assert 39 <= owner.count(UNMIRRORED) <= 40
+        with peer.serving():
+            until(lambda: owner.mirror.course.cause != "" and kept_copies(peer.root) != [], "it is lost")
+            owner.until_in_step()
+            owner.put(60)
+            assert_same_octets(owner.directory, peer.copy())
+
+
+def test_r6_4_a_frozen_peer_is_waited_for_once_and_then_no_more(tmp_path: Path, peer: Peer) -> None:
+    owner = Owner(tmp_path / "owner", peer)
+    with peer.in_a_process() as pid, owner.living():
+        owner.put(*range(1, 20))
+        os.kill(pid, signal.SIGSTOP)
+        begun_s = time.monotonic()
+        owner.put(*range(20, 220))
+        took_s = time.monotonic() - begun_s
+        assert TIMEOUT_S <= owner.longest_s < TIMEOUT_S + 0.3
+        assert took_s < TIMEOUT_S + 200 * 0.02, "it was waited for more than once"
+        assert owner.count(UNMIRRORED) == 200
+        assert owner.count("aaad_spool_mirror_losses_total|cause=timeout") >= 1
+        os.kill(pid, signal.SIGCONT)
+        owner.until_in_step()
+        owner.put(220)
+        assert owner.count(UNMIRRORED) == 200
+        assert_same_octets(owner.directory, peer.copy())
+
+
+def test_a_frozen_peer_is_missed_while_nothing_is_to_be_answered(tmp_path: Path, peer: Peer) -> None:
+    owner = Owner(tmp_path / "owner", peer)
+    with peer.in_a_process() as pid, owner.living():
+        owner.put(1)
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: owner.mirror.course.stage is Stage.AWAY, "it is away")
+        owner.put(2)
+        assert owner.longest_s < TIMEOUT_S
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_peer_with_another_secret_takes_nothing_and_both_sides_say_why(tmp_path: Path, peer: Peer) -> None:
+    with peer.serving():
+        owner = Owner(tmp_path / "owner", peer)
+        with owner.living(in_step=False, secret=b"quite another secret"):
+            owner.put(1)
+            until(lambda: owner.count("aaad_spool_mirror_losses_total|cause=secret") > 0, "told")
+            assert peer.count("aaad_mirror_refused_total|cause=secret") > 0
+            assert kept_copies(peer.root) == []
+            owner.put(2)
+            assert owner.count(UNMIRRORED) == 2
+            assert SECRET.decode() not in repr(owner.mirror)
+
+
+def test_a_peer_without_room_refuses_is_told_of_and_answers_go_on(tmp_path: Path) -> None:
+    peer = Peer(tmp_path / "peer", bytes_max=3 << 20)  # room is taken by the MiB
+    with peer.serving():
+        owner = Owner(tmp_path / "owner", peer)
+        with owner.living():
+            owner.put(*range(1, 300), padding=15_000)
+            assert 50 < owner.count(UNMIRRORED) < 200
+            assert peer.count("aaad_mirror_refused_total|cause=full") > 0
+            assert owner.count("aaad_spool_mirror_losses_total|cause=refused") > 0
+            assert owner.longest_s < TIMEOUT_S + 0.3
+    assert sum(path.stat().st_size for path in peer.root.rglob("*.segment")) <= 3 << 20
+
+
+def test_a_node_is_no_mirror_of_itself(tmp_path: Path) -> None:
+    peer = Peer(tmp_path / "peer", node=OWNER)
+    with peer.serving(), Owner(tmp_path / "owner", peer).living(in_step=False) as owner:
+        owner.put(1)
+        until(lambda: peer.count("aaad_mirror_refused_total|cause=self") > 0, "refused")
+        assert owner.count("aaad_spool_mirror_losses_total|cause=refused") > 0
