@@ -63,14 +63,15 @@ class Pieces:
         self.spool_id = self._reader.spool_id
 
     def next(self, at: Position, until: Tail, octets_max: int) -> Piece | None:
-        """Return what follows `at`, at most so much of it; None when that is the end of what is durable."""
+        """Return what follows `at`, at most so much of it and a header whole; None at the end of what is durable."""
         for number in segment_numbers(self._directory):
             if not at.segment <= number <= until.position.segment:
                 continue
             offset, end = at.offset if number == at.segment else 0, self._reader.end(number, until)
             is_given_up = end <= HEADER_OCTETS and number < until.position.segment  # with nothing in it that counts
             if offset < end and not (is_given_up and offset == 0):
-                piece = self._read(number, offset, min(octets_max, end - offset))
+                length = octets_max if offset else max(octets_max, HEADER_OCTETS)
+                piece = self._read(number, offset, min(length, end - offset))
                 if piece is not None:
                     return piece
         return None
