@@ -294,6 +294,7 @@ async def control(context: RoleContext) -> None:
             version=program_version(),
             ports=ports,
             radius_processes=config.radius.processes,
+            keeps_copies=bool(config.spool.mirror_listen),
             replica=_replica(node.state_dir / "replica"),
         ),
         journal=JournalReader(node.state_dir / "journal"),

@@ -50,7 +50,7 @@ MIRROR_SERVER_COUNTERS = [
     "aaad_mirror_octets_total",
     *(f"aaad_mirror_refused_total|cause={cause}" for cause in Cause),
     "aaad_mirror_segments_removed_total",
-    "aaad_mirror_connections",
+    "aaad_mirror_open_connections",
     "aaad_mirror_bytes",
 ]
 
@@ -137,7 +137,7 @@ class MirrorServer:
         self._publish(0)
 
     def _publish(self, octets: int) -> None:
-        self._counters.set("aaad_mirror_connections", len(self._by_spool))
+        self._counters.set("aaad_mirror_open_connections", len(self._by_spool))
         self._counters.set("aaad_mirror_bytes", octets)
 
     async def _guarded(self, connection: _Connection) -> None:

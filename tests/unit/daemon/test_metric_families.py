@@ -33,6 +33,9 @@ UNITS = (
     "_orders",
     "_concentrators",
     "_silent",
+    "_wanted",
+    "_stage",
+    "_connections",
 )
 
 

@@ -107,7 +107,8 @@ def test_a_damaged_message_is_a_message_or_the_documented_error(message, at: int
     body = bytearray(encode_message(message))
     body[at % len(body)] = value
     with suppress(SpoolError):
-        decode_message(bytes(body[: len(body) - cut]))
+        found = decode_message(bytes(body[: len(body) - cut]))
+        assert decode_message(encode_message(found)) == found
 
 
 def test_depth_without_end_is_the_documented_error() -> None:
