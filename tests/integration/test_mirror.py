@@ -8,11 +8,19 @@ from pathlib import Path
 import pytest
 from mirror_house import OWNER, SECRET, TIMEOUT_S, Owner, Peer, assert_same_octets, until
 
+from aaad.spool import mirror_course, writer
 from aaad.spool.directory import read_mirrored, read_tail
 from aaad.spool.mirror_course import Stage
 from aaad.spool.mirror_disk import kept_copies
 
 UNMIRRORED = "aaad_spool_unmirrored_records_total"
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at each second is looked at more often."""
+    monkeypatch.setattr(writer, "IDLE_S", 0.1)
+    monkeypatch.setattr(mirror_course, "RETRY_S", 0.2)
 
 
 @pytest.fixture
