@@ -142,6 +142,8 @@ class Mirror:
 
     def look_after(self, tail: Tail) -> None:
         """Once a second: take a mirror that has caught up, miss one that is gone, publish the gauges."""
+        if tail.position < self.safe.position:  # another spool was begun in the place of a lost one
+            self.safe = Tail(START, 0)
         self._deadline_s = monotonic_s() + self._timeout_s
         self._guard(self._look_after, tail)
         with suppress(OSError):  # only gauges live by it

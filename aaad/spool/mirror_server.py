@@ -16,7 +16,7 @@ from aaad.clock import monotonic_s, pause, wall_s
 from aaad.errors import SpoolError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.spool.mirror_disk import MirroredSpool, MirrorFull, OutOfOrder, Room
+from aaad.spool.mirror_disk import MirroredSpool, MirrorFull, OutOfOrder, Room, Sync
 from aaad.spool.mirror_frames import (
     LENGTH_OCTETS,
     NONCE_OCTETS,
@@ -102,6 +102,7 @@ class MirrorServer:
         secret: bytes,
         bytes_max: int,
         counters: CounterFile,
+        sync: Sync = os.fdatasync,
     ) -> None:
         """Take over the listening socket. `node` is this one's own name."""
         self._listener = listener
@@ -109,6 +110,7 @@ class MirrorServer:
         self._node = node
         self._secret = secret
         self._counters = counters
+        self._sync = sync
         self._open: set[_Connection] = set()
         self._by_spool: dict[tuple[str, str, UUID], _Connection] = {}
 
@@ -224,7 +226,12 @@ class MirrorServer:
     async def _take(self, hello: Hello) -> MirroredSpool:
         try:
             return await asyncio.to_thread(
-                MirroredSpool, self._room, node=hello.node, slot=hello.slot, spool_id=hello.spool_id
+                MirroredSpool,
+                self._room,
+                node=hello.node,
+                slot=hello.slot,
+                spool_id=hello.spool_id,
+                sync=self._sync,
             )
         except BlockingIOError:
             raise _Refused(Cause.HELD, "another process has the copy open") from None

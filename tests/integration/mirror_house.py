@@ -42,6 +42,7 @@ class Peer:
         folder.mkdir(parents=True, exist_ok=True)
         self.counters = CounterFile(folder / "mirror-0.cnt", MIRROR_SERVER_COUNTERS)
         self.port = 0
+        self.sync_s = 0.0  # how long its disk takes
         self._pid = 0
 
     def _listen(self) -> socket.socket:
@@ -54,9 +55,19 @@ class Peer:
 
     async def _run(self, listener: socket.socket, stopping: asyncio.Event) -> None:
         server = MirrorServer(
-            listener, self.root, node=self.node, secret=self.secret, bytes_max=self.bytes_max, counters=self.counters
+            listener,
+            self.root,
+            node=self.node,
+            secret=self.secret,
+            bytes_max=self.bytes_max,
+            counters=self.counters,
+            sync=self._sync,
         )
         await server.run(stopping)
+
+    def _sync(self, descriptor: int) -> None:
+        time.sleep(self.sync_s)
+        os.fdatasync(descriptor)
 
     @contextmanager
     def serving(self):

@@ -158,8 +158,8 @@ def test_a_peer_without_room_refuses_is_told_of_and_answers_go_on(tmp_path: Path
     with peer.serving():
         owner = Owner(tmp_path / "owner", peer)
         with owner.living():
-            owner.put(*range(1, 300), padding=15_000)
-            assert 50 < owner.count(UNMIRRORED) < 200
+            owner.put(*range(1, 270), padding=15_000)
+            assert 20 < owner.count(UNMIRRORED) < 200
             assert peer.count("aaad_mirror_refused_total|cause=full") > 0
             assert owner.count("aaad_spool_mirror_losses_total|cause=refused") > 0
             assert owner.longest_s < TIMEOUT_S + 0.3
@@ -171,4 +171,46 @@ def test_a_node_is_no_mirror_of_itself(tmp_path: Path) -> None:
     with peer.serving(), Owner(tmp_path / "owner", peer).living(in_step=False) as owner:
         owner.put(1)
         until(lambda: peer.count("aaad_mirror_refused_total|cause=self") > 0, "refused")
-        assert owner.count("aaad_spool_mirror_losses_total|cause=refused") > 0
+        until(lambda: owner.count("aaad_spool_mirror_losses_total|cause=refused") > 0, "told")
+
+
+def test_a_slow_peer_is_waited_for_within_the_bound_and_a_too_slow_one_less_and_less_often(
+    tmp_path: Path, peer: Peer
+) -> None:
+    with peer.serving(), Owner(tmp_path / "owner", peer).living() as owner:
+        owner.put(1)
+        peer.sync_s = 0.4 * TIMEOUT_S
+        owner.put(2, 3, 4)
+        assert owner.count(UNMIRRORED) == 0
+        assert 0.4 * TIMEOUT_S <= owner.longest_s < TIMEOUT_S
+        peer.sync_s = 2 * TIMEOUT_S
+        begun_s = time.monotonic()
+        while time.monotonic() - begun_s < 2.5:
+            owner.put(100 + len(owner.answered))
+        assert owner.longest_s < TIMEOUT_S + 0.3
+        waited_for = owner.count("aaad_spool_mirror_losses_total|cause=timeout")
+        assert 1 <= waited_for <= 4
+        peer.sync_s = 0
+        owner.until_in_step()
+        owner.put(9999)
+        assert_same_octets(owner.directory, peer.copy())
+
+
+def test_another_spool_begun_while_the_process_lives_is_mirrored_too_and_at_risk_until_then(
+    tmp_path: Path, peer: Peer
+) -> None:
+    with peer.serving():
+        owner = Owner(tmp_path / "owner", peer)
+        with owner.living():
+            owner.put(*range(1, 50))
+            owner.directory.rename(tmp_path / "lost")
+            until(lambda: owner.directory.exists(), "another spool is begun")
+            owner.put(50)
+            until(lambda: len(kept_copies(peer.root)) == 2, "it has a copy, too")
+            owner.until_in_step()
+            owner.put(51)
+            (new,) = [
+                kept.directory for kept in kept_copies(peer.root) if _id(kept.directory) == _id(owner.directory)
+            ]
+            assert_same_octets(owner.directory, new)
+            until(lambda: owner.count("aaad_spool_records_at_risk") == 0, "it is at no risk")
