@@ -172,6 +172,7 @@ def test_a_node_is_no_mirror_of_itself(tmp_path: Path) -> None:
         owner.put(1)
         until(lambda: peer.count("aaad_mirror_refused_total|cause=self") > 0, "refused")
         until(lambda: owner.count("aaad_spool_mirror_losses_total|cause=refused") > 0, "told")
+        assert owner.count(UNMIRRORED) == 1
 
 
 def test_a_slow_peer_is_waited_for_within_the_bound_and_a_too_slow_one_less_and_less_often(
