@@ -97,3 +97,4 @@ class MirrorTorture(Torture):
 def test_r6_4_a_lost_disk_after_any_kills_loses_nothing_that_was_mirrored_and_doubles_nothing(dsn, tmp_path, seed):
     torture = MirrorTorture(dsn, tmp_path, seed)
     print(judge_torture(torture, kills=150), f"{torture.adopted} adopted")
+    assert torture.adopted, "nothing was left to adopt: the drain was never behind"
