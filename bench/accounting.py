@@ -37,6 +37,8 @@ _SETUP = """\
   {interval} s between two of them (Acct-Session-Time, Event-Timestamp, Acct-Delay-Time, counters). {classes}
 * Window {window}: that many records in flight, closed loop. Set rates: open loop, latency from the time a record was
   due. Each run begins with a checkpoint.
+* aaad runs as it ships: its radius role goes before others (SCHED_RR, niceness -5) where the machine allows that, as
+  its unit file does; all others run as they are started.
 * CPU: user and system time of all processes of a leg, its PostgreSQL's too (for aaad: supervisor and every role),
   until the last record stands in the table; the generator's is not in it.
 * "Missing" are records that were acknowledged and that the table does not tell of: for aaad all records are counted

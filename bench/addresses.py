@@ -46,6 +46,8 @@ _SETUP = """\
   another address.
 * Window {window}: that many logins in flight, closed loop; the storm {storm_window} subscribers, each authenticates
   and then sends its Start. Set rate: open loop, latency from the time a login was due. A checkpoint before each run.
+* aaad runs as it ships: its radius role goes before others (SCHED_RR, niceness -5) where the machine allows that, as
+  its unit file does; all others run as they are started.
 * CPU: user and system time of all processes of a leg, its PostgreSQL's too (for aaad: supervisor and every role),
   until the last Start stands in the table of sessions and the node has heard of its own leases; the generator's is
   not in it.

@@ -33,6 +33,8 @@ _SETUP = """\
 * Commands: `bench/install.sh` once, then `{command}`: {logins} logins user%06d/pass%06d,
   {rounds} rounds of {seconds} s in turn, fixed rate {fixed_rate}/s.
 * Window 64: 64 requests in flight, closed loop. Set rates: open loop, latency from the time a request was due.
+* aaad runs as it ships: its radius role goes before others (SCHED_RR, niceness -5) where the machine allows that, as
+  its unit file does; all others run as they are started.
 * CPU: user and system time of all processes of a leg, its PostgreSQL's too (for aaad: supervisor and every role); the
   generator's is not in it.
 * FreeRADIUS is set up lean, which favours it: no request log, no proxying, SQL pool = threads; PostgreSQL has a

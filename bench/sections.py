@@ -17,12 +17,20 @@ _MARK = re.compile(r"^<!-- section (\S+) -->\n", re.MULTILINE)
 
 
 def write(name: str, text: str, results: Path = RESULTS) -> None:
-    """Put this section in the place of its last one; into another file, this one alone."""
-    if results != RESULTS:
+    """Put this section in the place of its last one; into another file, this one alone.
+
+    ValueError: the file holds something, but no sections; it is left as it is.
+    """
+    if results.resolve() != RESULTS.resolve():
         results.write_text(text.strip() + "\n")
         return
-    kept = parted(results.read_text()) if results.exists() else {}
-    results.write_text(joined(kept | {name: text}))
+    known = results.read_text() if results.exists() else ""
+    kept = parted(known)
+    if known.strip() and not kept:
+        raise ValueError(f"{results.name} is not made of sections: put it aside, or write to another file")
+    fresh = results.with_suffix(".new")
+    fresh.write_text(joined(kept | {name: text}))
+    fresh.replace(results)
 
 
 def parted(results: str) -> dict[str, str]:

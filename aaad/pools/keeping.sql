@@ -46,12 +46,12 @@ FROM (
     SELECT found.lease, told.family
     FROM told
     CROSS JOIN LATERAL (
-        SELECT session.* FROM net.session WHERE session.family = told.family AND session.ended_at IS NOT NULL OFFSET 0
+        SELECT login_id, address_space, started_at, ARRAY[ipv4, ipv6_prefix::inet, delegated_ipv6_prefix::inet] AS had
+        FROM net.session WHERE session.family = told.family AND session.ended_at IS NOT NULL OFFSET 0
     ) AS session
-    CROSS JOIN LATERAL (VALUES (session.ipv4), (session.ipv6_prefix), (session.delegated_ipv6_prefix)) AS had (address)
     CROSS JOIN LATERAL (
         SELECT lease FROM net.lease AS lease
-        WHERE lease.address_space = session.address_space AND lease.address = had.address
+        WHERE lease.address_space = session.address_space AND lease.address = ANY (session.had)
             AND lease.state = 'bound' AND lease.login_id = session.login_id
             AND session.started_at >= lease.offered_at - $2::double precision * interval '1 second'
         OFFSET 0

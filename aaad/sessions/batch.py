@@ -4,7 +4,8 @@ Pure.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from aaad.sessions.draft import Draft, Key, Owner, rounded
 from aaad.sessions.fold import Folded, StoredLife, begun_at
@@ -13,7 +14,7 @@ from aaad.sessions.summary import SessionFacts
 from aaad.sessions.truth import Ending
 
 
-class Stored(NamedTuple):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A row as it was read."""
 
     life: StoredLife
@@ -48,7 +49,7 @@ class Batch:
         owner: Owner | None,
     ) -> None:
         """Take over what a family comes to; `owner` is that of a family which had no rows."""
-        lives, removed, *_ = folded
+        lives = folded.lives
         count = len(rows)
         for life in lives:
             draft = Draft(family, life)
@@ -67,7 +68,7 @@ class Batch:
                 self.undone.add(rounded(life.started_before))
             if not life.only_goes_on and not row.has_grant and draft.facts.grant_serial is not None:
                 self.unowned.append((draft, _spokesman(draft.facts, records)))
-        for gone in removed:
+        for gone in folded.removed:
             row = _row(rows, gone)
             self.removed.append(((family, gone), row.life.version))
             self.undone.add(rounded(begun_at(row.life)))

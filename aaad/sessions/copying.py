@@ -10,8 +10,8 @@ from ipaddress import IPv6Network, ip_address
 from struct import Struct
 from typing import Any
 
-from aaad.sessions.draft import Draft, Owner, microseconds
-from aaad.sessions.summary import SessionFacts, progress
+from aaad.sessions.draft import NO_ADDRESSES, Draft, Owner, microseconds
+from aaad.sessions.summary import progress
 
 COLUMNS = (
     *("family", "life", "version", "nas_id", "address_space", "started_at", "start_seen", "heard_at"),
@@ -45,6 +45,7 @@ _US = 1_000_000
 _DATE, _BIGINT = 1082, 20  # their object ids in every PostgreSQL
 _INET, _INET6 = 2, 3
 _IPV6_GROUPS = 8
+_HOST = Struct(">iBBBB").pack(8, _INET, 32, 0, 4)
 _JSONB = b"\x01"  # the version of its binary form: text follows
 
 # Each value behind its size.
@@ -58,7 +59,6 @@ _long = Struct(">iq").pack
 _size = Struct(">i").pack
 _five = Struct(">iiiiiiiiii").pack
 _grant = Struct(">iiiiiqiq").pack
-_ipv4 = Struct(">iBBBBBBBB").pack
 _groups = Struct(">8H").pack
 # Three arrays of one element each. Their heads: octets, dimensions, whether nulls, type, length, first index, size.
 _DATE_HEAD = Struct(">iiiiiii").pack(28, 1, 0, _DATE, 1, 1, 4)
@@ -66,18 +66,11 @@ _LONG_HEAD = Struct(">iiiiiii").pack(32, 1, 0, _BIGINT, 1, 1, 8)
 _one_day = Struct(">28si28sq28sq").pack
 
 
-def _slice(fields: tuple[str, ...], first: str, last: str) -> slice:
-    return slice(fields.index(first), fields.index(last) + 1)
-
-
-_PROGRESS = _slice(SessionFacts._fields, "started_at", "records")
-_NAMES = _slice(SessionFacts._fields, "nas_port", "circuit_id")
-_AMOUNTS = _slice(SessionFacts._fields, "session_time_s", "packets_out")
 _OPEN = _NULL * 3
 _NO_GRANT = _NULL * 4
 _NO_ADDRESS = _NULL * 2
-_NO_IPV6 = (None, None)
 _REPORTED = _size(8) + b"reported"
+_REPORTED_ALONE = _REPORTED + _NO_ADDRESS + _NO_ADDRESS
 _GRANTED = _size(7) + b"granted"
 _UNOWNED = _NULL * 5
 _NO_NUMBERS = {oid: _size(12) + Struct(">iii").pack(0, 0, oid) for oid in (_DATE, _BIGINT)}
@@ -93,55 +86,46 @@ def rows(drafts: Iterable[Draft]) -> bytes:
 
 
 def _add(pieces: list[bytes], draft: Draft) -> None:
-    facts = draft.facts
-    values: tuple[Any, ...] = facts
-    session_time_s, octets_in, octets_out, packets_in, packets_out = values[_AMOUNTS]
-    summary = draft.summary
     # fmt: off
+    (
+        session_id, user_name, _, _, _, zone, node, slot, serial, fingerprint, nas_id, source_address, nas_identifier,
+        nas_port, nas_port_id, called, calling, mac, circuit, ipv4, ipv6_prefix, delegated,
+        started_at, start_seen, heard_at, _, cause, interim_s, nas_started_at, nas_heard_at,
+        time_s, octets_in, octets_out, packets_in, packets_out, days, day_in, day_out, records, changes,
+    ) = draft.facts
+    summary = draft.summary
     pieces += (
         _count,
         _fixed(
-            16, draft.family, 4, draft.life, 4, draft.version or 1, 4, facts.nas_id, 4, draft.address_space,
-            8, microseconds(facts.started_at) - _EPOCH_US, 1, facts.start_seen,
-            8, microseconds(facts.heard_at) - _EPOCH_US,
-            8, session_time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, facts.records,
+            16, draft.family, 4, draft.life, 4, draft.version or 1, 4, nas_id, 4, draft.address_space,
+            8, microseconds(started_at) - _EPOCH_US, 1, start_seen, 8, microseconds(heard_at) - _EPOCH_US,
+            8, time_s, 8, octets_in, 8, octets_out, 8, packets_in, 8, packets_out, 4, records,
         ),
         _owner(draft.owner),
-        _NO_GRANT
-        if facts.grant_serial is None
-        else _grant(4, facts.grant_node, 4, facts.grant_slot, 8, facts.grant_serial, 8, facts.grant_fingerprint),
+        _NO_GRANT if serial is None else _grant(4, node, 4, slot, 8, serial, 8, fingerprint),
         _size(len(summary)),
         summary,
-    )
-    # fmt: on
-    _add_names(pieces, facts)
-    pieces.append(_addresses(draft, facts.ipv4, facts.ipv6_prefix, facts.delegated_ipv6_prefix))
-    _add_end(pieces, draft, values[_PROGRESS])
-    changes = facts.address_changes
-    pieces.append(_NULL if changes is None else _octets(_JSONB + changes))
-
-
-def _add_names(pieces: list[bytes], facts: SessionFacts) -> None:
-    values: tuple[Any, ...] = facts
-    nas_port, nas_port_id, called, calling, mac, circuit = values[_NAMES]
-    pieces += (
-        _text(facts.acct_session_id),
-        _text(facts.user_name),
-        _known_text(facts.time_zone),
-        _source(facts.source_address),
-        _octets(facts.nas_identifier),
+        _text(session_id),
+        _text(user_name),
+        _known_text(zone),
+        _source(source_address),
+        _identifier(nas_identifier),
         _NULL if nas_port is None else _long(8, nas_port),
         _NULL if nas_port_id is None else _known_text(nas_port_id),
         _NULL if called is None else _known_text(called),
         _NULL if calling is None else _text(calling),
         _NULL if mac is None else b"\0\0\0\x06" + bytes.fromhex(mac.replace(":", "")),
         _NULL if circuit is None else _text(circuit),
+        _addresses(draft, ipv4, ipv6_prefix, delegated),
     )
+    # fmt: on
+    _add_end(pieces, draft, (cause, interim_s, nas_started_at, nas_heard_at, days, day_in, day_out))
+    pieces.append(_NULL if changes is None else _octets(_JSONB + changes))
 
 
 def _add_end(pieces: list[bytes], draft: Draft, said: tuple[Any, ...]) -> None:
     """Add what stands last in both forms: the end, intervals, the concentrator's own clock, days."""
-    _, _, _, _, cause, interim_s, nas_started_at, nas_heard_at, _, _, _, _, _, days, day_in, day_out, _ = said
+    cause, interim_s, nas_started_at, nas_heard_at, days, day_in, day_out = said
     pieces += (
         _OPEN if draft.ended_at is None and draft.ending is None else _end(draft),
         _NULL if cause is None else _integer(4, cause),
@@ -168,12 +152,11 @@ def progress_rows(drafts: Iterable[Draft]) -> bytes:
 
 
 def _add_progress(pieces: list[bytes], draft: Draft) -> None:
-    said: tuple[Any, ...] = progress(draft.part)
     # fmt: off
     (
-        started_at, start_seen, heard_at, _, _, _, _, _,
-        time_s, octets_in, octets_out, packets_in, packets_out, _, _, _, records,
-    ) = said
+        started_at, start_seen, heard_at, _, cause, interim_s, nas_started_at, nas_heard_at,
+        time_s, octets_in, octets_out, packets_in, packets_out, days, day_in, day_out, records,
+    ) = progress(draft.part)
     summary = draft.summary
     pieces += (
         _progress_count,
@@ -186,22 +169,22 @@ def _add_progress(pieces: list[bytes], draft: Draft) -> None:
         summary,
     )
     # fmt: on
-    _add_end(pieces, draft, said)
+    _add_end(pieces, draft, (cause, interim_s, nas_started_at, nas_heard_at, days, day_in, day_out))
 
 
 def _owner(owner: Owner | None) -> bytes:
     if owner is None:
         return _UNOWNED
-    login_id, contract_id, client_id, plan_id, branch_id, _ = owner
+    numbers = owner.login_id, owner.contract_id, owner.client_id, owner.plan_id, owner.branch_id
+    login_id, contract_id, client_id, plan_id, branch_id = numbers
     if login_id and contract_id and client_id and plan_id and branch_id:
         return _five(4, login_id, 4, contract_id, 4, client_id, 4, plan_id, 4, branch_id)
-    return b"".join(_NULL if number is None else _integer(4, number) for number in owner[:5])
+    return b"".join(_NULL if number is None else _integer(4, number) for number in numbers)
 
 
 def _addresses(draft: Draft, ipv4: str | None, ipv6_prefix: str | None, delegated: str | None) -> bytes:
-    has_ipv6 = ipv6_prefix is not None or delegated is not None or draft.granted[1:] != _NO_IPV6
-    if ipv4 is not None and not has_ipv6:
-        return _host(ipv4) + _REPORTED + _NO_ADDRESS + _NO_ADDRESS
+    if ipv4 is not None and ipv6_prefix is None and delegated is None and draft.granted == NO_ADDRESSES:
+        return _host(ipv4) + _REPORTED_ALONE
     pieces = []
     encoders = (_host, _prefix, _prefix)
     for encoder, reported, granted in zip(encoders, (ipv4, ipv6_prefix, delegated), draft.granted, strict=True):
@@ -236,6 +219,7 @@ def _text(text: str) -> bytes:
 
 
 _known_text = lru_cache(8192)(_text)
+_identifier = lru_cache(8192)(_octets)
 
 
 @lru_cache(8192)
@@ -247,7 +231,7 @@ def _source(address: str) -> bytes:
 def _host(address: str) -> bytes:
     parts = address.split(".")
     if len(parts) == 4 and ":" not in address:
-        return _ipv4(8, _INET, 32, 0, 4, int(parts[0]), int(parts[1]), int(parts[2]), int(parts[3]))
+        return _HOST + bytes(map(int, parts))
     packed = ip_address(address).packed
     return _size(4 + len(packed)) + bytes((_INET6, len(packed) * 8, 0, len(packed))) + packed
 

@@ -52,8 +52,10 @@ def raise_day(days: bytes, day: int, octets_in: int, octets_out: int) -> bytes:
         if known == day:
             if octets_in <= known_in and octets_out <= known_out:
                 return days
-            raised = _pack_day(day, max(octets_in, known_in), max(octets_out, known_out))
-            return days[:at] + raised + days[at + _DAY_OCTETS :]
+            highest_in = octets_in if octets_in > known_in else known_in
+            highest_out = octets_out if octets_out > known_out else known_out
+            raised = _pack_day(day, highest_in, highest_out)
+            return days[:at] + raised + days[at + _DAY_OCTETS :] if len(days) > _DAY_OCTETS else raised
     return days[:at] + _pack_day(day, octets_in, octets_out) + days[at:]
 
 

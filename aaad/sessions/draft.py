@@ -4,7 +4,8 @@ Pure. Instants are compared as they come back from PostgreSQL, which keeps whole
 """
 
 from datetime import datetime
-from typing import NamedTuple
+
+import msgspec
 
 from aaad.sessions.fold import FoldedLife
 from aaad.sessions.summary import SessionFacts, ended_at, facts, started_at
@@ -15,9 +16,10 @@ Addresses = tuple[str | None, str | None, str | None]  # IPv4, IPv6 prefix, dele
 
 NO_ADDRESSES: Addresses = (None, None, None)
 _US = 1_000_000
+_new_tuple = tuple.__new__
 
 
-class Owner(NamedTuple):
+class Owner(msgspec.Struct, frozen=True, gc=False):
     """Whose a session is; None: not known."""
 
     login_id: int | None
@@ -50,16 +52,18 @@ class Draft:
     def __init__(self, family: bytes, folded: FoldedLife) -> None:
         """`version` is the row's that was read; 0: it is new."""
         self.family = family
-        self.life, self.version, self.summary, self.part, started_before, self.only_goes_on = folded
-        self.heard_at = self.part.heard_at
-        self.ended_at = ended_at(self.part)  # by its own Stop
+        part = folded.part
+        self.life, self.version, self.summary, self.part = folded.life, folded.version, folded.summary, part
+        self.only_goes_on = folded.only_goes_on
+        self.heard_at = part.heard_at
+        self.ended_at = ended_at(part)  # by its own Stop
         self._facts: SessionFacts | None = None
         self.login_id: int | None = None
         self.owner: Owner | None = None  # to be written; None: as it is
         self.address_space = 1
         self.granted = NO_ADDRESSES
         # It began at another instant than was thought: what was concluded from that is void.
-        self.is_redated = self.version > 0 and started_at(self.part) != started_before
+        self.is_redated = self.version > 0 and started_at(part) != folded.started_before
         # It begins, or is not what or where it was: it and others have to be judged.
         self.is_moved = not self.only_goes_on or self.is_redated
         self.kept: Ending | None = None  # what was thought of its end
@@ -97,20 +101,20 @@ class Draft:
             self.life,
             self.login_id,
             facts.user_name,
-            Router(facts.nas_id, facts.source_address, facts.nas_identifier),
+            _new_tuple(Router, (facts.nas_id, facts.source_address, facts.nas_identifier)),
             facts.nas_port,
             facts.called_station_id,
             facts.calling_station_id,
             facts.mac,
             rounded(facts.started_at),
-            rounded(facts.heard_at),
-            facts.ended_at is not None,
+            rounded(self.heard_at),
+            self.ended_at is not None,
         )
 
 
 def rounded(at_s: float) -> float:
     """Return an instant as it comes back from PostgreSQL, so that both can be compared."""
-    return microseconds(at_s) / _US
+    return round(at_s * _US) / _US
 
 
 def microseconds(at_s: float) -> int:

@@ -139,6 +139,7 @@ class Drain:
         if not self._is_away:
             self._is_away = True
             _log.warning("drain.waiting", error=str(error))
+        gc.collect(0)  # a batch that failed leaves cycles behind, which hold all its values
         pause_s, self._retry_s = self._retry_s, min(2 * self._retry_s, RETRY_MAX_S)
         return pause_s
 

@@ -5,7 +5,8 @@ Pure.
 
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple
+
+import msgspec
 
 from aaad.errors import SpoolError
 from aaad.sessions.changes import KINDS, check
@@ -21,7 +22,7 @@ _layouts = Layouts()
 Content = Record | AccountingRecord
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One record. Accounting is read, all others are as they were written."""
 
     payload: bytes

@@ -16,8 +16,9 @@ so a record that comes late changes the grouping as if it had come in time: the 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple
 from zlib import crc32
+
+import msgspec
 
 from aaad.sessions.grant_class import GRANT_KEY
 from aaad.sessions.record import AccountingRecord
@@ -43,10 +44,9 @@ _Router = tuple[int, bytes]
 Origin = bytes | _Router  # see `origin`
 Zones = Mapping[Origin, str]
 _NO_ZONES: Zones = {}
-_new_tuple = tuple.__new__
 
 
-class StoredLife(NamedTuple):
+class StoredLife(msgspec.Struct, frozen=True, gc=False):
     """One row of the family, as it was read."""
 
     life: int
@@ -54,7 +54,7 @@ class StoredLife(NamedTuple):
     summary: bytes
 
 
-class FoldedLife(NamedTuple):
+class FoldedLife(msgspec.Struct, frozen=True, gc=False):
     """One row of the family, as it is to be written. `version`: of the row that was read, 0: it is new."""
 
     life: int
@@ -70,7 +70,7 @@ class FoldedLife(NamedTuple):
         return facts(self.part)
 
 
-class Folded(NamedTuple):
+class Folded(msgspec.Struct, frozen=True, gc=False):
     """What a batch changes in a family."""
 
     lives: list[FoldedLife]  # those that are new or have changed
@@ -100,34 +100,35 @@ def fold(
     if len(stored) > 1:
         return _of_many(stored, records, zone, zones)
     if stored:
-        life, version, summary = stored[0]
+        row = stored[0]
+        life, version, summary = row.life, row.version, row.summary
         parts = decode(summary)
         if len(parts) > 1:
             return _of_many(stored, records, zone, zones)
         part = parts[0]
+        rest = records
     else:
-        part = part_of(records[0], zone)
+        first, *rest = records
+        part = part_of(first, zone)
         life, version, summary = _new_name(part), 0, b""
     # What nearly all records are: of one session, and no other in the family.
-    for record in records:
+    for record in rest:
         if not _is_of(part, record):
             return _of_many(stored, records, zone, zones)
     before, only_goes_on = started_at(part), version > 0
-    for record in records if stored else records[1:]:
+    for record in rest:
         if add(part, record):
             only_goes_on = False
     folded = encode([part])
     if folded == summary:
         return Folded([], [])
-    return _new_tuple(
-        Folded, ([_new_tuple(FoldedLife, (life, version, folded, part, before, only_goes_on))], [], (), ())
-    )
+    return Folded([FoldedLife(life, version, folded, part, before, only_goes_on)], [])
 
 
 def _is_of(part: Part, record: AccountingRecord) -> bool:
     """Tell whether a record is surely of a part: by its grant, without one by router and implied start."""
     if part.grant or record.class_body:
-        return part.grant[GRANT_KEY] == record.class_body[GRANT_KEY]
+        return part.grant == record.class_body or part.grant[GRANT_KEY] == record.class_body[GRANT_KEY]
     start_s = record.implied_start_s
     return (
         start_s is not None

@@ -12,6 +12,8 @@ CLASS_BODY = Struct("!BBIQIIIIB")
 CLASS_SIGNATURE_SIZE = 8
 CLASS_SIZE = CLASS_BODY.size + CLASS_SIGNATURE_SIZE
 GRANT_KEY = slice(1, 14)  # slot, node and serial, within the body: which grant it is
+_unpack = CLASS_BODY.unpack
+_new_tuple = tuple.__new__
 
 
 class ClassFacts(NamedTuple):
@@ -30,4 +32,4 @@ class ClassFacts(NamedTuple):
 
 def class_facts(body: bytes) -> ClassFacts:
     """Return what a Class says, of its octets without the signature."""
-    return ClassFacts._make(CLASS_BODY.unpack(body))
+    return _new_tuple(ClassFacts, _unpack(body))

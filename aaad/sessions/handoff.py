@@ -15,7 +15,8 @@ from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.sessions.addresses import note_told
-from aaad.sessions.entries import Entry, read_entry
+from aaad.sessions.entries import read_entry
+from aaad.sessions.intake import Intake
 from aaad.sessions.store import DrainStore
 from aaad.spool.handoff import (
     LENGTH_OCTETS,
@@ -121,9 +122,9 @@ class HandoffServer:
             self._working.discard(task)
 
     async def _apply(self, handoff: Handoff) -> bool:
-        entries, unread = self._read(handoff)
+        intake, unread = self._read(handoff)
         try:
-            skipped = await self._store.apply_handoff(handoff, entries, unread)
+            skipped = await self._store.apply_handoff(handoff, intake, unread)
         except StoreError as error:
             self._counters.add("aaad_handoff_batches_total|outcome=failed")
             _log.warning("handoff.failed", slot=handoff.slot, records=len(handoff.records), error=str(error))
@@ -138,14 +139,14 @@ class HandoffServer:
         self._counters.add("aaad_handoff_records_total", len(handoff.records) if skipped is not None else 0)
         return True
 
-    def _read(self, handoff: Handoff) -> tuple[list[Entry], list[bytes]]:
+    def _read(self, handoff: Handoff) -> tuple[Intake, list[bytes]]:
         """Return the records, and the octets of those that cannot be read: they are deferred, and nothing is lost."""
-        entries, unread = [], []
+        intake, unread = Intake(), []
         for data in handoff.records:
             try:
-                entries.append(read_entry(data))
+                intake.add(read_entry(data))
             except Exception as error:  # noqa: BLE001  one record, or our bug over it, must not hold up the others
                 self._counters.add("aaad_handoff_unreadable_total")
                 _log.error("handoff.unreadable", slot=handoff.slot, error=repr(error))
                 unread.append(data)
-        return entries, unread
+        return intake, unread

@@ -9,23 +9,32 @@ from operator import itemgetter
 from struct import Struct
 from typing import Any, NamedTuple
 
-from aaad.sessions.record import NUMBER_SIZE, NUMBERS, TEXTS, AccountingRecord, compose, read, walk
+from aaad.sessions.record import (
+    NUMBER_SIZE,
+    NUMBERS,
+    OCTETS,
+    SIZES,
+    AccountingRecord,
+    compose,
+    read,
+    uncommon,
+    walk,
+)
 from aaad.spool.records import Accounting
 
 LAYOUTS_MAX = 4096
 SAME_LENGTH_MAX = 12  # each is compared with in turn
 
 _Values = tuple[Any, ...]
-_MISSING = (None, b"")  # for a number, for a text
+_MISSING = (None, b"")  # for a number, for octets
 
 
 class _Layout(NamedTuple):
     mask: int  # of the octets that are headers
     headers: int
-    positions: dict[int, int]
-    values: Callable[[bytes], _Values]
-    numbers: Callable[[_Values], _Values]
-    texts: Callable[[_Values], _Values]
+    take: Callable[[bytes], _Values]
+    order: Callable[[_Values], _Values]  # from that of the record to that of NUMBERS and OCTETS
+    uncommon: dict[int, int]
 
 
 class Layouts:
@@ -40,10 +49,9 @@ class Layouts:
         """Read a record; SpoolError as `record.read`."""
         data = record.attributes
         octets = int.from_bytes(data, "big")
-        for mask, headers, positions, take, numbers, texts in self._by_length.get(len(data), ()):
+        for mask, headers, take, order, positions in self._by_length.get(len(data), ()):
             if octets & mask == headers:
-                values = take(data) + _MISSING
-                return compose(record, positions, numbers(values), texts(values))
+                return compose(record, order(take(data) + _MISSING), positions)
         said = read(record)
         self._learn(data)
         return said
@@ -68,18 +76,19 @@ def _layout_of(data: bytes) -> _Layout:
         if positions[kind] == at and kind in NUMBERS and size == NUMBER_SIZE:
             places[kind] = len(places)
             form += "2xI"
-        elif positions[kind] == at and kind in TEXTS:
+        elif positions[kind] == at and kind in OCTETS and size == SIZES.get(kind, size):
             places[kind] = len(places)
             form += f"2x{size - 2}s"
         else:
             form += f"{size}x"
         at += size
-    no_number, no_text = len(places), len(places) + 1
+    no_number, no_octets = len(places), len(places) + 1
+    numbers = [places.get(kind, no_number) for kind in NUMBERS]
+    octets = [places.get(kind, no_octets) for kind in OCTETS]
     return _Layout(
         int.from_bytes(mask, "big"),
         int.from_bytes(headers, "big"),
-        positions,
         Struct(form).unpack,
-        itemgetter(*[places.get(kind, no_number) for kind in NUMBERS]),
-        itemgetter(*[places.get(kind, no_text) for kind in TEXTS]),
+        itemgetter(*numbers, *octets),
+        uncommon(positions),
     )

@@ -22,6 +22,7 @@ from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, Owner, seconds
 from aaad.sessions.fold import Folded, StoredLife, fold, origin
+from aaad.sessions.intake import Gathered
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
 from aaad.sessions.truth import Ending, Restart, Router
@@ -68,23 +69,12 @@ class Ledger:
         self._again = Again()
         self.is_alone = False  # no other drain writes sessions: what a batch does not see is not there
 
-    async def write(
-        self, transaction: Transaction, records: Sequence[AccountingRecord], grants: Sequence[Granted]
-    ) -> None:
+    async def write(self, transaction: Transaction, gathered: Gathered) -> None:
         """Write a batch.
 
         StoreError, UnreadableSessions: nothing of it counts, and the transaction has to be rolled back.
         """
-        families: dict[bytes, list[AccountingRecord]] = {}
-        restarts = []
-        for record in records:
-            family = record.family
-            if not family:
-                restarts.append(record)
-            elif family in families:
-                families[family].append(record)
-            else:
-                families[family] = [record]
+        families, restarts, grants = gathered.families, gathered.restarts, gathered.grants
         if grants:
             await transaction.execute(_SQL.add_granted, *_grant_columns(grants))
         if restarts:
@@ -180,9 +170,11 @@ class Ledger:
         since_s = wall_s() - LIVE_KEPT_S
         past: dict[bytes, float] = {}
         for family, records in families.items():
-            began_s = min(record.at_s - max(record.session_time_s, 0) for record in records)
-            if began_s < since_s:
-                past[family] = began_s
+            for record in records:
+                at_s, time_s = record.at_s, record.session_time_s
+                began_s = at_s - time_s if time_s > 0 else at_s
+                if began_s < since_s:
+                    past[family] = min(began_s, past.get(family, began_s))
         if not past:
             return {}
         await transaction.execute(_SQL.recall_sessions, keys(past), min(past.values()) - RECALL_MARGIN_S)
@@ -327,9 +319,10 @@ async def _join_granted(transaction: Transaction, grants: Collection[Grant]) -> 
 
 def _grant(draft: Draft) -> Grant | None:
     facts = draft.facts
-    if facts.grant_node is None or facts.grant_slot is None or facts.grant_serial is None:
+    node, slot, serial = facts.grant_node, facts.grant_slot, facts.grant_serial
+    if node is None or slot is None or serial is None:
         return None
-    return facts.grant_node, facts.grant_slot, facts.grant_serial
+    return node, slot, serial
 
 
 async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Rows:

@@ -54,7 +54,7 @@ class Owners:
     async def find(self, transaction: Transaction, records: Sequence[AccountingRecord]) -> list[Owner]:
         """Return whose the session of each of these records is."""
         now_s = monotonic_s()
-        is_unknown = any(record.nas_id not in self._nases for record in records)  # made just now, perhaps
+        is_unknown = not {record.nas_id for record in records} <= self._nases.keys()  # made just now, perhaps
         if now_s >= self._read_again_at_s or (is_unknown and now_s >= self._read_at_s + _UNKNOWN_READ_EVERY_S):
             await self._read_tables(transaction)
         grants = [record.grant for record in records]

@@ -5,11 +5,11 @@ Acct-Delay-Time; Event-Timestamp takes its place if it lies within 300 s of that
 RFC 2865, 5; RFC 2866, 5; RFC 2869, 5.1 to 5.3; RFC 3162, 2.3; RFC 4818, 3; RFC 6911, 3.1; RFC 4679, 3.3.1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from hashlib import blake2b
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aaad.errors import SpoolError
 from aaad.replica.record import fold_name
@@ -26,7 +26,7 @@ _SIGNED_MAX = 2**31 - 1
 _CLASS_BODY_SIZE = CLASS_BODY.size
 _RECEIVED_AT_MAX_S = 2.0**33
 _FAMILY_OCTETS = 16
-_NO_IPV4 = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"))  # RFC 2865, 5.8: not yet known
+_NO_IPV4 = frozenset((b"", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"))  # RFC 2865, 5.8: not yet known
 
 _USER_NAME, _NAS_PORT, _FRAMED_IP_ADDRESS, _CLASS, _VENDOR_SPECIFIC = 1, 5, 8, 25, 26
 _CALLED_STATION_ID, _CALLING_STATION_ID, _STATUS, _DELAY_TIME = 30, 31, 40, 41
@@ -34,14 +34,16 @@ _INPUT_OCTETS, _OUTPUT_OCTETS, _SESSION_ID, _SESSION_TIME = 42, 43, 44, 46
 _INPUT_PACKETS, _OUTPUT_PACKETS, _TERMINATE_CAUSE = 47, 48, 49
 _INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS, _EVENT_TIMESTAMP = 52, 53, 55
 _NAS_PORT_ID, _FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS = 87, 97, 123, 168
-_OF_IPV6 = frozenset((_FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS))
-_NO_PREFIXES = ("", "")
+_UNCOMMON = frozenset((_VENDOR_SPECIFIC, _FRAMED_IPV6_PREFIX, _DELEGATED_IPV6_PREFIX, _FRAMED_IPV6_ADDRESS))
+_NONE_OF_THEM = ("", "", "")
 NUMBERS = (
     *(_STATUS, _DELAY_TIME, _EVENT_TIMESTAMP, _SESSION_TIME, _TERMINATE_CAUSE, _NAS_PORT),
     *(_INPUT_OCTETS, _OUTPUT_OCTETS, _INPUT_PACKETS, _OUTPUT_PACKETS, _INPUT_GIGAWORDS, _OUTPUT_GIGAWORDS),
 )
 NUMBER_SIZE = 6
-TEXTS = (_USER_NAME, _SESSION_ID, _NAS_PORT_ID, _CALLED_STATION_ID, _CALLING_STATION_ID)
+_TEXTS = (_USER_NAME, _SESSION_ID, _NAS_PORT_ID, _CALLED_STATION_ID, _CALLING_STATION_ID)
+OCTETS = (*_TEXTS, _FRAMED_IP_ADDRESS, _CLASS)
+SIZES = {_FRAMED_IP_ADDRESS: NUMBER_SIZE, _CLASS: CLASS_SIZE + 2}  # of those that count in one size only
 # Agent-Circuit-Id of Redback, as RouterOS sends it, and of the ADSL Forum, each after the octets of its vendor.
 _CIRCUIT_IDS = (((2352).to_bytes(4, "big"), 97), ((3561).to_bytes(4, "big"), 1))
 
@@ -117,84 +119,84 @@ def read(record: Accounting) -> AccountingRecord:
     """Read a record; SpoolError if it is not told which session or restart it speaks of."""
     data = record.attributes
     positions = walk(data)
-    get = positions.get
-    # As two comprehensions, because this runs for every record.
-    numbers = [
-        _number(data, at)[0] if (at := get(kind)) is not None and data[at + 1] == NUMBER_SIZE else None
-        for kind in NUMBERS
-    ]
-    octets = [data[at + 2 : at + data[at + 1]] if (at := get(kind)) is not None else b"" for kind in TEXTS]
-    return compose(record, positions, numbers, octets)
+    values: list[int | bytes | None] = []
+    for kind in NUMBERS:
+        at = positions.get(kind)
+        values.append(_number(data, at)[0] if at is not None and data[at + 1] == NUMBER_SIZE else None)
+    for kind in OCTETS:
+        at = positions.get(kind)
+        values.append(_value(data, at) if at is not None and data[at + 1] == SIZES.get(kind, data[at + 1]) else b"")
+    return compose(record, values, uncommon(positions))
 
 
-def compose(
-    record: Accounting, positions: dict[int, int], numbers: Sequence[int | None], octets: Sequence[bytes]
-) -> AccountingRecord:
-    """Return what a record says: where its attributes begin, the values of NUMBERS and of TEXTS are known.
+def compose(record: Accounting, values: Sequence[Any], positions: Mapping[int, int]) -> AccountingRecord:
+    """Return what a record says: values of NUMBERS and OCTETS, None and empty where it says nothing, and `uncommon`.
 
     SpoolError if it is not told which session or restart it speaks of.
     """
-    data = record.attributes
-    status = _STATUSES.get(numbers[0])
+    # fmt: off
+    (
+        number, delay_s, stamp, time_s, cause, port,
+        low_in, low_out, packets_in, packets_out, high_in, high_out,
+        name, session_id, port_id, called, calling, ipv4, class_body,
+    ) = values
+    # fmt: on
+    status = _STATUSES.get(number)
     if status is None:
         raise SpoolError("accounting without a known Acct-Status-Type")
-    class_body = _class_body(data, positions) if record.has_own_class else b""
+    if not record.has_own_class:
+        class_body = b""
+    elif not class_body or class_body[0] != CLASS_VERSION:
+        class_body = _other_class(record.attributes)
+    else:
+        class_body = class_body[:_CLASS_BODY_SIZE]
     family = b""
     if status < _ON:
-        if not octets[1] and not class_body:
+        if not session_id and not class_body:
             raise SpoolError("accounting without Acct-Session-Id and without a Class of ours")
-        family = family_of(octets[0], octets[1])
+        family = family_of(name, session_id)
     received_at_s = record.received_at_s
     if not 0 <= received_at_s <= _RECEIVED_AT_MAX_S:
         raise SpoolError("accounting received at no time")
-    _, delay_s, stamp, time_s, cause, port, low_in, low_out, packets_in, packets_out, high_in, high_out = numbers
     sent_at_s = received_at_s - delay_s if delay_s and delay_s <= DELAY_MAX_S else received_at_s
     at_s = float(stamp) if stamp and abs(stamp - sent_at_s) <= EVENT_TIMESTAMP_WITHIN_S else sent_at_s
-    octets_in, octets_out = _whole(low_in, high_in), _whole(low_out, high_out)
+    octets_in = _whole(low_in, high_in) if high_in else low_in or 0
+    octets_out = _whole(low_out, high_out) if high_out else low_out or 0
     if record.octets_swapped:
         octets_in, octets_out, packets_in, packets_out = octets_out, octets_in, packets_out, packets_in
-    user_name, acct_session_id, nas_port_id, called_station_id, calling_station_id = readable_all(octets)
-    ipv6_prefix, delegated = _prefixes(data, positions) if not _OF_IPV6.isdisjoint(positions) else _NO_PREFIXES
-    # Each value by itself: this runs for every record, and what is spread is copied twice more.
-    return _new_tuple(
-        AccountingRecord,
-        (
-            status,
-            family,
-            user_name,
-            acct_session_id,
-            class_body,
-            record.nas_id,
-            record.source_address,
-            record.nas_identifier,
-            received_at_s,
-            sent_at_s,
-            at_s,
-            stamp or 0,
-            time_s if time_s is not None and time_s <= SESSION_TIME_MAX_S else UNKNOWN,
-            octets_in,
-            octets_out,
-            packets_in or 0,
-            packets_out or 0,
-            high_in is not None or high_out is not None,
-            cause if cause is not None and cause <= _SIGNED_MAX else UNKNOWN,
-            port if port is not None else UNKNOWN,
-            nas_port_id,
-            called_station_id,
-            calling_station_id,
-            _circuit_id(data) if _VENDOR_SPECIFIC in positions else "",
-            _ipv4(data, positions[_FRAMED_IP_ADDRESS]) if _FRAMED_IP_ADDRESS in positions else "",
-            ipv6_prefix,
-            delegated,
-        ),
+    user_name, acct_session_id, nas_port_id, called_id, calling_id = readable_all(
+        (name, session_id, port_id, called, calling)
     )
+    circuit_id, ipv6_prefix, delegated = (
+        _uncommon_values(record.attributes, positions) if positions else _NONE_OF_THEM
+    )
+    # Each value by itself: this runs for every record, and what is spread is copied twice more.
+    # fmt: off
+    return _new_tuple(AccountingRecord, (
+        status, family, user_name, acct_session_id, class_body,
+        record.nas_id, record.source_address, record.nas_identifier, received_at_s, sent_at_s, at_s, stamp or 0,
+        time_s if time_s is not None and time_s <= SESSION_TIME_MAX_S else UNKNOWN,
+        octets_in, octets_out, packets_in or 0, packets_out or 0, high_in is not None or high_out is not None,
+        cause if cause is not None and cause <= _SIGNED_MAX else UNKNOWN,
+        port if port is not None else UNKNOWN,
+        nas_port_id, called_id, calling_id, circuit_id, _ipv4(ipv4), ipv6_prefix, delegated,
+    ))
+    # fmt: on
 
 
-def _whole(low: int | None, high: int | None) -> int:
+def uncommon(positions: Mapping[int, int]) -> dict[int, int]:
+    """Return where the attributes begin that few records have, and that are looked at one by one."""
+    return {kind: at for kind, at in positions.items() if kind in _UNCOMMON}
+
+
+def _uncommon_values(data: bytes, positions: Mapping[int, int]) -> tuple[str, str, str]:
+    circuit_id = _circuit_id(data) if _VENDOR_SPECIFIC in positions else ""
+    return circuit_id, _ipv6_prefix(data, positions), _prefix(data, positions, _DELEGATED_IPV6_PREFIX)
+
+
+def _whole(low: int | None, high: int) -> int:
     """Return a counter of octets with its gigawords (RFC 2869, 5.1)."""
-    if high:
-        return (low or 0) | high << 32 if high <= GIGAWORDS_MAX else 0
-    return low or 0
+    return (low or 0) | high << 32 if high <= GIGAWORDS_MAX else 0
 
 
 def family_of(user_name: bytes, acct_session_id: bytes) -> bytes:
@@ -236,34 +238,22 @@ def _all(data: bytes, kind: int) -> list[bytes]:
     return found
 
 
-def _class_body(data: bytes, positions: dict[int, int]) -> bytes:
-    """Return our Class without its signature; a NAS or proxy may have put others beside it."""
-    at = positions.get(_CLASS)
-    if at is None:
-        return b""
-    if data[at + 1] == CLASS_SIZE + 2 and data[at + 2] == CLASS_VERSION:
-        return data[at + 2 : at + 2 + _CLASS_BODY_SIZE]
+def _other_class(data: bytes) -> bytes:
+    """Return our Class without its signature, where a NAS or proxy has put others behind it."""
     for value in _all(data, _CLASS):
         if len(value) == CLASS_SIZE and value[0] == CLASS_VERSION:
             return value[:_CLASS_BODY_SIZE]
     return b""
 
 
-def _ipv4(data: bytes, at: int) -> str:
-    if data[at + 1] != NUMBER_SIZE:
-        return ""
-    value = data[at + 2 : at + 6]
+def _ipv4(value: bytes) -> str:
     if value in _NO_IPV4:
         return ""
     a, b, c, d = value
     return f"{_DECIMAL[a]}.{_DECIMAL[b]}.{_DECIMAL[c]}.{_DECIMAL[d]}"
 
 
-def _prefixes(data: bytes, positions: dict[int, int]) -> tuple[str, str]:
-    return _ipv6_prefix(data, positions), _prefix(data, positions, _DELEGATED_IPV6_PREFIX)
-
-
-def _ipv6_prefix(data: bytes, positions: dict[int, int]) -> str:
+def _ipv6_prefix(data: bytes, positions: Mapping[int, int]) -> str:
     """Return Framed-IPv6-Prefix, without one Framed-IPv6-Address as a prefix of its own."""
     prefix = _prefix(data, positions, _FRAMED_IPV6_PREFIX)
     if prefix or _FRAMED_IPV6_ADDRESS not in positions:
@@ -272,7 +262,7 @@ def _ipv6_prefix(data: bytes, positions: dict[int, int]) -> str:
     return _ipv6_text(value, 128) if len(value) == 16 and any(value) else ""
 
 
-def _prefix(data: bytes, positions: dict[int, int], kind: int) -> str:
+def _prefix(data: bytes, positions: Mapping[int, int], kind: int) -> str:
     """Return an IPv6 prefix without bits behind it, which PostgreSQL would refuse; empty if there is none."""
     at = positions.get(kind)
     if at is None:

@@ -7,7 +7,6 @@ file; it never stops the drain. Damage on disk is counted and told.
 import asyncio
 import json
 import os
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,8 @@ from aaad.errors import SpoolError, StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.sessions.addresses import note_told
-from aaad.sessions.entries import Entry, entry_of, kind_of
+from aaad.sessions.entries import entry_of, kind_of
+from aaad.sessions.intake import Intake
 from aaad.sessions.store import CursorLost, DrainStore, Skipped, is_refused
 from aaad.spool.directory import find_spool_id, read_drained, write_drained
 from aaad.spool.reader import Batch, SpoolReader
@@ -45,7 +45,7 @@ class _SetAside(NamedTuple):
 
 
 class _Parsed(NamedTuple):
-    entries: list[Entry]
+    intake: Intake
     set_aside: list[_SetAside]
 
 
@@ -144,7 +144,7 @@ class Slot:
                 raise
             if len(batch.frames) > 1:
                 return
-            parsed = _Parsed([], [_SetAside(frame, "refused", str(error)) for frame in batch.frames])
+            parsed = _Parsed(Intake(), [_SetAside(frame, "refused", str(error)) for frame in batch.frames])
             skipped = await self._take(cursor, batch, parsed)
         except Exception:  # noqa: BLE001  our bug in one record must not stop all others
             _log.exception("drain.bug", slot=self._directory.name, records=len(batch.frames))
@@ -154,7 +154,7 @@ class Slot:
                 return
             parsed = None
         if parsed is None:  # kept in PostgreSQL, for a program that can
-            parsed = _Parsed([], [])
+            parsed = _Parsed(Intake(), [])
             skipped = await self._take(cursor, batch, parsed, unread=[frame.payload for frame in batch.frames])
         self._committed(cursor, batch, parsed, skipped)
         self._fit(len(batch.frames), monotonic_s() - began_s)
@@ -170,7 +170,7 @@ class Slot:
         self, cursor: Position, batch: Batch, parsed: _Parsed, *, unread: Sequence[bytes] = ()
     ) -> Skipped:
         return await self._store.apply(
-            self.spool_id, cursor, batch.next, cuts=self._cuts, entries=parsed.entries, unread=unread
+            self.spool_id, cursor, batch.next, cuts=self._cuts, intake=parsed.intake, unread=unread
         )
 
     def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
@@ -192,7 +192,7 @@ class Slot:
     def _count(self, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
         add = self._counters.add
         add("aaad_drain_batches_total")
-        for kind, count in Counter(type(entry.content) for entry in parsed.entries).items():
+        for kind, count in parsed.intake.counts().items():
             add(f"aaad_drain_records_total|kind={kind_of(kind)}", count)
         for item in parsed.set_aside:
             add(f"aaad_drain_set_aside_total|cause={item.cause}")
@@ -252,7 +252,7 @@ class Slot:
 
 
 async def _parse(frames: Sequence[Frame]) -> _Parsed:
-    parsed = _Parsed([], [])
+    parsed = _Parsed(Intake(), [])
     for start in range(0, len(frames), PARSED_AT_ONCE):
         _parse_some(frames[start : start + PARSED_AT_ONCE], parsed)
         await asyncio.sleep(0)
@@ -260,13 +260,15 @@ async def _parse(frames: Sequence[Frame]) -> _Parsed:
 
 
 def _parse_some(frames: Sequence[Frame], parsed: _Parsed) -> None:
+    add = parsed.intake.add
     for frame in frames:
+        payload = frame.payload
         cause = "undecodable"
         try:
-            record = decode(frame.payload)
+            record = decode(payload)
             cause = "unfit"
-            entry = entry_of(frame.payload, record)
+            entry = entry_of(payload, record)
         except SpoolError as error:
             parsed.set_aside.append(_SetAside(frame, cause, str(error)))
         else:
-            parsed.entries.append(entry)
+            add(entry)

@@ -20,10 +20,11 @@ from aaad.sessions.bound import key_of
 from aaad.sessions.changes import BINDING_KINDS, SAMPLE_MAX, Changes, RouterKey, fold
 from aaad.sessions.entries import Entry
 from aaad.sessions.heard import HeardRouters
+from aaad.sessions.intake import Gathered, Intake
 from aaad.sessions.ledger import Ledger, UnreadableSessions
 from aaad.sessions.record import AccountingRecord
 from aaad.spool.handoff import Handoff
-from aaad.spool.records import AddressBound, BindingLearned, Granted
+from aaad.spool.records import AddressBound
 from aaad.spool.segment import Cut, Position
 
 _SQL = load_statements(Path(__file__).with_name("queries.sql"))
@@ -116,7 +117,7 @@ class DrainStore:
         after: Position,
         *,
         cuts: Sequence[Cut],
-        entries: Sequence[Entry],
+        intake: Intake,
         unread: Sequence[bytes] = (),
     ) -> Skipped:
         """Apply or defer the records and move the cursor, or neither. CursorLost if somebody was here meanwhile.
@@ -131,13 +132,11 @@ class DrainStore:
             # Asked for under the cursor's lock: a batch may have been handed over since this one was read.
             if [_cut(row) for row in await transaction.fetch(_SQL.load_cuts, spool_id)] != list(cuts):
                 raise CursorLost("a batch was handed over meanwhile")
-            skipped = await self._take(transaction, entries, unread, defers_refused=False)
-        self._heard.note(entry.content for entry in entries if isinstance(entry.content, AccountingRecord))
+            skipped = await self._take(transaction, intake, unread, defers_refused=False)
+        self._heard.merge(intake.heard)
         return skipped
 
-    async def apply_handoff(
-        self, handoff: Handoff, entries: Sequence[Entry], unread: Sequence[bytes] = ()
-    ) -> Skipped | None:
+    async def apply_handoff(self, handoff: Handoff, intake: Intake, unread: Sequence[bytes] = ()) -> Skipped | None:
         """Apply or defer a batch that its writer could not put on disk; None if that was done before."""
         async with self._database.transaction("read_committed") as transaction:
             await transaction.execute(_SQL.commit_for_good)
@@ -161,7 +160,7 @@ class DrainStore:
                 if row is None or row[0] != handoff.number:
                     raise CursorLost("a later batch of this writer came first")
                 return None
-            return await self._take(transaction, entries, unread, defers_refused=True)
+            return await self._take(transaction, intake, unread, defers_refused=True)
 
     async def load_deferred(self, after: int, limit: int) -> list[Deferred]:
         """Return the next records of this node that were deferred."""
@@ -183,13 +182,12 @@ class DrainStore:
                 for id_, entry in zip(ids, entries, strict=True)
                 if _family(entry) not in held and not _is_held(entry, addresses)
             ]
-            entries = [entry for _, entry in free]
             if affected(await transaction.execute(_SQL.delete_deferred, [id_ for id_, _ in free])) != len(free):
                 raise CursorLost("deferred records were settled by somebody else")
-            now, of_erp, _, of_sessions = _sort(entries)
-            skipped = await self._write(transaction, now + of_erp)
-            if of_sessions:
-                await self._write_sessions(transaction, of_sessions)
+            intake = Intake(entry for _, entry in free)
+            skipped = await self._write(transaction, intake.now + intake.of_erp)
+            if intake.of_sessions:
+                await self._ledger.write(transaction, intake.gathered)
             return skipped._replace(addresses=addresses.told)
 
     async def drop_deferred(self, deferred: Deferred) -> None:
@@ -227,31 +225,31 @@ class DrainStore:
             await self._database.execute(_SESSIONS_SQL.note_routers, *zip(*heard, strict=True))
 
     async def _take(
-        self, transaction: Transaction, entries: Sequence[Entry], unread: Sequence[bytes], *, defers_refused: bool
+        self, transaction: Transaction, intake: Intake, unread: Sequence[bytes], *, defers_refused: bool
     ) -> Skipped:
         """Write what can be written now and defer the rest.
 
         A savepoint for each, so that what holds up a router's row holds up neither addresses nor sessions.
         """
-        now, of_erp, of_ledger, of_sessions = _sort(entries)
         await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
-        skipped, later = Skipped(), []
+        skipped = Skipped()
+        later: list[Entry] = []
         await transaction.execute("SAVEPOINT rows")
         try:
-            skipped = await self._write(transaction, now)
+            skipped = await self._write(transaction, intake.now)
         except StoreError as error:
             if not _is_deferred(error, defers_refused):
                 raise
             await transaction.execute("ROLLBACK TO SAVEPOINT rows")
-            later = now
+            later = intake.now
         told: Sequence[Told] = ()
-        if of_ledger:
-            told, held = await self._take_addresses(transaction, of_ledger, defers_refused=defers_refused)
+        if intake.of_ledger:
+            told, held = await self._take_addresses(transaction, intake.of_ledger, defers_refused=defers_refused)
             later = later + held
-        if of_sessions:
-            later = later + await self._take_sessions(transaction, of_sessions, defers_refused=defers_refused)
+        if intake.of_sessions:
+            later = later + await self._take_sessions(transaction, intake, defers_refused=defers_refused)
         skipped = skipped._replace(deferred=len(later) + len(unread), addresses=told)
-        await self._defer(transaction, [*unread, *(entry.payload for entry in later + of_erp)])
+        await self._defer(transaction, [*unread, *(entry.payload for entry in later + intake.of_erp)])
         return skipped
 
     async def _take_addresses(
@@ -274,16 +272,15 @@ class DrainStore:
             if affected(done) != len(payloads):
                 raise StoreError(f"{DEFERRED_MAX} deferred records wait already")
 
-    async def _take_sessions(
-        self, transaction: Transaction, entries: list[Entry], *, defers_refused: bool
-    ) -> list[Entry]:
+    async def _take_sessions(self, transaction: Transaction, intake: Intake, *, defers_refused: bool) -> list[Entry]:
         """Write sessions, and return what has to wait: what concerns rows that somebody holds, or cannot be read."""
+        entries, gathered = intake.of_sessions, intake.gathered
         later: list[Entry] = []
         was_locked = False
         await transaction.execute("SAVEPOINT sessions")
         while entries:
             try:
-                await self._write_sessions(transaction, entries)
+                await self._ledger.write(transaction, gathered)
             except UnreadableSessions as error:
                 await transaction.execute("ROLLBACK TO SAVEPOINT sessions")
                 families = [str(UUID(bytes=family)) for family in sorted(error.families)]
@@ -303,16 +300,12 @@ class DrainStore:
                 entries = [entry for entry in entries if _family(entry) not in held]
             else:
                 break
+            gathered = Gathered(entry.content for entry in entries)
         return later
 
     async def _find_held(self, transaction: Transaction, entries: Sequence[Entry]) -> set[bytes]:
         families = sorted({family for entry in entries if (family := _family(entry))})
         return await self._ledger.find_held(transaction, families) if families else set()
-
-    async def _write_sessions(self, transaction: Transaction, entries: Sequence[Entry]) -> None:
-        records = [entry.content for entry in entries if isinstance(entry.content, AccountingRecord)]
-        grants = [entry.content for entry in entries if isinstance(entry.content, Granted)]
-        await self._ledger.write(transaction, records, grants)
 
     async def _write(self, transaction: Transaction, entries: Sequence[Entry]) -> Skipped:
         changes = fold(entry.content for entry in entries if not isinstance(entry.content, AccountingRecord))
@@ -343,25 +336,6 @@ class DrainStore:
 
 def _cut(row: Row) -> Cut:
     return Cut(UUID(str(row["life"])), Position(row["segment"], row["position"]), row["last_segment"])
-
-
-def _sort(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry], list[Entry], list[Entry]]:
-    """Return the network's records, those that change rows of the ERP's, addresses, and those that make sessions."""
-    now: list[Entry] = []
-    of_erp: list[Entry] = []
-    of_ledger: list[Entry] = []
-    of_sessions: list[Entry] = []
-    for entry in entries:
-        kind = type(entry.content)
-        if kind is AccountingRecord or kind is Granted:
-            of_sessions.append(entry)
-        elif kind is BindingLearned:
-            of_erp.append(entry)
-        elif kind is AddressBound:
-            of_ledger.append(entry)
-        else:
-            now.append(entry)
-    return now, of_erp, of_ledger, of_sessions
 
 
 def _bindings(entries: Sequence[Entry]) -> list[AddressBound]:

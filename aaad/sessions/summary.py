@@ -169,9 +169,33 @@ def decode(data: bytes) -> list[Part]:
 
 
 def part_of(record: AccountingRecord, zone: str) -> Part:
-    """Return what one record says of its session."""
-    part = Part(grant=record.class_body, zone=zone)
-    add(part, record)
+    """Return what one record says of its session.
+
+    It is written out, as it runs for every session: `add` to an empty part says the same.
+    """
+    # fmt: off
+    (
+        status, _, user_name, acct_session_id, class_body, nas_id, source_address, nas_identifier, _, sent_at_s, at,
+        stamp, time_s, octets_in, octets_out, packets_in, packets_out, has_gigawords, cause,
+        nas_port, nas_port_id, called, calling, circuit_id, ipv4, ipv6_prefix, delegated,
+    ) = record
+    is_start, is_stop = status is _START, status is _STOP
+    has_time = not is_start and time_s > 0
+    low_s = sent_at_s if is_start else sent_at_s - time_s if has_time else inf
+    part = Part(
+        class_body, zone, user_name, acct_session_id, nas_id, source_address, nas_identifier,
+        nas_port, nas_port_id, called, calling, circuit_id,
+        at if ipv4 else -inf, ipv4, at if ipv6_prefix else -inf, ipv6_prefix, at if delegated else -inf, delegated,
+        low_s, low_s if is_start or has_time else -inf, inf if is_start or has_time else sent_at_s,
+        at - time_s if has_time else at, at if is_start else inf, stamp if is_start else 0, at, stamp,
+        time_s if is_stop else UNKNOWN - 1, at if is_stop else inf, cause if is_stop else UNKNOWN,
+        time_s if time_s > 0 else 0, octets_in, octets_out, packets_in, packets_out, b"", has_gigawords, None,
+        _identity(status, stamp, time_s, octets_in, octets_out, packets_in, packets_out), 0,
+        at if ipv4 else inf, at if ipv6_prefix else inf, at if delegated else inf,
+    )
+    # fmt: on
+    if octets_in or octets_out:
+        _add_octets(part, octets_in, octets_out, time_s, at)
     return part
 
 
@@ -215,7 +239,7 @@ def add(part: Part, record: AccountingRecord) -> bool:
         part.has_gigawords, part.samples = True, None
     if octets_in or octets_out:
         _add_octets(part, octets_in, octets_out, time_s, at)
-    _note(part, _identity(record))
+    _note(part, _identity(status, stamp, time_s, octets_in, octets_out, packets_in, packets_out))
     return is_renamed
 
 
@@ -342,21 +366,20 @@ def _add_octets(part: Part, octets_in: int, octets_out: int, time_s: int, at: fl
         part.samples.add(time_s, day, octets_in, octets_out)
 
 
-def _identity(record: AccountingRecord) -> bytes:
+def _identity(status: Status, stamp: int, time_s: int, *counters: int) -> bytes:
     """Return what tells a record from the others of its session, and orders them: time and status.
 
     A repeated record may have another Acct-Delay-Time (RFC 2866, 5.2), so neither it nor event time tells.
     """
-    if record.status is _START:
+    if status is _START:
         return _IDENTITY_OF_START
-    kind, number = _KIND[record.status], record.session_time_s
+    kind, number = _KIND[status], time_s
     if number < 0:
         kind |= _TIMELESS
-        number = record.event_timestamp
+        number = stamp
         if not number:
-            number = (
-                (record.octets_in * _SPREAD ^ record.octets_out) * _SPREAD ^ record.packets_in ^ record.packets_out
-            )
+            octets_in, octets_out, packets_in, packets_out = counters
+            number = (octets_in * _SPREAD ^ octets_out) * _SPREAD ^ packets_in ^ packets_out
     return _pack_identity((number & _TIME_MASK) << _KIND_BITS | kind)
 
 
@@ -492,30 +515,16 @@ def facts(part: Part) -> SessionFacts:
         owner: tuple[int | None, ...] = (login_id, contract_id, plan_id)
     else:
         grant, owner = _NO_GRANT, _NO_OWNER
-    return _new_tuple(
-        SessionFacts,
-        (
-            part.acct_session_id,
-            part.user_name,
-            *owner,
-            part.zone,
-            *grant,
-            part.nas_id,
-            part.source_address,
-            part.nas_identifier,
-            part.nas_port if part.nas_port >= 0 else None,
-            part.nas_port_id or None,
-            part.called_station_id or None,
-            part.calling_station_id or None,
-            _mac(part.calling_station_id),
-            part.circuit_id or None,
-            part.ipv4 or None,
-            part.ipv6_prefix or None,
-            part.delegated_ipv6_prefix or None,
-            *progress(part),
-            _address_changes(part),
-        ),
-    )
+    # fmt: off
+    return _new_tuple(SessionFacts, (
+        part.acct_session_id, part.user_name, *owner, part.zone, *grant,
+        part.nas_id, part.source_address, part.nas_identifier,
+        part.nas_port if part.nas_port >= 0 else None, part.nas_port_id or None, part.called_station_id or None,
+        part.calling_station_id or None, _mac(part.calling_station_id), part.circuit_id or None,
+        part.ipv4 or None, part.ipv6_prefix or None, part.delegated_ipv6_prefix or None,
+        *progress(part), _address_changes(part),
+    ))
+    # fmt: on
 
 
 _NO_GRANT = (None, None, None, None)

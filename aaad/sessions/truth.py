@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 
 class Evidence(StrEnum):
     """How the end of a session is known: `net.session.end_evidence`."""
@@ -35,7 +37,7 @@ class Router(NamedTuple):
     nas_identifier: bytes
 
 
-class Lifetime(NamedTuple):
+class Lifetime(msgspec.Struct, frozen=True, gc=False):
     """What of a session decides about its end and about that of others."""
 
     family: bytes

@@ -104,11 +104,10 @@ class SpoolReader:
         damages: list[Damage] = []
         offset = position.offset
         for found in scan(piece, offset=offset, seed=seed, final=position.offset + length >= end):
-            match found:
-                case Frame():
-                    frames.append(found)
-                case Damage():
-                    damages.append(found)
+            if isinstance(found, Frame):
+                frames.append(found)
+            else:
+                damages.append(found)
             offset = found.end
             if len(frames) >= records_max:
                 break

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from uuid import UUID
 from zlib import crc32
 
+import msgspec
+
 from aaad.errors import SpoolError
 
 VERSION = 1
@@ -36,7 +38,6 @@ _pack_checked, _pack_checksum = _FRAME_CHECKED.pack, _CHECKSUM.pack
 _unpack_frame = _FRAME.unpack_from
 _CHECKED_OCTETS = _FRAME_CHECKED.size
 _UNCHECKED_OCTETS = _FRAME.size - _CHECKED_OCTETS
-_new_tuple = tuple.__new__
 _PADDINGS = tuple(bytes(-place % _ALIGNMENT_OCTETS) for place in range(_ALIGNMENT_OCTETS))
 
 FRAME_OCTETS = _FRAME.size
@@ -84,7 +85,7 @@ class Tail(NamedTuple):
     next_sequence: int
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One whole record and where it stands in its segment."""
 
     offset: int
@@ -194,7 +195,7 @@ def _frame_at(data: bytes, start: int, base: int, seed: int, final: bool) -> Fra
     checked = data[start + _UNCHECKED_OCTETS : start + size]
     if crc32(checked, seed ^ (base + start)) != checksum:
         return None
-    return _new_tuple(Frame, (base + start, base + end, sequence, at_s, checked[_CHECKED_OCTETS:]))
+    return Frame(base + start, base + end, sequence, at_s, checked[_CHECKED_OCTETS:])
 
 
 def _next_marker(data: bytes, start: int) -> int:

@@ -96,7 +96,10 @@ def test_r2_3_r2_4_a_nas_is_added_stops_signing_is_freed_disabled_and_deleted(no
     armed = "SELECT armed_at > coalesce(reset_at, '-infinity') AS armed FROM net.router WHERE armed_at IS NOT NULL"
     eventually(lambda: any(row["armed"] for row in node.sql(armed)), within_s=5, what="all nodes know")
     assert node.aaad("nas", "message-auth", "bras-1", "reset").returncode == 0
-    eventually(lambda: is_answered(node, secret=secret, signed=False), within_s=10, what="the reset frees it")
+    took_s = eventually(
+        lambda: is_answered(node, secret=secret, signed=False), within_s=10, what="the reset frees it"
+    )
+    assert node.is_a_second(took_s), "rule R2.3"
     eventually(lambda: problem not in node.aaad("nas", "problems").stdout, within_s=10, what="the problem is gone")
 
     node.sql("UPDATE net.nas SET enabled = false WHERE name = 'bras-1'")

@@ -16,6 +16,7 @@ from aaad.errors import StoreError
 from aaad.sessions import drain as drain_module
 from aaad.sessions import slot as slot_module
 from aaad.sessions.entries import entry_of, read_entry
+from aaad.sessions.intake import Gathered
 from aaad.sessions.ledger import Ledger
 from aaad.sessions.record import AccountingRecord
 from aaad.sessions.store import is_refused
@@ -179,7 +180,7 @@ async def test_a_session_that_two_drains_bring_back_from_history_stays_one(house
 
     async def write() -> None:
         async with house.database.transaction("read_committed") as transaction:
-            await ledger.write(transaction, [said(accounting(INTERIM, T + 60, time_s=60))], [])
+            await ledger.write(transaction, Gathered([said(accounting(INTERIM, T + 60, time_s=60))]))
 
     async with asyncio.TaskGroup() as group, other.transaction("read_committed") as transaction:
         await transaction.fetch("SELECT FROM net.recall_session(ARRAY[$1::uuid])", family)
@@ -195,12 +196,12 @@ async def test_r9_1_what_two_nodes_note_in_the_same_instant_is_joined_afterwards
     start = said(accounting(START, T, own_class=class_of(login_id=7, serial=5, node=2, slot=1)))
     granted = Granted(2, 1, 5, 7, T, "", "", "2001:db8:70::/56")
     one, other = house.connect(), house.connect()
-    drains = [(one, Ledger(), ([start], [])), (other, Ledger(), ([], [granted]))]
+    drains = [(one, Ledger(), Gathered([start])), (other, Ledger(), Gathered([granted]))]
     (first, ledger, content), (second, other_ledger, other_content) = drains if is_first else drains[::-1]
     async with first.transaction("read_committed") as transaction:
-        await ledger.write(transaction, *content)
+        await ledger.write(transaction, content)
         async with second.transaction("read_committed") as inner:
-            await other_ledger.write(inner, *other_content)
+            await other_ledger.write(inner, other_content)
     assert await sessions(house, "delegated_ipv6_prefix") == [(None,)]
     for _ in range(2):
         async with first.transaction("read_committed") as transaction:

@@ -16,6 +16,7 @@ from aaad.db.embedded import EmbeddedPostgres
 from aaad.db.migrate import migrate
 from aaad.errors import StoreError
 from aaad.sessions import drain as drain_module
+from aaad.sessions.intake import Gathered
 from aaad.sessions.ledger import Ledger
 from aaad.sessions.record import read
 from aaad.spool.records import Granted, RouterSeen
@@ -323,7 +324,7 @@ async def test_what_two_nodes_began_in_the_same_instant_is_judged_together_after
     house.put([accounting(START, T + 50, session="2")])
     async with house.draining():
         async with stranger.transaction("read_committed") as theirs:
-            await ledger.write(theirs, [read(accounting(START, T, session="1"))], [])
+            await ledger.write(theirs, Gathered([read(accounting(START, T, session="1"))]))
             await house.until("SELECT count(*) FROM net.session", 1)
         await house.until("SELECT end_evidence FROM net.session WHERE acct_session_id = '1'", "replaced")
     await stranger.close()

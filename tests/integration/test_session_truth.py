@@ -7,6 +7,7 @@ import pytest
 from accounting_records import INTERIM, OFF, ON, START, STOP, T, accounting, class_of
 from drain_house import House, make_login
 
+from aaad.sessions.intake import Gathered
 from aaad.sessions.ledger import Ledger
 from aaad.sessions.record import read
 from aaad.spool.records import Accounting
@@ -28,7 +29,7 @@ async def house(dsn, tmp_path):
 
 async def write(house: House, ledger: Ledger, records: list[Accounting]) -> None:
     async with house.database.transaction("read_committed") as transaction:
-        await ledger.write(transaction, [read(record) for record in records], [])
+        await ledger.write(transaction, Gathered([read(record) for record in records]))
 
 
 async def rows(house: House) -> list[Row]:

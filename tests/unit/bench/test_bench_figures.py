@@ -135,6 +135,28 @@ def test_who_measures_replaces_his_own_section_and_no_other(tmp_path, monkeypatc
     )
 
 
+def test_a_file_without_sections_is_not_lost(tmp_path, monkeypatch):
+    import sections
+
+    results = tmp_path / "RESULTS.md"
+    results.write_text("# Measured by hand\n")
+    monkeypatch.setattr(sections, "RESULTS", results)
+    with pytest.raises(ValueError, match="not made of sections"):
+        sections.write(sections.ORDERS, "## Orders\n", results)
+    assert results.read_text() == "# Measured by hand\n"
+
+
+def test_the_results_are_the_results_by_whatever_path(tmp_path, monkeypatch):
+    import sections
+
+    results = tmp_path / "RESULTS.md"
+    monkeypatch.setattr(sections, "RESULTS", results)
+    monkeypatch.chdir(tmp_path)
+    sections.write(sections.ACCOUNTING, "## Accounting\n", results)
+    sections.write(sections.ORDERS, "## Orders\n", Path("RESULTS.md"))
+    assert sections.parted(results.read_text()).keys() == {sections.ACCOUNTING, sections.ORDERS}
+
+
 def test_a_file_elsewhere_has_one_section(tmp_path):
     import sections
 

@@ -17,11 +17,13 @@ RECORDS = [
 
 def test_a_routers_clock_is_off_by_what_its_latest_stamped_record_says() -> None:
     for records in permutations(RECORDS):
-        together, alone = HeardRouters(), HeardRouters()
-        together.note(records)
+        together, merged = HeardRouters(), HeardRouters()
         for record in records:
-            alone.note([record])
-        for heard in (together, alone):
+            together.note(record)
+            one = HeardRouters()
+            one.note(record)
+            merged.merge(one)
+        for heard in (together, merged):
             (router,) = heard.take()
             assert (router.at_s, router.clock_offset_s) == (NOON_S + 900, 0.0)
             assert heard.take() == []
@@ -29,9 +31,8 @@ def test_a_routers_clock_is_off_by_what_its_latest_stamped_record_says() -> None
 
 def test_each_router_has_a_clock_of_its_own() -> None:
     heard = HeardRouters()
-    heard.note(
-        read(accounting(START, NOON_S, stamp=int(NOON_S) + place, source=f"192.0.2.{place}")) for place in (1, 2)
-    )
+    for place in (1, 2):
+        heard.note(read(accounting(START, NOON_S, stamp=int(NOON_S) + place, source=f"192.0.2.{place}")))
     assert [(one.source_address, one.clock_offset_s) for one in heard.take()] == [
         ("192.0.2.1", 1.0),
         ("192.0.2.2", 2.0),

@@ -43,6 +43,13 @@ def added(of: list[AccountingRecord]) -> Part:
     return part
 
 
+@given(records)
+def test_what_one_record_says_is_what_adding_it_to_nothing_says(record: AccountingRecord) -> None:
+    nothing = Part(grant=record.class_body, zone=ZONE)
+    add(nothing, record)
+    assert part_of(record, ZONE) == nothing
+
+
 @given(st.lists(records, min_size=1, max_size=7))
 def test_adding_and_merging_are_one(of: list[AccountingRecord]) -> None:
     parts = [part_of(record, ZONE) for record in of]

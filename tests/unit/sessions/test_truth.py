@@ -1,14 +1,15 @@
 """What tells that a session ended which sent no Stop (rule R5.2), and of which router, port and device it speaks."""
 
 import pytest
+from msgspec.structs import replace
 
 from aaad.sessions.truth import Ending, Evidence, Lifetime, Restart, Router, find_ending
 
 HERE = Router(1, "192.0.2.1", b"bng-1")
 BESIDE = HERE._replace(nas_identifier=b"bng-2")
 SESSION = Lifetime(b"a", 0, 7, "ana", HERE, 5, "pppoe1", "caller", "aa:bb:cc:dd:ee:ff", 100.0, 400.0, False)
-NEWER = SESSION._replace(family=b"b", started_at_s=500.0, heard_at_s=500.0)
-OF_ANOTHER_DEVICE = NEWER._replace(mac="aa:bb:cc:00:00:01", calling_station_id="other")
+NEWER = replace(SESSION, family=b"b", started_at_s=500.0, heard_at_s=500.0)
+OF_ANOTHER_DEVICE = replace(NEWER, mac="aa:bb:cc:00:00:01", calling_station_id="other")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_r5_2_a_restart_ends_what_began_before_it_and_was_not_heard_after(restar
 
 
 def test_r5_2_what_begins_with_a_restart_goes_on() -> None:
-    fresh = SESSION._replace(heard_at_s=100.0)
+    fresh = replace(SESSION, heard_at_s=100.0)
     assert find_ending(fresh, [], [Restart(HERE, "", 100.0)]) is None
 
 
@@ -36,15 +37,15 @@ def test_r5_2_what_begins_with_a_restart_goes_on() -> None:
     ("other", "evidence"),
     [
         (NEWER, Evidence.REPLACED),
-        (NEWER._replace(nas_port=9), Evidence.REPLACED),
-        (NEWER._replace(router=BESIDE), Evidence.REPLACED),
+        (replace(NEWER, nas_port=9), Evidence.REPLACED),
+        (replace(NEWER, router=BESIDE), Evidence.REPLACED),
         (OF_ANOTHER_DEVICE, Evidence.REPLACED),
-        (OF_ANOTHER_DEVICE._replace(nas_port=9), None),
-        (OF_ANOTHER_DEVICE._replace(router=BESIDE), None),
-        (NEWER._replace(login_id=8), None),
-        (NEWER._replace(started_at_s=399.0), None),
-        (NEWER._replace(family=b"a", life=1), Evidence.ID_REUSED),
-        (NEWER._replace(family=b"a", life=1, router=BESIDE, mac=None, nas_port=9), None),
+        (replace(OF_ANOTHER_DEVICE, nas_port=9), None),
+        (replace(OF_ANOTHER_DEVICE, router=BESIDE), None),
+        (replace(NEWER, login_id=8), None),
+        (replace(NEWER, started_at_s=399.0), None),
+        (replace(NEWER, family=b"a", life=1), Evidence.ID_REUSED),
+        (replace(NEWER, family=b"a", life=1, router=BESIDE, mac=None, nas_port=9), None),
     ],
 )
 def test_what_a_newer_session_tells_of_an_older_one(other: Lifetime, evidence: Evidence | None) -> None:
@@ -52,8 +53,8 @@ def test_what_a_newer_session_tells_of_an_older_one(other: Lifetime, evidence: E
 
 
 def test_of_two_without_a_port_only_the_device_counts() -> None:
-    portless = SESSION._replace(nas_port=0)
-    assert find_ending(portless, [OF_ANOTHER_DEVICE._replace(nas_port=0)], []) is None
+    portless = replace(SESSION, nas_port=0)
+    assert find_ending(portless, [replace(OF_ANOTHER_DEVICE, nas_port=0)], []) is None
 
 
 def test_the_earliest_evidence_counts_and_what_was_kept_until_it_is_heard_later() -> None:
