@@ -40,6 +40,7 @@ def adopt(kept: Kept, spool_root: Path, *, cursor: Position) -> Adopted:
         raise CopyHeld(f"{kept.directory}: its owner is connected") from None
     try:
         tail = recover(kept.directory).tail
+        _give_to_owner(kept.directory)
         records = _undrained(kept.directory, cursor, tail)
         if not records:
             return Adopted(kept, "", 0)

@@ -215,3 +215,18 @@ def test_another_spool_begun_while_the_process_lives_is_mirrored_too_and_at_risk
             ]
             assert_same_octets(owner.directory, new)
             until(lambda: owner.count("aaad_spool_records_at_risk") == 0, "it is at no risk")
+
+
+def test_a_mirror_that_answered_in_time_is_not_lost_because_our_own_disk_is_slow(tmp_path: Path, peer: Peer) -> None:
+    disk_s = [0.0]
+
+    def sync(descriptor: int) -> None:
+        time.sleep(disk_s[0])
+        os.fdatasync(descriptor)
+
+    with peer.serving(), Owner(tmp_path / "owner", peer).living(sync=sync) as owner:
+        owner.put(1)
+        disk_s[0] = 1.5 * TIMEOUT_S
+        owner.put(2, 3, 4)
+        assert owner.count(UNMIRRORED) == 0
+        assert owner.mirror.course.stage is Stage.IN_STEP
