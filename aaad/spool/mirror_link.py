@@ -97,7 +97,7 @@ class MirrorLink:
         self._send(self._outgoing.seal(message), deadline_s)
 
     def settle(self, deadline_s: float) -> None:
-        """Wait until everything that was sent is on the mirror's disk; what has been said by now counts as in time."""
+        """Wait until everything that was sent is on the mirror's disk; what was said by now is in time."""
         self.poll()
         while self._unanswered:
             self._take(self._content(deadline_s))
