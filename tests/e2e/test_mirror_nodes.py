@@ -61,6 +61,7 @@ def is_in_step(node: Node) -> bool:
     return "mirror of radius-0: in step" in node.aaad("status").stdout
 
 
+@pytest.mark.soak
 def test_r6_4_no_session_of_a_lost_disk_is_lost_doubled_or_invented_once_its_mirror_is_adopted(
     pair: tuple[Node, Node],
 ) -> None:

@@ -2,12 +2,20 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from mirror_house import OWNER, SECRET, TIMEOUT_S, Owner, Peer, assert_same_octets, until
+from mirror_house import OWNER, PEER, SECRET, TIMEOUT_S, Owner, Peer, assert_same_octets, until
 
+from aaad.config import parse_config
+from aaad.daemon import services
+from aaad.daemon.context import RoleContext
+from aaad.log import get_logger
+from aaad.metrics import CounterFile
 from aaad.spool import mirror_course, writer
 from aaad.spool.directory import read_mirrored, read_tail
 from aaad.spool.mirror_course import Stage
@@ -186,7 +194,7 @@ def test_a_slow_peer_is_waited_for_within_the_bound_and_a_too_slow_one_less_and_
         assert 0.4 * TIMEOUT_S <= owner.longest_s < TIMEOUT_S
         peer.sync_s = 2 * TIMEOUT_S
         begun_s = time.monotonic()
-        while time.monotonic() - begun_s < 2.5:
+        while time.monotonic() - begun_s < 1.5:
             owner.put(100 + len(owner.answered))
         assert owner.longest_s < TIMEOUT_S + 0.3
         waited_for = owner.count("aaad_spool_mirror_losses_total|cause=timeout")
@@ -230,3 +238,72 @@ def test_a_mirror_that_answered_in_time_is_not_lost_because_our_own_disk_is_slow
         owner.put(2, 3, 4)
         assert owner.count(UNMIRRORED) == 0
         assert owner.mirror.course.stage is Stage.IN_STEP
+
+
+# --- as the daemon runs it ------------------------------------------------------------------------------------------
+
+
+def configured(tmp_path: Path, spool: str) -> tuple[Path, str]:
+    text = (
+        f"[node]\nname = '{PEER}'\nstate_dir = '{tmp_path}/state'\nrun_dir = '{tmp_path}/run'\n"
+        f"[database]\ndsn = 'postgresql://nobody@127.0.0.1:1/none'\n[spool]\n{spool}\n"
+    )
+    path = tmp_path / "aaad.toml"
+    path.write_text(text)
+    return path, text
+
+
+def test_the_role_mirror_serves_the_socket_that_it_inherits_with_postgresql_away_and_ends_in_order(
+    tmp_path: Path, peer: Peer
+) -> None:
+    path, _ = configured(tmp_path, f"mirror_listen = '127.0.0.1:1814'\nmirror_secret = '{SECRET.decode()}'")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer.port, inherited = listener.getsockname()[1], os.dup2(listener.fileno(), 100)
+        line = 'export LISTEN_PID=$$; exec "$0" "$@"'
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", line, sys.executable, "-m", "aaad", "role", "mirror", "--slot", "0", "--config", path],
+            env=os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "mirror-1814@127.0.0.1#0"},
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=[3],
+            preexec_fn=lambda: os.dup2(inherited, 3) and None,
+        )
+        os.close(inherited)
+        try:
+            with Owner(tmp_path / "owner", peer).living() as owner:
+                owner.put(*range(1, 50))
+                assert owner.count(UNMIRRORED) == 0
+                (kept,) = kept_copies(tmp_path / "state" / "mirror")
+                assert_same_octets(owner.directory, kept.directory)
+                process.send_signal(signal.SIGTERM)
+                _, told = process.communicate(timeout=20)
+                owner.put(50)
+                assert owner.count(UNMIRRORED) == 1
+        finally:
+            process.kill()
+    assert process.returncode == 0, told
+    assert SECRET.decode() not in told
+
+
+@pytest.mark.parametrize(
+    ("spool", "expected"),
+    [
+        ("", "None"),
+        (f"mirror = '192.0.2.9:1814'\nmirror_secret = '{SECRET.decode()}'", "Mirror(radius-0 at 192.0.2.9:1814)"),
+        ("mirror = '192.0.2.9:1814'", "None"),  # its secret was lost: customers go on being answered
+    ],
+)
+def test_the_radius_role_has_the_mirror_that_is_configured_and_none_without_a_secret(
+    tmp_path: Path, spool: str, expected: str
+) -> None:
+    counters = CounterFile(tmp_path / "radius-0.cnt", services.radius_counters())
+    context = RoleContext(
+        role="radius",
+        number=0,
+        config=parse_config(configured(tmp_path, spool)[1], {}),
+        counters=counters,
+        log=get_logger("radius"),
+        sockets=(),
+    )
+    assert repr(services._mirror(context)) == expected
+    assert counters.cells[counters.index["aaad_spool_mirror_wanted"]] == bool(spool)
