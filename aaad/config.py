@@ -7,15 +7,14 @@ This module never prints, never logs and never lets a secret into an error or a 
 
 import difflib
 import os
-import re
 import socket
 import stat
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -29,130 +28,48 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
+from aaad.config_values import (
+    DSN_ALLOWED,
+    MIRROR_SECRET_ALLOWED,
+    Address,
+    Allowed,
+    checked_dsn,
+    checked_listener,
+    checked_mirror_secret,
+    checked_node_name,
+    checked_peer,
+    is_dsn,
+    not_allowed_at,
+    read_absolute_path,
+    read_address,
+    read_addresses,
+    read_socket_folder,
+)
 from aaad.errors import ConfigError
-
-Address = IPv4Address | IPv6Address
 
 DEFAULT_PATH = Path("/etc/aaad/aaad.toml")
 PATH_VARIABLE = "AAAD_CONFIG"
 DSN_VARIABLE = "AAAD_DATABASE_DSN"
 DSN_CREDENTIAL = "database_dsn"
 DSN_FILE = Path("/etc/aaad/database_dsn")
+MIRROR_VARIABLE = "AAAD_MIRROR_SECRET"
+MIRROR_CREDENTIAL = "mirror_secret"
 
+_SECRETS = {
+    ("database", "dsn"): (DSN_VARIABLE, DSN_CREDENTIAL),
+    ("spool", "mirror_secret"): (MIRROR_VARIABLE, MIRROR_CREDENTIAL),
+}
 _HIDDEN = "(hidden)"
 _WHOLE_FILE = "file"
 _DSN_OCTETS_MAX = 65_536
 _OTHERS = 0o007
-_SOCKET_FOLDER_OCTETS_MAX = 90  # a unix socket's path holds 107 octets, and the folder's is followed by a name
 
 
 def _(english: str) -> str:
     """Mark a text for translation."""
     return english
-
-
-class _Allowed(NamedTuple):
-    """What is allowed: an English text to be translated, and the values of its fields."""
-
-    english: str
-    fields: Mapping[str, object] = {}
-
-    def __str__(self) -> str:
-        return self.english.format(**self.fields) if self.fields else self.english
-
-
-def _not_allowed(english: str, **fields: object) -> PydanticCustomError:
-    return PydanticCustomError("not_allowed", "{allowed}", {"allowed": _Allowed(english, fields)})
-
-
-def _not_allowed_at(key: str, value: object, allowed: str) -> PydanticCustomError:
-    """Return the error of a key that does not go with another one of its section."""
-    return PydanticCustomError("not_allowed_at", "", {"key": key, "value": value, "allowed": _Allowed(allowed)})
-
-
-def _absolute_path(value: object) -> Path:
-    if not isinstance(value, str | Path) or not str(value).startswith("/"):
-        raise _not_allowed(_("an absolute path"))
-    return Path(value)
-
-
-def _socket_folder(value: object) -> Path:
-    path = _absolute_path(value)
-    if len(str(path).encode()) > _SOCKET_FOLDER_OCTETS_MAX:
-        raise _not_allowed(_("an absolute path of at most {most} octets"), most=_SOCKET_FOLDER_OCTETS_MAX)
-    return path
-
-
-_ADDRESSES_ALLOWED = _(
-    'a list of 1 to 64 different IP addresses of this machine, such as ["192.0.2.1", "2001:db8::1"]; '
-    "0.0.0.0 or :: stands alone in its family"
-)
-_ADDRESSES_MAX = 64
-
-
-def _address(value: object) -> Address:
-    if not isinstance(value, str | IPv4Address | IPv6Address):
-        raise _not_allowed(_("one IP address as text"))
-    try:
-        return ip_address(value)
-    except ValueError:
-        raise _not_allowed(_("one IP address as text")) from None
-
-
-def _addresses(value: object) -> tuple[Address, ...]:
-    if not isinstance(value, list | tuple) or not 1 <= len(value) <= _ADDRESSES_MAX:
-        raise _not_allowed(_ADDRESSES_ALLOWED)
-    try:
-        addresses = tuple(_address(item) for item in value)
-    except PydanticCustomError:
-        raise _not_allowed(_ADDRESSES_ALLOWED) from None
-    if len(set(addresses)) != len(addresses):
-        raise _not_allowed(_ADDRESSES_ALLOWED)
-    for version in (4, 6):
-        family = [address for address in addresses if address.version == version]
-        if len(family) > 1 and any(address.is_unspecified for address in family):
-            raise _not_allowed(_ADDRESSES_ALLOWED)
-    return addresses
-
-
-_DSN_ALLOWED = _(
-    "a PostgreSQL URI such as postgresql://aaad@db1,db2:5433/aaad, here, in the environment variable "
-    "AAAD_DATABASE_DSN, in the systemd credential database_dsn or in the file database.dsn_file"
-)
-_DSN = re.compile(r"postgres(?:ql)?://(?P<place>[^/?#\s]*)(?:/[^?#\s]*)?(?:\?(?P<query>[^#\s]*))?")
-_HOST = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::(?P<port>[0-9]+))?")
-_PORT_MAX = 65_535
-
-
-def _dsn(value: SecretStr) -> SecretStr:
-    if value.get_secret_value() and not _is_dsn(value.get_secret_value()):
-        raise _not_allowed(_DSN_ALLOWED)
-    return value
-
-
-def _is_dsn(text: str) -> bool:
-    """Whether a driver can make sense of it. By hand, as in the database room: hosts may be many."""
-    uri = _DSN.fullmatch(text)
-    if uri is None:
-        return False
-    hosts = [_HOST.fullmatch(host) for host in uri["place"].rpartition("@")[2].split(",")]
-    if not all(hosts):
-        return False
-    ports = [host["port"] for host in hosts if host is not None and host["port"]]
-    for pair in (uri["query"] or "").split("&"):
-        name, value = pair.partition("=")[::2]
-        ports += value.split(",") if name == "port" else []
-    return all(port.isdecimal() and 0 < int(port) <= _PORT_MAX for port in ports)
-
-
-def _node_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
-        raise _not_allowed(
-            _("1 to 63 letters, digits, dots, hyphens and underscores, beginning with a letter or digit")
-        )
-    return value
 
 
 def _host_name() -> str:
@@ -161,7 +78,7 @@ def _host_name() -> str:
 
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
-AbsolutePath = Annotated[Path, BeforeValidator(_absolute_path)]
+AbsolutePath = Annotated[Path, BeforeValidator(read_absolute_path)]
 
 
 def _whole(default: int, low: int, high: int, description: str, unit: str = "") -> Any:
@@ -181,7 +98,7 @@ class _Section(BaseModel, extra="forbid", hide_input_in_errors=True, defer_build
 class NodeConfig(_Section):
     """This node: its name among the others and where its state lives."""
 
-    name: Annotated[str, Strict(), AfterValidator(_node_name)] = Field(
+    name: Annotated[str, Strict(), AfterValidator(checked_node_name)] = Field(
         default_factory=_host_name,
         description="Name of this node in net.node; one per node for ever. Default: the host's name.",
     )
@@ -189,7 +106,7 @@ class NodeConfig(_Section):
         default=Path("/var/lib/aaad"),
         description="Folder of the replica, the spool (precious), the journal and the counters; mode 0700.",
     )
-    run_dir: Annotated[Path, BeforeValidator(_socket_folder)] = Field(
+    run_dir: Annotated[Path, BeforeValidator(read_socket_folder)] = Field(
         default=Path("/run/aaad"),
         description="Folder of the unix sockets of this node; mode 0750. Apart from state_dir: it may be cleared.",
     )
@@ -198,7 +115,7 @@ class NodeConfig(_Section):
     def _folders_are_apart(self) -> Self:
         state, run = (Path(os.path.normpath(folder)) for folder in (self.state_dir, self.run_dir))
         if state == run or state in run.parents or run in state.parents:
-            raise _not_allowed_at(
+            raise not_allowed_at(
                 "run_dir", str(self.run_dir), _("a folder that is not node.state_dir, nor inside it, nor around it")
             )
         return self
@@ -207,10 +124,11 @@ class NodeConfig(_Section):
 class DatabaseConfig(_Section):
     """PostgreSQL, the only truth. Several hosts may stand in the URI; the primary is used."""
 
-    dsn: Annotated[SecretStr, AfterValidator(_dsn)] = Field(
+    dsn: Annotated[SecretStr, AfterValidator(checked_dsn)] = Field(
         default=SecretStr(""),
         description=f"Secret. Where PostgreSQL is. {DSN_VARIABLE} goes before the systemd credential "
         f"{DSN_CREDENTIAL}, which goes before this key, which goes before dsn_file.",
+        json_schema_extra={"allowed": DSN_ALLOWED, "example": "postgresql://aaad@localhost/aaad"},
     )
     dsn_file: AbsolutePath = Field(
         default=DSN_FILE,
@@ -224,7 +142,7 @@ class DatabaseConfig(_Section):
 class RadiusConfig(_Section):
     """The ports that the concentrators send to."""
 
-    addresses: Annotated[tuple[Address, ...], BeforeValidator(_addresses)] = Field(
+    addresses: Annotated[tuple[Address, ...], BeforeValidator(read_addresses)] = Field(
         default=(IPv4Address("0.0.0.0"), IPv6Address("::")),  # noqa: S104  a RADIUS server is there to be reached
         description="Local addresses, one socket each. On a machine with several addresses name them: an answer "
         "leaves from the address that was asked only if its socket is bound to it.",
@@ -252,7 +170,7 @@ class RadiusConfig(_Section):
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         if self.auth_port == self.acct_port:
-            raise _not_allowed_at("acct_port", self.acct_port, _("a port other than radius.auth_port"))
+            raise not_allowed_at("acct_port", self.acct_port, _("a port other than radius.auth_port"))
         return self
 
 
@@ -309,11 +227,41 @@ class SpoolConfig(_Section):
     bytes_max: Whole = _whole(
         8_589_934_592, 1_048_576, 1_099_511_627_776, "Most disk that one process's spool may take.", _("octets")
     )
+    mirror: Annotated[str, Strict(), AfterValidator(checked_peer)] = Field(
+        default="",
+        description="Where the one node is that keeps a copy of this node's spool on its own disk, host and port; a "
+        "record is answered once it is there, too. Empty: no copy, and what is undrained is lost with this disk.",
+    )
+    mirror_listen: Annotated[str, Strict(), AfterValidator(checked_listener)] = Field(
+        default="",
+        description="Local address and TCP port at which this node takes copies of other nodes' spools. Empty: it "
+        "takes none. What comes is proved by the secret and not encrypted.",
+    )
+    mirror_secret: Annotated[SecretStr, AfterValidator(checked_mirror_secret)] = Field(
+        default=SecretStr(""),
+        description=f"Secret of both nodes, needed with either of the two keys above. {MIRROR_VARIABLE} goes "
+        f"before the systemd credential {MIRROR_CREDENTIAL}, which goes before this key.",
+        json_schema_extra={"allowed": MIRROR_SECRET_ALLOWED},
+    )
+    mirror_timeout_s: Number = _number(
+        0.2,
+        0.01,
+        0.5,
+        "Longest wait for the copy. After it answers do without, until the copy is complete again.",
+        _("seconds"),
+    )
+    mirror_bytes_max: Whole = _whole(
+        17_179_869_184,
+        4_194_304,
+        1_099_511_627_776,
+        "Most disk that the copies of other nodes' spools may take together.",
+        _("octets"),
+    )
 
     @model_validator(mode="after")
     def _two_segments_fit(self) -> Self:
         if self.bytes_max < 2 * self.segment_bytes:
-            raise _not_allowed_at("bytes_max", self.bytes_max, _("at least twice spool.segment_bytes"))
+            raise not_allowed_at("bytes_max", self.bytes_max, _("at least twice spool.segment_bytes"))
         return self
 
 
@@ -328,14 +276,14 @@ class JournalConfig(_Section):
     @model_validator(mode="after")
     def _two_segments_fit(self) -> Self:
         if self.bytes_max < 2 * self.segment_bytes:
-            raise _not_allowed_at("bytes_max", self.bytes_max, _("at least twice journal.segment_bytes"))
+            raise not_allowed_at("bytes_max", self.bytes_max, _("at least twice journal.segment_bytes"))
         return self
 
 
 class MetricsConfig(_Section):
     """Where Prometheus and health checks ask."""
 
-    address: Annotated[Address, BeforeValidator(_address)] = Field(
+    address: Annotated[Address, BeforeValidator(read_address)] = Field(
         default=IPv4Address("127.0.0.1"), description="Local address of the HTTP port for /metrics and /health."
     )
     port: Whole = _whole(9812, 1, 65535, "TCP port of /metrics and /health.")
@@ -430,12 +378,11 @@ def parse_config(text: str, environ: Mapping[str, str], *, needs_database: bool 
 
 
 def _add_secrets(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
-    dsn = environ.get(DSN_VARIABLE) or _credential(environ, DSN_CREDENTIAL)
-    if dsn is None:
-        return
-    section = tree.setdefault("database", {})
-    if isinstance(section, dict):
-        section["dsn"] = dsn
+    for (name, key), (variable, credential) in _SECRETS.items():
+        secret = environ.get(variable) or _credential(environ, credential)
+        section = tree.setdefault(name, {}) if secret is not None else None
+        if isinstance(section, dict):
+            section[key] = secret
 
 
 def _with_dsn(config: Config, *, needs_database: bool) -> Config:
@@ -449,10 +396,17 @@ def _with_dsn(config: Config, *, needs_database: bool) -> Config:
         if not needs_database:
             return config
         if isinstance(error, FileNotFoundError) and database.dsn_file == DSN_FILE:
-            raise ConfigError("database.dsn", None, _DSN_ALLOWED) from None
+            raise ConfigError("database.dsn", None, DSN_ALLOWED) from None
         allowed = _("a file that this account can read ({why})")
         raise ConfigError("database.dsn_file", str(database.dsn_file), allowed, why=error.strerror) from None
     return config.model_copy(update={"database": database.model_copy(update={"dsn": dsn})})
+
+
+def require_mirror_secret(config: Config) -> None:
+    """ConfigError if a copy of a spool is to be sent or taken and the secret is missing. For who does either."""
+    spool = config.spool
+    if (spool.mirror or spool.mirror_listen) and not spool.mirror_secret.get_secret_value():
+        raise ConfigError("spool.mirror_secret", None, MIRROR_SECRET_ALLOWED)
 
 
 def _dsn_in(path: Path) -> SecretStr:
@@ -462,7 +416,7 @@ def _dsn_in(path: Path) -> SecretStr:
         text = file.read(_DSN_OCTETS_MAX).decode("utf-8", "replace").strip()
     if mode & _OTHERS:
         raise ConfigError("database.dsn_file", str(path), _("a file that others cannot read: chmod 0600"))
-    if not _is_dsn(text):
+    if not is_dsn(text):
         allowed = _("a file that holds a PostgreSQL URI such as postgresql://aaad@db1,db2:5433/aaad")
         raise ConfigError("database.dsn_file", str(path), allowed)
     return SecretStr(text)
@@ -490,12 +444,12 @@ def _explained(detail: ErrorDetails, tree: Mapping[str, Any]) -> ConfigError:
     section, field = _declaration(path)
     if field is None:
         return _error(
-            ".".join(path), _shown(path, tree), _Allowed(_("a table [{section}] of keys"), {"section": section})
+            ".".join(path), _shown(path, tree), Allowed(_("a table [{section}] of keys"), {"section": section})
         )
     return _error(".".join(path[:2]), _shown(path[:2], tree), context.get("allowed") or _allowed(field))
 
 
-def _error(key: str, value: object, allowed: _Allowed) -> ConfigError:
+def _error(key: str, value: object, allowed: Allowed) -> ConfigError:
     return ConfigError(key, value, allowed.english, **allowed.fields)
 
 
@@ -519,18 +473,18 @@ def _shown(path: list[str], tree: Mapping[str, Any]) -> object:
             return None
         value = value[part]
     known = set(_sections()) if len(path) == 1 else set(_sections()[path[0]].model_fields)
-    secret_or_unknown = path[-1] not in known or path in (["database", "dsn"], ["database", "dsn_file"])
+    secret_or_unknown = path[-1] not in known or tuple(path) in _SECRETS or path == ["database", "dsn_file"]
     # An unknown key may be a misspelt secret, and a table that is no table may hold anything.
-    return _HIDDEN if secret_or_unknown or isinstance(value, dict) or path == ["database"] else value
+    return _HIDDEN if secret_or_unknown or isinstance(value, dict) or path in (["database"], ["spool"]) else value
 
 
-def _known_keys(path: list[str]) -> _Allowed:
+def _known_keys(path: list[str]) -> Allowed:
     known = list(_sections()) if len(path) == 1 else list(_sections()[path[0]].model_fields)
     near = difflib.get_close_matches(path[-1], known, n=1)
     if not near:
-        return _Allowed(_("unknown key, known here are {known}"), {"known": ", ".join(known)})
+        return Allowed(_("unknown key, known here are {known}"), {"known": ", ".join(known)})
     fields = {"known": ", ".join(known), "near": near[0]}
-    return _Allowed(_("unknown key, known here are {known}; {near} is meant?"), fields)
+    return Allowed(_("unknown key, known here are {known}; {near} is meant?"), fields)
 
 
 def _limits(field: FieldInfo) -> tuple[Any, Any]:
@@ -539,25 +493,25 @@ def _limits(field: FieldInfo) -> tuple[Any, Any]:
     return low, high
 
 
-def _unit(field: FieldInfo) -> str:
+def _extra(field: FieldInfo, name: str) -> str:
     extra = field.json_schema_extra
-    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+    return str(extra.get(name, "")) if isinstance(extra, dict) else ""
 
 
-def _allowed(field: FieldInfo) -> _Allowed:
+def _allowed(field: FieldInfo) -> Allowed:
     low, high = _limits(field)
     if low is not None:
         return _range(field, low, high)
     if field.annotation is bool:
-        return _Allowed(_("true or false"))
+        return Allowed(_("true or false"))
     choices = getattr(field.annotation, "__args__", ())
     if choices and all(isinstance(choice, str) for choice in choices):
-        return _Allowed(_("one of {choices}"), {"choices": ", ".join(choices)})
-    return _Allowed(_DSN_ALLOWED if field.annotation is SecretStr else _("text"))
+        return Allowed(_("one of {choices}"), {"choices": ", ".join(choices)})
+    return Allowed(_extra(field, "allowed") or _("text"))
 
 
-def _range(field: FieldInfo, low: float, high: float) -> _Allowed:
-    unit, is_whole = _unit(field), field.annotation is int
+def _range(field: FieldInfo, low: float, high: float) -> Allowed:
+    unit, is_whole = _extra(field, "unit"), field.annotation is int
     fields = {"low": low, "high": high} if is_whole else {"low": f"{low:g}", "high": f"{high:g}"}
     if unit:
         english = (
@@ -565,8 +519,8 @@ def _range(field: FieldInfo, low: float, high: float) -> _Allowed:
             if is_whole
             else _("a number from {low} to {high} ({unit})")
         )
-        return _Allowed(english, {**fields, "unit": unit})
-    return _Allowed(
+        return Allowed(english, {**fields, "unit": unit})
+    return Allowed(
         _("a whole number from {low} to {high}") if is_whole else _("a number from {low} to {high}"), fields
     )
 
@@ -600,7 +554,7 @@ def _example_key(key: str, field: FieldInfo) -> Iterator[str]:
 
 def _toml_value(field: FieldInfo) -> str:
     if field.annotation is SecretStr:
-        return '"postgresql://aaad@localhost/aaad"'
+        return f'"{_extra(field, "example")}"'
     if field.default_factory is not None:
         return '"node1"'
     default = field.default

@@ -101,6 +101,11 @@ async def overview(config: Config) -> Overview:
         )
 
 
+async def node_silences(database: Database) -> dict[str, float | None]:
+    """Return of every node for how long it has not shown itself; None: never."""
+    return {str(row["name"]): row["heartbeat_age_s"] for row in await database.fetch(_SQL.nodes)}
+
+
 async def free_message_authenticator(config: Config, nas: str) -> list[dict[str, Any]] | None:
     """Let a NAS's routers come without Message-Authenticator again (rule R2.3); None if there is no such NAS."""
     async with opened(config) as database:
@@ -113,7 +118,7 @@ async def free_message_authenticator(config: Config, nas: str) -> list[dict[str,
 async def _ask_nodes(database: Database, body: dict[str, object]) -> tuple[list[Testimony], list[Unheard]]:
     answered = asyncio.Event()
     await database.listen("aaad_answer", answered.set)
-    nodes = {str(row["name"]): row["heartbeat_age_s"] for row in await database.fetch(_SQL.nodes)}
+    nodes = await node_silences(database)
     living = {name for name, silent_s in nodes.items() if silent_s is not None and silent_s < NODE_LIVES_S}
     asked = await database.fetchrow(_SQL.ask, "why", msgspec.json.encode(body).decode(), _QUESTION_LIFE_S)
     assert asked is not None

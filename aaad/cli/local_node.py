@@ -46,6 +46,7 @@ class LocalNode:
         self._socket_path = config.node.run_dir / "control.sock"
         self._state_dir = config.node.state_dir
         self._radius = config.radius
+        self._keeps_copies = bool(config.spool.mirror_listen)
         self._language = choose_language(None, config.cli.language, os.environ)
 
     def facts(self) -> Heard:
@@ -95,6 +96,7 @@ class LocalNode:
             version=program_version(),
             ports=(self._radius.auth_port, self._radius.acct_port),
             radius_processes=self._radius.processes,
+            keeps_copies=self._keeps_copies,
         )
 
     def _ask(self, question: dict[str, object], kind: type[T]) -> T:

@@ -216,3 +216,18 @@ def _add_spool(app: typer.Typer, terminal: Terminal, _: Speaker) -> None:
             terminal,
             lambda: room.export_spools(terminal, target, slot, since, until, only_undrained=only_undrained),
         )
+
+    @group.command(
+        "adopt",
+        help=_(
+            "Drain from here what this node mirrors of another one's spool, whose disk is lost. Needs PostgreSQL."
+        ),
+    )
+    def adopt(
+        node: Annotated[str, typer.Argument(help=_("the node whose disk is lost"))],
+        is_forced: Annotated[bool, typer.Option("--force", help=_("although the node was heard lately"))] = False,
+        is_sure: Annotated[bool, typer.Option("--yes", help=_("do not ask"))] = False,
+    ) -> None:
+        from aaad.cli import spool_mirror as room
+
+        end(terminal, lambda: room.adopt_mirror(terminal, node, is_forced=is_forced, is_sure=is_sure))

@@ -31,13 +31,19 @@ from aaad.errors import ConfigError, SpoolError, StoreError
 from aaad.radius.dictionary import decode as decode_attributes
 from aaad.sessions.reports import Moment, Reports
 from aaad.spool.audit import Audit, Placed, SegmentReport, spool_octets, spool_slots, walk
+from aaad.spool.directory import has_writer, occupied_octets
+from aaad.spool.mirror_course import Stage
+from aaad.spool.mirror_disk import Kept, kept_copies
 from aaad.spool.records import Accounting, decode
 from aaad.spool.status import SpoolStatus, read_status
 from aaad.words import printable
 
 _CONDEMNED = "aaad_spool_segments_condemned_total"
+_WANTED, _STAGE = "aaad_spool_mirror_wanted", "aaad_spool_mirror_stage"
+_STAGES = {int(stage): stage.name.lower() for stage in Stage}
 _SHOW_NAMES = (
-    "slot", "is_written", "records_at_risk", "octets_undrained", "oldest_age_s", "append_rate_per_s", "segments",
+    "slot", "is_written", "records_at_risk", "records_undrained", "mirror", "octets_undrained", "oldest_age_s",
+    "append_rate_per_s", "segments",
     "disk_bytes", "condemned", "set_aside", "set_aside_bytes",
 )  # fmt: skip
 _VERIFY_NAMES = (
@@ -71,27 +77,45 @@ def show_spools(terminal: Terminal, *, is_csv: bool) -> None:
             continue  # no spool yet
         except OSError as error:
             raise SpoolError(f"{root / slot}: {error.strerror}") from error
-        rows.append(_status_row(status, (counters.get(slot) or {}).get(_CONDEMNED), root / slot))
+        rows.append(_status_row(status, counters.get(slot) or {}, root / slot))
+    copies = [_copy_row(kept) for kept in kept_copies(config.node.state_dir / "mirror")]
     deferred, problem = _deferred(terminal)
     if terminal.options.is_json:
-        terminal.json({"node": config.node.name, "spools": rows, "deferred": deferred, "database_problem": problem})
+        document = {"node": config.node.name, "spools": rows, "copies": copies}
+        terminal.json({**document, "deferred": deferred, "database_problem": problem})
     elif is_csv:
         write_csv(_SHOW_NAMES, rows)
     else:
         _show(terminal, rows, deferred, problem)
+        _show_copies(terminal, copies)
 
 
-def _status_row(status: SpoolStatus, condemned: int | None, directory: Path) -> dict[str, Any]:
+def _copy_row(kept: Kept) -> dict[str, Any]:
+    try:
+        return {
+            "node": kept.node,
+            "slot": kept.slot,
+            "spool_id": str(kept.spool_id),
+            "is_written": has_writer(kept.directory),
+            "disk_bytes": occupied_octets(kept.directory),
+        }
+    except OSError as error:
+        raise SpoolError(f"{kept.directory}: {error.strerror}") from error
+
+
+def _status_row(status: SpoolStatus, counters: dict[str, int], directory: Path) -> dict[str, Any]:
     return {
         "slot": status.slot,
         "is_written": status.is_written,
-        "records_at_risk": status.undrained_records,
+        "records_at_risk": status.records_at_risk,
+        "records_undrained": status.undrained_records,
+        "mirror": _STAGES[counters.get(_STAGE, 0)] if counters.get(_WANTED) else None,
         "octets_undrained": status.undrained_bytes,
         "oldest_age_s": round(status.oldest_age_s, 1),
         "append_rate_per_s": round(status.append_rate_per_s, 2),
         "segments": status.segments,
         "disk_bytes": status.occupied_bytes,
-        "condemned": condemned,
+        "condemned": counters.get(_CONDEMNED),
         "set_aside": _lines(directory / "set_aside.jsonl"),
         "set_aside_bytes": status.set_aside_bytes,
     }
@@ -126,13 +150,19 @@ def _show(terminal: Terminal, rows: list[dict[str, Any]], deferred: int | None, 
         Column(_("written now"), lambda row: _("yes") if row["is_written"] else _("no")),
         Column(_("records at risk"), lambda row: row["records_at_risk"]),
         Column(_("of them data"), lambda row: octets_text(terminal, row["octets_undrained"])),
-        Column(_("oldest"), lambda row: terminal.age(row["oldest_age_s"]) if row["records_at_risk"] else "-"),
+        Column(_("oldest"), lambda row: terminal.age(row["oldest_age_s"]) if row["records_undrained"] else "-"),
         Column(_("records per second"), lambda row: row["append_rate_per_s"]),
         Column(_("segments"), lambda row: row["segments"]),
         Column(_("disk"), lambda row: octets_text(terminal, row["disk_bytes"])),
         Column(_("condemned"), lambda row: "?" if row["condemned"] is None else row["condemned"]),
         Column(_("set aside"), lambda row: row["set_aside"]),
     ]
+    if any(row["mirror"] for row in rows):
+        words = {"away": _("away"), "catching_up": _("catching up"), "in_step": _("in step")}
+        columns[3:3] = [
+            Column(_("undrained"), lambda row: row["records_undrained"]),
+            Column(_("mirror"), lambda row: words.get(row["mirror"], "-")),
+        ]
     show_table(terminal, columns, rows, lambda row: "yellow" if row["condemned"] or row["set_aside"] else "")
     at_risk = sum(row["records_at_risk"] for row in rows)
     terminal.line(_("{count} records lie on this disk alone.", count=at_risk), "bold")
@@ -141,6 +171,21 @@ def _show(terminal: Terminal, rows: list[dict[str, Any]], deferred: int | None, 
     else:
         style = "yellow" if deferred else ""
         terminal.line(_("{count} records wait in PostgreSQL for rows that others hold.", count=deferred), style)
+
+
+def _show_copies(terminal: Terminal, copies: list[dict[str, Any]]) -> None:
+    """Show which spools of other nodes are mirrored here."""
+    if not copies:
+        return
+    _ = terminal.speak
+    terminal.line()
+    columns = [
+        Column(_("copy of node"), lambda row: row["node"]),
+        Column(_("slot"), lambda row: row["slot"]),
+        Column(_("written now"), lambda row: _("yes") if row["is_written"] else _("no")),
+        Column(_("disk"), lambda row: octets_text(terminal, row["disk_bytes"])),
+    ]
+    show_table(terminal, columns, copies, lambda row: "")
 
 
 # --- verify ---------------------------------------------------------------------------------------------------------

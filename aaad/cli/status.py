@@ -12,10 +12,11 @@ from aaad.cli.cluster import NODE_LIVES_S, Overview, overview
 from aaad.cli.local_node import Heard, LocalNode
 from aaad.cli.router_words import router_problem_text, unknown_source_text
 from aaad.cli.terminal import Terminal
-from aaad.daemon.node_facts import ROLE_SILENT_S, NodeFacts, role_ages_s
+from aaad.daemon.node_facts import ROLE_SILENT_S, MirrorFacts, NodeFacts, mirrors, role_ages_s
 from aaad.daemon.router_problems import find_router_problems
 from aaad.errors import ConfigError, StoreError
 from aaad.pools.facts import LedgerFacts
+from aaad.spool.mirror_course import Stage
 
 _UNKNOWN_SOURCES_SHOWN = 5  # all: aaad nas problems
 _CONTESTS_SHOWN = 10
@@ -66,6 +67,16 @@ def find_problems(
     for slot, age_s in role_ages_s(facts).items():
         if age_s > ROLE_SILENT_S:
             found.append(_("The process {slot} does not run; last seen: {age}.", slot=slot, age=terminal.age(age_s)))
+    for mirror in mirrors(facts):
+        if mirror.stage is Stage.AWAY:
+            found.append(
+                _(
+                    "The mirror of spool {slot} is away; last in step: {age}. What is answered now is on this disk "
+                    "alone.",
+                    slot=mirror.slot,
+                    age=terminal.age(mirror.away_s),
+                )
+            )
     found += [
         router_problem_text(terminal, problem)
         for problem in find_router_problems(facts.routers, facts.at_s)
@@ -164,6 +175,25 @@ def _document(
     }
 
 
+def mirror_text(terminal: Terminal, mirror: MirrorFacts) -> str:
+    """Return how a mirror stands, in one line."""
+    _ = terminal.speak
+    match mirror.stage:
+        case Stage.IN_STEP:
+            return _("mirror of {slot}: in step", slot=mirror.slot)
+        case Stage.CATCHING_UP:
+            word = _("catching up")
+        case Stage.AWAY:
+            word = _("away")
+    return _(
+        "mirror of {slot}: {word}, {mebibytes} MiB behind; last in step: {age}",
+        slot=mirror.slot,
+        word=word,
+        mebibytes=f"{mirror.behind_bytes / 1048576:.1f}",
+        age=terminal.age(mirror.away_s),
+    )
+
+
 class _Report:
     """Writes the state for people."""
 
@@ -208,13 +238,16 @@ class _Report:
                 + _(
                     "spool {slot}: {count} records on this disk alone, {mebibytes} MiB",
                     slot=spool.slot,
-                    count=spool.records_undrained,
+                    count=spool.records_undrained if spool.records_at_risk is None else spool.records_at_risk,
                     mebibytes=f"{spool.disk_bytes / 1048576:.1f}",
                 )
             )
         if any(spool.records_undrained for spool in facts.spools):
             oldest_s = max(spool.oldest_age_s for spool in facts.spools)
             line("  " + _("oldest record that is not in PostgreSQL: {age}", age=age(oldest_s)))
+
+        for mirror in mirrors(facts):
+            line("  " + mirror_text(self._terminal, mirror))
 
     def _nodes(self) -> None:
         _, age = self._terminal.speak, self._terminal.age

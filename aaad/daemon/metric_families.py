@@ -179,7 +179,7 @@ FAMILIES: dict[str, Family] = {
     "aaad_replica_unusable_logins": Family((SLOT,), "Rows that cannot be compiled; the log names them."),
     "aaad_replica_age_seconds": Family((), "Time since the feed last looked at the change log with success."),
     "aaad_replica_logins": Family((), "Logins in the replica."),
-    "aaad_spool_undrained_records": Family((SLOT,), "Records on this node's disk alone, not yet in PostgreSQL."),
+    "aaad_spool_undrained_records": Family((SLOT,), "Records on this node's disk that are not in PostgreSQL yet."),
     "aaad_spool_records_at_risk": Family(
         (SLOT,), "What the writer knows of the same: records that the loss of this disk would lose."
     ),
@@ -193,6 +193,27 @@ FAMILIES: dict[str, Family] = {
     "aaad_spool_handoffs_total": Family((SLOT, "outcome"), "Batches given to the role sync since the disk failed."),
     "aaad_spool_bytes": Family((SLOT,), "Disk taken by the spool's segments, drained ones included."),
     "aaad_spool_disk_failures_total": Family((SLOT,), "Writes or syncs of the spool that failed."),
+    "aaad_spool_unmirrored_records_total": Family(
+        (SLOT,), "Records answered, or told to be safe, although the mirror did not have them in time."
+    ),
+    "aaad_spool_mirror_wanted": Family((SLOT,), "1 if the configuration names a mirror of this spool."),
+    "aaad_spool_mirror_stage": Family((SLOT,), "How the mirror stands: 0 away, 1 catching up, 2 in step."),
+    "aaad_spool_mirror_behind_bytes": Family((SLOT,), "Octets of the spool that the mirror has not confirmed."),
+    "aaad_spool_mirror_away_since_seconds": Family(
+        (SLOT,), "When the mirror was last in step (Unix time; 0: it is now)."
+    ),
+    "aaad_spool_mirror_losses_total": Family(
+        (SLOT, "cause"), "Connections to the mirror that were lost or could not be made, by cause."
+    ),
+    # copies of other nodes' spools
+    "aaad_mirror_batches_total": Family((SLOT,), "Batches of other nodes' spools put on this disk and confirmed."),
+    "aaad_mirror_octets_total": Family((SLOT,), "Octets of these batches."),
+    "aaad_mirror_refused_total": Family(
+        (SLOT, "cause"), "Connections of other nodes' spools that were ended here, by cause."
+    ),
+    "aaad_mirror_segments_removed_total": Family((SLOT,), "Segments of copies removed: PostgreSQL has them."),
+    "aaad_mirror_open_connections": Family((SLOT,), "Spools that are being copied here now."),
+    "aaad_mirror_bytes": Family((SLOT,), "Disk taken by the copies of other nodes' spools."),
     # the drain into PostgreSQL
     "aaad_drain_batches_total": Family((SLOT,), "Batches of spool records committed in PostgreSQL."),
     "aaad_drain_records_total": Family((SLOT, "kind"), "Spool records applied in PostgreSQL, by kind."),

@@ -20,6 +20,7 @@ from aaad.pools.facts import STATES, LedgerFacts, read_ledger_facts
 from aaad.pools.reported import Finding
 from aaad.pools.supply import StockFacts
 from aaad.replica.store import ReplicaReader
+from aaad.spool.mirror_course import Stage
 from aaad.spool.status import SpoolStatus, spool_statuses
 
 POLLED_AT = "aaad_replica_polled_at_seconds"
@@ -48,6 +49,7 @@ class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
     slot: str
     records_undrained: int
     disk_bytes: int
+    records_at_risk: int | None = None  # of the undrained, what no mirror has confirmed; None: of an older version
     oldest_age_s: float = 0.0  # of the oldest of these records
     set_aside_bytes: int = 0  # records that could not be applied
 
@@ -89,6 +91,28 @@ def role_ages_s(facts: NodeFacts) -> dict[str, float]:
     }
 
 
+class MirrorFacts(NamedTuple):
+    """How the mirror of one slot's spool stands."""
+
+    slot: str
+    stage: Stage
+    behind_bytes: int
+    away_s: float  # since it was last in step; 0: it is
+
+
+def mirrors(facts: NodeFacts) -> list[MirrorFacts]:
+    """Return how the mirrors stand that are wanted, of the processes in use."""
+    found = []
+    for slot in role_ages_s(facts):
+        values = facts.counters[slot] or {}
+        if values.get("aaad_spool_mirror_wanted"):
+            since_us = values.get("aaad_spool_mirror_away_since_seconds", 0)
+            away_s = max(0.0, facts.at_s - since_us / _MICROSECONDS) if since_us else 0.0
+            stage = Stage(min(values.get("aaad_spool_mirror_stage", 0), Stage.IN_STEP))
+            found.append(MirrorFacts(slot, stage, values.get("aaad_spool_mirror_behind_bytes", 0), away_s))
+    return found
+
+
 class Gauge(NamedTuple):
     """One sample that does not come from a counter file."""
 
@@ -108,11 +132,13 @@ class NodeFiles:
         version: str,
         ports: Collection[int],
         radius_processes: int | None = None,
+        keeps_copies: bool = True,
         replica: ReplicaReader | None = None,
     ) -> None:
         """Name the node's state; nothing is opened yet.
 
-        `radius_processes` None: every slot there is, is in use. `replica`: the process's own reader, if it has one: a
+        `radius_processes` None: every slot there is, is in use. `keeps_copies`: the role that mirrors other nodes'
+        spools is in use. `replica`: the process's own reader, if it has one: a
         process opens a store once.
         """
         self.replica = replica or ReplicaReader(state_dir / "replica")
@@ -122,6 +148,7 @@ class NodeFiles:
         self._version = version
         self._ports = ports
         self._radius_processes = radius_processes
+        self._keeps_copies = keeps_copies
 
     def facts(self, now_s: float) -> NodeFacts:
         """Read everything there is to know now."""
@@ -158,8 +185,10 @@ class NodeFiles:
         return read_unknown_sources(self._counters)
 
     def _is_retired(self, slot: str) -> bool:
-        """Whether the configuration has fewer radius processes now than when this slot was filled."""
+        """Whether the configuration has fewer processes now than when this slot was filled."""
         role, _, number = slot.rpartition("-")
+        if role == "mirror":
+            return not self._keeps_copies
         limit = self._radius_processes
         return limit is not None and role == "radius" and number.isdecimal() and int(number) >= limit
 
@@ -268,6 +297,7 @@ def _spool_facts(status: SpoolStatus) -> SpoolFacts:
         slot=status.slot,
         records_undrained=status.undrained_records,
         disk_bytes=status.occupied_bytes,
+        records_at_risk=status.records_at_risk,
         oldest_age_s=status.oldest_age_s,
         set_aside_bytes=status.set_aside_bytes,
     )

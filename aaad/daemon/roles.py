@@ -99,6 +99,18 @@ ROLES: dict[str, Role] = {
         silence_limit_s=60.0,
         turn=Turn.LAST,
     ),
+    # A process of its own, and only where it is configured: another node's answers wait for it, so it must not stand
+    # behind a fold of the drain.
+    "mirror": Role(
+        name="mirror",
+        services=(services.mirror, services.mirror_keeping),
+        counter_names=services.mirror_counters,
+        modules=("aaad.spool.mirror_server", "aaad.sessions.mirrors"),
+        purposes=frozenset({Purpose.MIRROR}),
+        sections=_ALL | {"database", "spool"},
+        silence_limit_s=60.0,
+        turn=Turn.FIRST,
+    ),
     "control": Role(
         name="control",
         services=(

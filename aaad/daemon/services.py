@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aaad.clock import pause
+from aaad.config_values import endpoint
 from aaad.daemon.context import RoleContext
 from aaad.daemon.sockets import Purpose
 from aaad.errors import StoreError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aaad.radius.simultaneous import SimultaneousUse
     from aaad.replica.store import ReplicaReader
     from aaad.sessions.open_sessions import OpenSessions
+    from aaad.spool.mirror import Mirror
     from aaad.spool.writer import SpoolWriter
 
 ORDERS_ON_THEIR_WAY_MAX = 2_048  # many silent concentrators must not keep the others waiting
@@ -67,9 +69,18 @@ def radius_counters() -> Sequence[str]:
     from aaad.pools.claims import CLAIM_COUNTERS
     from aaad.pools.supply import SUPPLY_COUNTERS
     from aaad.radius.counters import RADIUS_COUNTERS
+    from aaad.spool.mirror import MIRROR_COUNTERS
     from aaad.spool.writer import SPOOL_COUNTERS
 
-    return (FIRST_THREADS, *RADIUS_COUNTERS, *CLAIM_COUNTERS, *SUPPLY_COUNTERS, *SPOOL_COUNTERS, *JOURNAL_COUNTERS)
+    return (
+        FIRST_THREADS,
+        *RADIUS_COUNTERS,
+        *CLAIM_COUNTERS,
+        *SUPPLY_COUNTERS,
+        *SPOOL_COUNTERS,
+        *MIRROR_COUNTERS,
+        *JOURNAL_COUNTERS,
+    )
 
 
 async def radius(context: RoleContext) -> None:
@@ -92,6 +103,7 @@ async def radius(context: RoleContext) -> None:
         segment_bytes=config.spool.segment_bytes,
         bytes_max=config.spool.bytes_max,
         handoff=config.node.run_dir / "sync.sock",
+        mirror=_mirror(context),
         counters=context.counters,
     )
     spool.start()
@@ -143,6 +155,25 @@ async def _go_first(context: RoleContext, spool: "SpoolWriter") -> None:
 
     processes = context.config.radius.processes
     await keep(context.stopping, processes, lambda: spool.thread_id, context.counters, context.log)
+
+
+def _mirror(context: RoleContext) -> "Mirror | None":
+    """Return who copies this slot's spool to another node, None if nobody does."""
+    from aaad.spool.mirror import Mirror
+
+    spool = context.config.spool
+    peer = endpoint(spool.mirror)
+    context.counters.set("aaad_spool_mirror_wanted", int(peer is not None))
+    if peer is None or not spool.mirror_secret.get_secret_value():
+        return None  # without a secret `aaad run` does not begin; if it is lost later, customers go on being answered
+    return Mirror(
+        context.config.node.state_dir / "spool" / context.slot,
+        peer=peer,
+        node=context.config.node.name,
+        secret=spool.mirror_secret.get_secret_value().encode(),
+        timeout_s=spool.mirror_timeout_s,
+        counters=context.counters,
+    )
 
 
 def _close(reserve: "Reserve", context: RoleContext) -> None:
@@ -267,6 +298,7 @@ async def control(context: RoleContext) -> None:
             version=program_version(),
             ports=ports,
             radius_processes=config.radius.processes,
+            keeps_copies=bool(config.spool.mirror_listen),
             replica=_replica(node.state_dir / "replica"),
         ),
         journal=JournalReader(node.state_dir / "journal"),
@@ -484,5 +516,58 @@ async def handoff(context: RoleContext) -> None:
     service = HandoffServer(database, listener.socket, node=context.config.node.name, counters=context.counters)
     try:
         await service.run(context.stopping)
+    finally:
+        await database.close()
+
+
+# --- mirror ---------------------------------------------------------------------------------------------------------
+
+
+def mirror_counters() -> Sequence[str]:
+    """Return the names that the mirror role counts under."""
+    from aaad.spool.mirror_server import MIRROR_SERVER_COUNTERS
+
+    return MIRROR_SERVER_COUNTERS
+
+
+async def mirror(context: RoleContext) -> None:
+    """Keep copies of other nodes' spools."""
+    from aaad.spool.mirror_server import MirrorServer
+
+    spool, (listener,) = context.config.spool, context.sockets_for(Purpose.MIRROR)
+    secret = spool.mirror_secret.get_secret_value()
+    if not secret:
+        context.log.error("mirror.without_secret")
+        await context.stopping.wait()
+        return
+    server = MirrorServer(
+        listener.socket,
+        context.config.node.state_dir / "mirror",
+        node=context.config.node.name,
+        secret=secret.encode(),
+        bytes_max=spool.mirror_bytes_max,
+        counters=context.counters,
+    )
+    await server.run(context.stopping)
+
+
+async def mirror_keeping(context: RoleContext) -> None:
+    """Remove from these copies what PostgreSQL has."""
+    from aaad.sessions.mirrors import KEEP_EVERY_S, MirrorKeeping
+
+    if not context.config.database.dsn.get_secret_value():
+        await context.stopping.wait()
+        return
+    database = _database(context, "mirror")
+    keeping = MirrorKeeping(
+        database,
+        context.config.node.state_dir / "mirror",
+        node=context.config.node.name,
+        keep_s=context.config.spool.keep_s,
+        every_s=KEEP_EVERY_S,
+        counters=context.counters,
+    )
+    try:
+        await keeping.run(context.stopping)
     finally:
         await database.close()

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from aaad.config import Address, Config
+from aaad.config import Config
+from aaad.config_values import Address, endpoint
 from aaad.errors import AaadError
 from aaad.log import get_logger
 
@@ -42,6 +43,7 @@ class Purpose(StrEnum):
     METRICS = "metrics"
     CONTROL = "control"
     SYNC = "sync"
+    MIRROR = "mirror"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,10 @@ def planned(config: Config) -> tuple[SocketPlan, ...]:
         for purpose, port in ((Purpose.AUTH, radius.auth_port), (Purpose.ACCT, radius.acct_port))
         for index in range(radius.processes)
     ]
+    mirror = endpoint(config.spool.mirror_listen)
     return (
         *udp,
+        *([SocketPlan(Purpose.MIRROR, *mirror)] if mirror else []),
         SocketPlan(Purpose.METRICS, str(config.metrics.address), config.metrics.port),
         SocketPlan(Purpose.CONTROL, str(config.node.run_dir / "control.sock")),
         SocketPlan(Purpose.SYNC, str(config.node.run_dir / "sync.sock")),

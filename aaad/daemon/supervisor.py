@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from aaad import clock
-from aaad.config import Config, parse_config, read_config_text
+from aaad.config import Config, parse_config, read_config_text, require_mirror_secret
 from aaad.daemon.health import Health, Verdict, Witness
 from aaad.daemon.keeper import Backoff, Keeper, lost_counter, restarts_counter
 from aaad.daemon.notify import notifier_of
@@ -58,7 +58,7 @@ def run_supervisor(
     """Run a node until it is told to stop; return the exit code. The keywords are for tests."""
     try:
         text = read_config_text(config_path)
-        config = parse_config(text, os.environ)
+        config = _accepted(text)
     except ConfigError as error:
         sys.stderr.write(f"aaad: {config_path}: {error}\n")
         return EXIT_CONFIG
@@ -73,6 +73,12 @@ def run_supervisor(
     except (AaadError, OSError) as error:
         _log.error("node.not_started", error=str(error))
         return EXIT_FAILED
+
+
+def _accepted(text: str) -> Config:
+    config = parse_config(text, os.environ)
+    require_mirror_secret(config)
+    return config
 
 
 @contextmanager
@@ -185,7 +191,9 @@ class Supervisor:
             self._notifier.store(name, self._sockets.fileno(name))
 
     def _numbers(self, role: Role) -> range:
-        return range(self._config.radius.processes if Purpose.AUTH in role.purposes else 1)
+        if Purpose.AUTH in role.purposes:
+            return range(self._config.radius.processes)
+        return range(int(Purpose.MIRROR not in role.purposes or bool(self._config.spool.mirror_listen)))
 
     def _fill(self, role: Role) -> None:
         """Begin to keep a process in every slot of a role that has none yet."""
@@ -318,7 +326,7 @@ class Supervisor:
     async def _reload(self) -> None:
         """Read the file again and put it in force; an error leaves all as it was."""
         text = read_config_text(self._config_path)
-        config = parse_config(text, os.environ)
+        config = _accepted(text)
         _refuse_fixed(self._config, config)
         plans = planned(config)
         opened = self._sockets.open_missing(plans, config.radius.receive_buffer_bytes)

@@ -1,1 +1,1 @@
-"""What the request path wants written: typed records in segment files, drained exactly once. Holds no secret."""
+"""What the request path wants written: typed records in segment files, drained exactly once. No secret in a file."""

@@ -40,6 +40,7 @@ from aaad.spool.segment import (
 
 Write = Callable[[int, bytes, int], int]  # os.pwrite
 Sync = Callable[[int], None]  # os.fdatasync
+Copy = Callable[[UUID, int, int, bytes], None]  # spool, segment, offset, octets that are about to be written there
 
 Entry = tuple[bytes, int]  # a record and the Unix second at which it was appended
 
@@ -71,8 +72,9 @@ class Appender:
         bytes_max: int,
         write: Write = os.pwrite,
         sync: Sync = os.fdatasync,
+        copy: Copy | None = None,
     ) -> None:
-        """Touch nothing yet: the disk may be the very thing that is broken."""
+        """Touch nothing yet: the disk may be the very thing that is broken. `copy` never raises."""
         self._directory = directory
         self._slot = slot
         self.life = uuid4()
@@ -80,6 +82,7 @@ class Appender:
         self._bytes_max = bytes_max
         self._write = write
         self._sync = sync
+        self._copy = copy
         self._lock: int | None = None
         self._tail_descriptor: int | None = None
         self._segment: _Segment | None = None
@@ -137,6 +140,8 @@ class Appender:
     def _append_to(self, segment: _Segment, batch: Sequence[Entry]) -> None:
         sequence = self.tail.next_sequence
         frames = encode_frames(batch, offset=segment.end, sequence=sequence, seed=segment.seed)
+        if self._copy is not None and self.spool_id is not None:
+            self._copy(self.spool_id, segment.number, segment.end, frames)  # on its way while our own disk works
         self._write_all(segment.descriptor, frames, segment.end)
         self._sync(segment.descriptor)
         assert self._tail_descriptor is not None

@@ -4,6 +4,8 @@
     lock                held by the one writer while it lives
     tail                how far the records are durable, published by the writer
     drained             how far PostgreSQL has them, a copy for status and gauges; the truth is net.spool_cursor
+    mirrored            how far the mirror has confirmed them, for status and gauges
+    adopted             only in what was a mirror of another node's spool and is drained here now
     0000000001.segment  ...; mode 0400 and modified at the instant it was drained, once it is
     set_aside.jsonl     records that nobody could read, bounded
 
@@ -92,6 +94,12 @@ def find_spool_id(directory: Path) -> UUID | None:
 def make_spool_id(directory: Path) -> UUID:
     """Return this spool's id; a new directory gets one, durable before it is used."""
     spool_id = find_spool_id(directory) or uuid4()
+    write_spool_id(directory, spool_id)
+    return spool_id
+
+
+def write_spool_id(directory: Path, spool_id: UUID) -> None:
+    """Say durably which spool this is, if it is not said yet."""
     path = directory / "spool_id"
     if not path.exists() or path.read_text().strip() != str(spool_id):
         fresh = directory / "spool_id.new"
@@ -101,7 +109,6 @@ def make_spool_id(directory: Path) -> UUID:
             os.fsync(file.fileno())
         fresh.replace(path)
         sync_directory(directory)
-    return spool_id
 
 
 def sync_directory(directory: Path, sync: Callable[[int], None] = os.fsync) -> None:
@@ -131,6 +138,37 @@ def write_tail(directory: Path, tail: Tail) -> None:
 def write_drained(directory: Path, drained: Tail) -> None:
     """Leave a copy of the cursor for status and gauges. Not made durable: PostgreSQL has the truth."""
     _write_small(directory / "drained", drained)
+
+
+def read_mirrored(directory: Path) -> Tail | None:
+    """Return how far the mirror has confirmed this spool: position, first sequence that it may not have."""
+    return _read_small(directory / "mirrored")
+
+
+def write_mirrored(directory: Path, mirrored: Tail) -> None:
+    """Leave a note of how far the mirror has confirmed this spool. Not made durable."""
+    _write_small(directory / "mirrored", mirrored)
+
+
+def forget_mirrored(directory: Path) -> None:
+    """The mirror has nothing, or is none any more."""
+    (directory / "mirrored").unlink(missing_ok=True)
+
+
+def is_adopted(directory: Path) -> bool:
+    """Return whether this was a mirror of another node's spool: it may end before what is drained."""
+    return (directory / "adopted").exists()
+
+
+def octets_between(directory: Path, begin: Position, end: Position) -> int:
+    """Return how many octets of segments lie between two places."""
+    if begin >= end:
+        return 0
+    if begin.segment == end.segment:
+        return end.offset - begin.offset
+    between = [number for number in segment_numbers(directory) if begin.segment <= number < end.segment]
+    whole = sum(_size(segment_path(directory, number)) for number in between)
+    return max(0, whole - begin.offset + end.offset)
 
 
 def _write_small(path: Path, tail: Tail) -> None:

@@ -16,6 +16,7 @@ from aaad.spool.directory import (
     PIECE_OCTETS,
     Contents,
     find_spool_id,
+    is_adopted,
     lock_directory,
     read_header,
     read_piece,
@@ -47,6 +48,8 @@ class SpoolReader:
         if spool_id is None:
             raise SpoolError(f"{directory} holds no spool")
         self.spool_id: UUID = spool_id
+        # What was drained beyond the end of a mirror was drained elsewhere: never read it from the beginning again.
+        self._only_forwards = is_adopted(directory)
         self._headers: dict[int, Header | None] = {}
         self._ends: dict[int, int] = {}  # of sealed segments
         self._descriptor = -1
@@ -78,6 +81,8 @@ class SpoolReader:
             return Batch(start.segment, start, [], [], False)
         if start.segment and not self._open(start.segment):
             position, is_missing = self._first_that_exists(start), True
+            if self._only_forwards and position < start:
+                return Batch(start.segment, start, [], [], False)
             if not self._open(position.segment):
                 return Batch(start.segment, start, [], [], True)
         while True:
@@ -107,6 +112,10 @@ class SpoolReader:
             if len(frames) >= records_max:
                 break
         return Batch(position.segment, Position(position.segment, offset), frames, damages, is_missing)
+
+    def end(self, number: int, tail: Tail) -> int:
+        """Return where what is durable of a segment ends."""
+        return self._end(number, tail, ())
 
     def _end(self, number: int, tail: Tail, cuts: Sequence[Cut]) -> int:
         if number == tail.position.segment:

@@ -7,11 +7,12 @@ from aaad.errors import SpoolError
 from aaad.spool.directory import (
     has_writer,
     occupied_octets,
+    octets_between,
     read_drained,
     read_header,
+    read_mirrored,
     read_tail,
     segment_numbers,
-    segment_path,
 )
 from aaad.spool.reader import SpoolReader
 from aaad.spool.segment import START, Tail
@@ -27,6 +28,7 @@ class SpoolStatus:
     segments: int
     occupied_bytes: int
     undrained_records: int
+    records_at_risk: int  # of these, what no mirror has confirmed
     undrained_bytes: int
     oldest_age_s: float  # of the oldest undrained record; 0 when there is none
     append_rate_per_s: float  # over the life of the segment being written
@@ -55,27 +57,21 @@ def read_status(directory: Path, *, now_s: float) -> SpoolStatus:
     finally:
         reader.close()
     set_aside = directory / "set_aside.jsonl"
+    undrained = tail.next_sequence - first[0].sequence if first else 0
+    mirrored = read_mirrored(directory) or nothing
     return SpoolStatus(
         slot=directory.name,
         spool_id=str(reader.spool_id),
         is_written=has_writer(directory),
         segments=len(segment_numbers(directory)),
         occupied_bytes=occupied_octets(directory),
-        undrained_records=tail.next_sequence - first[0].sequence if first else 0,
-        undrained_bytes=_undrained_octets(directory, drained, tail) if first else 0,
+        undrained_records=undrained,
+        records_at_risk=max(0, min(undrained, tail.next_sequence - mirrored.next_sequence)),
+        undrained_bytes=octets_between(directory, drained.position, tail.position) if first else 0,
         oldest_age_s=max(0.0, now_s - first[0].at_s) if first else 0.0,
         append_rate_per_s=_append_rate(directory, tail, now_s),
         set_aside_bytes=set_aside.stat().st_size if set_aside.exists() else 0,
     )
-
-
-def _undrained_octets(directory: Path, drained: Tail, tail: Tail) -> int:
-    begin, end = drained.position, tail.position
-    if begin.segment == end.segment:
-        return max(0, end.offset - begin.offset)
-    between = [number for number in segment_numbers(directory) if begin.segment <= number < end.segment]
-    whole = sum(segment_path(directory, number).stat().st_size for number in between)
-    return whole - begin.offset + end.offset
 
 
 def _append_rate(directory: Path, tail: Tail, now_s: float) -> float:

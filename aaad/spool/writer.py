@@ -18,8 +18,9 @@ from aaad.errors import SpoolError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.spool.appender import WITHOUT_ROOM, Appender, Entry, Sync, Write
-from aaad.spool.directory import read_drained
+from aaad.spool.directory import forget_mirrored, read_drained
 from aaad.spool.handoff import Handoff, HandoffClient
+from aaad.spool.mirror import Mirror
 from aaad.spool.segment import (
     HEADER_OCTETS,
     OVERHEAD_OCTETS_MAX,
@@ -72,6 +73,7 @@ class SpoolWriter:
         bytes_max: int,
         handoff: Path | None = None,
         handoff_timeout_s: float = 1.0,
+        mirror: Mirror | None = None,
         counters: CounterFile | None = None,
         write: Write = os.pwrite,
         sync: Sync = os.fdatasync,
@@ -89,7 +91,9 @@ class SpoolWriter:
             bytes_max=bytes_max,
             write=write,
             sync=sync,
+            copy=mirror.send if mirror is not None else None,
         )
+        self._mirror = mirror
         self._batch_octets_max = min(BATCH_OCTETS_MAX, segment_bytes - HEADER_OCTETS)
         self._client = HandoffClient(handoff, timeout_s=handoff_timeout_s) if handoff is not None else None
         self._handoffs = 0
@@ -117,6 +121,8 @@ class SpoolWriter:
     def start(self) -> None:
         """Start the thread. A broken disk is no error here: it is tried again and again."""
         self._thread.start()
+        if self._mirror is not None:
+            self._mirror.start()
 
     def append(self, record: bytes, done: Done | None = None) -> bool:
         """Take a record; False if there is no room, and then `done` is never called.
@@ -189,6 +195,8 @@ class SpoolWriter:
         self._appender.close()
         if self._client is not None:
             self._client.close()
+        if self._mirror is not None:
+            self._mirror.close()
         return True
 
     def _guard(self, step: Callable[[], bool]) -> bool:
@@ -264,6 +272,8 @@ class SpoolWriter:
                 self._note_broken(error)
             else:
                 self._note_whole()
+                if self._mirror is not None:
+                    self._mirror.settle(len(stored), self._appender.tail)
                 self._count("aaad_spool_records_appended_total", len(stored))
                 self._count("aaad_spool_syncs_total")
                 return True
@@ -317,6 +327,9 @@ class SpoolWriter:
             self._appender.load()
         except OSError as error:
             self._note_broken(error)
+        if self._mirror is None:
+            with contextlib.suppress(OSError):  # what a mirror had may be gone by now
+                forget_mirrored(self._directory)
         return True
 
     def _look_after(self) -> bool:
@@ -326,6 +339,8 @@ class SpoolWriter:
         if is_time:
             self._look_at_s = monotonic_s() + IDLE_S
             self._look_at_place()
+            if self._mirror is not None:
+                self._mirror.look_after(self._appender.tail)
             self._publish_risk()
         if self._is_broken and self._may_try():
             try:
@@ -362,7 +377,10 @@ class SpoolWriter:
 
     def _records_at_risk(self) -> int:
         drained = read_drained(self._directory)
-        return max(0, self._appender.tail.next_sequence - (drained.next_sequence if drained is not None else 0))
+        safe = drained.next_sequence if drained is not None else 0
+        if self._mirror is not None:
+            safe = max(safe, self._mirror.safe.next_sequence)
+        return max(0, self._appender.tail.next_sequence - safe)
 
     def _count(self, name: str, amount: int = 1) -> None:
         if self._counters is not None:

@@ -117,7 +117,7 @@ def test_a_role_that_does_not_exist_and_a_configuration_that_is_bad_are_told(con
 
     unknown = run("monitor")
     assert unknown.returncode == 2
-    assert "there is no role 'monitor'; roles are radius, sync, control" in unknown.stderr
+    assert "there is no role 'monitor'; roles are radius, sync, mirror, control" in unknown.stderr
     config.write_text("[radius]\nprocesses = 0\n[database]\ndsn = 'postgresql://x'\n")
     bad = run("radius")
     assert bad.returncode == 2

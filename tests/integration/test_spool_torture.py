@@ -29,6 +29,7 @@ from aaad.sessions.drain import DRAIN_COUNTERS, Drain
 from aaad.sessions.handoff import HANDOFF_COUNTERS, HandoffServer
 from aaad.spool import writer as writer_module
 from aaad.spool.directory import find_spool_id, read_tail, segment_numbers
+from aaad.spool.mirror import Mirror
 from aaad.spool.records import LoginRefused, RouterSeen, encode
 from aaad.spool.writer import SpoolWriter
 
@@ -83,7 +84,8 @@ def fork(work: Callable[[], None]) -> int:
         os._exit(3)
 
 
-def write_for_ever(root: Path, handoff: Path, acks: int, life: int) -> None:
+def write_for_ever(root: Path, handoff: Path, acks: int, life: int, mirror: Mirror | None = None) -> None:
+    """With a mirror only what it has, too, is told to be acknowledged."""
     writer_module.RETRY_INITIAL_S, writer_module.RETRY_MAX_S = 0.01, 0.05
     dice = random.Random(life)
     disk = CrashingDisk(dice)
@@ -93,6 +95,7 @@ def write_for_ever(root: Path, handoff: Path, acks: int, life: int) -> None:
         bytes_max=1 << 30,
         handoff=handoff,
         handoff_timeout_s=0.3,
+        mirror=mirror,
         write=disk.write,
         sync=disk.sync,
     )
@@ -102,7 +105,7 @@ def write_for_ever(root: Path, handoff: Path, acks: int, life: int) -> None:
     def done_for(number: int):
         def done(is_stored: bool) -> None:
             answered[0] += 1
-            if is_stored:
+            if is_stored and (mirror is None or mirror.course.is_waited_for):
                 os.write(acks, _ACK.pack(number))
 
         return done
@@ -152,6 +155,9 @@ class Torture:
         self._listener.listen(16)
         self.begun: dict[int, Callable[[], int]] = {}
 
+    def beginnings(self) -> list[Callable[[], int]]:
+        return [self.begin_writer, self.begin_drainer]
+
     def begin_writer(self) -> int:
         self._lives += 1
         life = self._lives
@@ -162,7 +168,7 @@ class Torture:
 
     def run(self, kills: int, disturb: Callable[[int], None] = lambda _: None) -> None:
         """Kill at random until so many have died, by our hand or their own; `disturb` does what else goes wrong."""
-        lives = [(self.begin_writer, self.begin_writer()), (self.begin_drainer, self.begin_drainer())]
+        lives = [(begin, begin()) for begin in self.beginnings()]
         ends = [self._next_end(begin) for begin, _ in lives]
         while self.kills < kills:
             self._collect(0.005)
@@ -228,7 +234,10 @@ class Torture:
 def check_torture(
     dsn: str, directory: Path, kills: int, seed: int, disturb: Callable[[int], None] = lambda _: None
 ) -> str:
-    torture = Torture(dsn, directory, seed)
+    return judge_torture(Torture(dsn, directory, seed), kills, disturb)
+
+
+def judge_torture(torture: Torture, kills: int, disturb: Callable[[int], None] = lambda _: None) -> str:
     asyncio.run(torture.fetch("INSERT INTO net.node (name) VALUES ('torture')"))
     asyncio.run(torture.fetch("INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '192.0.2.0/24', 's')"))
     torture.run(kills, disturb)

@@ -8,7 +8,8 @@ import pytest
 
 from aaad.cli.options import Options
 from aaad.cli.terminal import Terminal
-from aaad.config import Config, example_toml, load_config, parse_config
+from aaad.config import Config, example_toml, load_config, parse_config, require_mirror_secret
+from aaad.config_values import endpoint
 from aaad.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,12 @@ ADDRESSES = (
     "0.0.0.0 or :: stands alone in its family"
 )
 
+PEER = "empty, or host and port such as 192.0.2.2:1814 or [2001:db8::2]:1814"
+LISTENER = "empty, or an IP address and a port such as 192.0.2.2:1814 or [2001:db8::2]:1814"
+MIRROR_SECRET = (
+    "at least 16 characters, the same on both nodes; here, in the environment variable AAAD_MIRROR_SECRET or in the "
+    "systemd credential mirror_secret"
+)
 APART = "a folder that is not node.state_dir, nor inside it, nor around it"
 BAD_FILES = [
     ("[radius]\nauth_port = 0", "radius.auth_port: 0 is not valid: a whole number from 1 to 65535"),
@@ -36,6 +43,26 @@ BAD_FILES = [
         "[journal]\nbytes_max = 2000000",
         "journal.bytes_max: 2000000 is not valid: at least twice journal.segment_bytes",
     ),
+    (
+        "[spool]\nmirror = '192.0.2.2'",
+        f"spool.mirror: '192.0.2.2' is not valid: {PEER}",
+    ),
+    (
+        "[spool]\nmirror = 'peer:0'",
+        f"spool.mirror: 'peer:0' is not valid: {PEER}",
+    ),
+    (
+        "[spool]\nmirror_listen = 'peer:1814'",
+        f"spool.mirror_listen: 'peer:1814' is not valid: {LISTENER}",
+    ),
+    *(
+        (
+            f"[spool]\nmirror_secret = {secret}",
+            f"spool.mirror_secret: '(hidden)' is not valid: {MIRROR_SECRET}",
+        )
+        for secret in ("'short'", "3")
+    ),
+    ("[spool]\nmirror_timeout_s = 3", "spool.mirror_timeout_s: 3 is not valid: a number from 0.01 to 0.5 (seconds)"),
     *(
         (
             f"[node]\nstate_dir = '/srv/aaad'\nrun_dir = '{folder}'",
@@ -298,3 +325,43 @@ def test_every_key_is_read_by_somebody(key: str):
     if name == "dsn_file":
         return  # read by the configuration itself
     assert any(re.search(rf"[a-z]\.{name}\b", path.read_text()) for path in readers), key
+
+
+def test_the_mirrors_secret_is_hidden_and_comes_from_environment_credential_or_file(tmp_path: Path):
+    (tmp_path / "mirror_secret").write_text("of the credential, long\n")
+    text = "[spool]\nmirror_secret = 'of the file, long enough'"
+
+    def secret(environ: dict[str, str]) -> str:
+        config = parse_config(text, ENVIRON | environ)
+        assert "long" not in f"{config} {config!r} {config.model_dump()} {config.model_dump_json()}"
+        return config.spool.mirror_secret.get_secret_value()
+
+    credential = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert secret({}) == "of the file, long enough"
+    assert secret(credential) == "of the credential, long"
+    assert secret(credential | {"AAAD_MIRROR_SECRET": "of the environment, long"}) == "of the environment, long"
+    with pytest.raises(ConfigError) as caught:
+        parse_config("spool = 'a secret that went astray'", ENVIRON)
+    assert "astray" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["mirror", "mirror_listen"])
+def test_who_mirrors_or_is_mirrored_needs_the_secret(key: str):
+    config = parse_config(f"[spool]\n{key} = '192.0.2.2:1814'", ENVIRON)
+    with pytest.raises(ConfigError, match=re.escape(f"spool.mirror_secret: None is not valid: {MIRROR_SECRET}")):
+        require_mirror_secret(config)
+    require_mirror_secret(parse_config(f"[spool]\n{key} = '192.0.2.2:1814'\nmirror_secret = '{'x' * 16}'", ENVIRON))
+    require_mirror_secret(parse_config("", ENVIRON))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("192.0.2.2:1814", ("192.0.2.2", 1814)),
+        ("[2001:db8::2]:1814", ("2001:db8::2", 1814)),
+        ("peer.example:1", ("peer.example", 1)),
+        ("", None),
+    ],
+)
+def test_host_and_port_are_read(text: str, place: tuple[str, int] | None):
+    assert endpoint(parse_config(f"[spool]\nmirror = '{text}'", ENVIRON).spool.mirror) == place

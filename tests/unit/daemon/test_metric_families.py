@@ -34,6 +34,9 @@ UNITS = (
     "_concentrators",
     "_silent",
     "_threads",
+    "_wanted",
+    "_stage",
+    "_connections",
 )
 
 

@@ -1,0 +1,238 @@
+"""The copies of other nodes' spools on this node's disk: `mirror/NODE/SLOT.SPOOL_ID/`, in a spool's own form (R6.4).
+
+Writes what an owner sends where it stands in his segment files, and makes it durable. Octets follow each other
+without a gap; a segment begins with its header, which must be of that spool. Never reads what a record says. All
+copies together take no more disk than allowed. A folder is held by its `lock` while a connection writes it: nobody
+adopts it then.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from aaad.errors import SpoolError
+from aaad.spool.directory import (
+    PIECE_OCTETS,
+    lock_directory,
+    occupied_octets,
+    read_header,
+    read_piece,
+    segment_numbers,
+    segment_path,
+    sync_directory,
+    write_spool_id,
+)
+from aaad.spool.mirror_frames import Data
+from aaad.spool.mirror_pieces import header_print
+from aaad.spool.retention import give_way
+from aaad.spool.segment import (
+    HEADER_OCTETS,
+    START,
+    Frame,
+    Position,
+    checksum_seed,
+    decode_header,
+    scan,
+)
+
+ALLOCATED_OCTETS = 1 << 20  # room is taken ahead in such steps: a sync that need not note a new size is cheaper
+
+Sync = Callable[[int], None]
+
+
+class MirrorFull(SpoolError):  # noqa: N818  reads as the sentence it prints
+    """The bound of all copies together is reached, and nothing that is drained can give way."""
+
+
+class OutOfOrder(SpoolError):  # noqa: N818  reads as the sentence it prints
+    """Octets that do not follow what is there."""
+
+
+class Kept(NamedTuple):
+    """One copy on this disk."""
+
+    node: str
+    slot: str
+    spool_id: UUID
+    directory: Path
+
+
+def kept_copies(root: Path) -> list[Kept]:
+    """Return every copy below a root, in order of node and slot; folders that are none are passed over."""
+    found = []
+    for folder in sorted(root.glob("*/*.*")):
+        slot, _, id_ = folder.name.rpartition(".")
+        with suppress(ValueError):
+            found.append(Kept(folder.parent.name, slot, UUID(id_), folder))
+    return found
+
+
+def copy_directory(root: Path, node: str, slot: str, spool_id: UUID) -> Path:
+    """Return where the copy of a spool lies."""
+    return root / node / f"{slot}.{spool_id}"
+
+
+class Room:
+    """What all copies below one root may take together. Asked in several threads; a look at the disk each time."""
+
+    def __init__(self, root: Path, bytes_max: int, wall_s: Callable[[], float]) -> None:
+        """Nothing is touched yet."""
+        self.root = root
+        self._bytes_max = bytes_max
+        self._wall_s = wall_s
+        self.removed = 0  # drained segments that gave way
+
+    def occupied(self) -> int:
+        """Return how many octets the copies take."""
+        return sum(occupied_octets(kept.directory) for kept in kept_copies(self.root))
+
+    def take(self, octets: int) -> None:
+        """Make sure that so much more fits; MirrorFull if it does not."""
+        while self.occupied() + octets > self._bytes_max:
+            if not any(give_way(kept.directory, now_s=self._wall_s()) for kept in kept_copies(self.root)):
+                raise MirrorFull(f"the copies of other nodes' spools may take {self._bytes_max} octets")
+            self.removed += 1
+
+
+class MirroredSpool:
+    """One copy, held for writing. Every method may raise OSError: then nothing since the last `write` counts."""
+
+    def __init__(self, room: Room, *, node: str, slot: str, spool_id: UUID, sync: Sync = os.fdatasync) -> None:
+        """Take the folder and find where its octets end; BlockingIOError if somebody else has it."""
+        self.directory = copy_directory(room.root, node, slot, spool_id)
+        self._room = room
+        self._slot = slot
+        self._spool_id = spool_id
+        self._sync = sync
+        self._descriptor = -1
+        self._allocated = 0
+        self.position = START
+        for folder in (self.directory.parent, self.directory):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                sync_directory(folder.parent)
+        self._lock = lock_directory(self.directory)
+        try:
+            write_spool_id(self.directory, spool_id)
+            self.position = contiguous_end(self.directory, spool_id)
+            self.header = header_print(self.directory, self.position.segment)
+            if self.position.segment:
+                self._open(self.position.segment)
+                self._sync(self._descriptor)  # what a killed process has written may not be on the disk yet
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, data: Data) -> None:
+        """Put these octets on the disk; OutOfOrder, MirrorFull or OSError if they are not there then."""
+        end = Position(data.segment, data.offset + len(data.octets))
+        if data.offset == 0:
+            self._begin(data)
+        elif (data.segment, data.offset) != self.position:
+            raise OutOfOrder(f"octets for {data.segment}:{data.offset}, where {self.position} is the end")
+        else:
+            self._allocate(end.offset)
+            self._write(data.octets, data.offset)
+        self._sync(self._descriptor)
+        self.position = end
+
+    def _begin(self, data: Data) -> None:
+        """Begin a segment, or the last one anew."""
+        if data.segment < max(self.position.segment, 1):
+            raise OutOfOrder(f"segment {data.segment}, where {self.position} is the end")
+        header = decode_header(data.octets[:HEADER_OCTETS])
+        if len(data.octets) < HEADER_OCTETS or (header.spool_id, header.number) != (self._spool_id, data.segment):
+            raise OutOfOrder(f"segment {data.segment} begins with another one's header")
+        self._close_segment()
+        self._room.take(max(ALLOCATED_OCTETS, len(data.octets)))
+        path, fresh = segment_path(self.directory, data.segment), self.directory / "fresh"
+        # Under its own name its header is always whole. What stood in it is of another life of its owner and void.
+        self._descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._allocated = 0
+        self._allocate(len(data.octets))
+        self._write(data.octets, 0)
+        self._sync(self._descriptor)
+        fresh.replace(path)
+        sync_directory(self.directory)
+
+    def _open(self, number: int) -> None:
+        path = segment_path(self.directory, number)
+        path.chmod(0o600)  # if it was taken for drained: its owner goes on in it
+        self._descriptor = os.open(path, os.O_WRONLY)
+        self._allocated = os.fstat(self._descriptor).st_size
+
+    def _allocate(self, end: int) -> None:
+        if end <= self._allocated:
+            return
+        wanted = -(-end // ALLOCATED_OCTETS) * ALLOCATED_OCTETS
+        if self._allocated:
+            self._room.take(wanted - self._allocated)
+        os.posix_fallocate(self._descriptor, 0, wanted)
+        self._allocated = wanted
+
+    def _write(self, octets: bytes, offset: int) -> None:
+        written = 0
+        while written < len(octets):
+            written += os.pwrite(self._descriptor, octets[written:], offset + written)
+
+    def _close_segment(self) -> None:
+        if self._descriptor >= 0:
+            with suppress(OSError):  # what a failed sync has left in memory is not to be found there by a later look
+                os.ftruncate(self._descriptor, self.position.offset)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._close_segment()
+        os.close(self._lock)
+
+
+def contiguous_end(directory: Path, spool_id: UUID) -> Position:
+    """Return where the octets of the newest segment end that are whole from its beginning on.
+
+    What a power cut left behind a gap was not confirmed by us: its owner sends it again.
+    """
+    numbers = segment_numbers(directory)
+    if not numbers:
+        return START
+    number = numbers[-1]
+    header = read_header(directory, number)
+    if header is None or header.spool_id != spool_id:
+        return Position(number, 0)
+    end, seed = HEADER_OCTETS, checksum_seed(spool_id, number)
+    with segment_path(directory, number).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while end < size:
+            piece = read_piece(file.fileno(), end, min(PIECE_OCTETS, size - end))
+            found = _whole(piece, end, seed, final=end + len(piece) >= size)
+            if found == end:
+                break
+            end = found
+    return Position(number, end)
+
+
+def _whole(piece: bytes, offset: int, seed: int, *, final: bool) -> int:
+    end = offset
+    for found in scan(piece, offset=offset, seed=seed, final=final):
+        if not isinstance(found, Frame):
+            break
+        end = found.end
+    return end
+
+
+def remove_copy(kept: Kept) -> bool:
+    """Remove a whole copy if nobody writes it; the caller knows that all of it is in PostgreSQL."""
+    try:
+        lock = lock_directory(kept.directory)
+    except BlockingIOError:
+        return False
+    try:
+        shutil.rmtree(kept.directory)
+    finally:
+        os.close(lock)
+    return True

@@ -1,0 +1,85 @@
+"""What of a spool's own segment files its mirror does not have yet, piece by piece. Rule R6.4.
+
+Reads what is durable here and nothing else: of the segment being written up to the published tail, of an older one up
+to where the next one's header says that it is valid. What is drained, as far as this node's files know, is not sent:
+PostgreSQL has it.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from aaad.spool.directory import read_drained, segment_numbers, segment_path
+from aaad.spool.mirror_frames import PRINT_OCTETS
+from aaad.spool.reader import SpoolReader
+from aaad.spool.segment import HEADER_OCTETS, START, Position, Tail
+
+
+class Piece(NamedTuple):
+    """Octets of a segment and where they stand; a header stands at offset 0."""
+
+    segment: int
+    offset: int
+    octets: bytes
+
+    @property
+    def end(self) -> Position:
+        """The place behind it."""
+        return Position(self.segment, self.offset + len(self.octets))
+
+
+def header_print(directory: Path, number: int) -> bytes:
+    """Return a fingerprint of a segment's header; empty if there is no such segment."""
+    try:
+        with segment_path(directory, number).open("rb") as file:
+            block = file.read(HEADER_OCTETS)
+    except FileNotFoundError:
+        return b""
+    return hashlib.sha256(block).digest()[:PRINT_OCTETS]
+
+
+def first_wanted(directory: Path, has: Position, print_: bytes) -> Position:
+    """Return from where on a mirror that has this much needs the spool.
+
+    A last segment that is not ours of that number begins anew: ours was given up before anything in it counted, and
+    its number used once more.
+    """
+    if has.segment and print_ != header_print(directory, has.segment):
+        has = Position(has.segment, 0)
+    drained = (read_drained(directory) or Tail(START, 0)).position
+    if has.segment < drained.segment and segment_path(directory, drained.segment).exists():
+        return Position(drained.segment, 0)
+    return has
+
+
+class Pieces:
+    """The durable octets of one spool, from any place on."""
+
+    def __init__(self, directory: Path) -> None:
+        """SpoolError if there is no spool."""
+        self._directory = directory
+        self._reader = SpoolReader(directory)
+        self.spool_id = self._reader.spool_id
+
+    def next(self, at: Position, until: Tail, octets_max: int) -> Piece | None:
+        """Return what follows `at`, at most so much of it and a header whole; None at the end of what is durable."""
+        for number in segment_numbers(self._directory):
+            if not at.segment <= number <= until.position.segment:
+                continue
+            offset, end = at.offset if number == at.segment else 0, self._reader.end(number, until)
+            is_given_up = end <= HEADER_OCTETS and number < until.position.segment  # with nothing in it that counts
+            if offset < end and not (is_given_up and offset == 0):
+                length = octets_max if offset else max(octets_max, HEADER_OCTETS)
+                piece = self._read(number, offset, min(length, end - offset))
+                if piece is not None:
+                    return piece
+        return None
+
+    def _read(self, number: int, offset: int, length: int) -> Piece | None:
+        try:
+            with segment_path(self._directory, number).open("rb") as file:
+                octets = os.pread(file.fileno(), length, offset)
+        except FileNotFoundError:  # drained and removed in this moment
+            return None
+        return Piece(number, offset, octets.ljust(length, b"\0"))

@@ -1,0 +1,117 @@
+"""A copy becomes a slot as whole as it was: on this file system or another one, and for the account of the node."""
+
+import errno
+import os
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from aaad.spool.adoption import CopyHeld, adopt
+from aaad.spool.directory import is_adopted, lock_directory, read_tail, segment_numbers, segment_path
+from aaad.spool.mirror_disk import Kept, kept_copies
+from aaad.spool.reader import SpoolReader
+from aaad.spool.segment import START, Position
+from aaad.spool.writer import SpoolWriter
+
+
+def make_copy(root: Path, records: int = 300) -> Kept:
+    """A copy as a mirror leaves it: the segments and the id, and no tail."""
+    made = root / "made"
+    spool = SpoolWriter(made, segment_bytes=1 << 16, bytes_max=1 << 24)
+    spool.start()
+    for number in range(records):
+        assert spool.append(b"%06d" % number + bytes(400))
+    assert spool.stop(10)
+    spool_id = UUID((made / "spool_id").read_text().strip())
+    (made / "tail").unlink()
+    folder = root / "mirror" / "n1" / f"radius-0.{spool_id}"
+    folder.parent.mkdir(parents=True)
+    made.rename(folder)
+    (kept,) = kept_copies(root / "mirror")
+    return kept
+
+
+def payloads(directory: Path, cursor: Position = START) -> list[int]:
+    reader, found = SpoolReader(directory), []
+    while True:
+        batch = reader.read(cursor, records_max=1000)
+        found += [int(frame.payload[:6]) for frame in batch.frames]
+        if batch.next == cursor:
+            reader.close()
+            return found
+        cursor = batch.next
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_copy_becomes_a_slot_with_all_its_records_and_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool
+) -> None:
+    kept, root = make_copy(tmp_path), tmp_path / "spool"
+    if is_elsewhere:
+        monkeypatch.setattr(Path, "rename", to_another_file_system)
+    told = adopt(kept, root, cursor=START)
+    assert (told.records, told.slot) == (300, f"n1.radius-0.{kept.spool_id.hex[:8]}")
+    slot = root / told.slot
+    assert payloads(slot) == list(range(300))
+    tail = read_tail(slot)
+    assert tail is not None
+    assert tail.next_sequence == 300
+    assert is_adopted(slot)
+    assert not kept.directory.parent.exists()
+
+
+def to_another_file_system(self: Path, target: Path) -> Path:
+    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+def test_what_postgresql_has_is_not_adopted_and_of_the_rest_only_the_rest_is_left(tmp_path: Path) -> None:
+    kept, root = make_copy(tmp_path), tmp_path / "spool"
+    reader = SpoolReader(kept.directory)
+    adopt_later = segment_numbers(kept.directory)[-1]
+    for beyond in (Position(adopt_later, 1 << 16), Position(adopt_later + 1, 4096)):
+        assert adopt(kept, root, cursor=beyond)[1:] == ("", 0)
+        assert kept.directory.exists()
+    cursor = reader.read(START, records_max=100).next
+    reader.close()
+    told = adopt(kept, root, cursor=cursor)
+    assert told.records == 200
+    assert payloads(root / told.slot, cursor) == list(range(100, 300))
+
+
+def test_what_is_adopted_is_never_read_backwards(tmp_path: Path) -> None:
+    """Its owner had drained further than the copy goes: the next segment does not exist here, nor will it."""
+    kept, root = make_copy(tmp_path), tmp_path / "spool"
+    beyond = Position(segment_numbers(kept.directory)[-1] + 3, 4096)
+    assert payloads(kept.directory, beyond) == [], "without an end nothing is read"
+    slot = root / adopt(kept, root, cursor=START).slot
+    assert payloads(slot, beyond) == []
+    (slot / "adopted").unlink()
+    assert payloads(slot, beyond) == list(range(300)), "as a spool of our own is whose files were removed"
+
+
+def test_a_copy_that_is_written_stays_and_one_adopted_again_gets_a_slot_beside(tmp_path: Path) -> None:
+    kept, root = make_copy(tmp_path), tmp_path / "spool"
+    lock = lock_directory(kept.directory)
+    with pytest.raises(CopyHeld):
+        adopt(kept, root, cursor=START)
+    os.close(lock)
+    first = adopt(kept, root, cursor=START)
+    kept.directory.mkdir(parents=True)
+    for name in ("spool_id", segment_path(Path(), 1).name):
+        (kept.directory / name).write_bytes((root / first.slot / name).read_bytes())
+    assert adopt(kept, root, cursor=START).slot == f"{first.slot}.2"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away: NOT TRIED")
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_what_root_adopts_is_the_account_s_that_the_node_runs_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool
+) -> None:
+    kept, root = make_copy(tmp_path, records=3), tmp_path / "spool"
+    for path in (kept.directory, *kept.directory.iterdir()):
+        os.chown(path, 12345, 12346)
+    if is_elsewhere:
+        monkeypatch.setattr(Path, "rename", to_another_file_system)
+    slot = root / adopt(kept, root, cursor=START).slot
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in (root, slot, *slot.iterdir())} == {(12345, 12346)}

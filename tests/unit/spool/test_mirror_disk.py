@@ -1,0 +1,216 @@
+"""The copies of other nodes' spools: octets in their order only, within the bound, whole after whatever happened."""
+
+import os
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aaad.errors import SpoolError
+from aaad.spool.directory import segment_path, write_drained
+from aaad.spool.mirror_disk import (
+    ALLOCATED_OCTETS,
+    MirroredSpool,
+    MirrorFull,
+    OutOfOrder,
+    Room,
+    contiguous_end,
+    copy_directory,
+    kept_copies,
+)
+from aaad.spool.mirror_frames import Data
+from aaad.spool.mirror_pieces import Pieces, first_wanted, header_print
+from aaad.spool.reader import SpoolReader
+from aaad.spool.retention import FOR_SURE_S, mark_drained
+from aaad.spool.segment import (
+    HEADER_OCTETS,
+    START,
+    Header,
+    Position,
+    Tail,
+    checksum_seed,
+    encode_frames,
+    encode_header,
+)
+
+ID = UUID("00000000-0000-4000-8000-000000000001")
+LIFE = uuid4()
+
+
+def header(number: int, previous: Position = START, *, spool_id: UUID = ID, life: UUID = LIFE) -> bytes:
+    return encode_header(Header(spool_id, life, "radius-0", number, 1_000_000, previous, 0))
+
+
+def frames(number: int, offset: int, *payloads: bytes) -> bytes:
+    return encode_frames([(one, 1) for one in payloads], offset=offset, sequence=0, seed=checksum_seed(ID, number))
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path / "mirror", 1 << 30, lambda: 1e9)
+
+
+def take(room: Room, **changes) -> MirroredSpool:
+    return MirroredSpool(room, **({"node": "n", "slot": "radius-0", "spool_id": ID} | changes))
+
+
+def test_octets_follow_each_other_and_a_segment_begins_with_its_own_header(room: Room) -> None:
+    spool = take(room)
+    for bad in (
+        Data(1, HEADER_OCTETS, b"x"),  # without a header
+        Data(0, 0, header(0)),
+        Data(1, 0, header(2)),
+        Data(1, 0, header(1, spool_id=uuid4())),
+        Data(1, 0, header(1)[:100]),
+        Data(1, 0, bytes(HEADER_OCTETS)),
+    ):
+        with pytest.raises(SpoolError):
+            spool.write(bad)
+        assert spool.position == START
+    spool.write(Data(1, 0, header(1)))
+    for bad in (Data(1, HEADER_OCTETS + 8, b"x"), Data(1, 8, b"x"), Data(2, HEADER_OCTETS, b"x")):
+        with pytest.raises(OutOfOrder):
+            spool.write(bad)
+    octets = frames(1, HEADER_OCTETS, b"one", b"two")
+    spool.write(Data(1, HEADER_OCTETS, octets))
+    end = Position(1, HEADER_OCTETS + len(octets))
+    assert spool.position == end
+    spool.write(Data(5, 0, header(5, end)))  # numbers may be left out
+    with pytest.raises(OutOfOrder):
+        spool.write(Data(4, 0, header(4)))
+    spool.close()
+    assert segment_path(spool.directory, 1).stat().st_size == end.offset
+    (kept,) = kept_copies(room.root)
+    assert (kept.node, kept.slot, kept.spool_id) == ("n", "radius-0", ID)
+
+
+def test_what_lies_behind_a_gap_is_asked_for_again(room: Room) -> None:
+    """A power cut may keep the later one of two writes and not the earlier."""
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    first = frames(1, HEADER_OCTETS, b"first")
+    spool.write(Data(1, HEADER_OCTETS, first))
+    end = spool.position
+    spool.close()
+    later = frames(1, end.offset + 64, b"later")
+    with segment_path(spool.directory, 1).open("r+b") as file:
+        os.pwrite(file.fileno(), later, end.offset + 64)
+    assert contiguous_end(spool.directory, ID) == end
+    again = take(room)
+    assert again.position == end
+    again.close()
+
+
+def test_what_a_failed_sync_left_in_memory_is_not_taken_for_durable(room: Room) -> None:
+    is_broken = False
+
+    def sync(descriptor: int) -> None:
+        if is_broken:
+            raise OSError(5, "Input/output error")
+
+    spool = take(room, sync=sync)
+    spool.write(Data(1, 0, header(1)))
+    end, is_broken = spool.position, True
+    with pytest.raises(OSError, match="Input/output"):
+        spool.write(Data(1, HEADER_OCTETS, frames(1, HEADER_OCTETS, b"one")))
+    spool.close()
+    is_broken = False
+    assert take(room).position == end
+
+
+def test_what_a_killed_process_wrote_is_synced_before_it_is_said_to_be_there(room: Room) -> None:
+    take(room).close()
+    segment_path(copy_directory(room.root, "n", "radius-0", ID), 1).write_bytes(header(1))
+    synced: list[int] = []
+    take(room, sync=synced.append).close()
+    assert synced
+
+
+def test_a_segment_whose_number_is_used_once_more_begins_anew(room: Room, tmp_path: Path) -> None:
+    """Its owner gave it up before anything in it counted, died, and counts on from the one before."""
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    spool.write(Data(1, HEADER_OCTETS, frames(1, HEADER_OCTETS, b"void")))
+    own = tmp_path / "own"
+    own.mkdir()
+    assert first_wanted(own, spool.position, header_print(spool.directory, 1)) == Position(1, 0)
+    anew = header(1, life=uuid4())
+    segment_path(own, 1).write_bytes(anew)
+    assert first_wanted(own, spool.position, header_print(spool.directory, 1)) == Position(1, 0)
+    spool.write(Data(1, 0, anew))
+    assert spool.position == Position(1, HEADER_OCTETS)
+    assert first_wanted(own, spool.position, header_print(spool.directory, 1)) == spool.position
+    spool.close()
+    assert contiguous_end(spool.directory, ID) == Position(1, HEADER_OCTETS)
+
+
+def test_two_do_not_write_one_copy(room: Room) -> None:
+    spool = take(room)
+    with pytest.raises(BlockingIOError):
+        take(room)
+    spool.close()
+    take(room).close()
+
+
+def test_without_room_what_is_drained_for_sure_gives_way_and_nothing_else(tmp_path: Path) -> None:
+    now_s = 1e9
+    room = Room(tmp_path / "mirror", 2 * ALLOCATED_OCTETS, lambda: now_s)
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    size = 400_000
+    for offset in range(HEADER_OCTETS, HEADER_OCTETS + 3 * size, size):
+        spool.write(Data(1, offset, bytes(size)))
+    end = spool.position
+    with pytest.raises(MirrorFull):
+        spool.write(Data(2, 0, header(2, end)))
+    spool.close()
+    mark_drained(spool.directory, 1, now_s=now_s - FOR_SURE_S - 1)
+    write_drained(spool.directory, Tail(Position(2, HEADER_OCTETS), 0))
+    other = take(room, node="m", spool_id=(other_id := uuid4()))
+    other.write(Data(1, 0, header(1, spool_id=other_id)))
+    assert room.removed == 1
+    assert not segment_path(spool.directory, 1).exists()
+    other.close()
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.lists(st.binary(max_size=300), max_size=6), min_size=1, max_size=4),
+    st.integers(40, 900),
+    st.integers(0, 30),
+)
+def test_pieces_of_any_size_make_the_same_segments_wherever_they_begin_again(
+    tmp_path_factory: pytest.TempPathFactory, segments: list[list[bytes]], at_once: int, breaks_after: int
+) -> None:
+    folder = tmp_path_factory.mktemp("pieces")
+    own, room = folder / "own", Room(folder / "mirror", 1 << 30, lambda: 0.0)
+    own.mkdir()
+    previous = START
+    for number, payloads in enumerate(segments, 1):
+        octets = header(number, previous) + frames(number, HEADER_OCTETS, *payloads)
+        segment_path(own, number).write_bytes(octets + bytes(512))  # preallocated room
+        previous = Position(number, len(octets))
+    tail = Tail(previous, 99)
+    sent = 0
+    spool = take(room)
+    pieces = Pieces(own)
+    at = first_wanted(own, spool.position, b"")
+    while (piece := pieces.next(at, tail, at_once)) is not None:
+        spool.write(Data(piece.segment, piece.offset, piece.octets))
+        at, sent = piece.end, sent + 1
+        if sent == breaks_after:  # the connection breaks, and another one begins where the copy says
+            spool.close()
+            spool = take(room)
+            at = first_wanted(own, spool.position, header_print(spool.directory, spool.position.segment))
+    spool.close()
+    assert at == tail.position
+    for number, payloads in enumerate(segments, 1):
+        if not payloads and number < len(segments):
+            assert not segment_path(spool.directory, number).exists(), "nothing in it counts"
+            continue
+        end = len(header(number)) + len(frames(number, HEADER_OCTETS, *payloads))
+        copy = segment_path(spool.directory, number).read_bytes()
+        assert copy[:end] == segment_path(own, number).read_bytes()[:end]
+    assert SpoolReader(spool.directory).spool_id == ID
