@@ -111,6 +111,45 @@ async def test_every_record_is_on_disk_before_it_is_answered(tmp_path: Path) -> 
     assert (service.count(names.RECEIVED), service.count(names.ANSWERED)) == (0, 0), "logins are counted apart"
 
 
+@pytest.mark.parametrize(
+    ("per_s", "was_crowded", "expected"),
+    [(0.0, False, False), (6_000.0, False, False), (6_001.0, False, True), (4_501.0, True, True)]
+    + [(4_500.0, True, False), (0.0, True, False)],
+)
+def test_very_many_a_second_are_a_crowd_until_they_are_clearly_less(
+    per_s: float, was_crowded: bool, expected: bool
+) -> None:
+    assert accounting_port.is_crowded(per_s, was_crowded) is expected
+
+
+async def test_in_a_crowd_looks_are_less_often_and_all_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounting_port, "CROWDED_PER_S", -1)
+    monkeypatch.setattr(accounting_port, "EASED_PER_S", -1)
+    pauses: list[float] = []
+    requests = [accounting_request(INTERIM, identifier=number) for number in range(200)]
+    async with with_disk(tmp_path) as service:
+        loop = asyncio.get_running_loop()
+        later = loop.call_later
+        await asyncio.sleep(1.2)  # the second's own look has come
+
+        def note(delay_s: float, *rest: Any, **named: Any) -> asyncio.TimerHandle:
+            pauses.append(delay_s)
+            return later(delay_s, *rest, **named)
+
+        monkeypatch.setattr(loop, "call_later", note, raising=False)
+        with Client(service.acct) as client:
+            for start in range(0, len(requests), 10):
+                some = requests[start : start + 10]
+                client.send(*some)
+                answered = {(await client.receive())[1] for _ in some}
+                assert answered == {request[1] for request in some}
+    assert accounting_port.LOOK_CROWDED_S in pauses
+    assert accounting_port.LOOK_AGAIN_S not in pauses
+    assert len(stored(tmp_path)) == len(requests)
+
+
 # --- real clients ---------------------------------------------------------------------------------------------------
 
 
