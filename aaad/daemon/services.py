@@ -92,20 +92,12 @@ async def radius(context: RoleContext) -> None:
     from aaad.radius.server import RadiusService, Watchdog
     from aaad.radius.simultaneous import must_wait
     from aaad.replica.store import ReplicaReader
-    from aaad.spool.writer import SpoolWriter
     from aaad.words import choose_language, customer_text
 
     config, state = context.config, context.config.node.state_dir
     language = choose_language(None, config.cli.language, os.environ)
     key = context.watchdog
-    spool = SpoolWriter(
-        state / "spool" / context.slot,
-        segment_bytes=config.spool.segment_bytes,
-        bytes_max=config.spool.bytes_max,
-        handoff=config.node.run_dir / "sync.sock",
-        mirror=_mirror(context),
-        counters=context.counters,
-    )
+    spool = _spool(context)
     spool.start()
     use, open_sessions = _simultaneous_use(context)
     reserve, claims = _claims(context, spool)
@@ -155,6 +147,21 @@ async def _go_first(context: RoleContext, spool: "SpoolWriter") -> None:
 
     processes = context.config.radius.processes
     await keep(context.stopping, processes, lambda: spool.thread_id, context.counters, context.log)
+
+
+def _spool(context: RoleContext) -> "SpoolWriter":
+    """Return this slot's spool."""
+    from aaad.spool.writer import SpoolWriter
+
+    config = context.config
+    return SpoolWriter(
+        config.node.state_dir / "spool" / context.slot,
+        segment_bytes=config.spool.segment_bytes,
+        bytes_max=config.spool.bytes_max,
+        handoff=config.node.run_dir / "sync.sock",
+        mirror=_mirror(context),
+        counters=context.counters,
+    )
 
 
 def _mirror(context: RoleContext) -> "Mirror | None":

@@ -30,8 +30,8 @@ from aaad.radius.unknown_sources import UnknownSources
 
 LOOK_MAX = 16  # who asks to be let in goes first
 LOOK_AGAIN_S = 0.002
-# Where very many come a look waits longer, and comes with answers only if they are many, too: it finds more, costs less
-# for each, and what that saves is the drain's. Records a second of this process: where that begins and ends.
+# Where very many come a look waits longer, and comes with answers only if they are many, too: it finds more, and what
+# that saves is the drain's. Records a second of this process: where that begins and ends.
 LOOK_CROWDED_S = 0.003
 CROWDED_PER_S, EASED_PER_S = 6_000, 4_500
 POURING = 6  # datagrams found by a look, by which the disk had better wait a moment for more
