@@ -113,8 +113,14 @@ async def test_every_record_is_on_disk_before_it_is_answered(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("per_s", "was_crowded", "expected"),
-    [(0.0, False, False), (6_000.0, False, False), (6_001.0, False, True), (4_501.0, True, True)]
-    + [(4_500.0, True, False), (0.0, True, False)],
+    [
+        (0.0, False, False),
+        (6_000.0, False, False),
+        (6_001.0, False, True),
+        (4_501.0, True, True),
+        (4_500.0, True, False),
+        (0.0, True, False),
+    ],
 )
 def test_very_many_a_second_are_a_crowd_until_they_are_clearly_less(
     per_s: float, was_crowded: bool, expected: bool
