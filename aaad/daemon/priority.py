@@ -21,9 +21,10 @@ from aaad.metrics import CounterFile
 FIRST_THREADS = "aaad_role_first_threads"
 
 LOOK_EVERY_S = 0.1
-LOOK_OFTEN_EVERY_S = 0.02  # while at work: who shares a processor with us waits no longer than for two looks
+LOOK_OFTEN_EVERY_S = 0.02  # while at work
 AT_WORK_SHARE = 0.1  # of a processor
-BUSY_SHARE = 0.75  # who uses more does not go first
+BUSY_SHARE = 0.75  # who uses more for STRETCH_S does not go first: a short burst is what going first is for
+STRETCH_S = 0.055  # three looks: so long who shares a processor with us may wait
 CALM_S = 2.0  # so long nobody may have been busy before going first again
 TRY_AGAIN_S = 2.0  # processors may be given to us or taken while we run
 _FOR_ALL_ELSE = 1  # processors
@@ -56,6 +57,7 @@ class Going:
         """`at_s` is now by any clock, `used_s` the processor time that the thread has used by now."""
         self._at_s = at_s
         self._used_s = used_s
+        self._stretch_s = 0.0  # busy for so long at one go
         self._busy_at_s = at_s - CALM_S
         self.look_after_s = LOOK_EVERY_S
 
@@ -63,7 +65,8 @@ class Going:
         """Return whether it may, now that it has used so much."""
         passed_s, worked_s = at_s - self._at_s, used_s - self._used_s
         self._at_s, self._used_s = at_s, used_s
-        if worked_s > BUSY_SHARE * passed_s:
+        self._stretch_s = self._stretch_s + passed_s if worked_s > BUSY_SHARE * passed_s else 0.0
+        if self._stretch_s >= STRETCH_S:
             self._busy_at_s = at_s
         self.look_after_s = LOOK_OFTEN_EVERY_S if worked_s > AT_WORK_SHARE * passed_s else LOOK_EVERY_S
         return at_s - self._busy_at_s >= CALM_S

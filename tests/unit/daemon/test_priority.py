@@ -40,6 +40,14 @@ def test_who_is_busy_steps_back_at_once_and_until_all_was_calm_for_long():
     assert all(told[calm + 2 :])
 
 
+def test_a_short_burst_is_no_reason_to_step_back_and_a_long_one_is():
+    going, at_s, used_s, told = Going(100.0, 7.0), 100.0, 7.0, []
+    for share in (0.5, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 0.5):
+        at_s, used_s = at_s + LOOK_OFTEN_EVERY_S, used_s + share * LOOK_OFTEN_EVERY_S
+        told.append(going.may_be_first(at_s, used_s))
+    assert told == [True] * 6 + [False] * 2
+
+
 def test_who_is_at_work_is_looked_at_more_often():
     going = Going(100.0, 7.0)
     assert going.look_after_s == LOOK_EVERY_S
