@@ -56,8 +56,13 @@ class MirrorKeeping:
         cursors = await self._store.flush_cursors([copy.spool_id for copy in kept])
         for copy in kept:
             cursor = cursors.get(copy.spool_id)
-            if cursor is not None:
+            if cursor is None:
+                continue
+            try:
                 removed = await asyncio.to_thread(self._keep, copy, cursor)
+            except OSError as error:  # one that cannot be read must not keep the others
+                _log.error("mirror.unreadable", node=copy.node, slot=copy.slot, error=str(error))
+            else:
                 self._counters.add("aaad_mirror_segments_removed_total", removed)
 
     def _keep(self, copy: Kept, cursor: Position) -> int:

@@ -6,6 +6,7 @@ copies together take no more disk than allowed. A folder is held by its `lock` w
 adopts it then.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -138,6 +139,8 @@ class MirroredSpool:
             self._allocate(end.offset)
             self._write(data.octets, data.offset)
         self._sync(self._descriptor)
+        if not os.fstat(self._descriptor).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "the copy was removed", str(self.directory))
         self.position = end
 
     def _begin(self, data: Data) -> None:

@@ -7,6 +7,7 @@ ends this service.
 """
 
 import asyncio
+from contextlib import suppress
 import os
 import socket
 from pathlib import Path
@@ -130,7 +131,8 @@ class MirrorServer:
             server = await asyncio.start_server(accept, sock=self._listener)
             try:
                 while not stopping.is_set():
-                    self._publish(await asyncio.to_thread(self._room.occupied))
+                    with suppress(OSError):  # a copy that is taken away just now, or cannot be read
+                        self._publish(await asyncio.to_thread(self._room.occupied))
                     await pause(stopping, PUBLISH_EVERY_S)
             finally:
                 server.close()

@@ -274,5 +274,8 @@ async def test_copies_go_once_postgresql_has_them_and_stay_while_it_has_not(pair
     await keeping.look()
     assert segment_numbers(pair.peer.copy()) == before[-1:], "its last record is not drained"
     await pair.own_house.drain_all()
+    bad = pair.peer.root / "a" / pair.peer.copy().name  # comes first, and cannot be read
+    bad.parent.mkdir()
+    bad.write_text("no folder")
     await keeping.look()
-    assert kept_copies(pair.peer.root) == []
+    assert [kept.directory for kept in kept_copies(pair.peer.root)] == [bad]

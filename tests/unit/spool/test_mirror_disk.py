@@ -146,6 +146,18 @@ def test_a_segment_whose_number_is_used_once_more_begins_anew(room: Room, tmp_pa
     assert contiguous_end(spool.directory, ID) == Position(1, HEADER_OCTETS)
 
 
+def test_nothing_is_confirmed_into_a_copy_that_was_removed(room: Room) -> None:
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    for path in spool.directory.iterdir():
+        path.unlink()
+    known = spool.position
+    with pytest.raises(FileNotFoundError):
+        spool.write(Data(1, HEADER_OCTETS, frames(1, HEADER_OCTETS, b"one")))
+    assert spool.position == known
+    spool.close()
+
+
 def test_two_do_not_write_one_copy(room: Room) -> None:
     spool = take(room)
     with pytest.raises(BlockingIOError):
