@@ -7,9 +7,9 @@ ends this service.
 """
 
 import asyncio
-from contextlib import suppress
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
