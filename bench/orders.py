@@ -26,6 +26,7 @@ import generator
 import sections
 
 sys.path.insert(0, str(sections.HERE.parent))
+sys.path.insert(0, str(sections.HERE.parent / "tests"))
 sys.path.insert(0, str(sections.HERE.parent / "tests" / "e2e"))
 
 from nodes import Node

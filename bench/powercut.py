@@ -18,6 +18,7 @@ from pathlib import Path
 import sections
 
 sys.path.insert(0, str(sections.HERE.parent))
+sys.path.insert(0, str(sections.HERE.parent / "tests"))
 sys.path.insert(0, str(sections.HERE.parent / "tests" / "e2e"))
 
 from nodes import Node

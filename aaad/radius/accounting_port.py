@@ -6,7 +6,7 @@ spool's thread together, with word whether they pour in; what one sync of the di
 together, and its answers are sent some at a time, those to one source by one call where the kernel can. The first
 datagram after a while is read when it comes. While they pour in, the next look comes with the answers to the last
 ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which cost more than it does.
-Where very many come in a second it is always a little later.
+Where very many come in a second it comes with answers only if these are many, too.
 A bug in one datagram is logged and costs that datagram only.
 """
 

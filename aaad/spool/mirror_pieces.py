@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from aaad.errors import SpoolError
 from aaad.spool.directory import read_drained, segment_numbers, segment_path
 from aaad.spool.mirror_frames import PRINT_OCTETS
 from aaad.spool.reader import SpoolReader
@@ -63,7 +64,10 @@ class Pieces:
         self.spool_id = self._reader.spool_id
 
     def next(self, at: Position, until: Tail, octets_max: int) -> Piece | None:
-        """Return what follows `at`, at most so much of it and a header whole; None at the end of what is durable."""
+        """Return what follows `at`, at most so much of it and a header whole; None at the end of what is durable.
+
+        SpoolError if the disk does not give it.
+        """
         for number in segment_numbers(self._directory):
             if not at.segment <= number <= until.position.segment:
                 continue
@@ -82,4 +86,6 @@ class Pieces:
                 octets = os.pread(file.fileno(), length, offset)
         except FileNotFoundError:  # drained and removed in this moment
             return None
+        except OSError as error:
+            raise SpoolError(f"segment {number} cannot be read at {offset}: {error.strerror}") from error
         return Piece(number, offset, octets.ljust(length, b"\0"))

@@ -45,6 +45,7 @@ CONNECTIONS_MAX = 64
 GREETING_S = 5.0
 SILENCE_S = 15.0  # an owner asks every second whether we are there
 PUBLISH_EVERY_S = 5.0
+REFUSALS_LOGGED_MAX = 10  # in PUBLISH_EVERY_S; all are counted
 
 MIRROR_SERVER_COUNTERS = [
     "aaad_mirror_batches_total",
@@ -114,6 +115,7 @@ class MirrorServer:
         self._sync = sync
         self._open: set[_Connection] = set()
         self._by_spool: dict[tuple[str, str, UUID], _Connection] = {}
+        self._refusals_left = REFUSALS_LOGGED_MAX
 
     def __repr__(self) -> str:
         """Never tell the secret."""
@@ -134,6 +136,7 @@ class MirrorServer:
                     with suppress(OSError):  # a copy that is taken away just now, or cannot be read
                         self._publish(await asyncio.to_thread(self._room.occupied))
                     await pause(stopping, PUBLISH_EVERY_S)
+                    self._refusals_left = REFUSALS_LOGGED_MAX
             finally:
                 server.close()
                 for connection in self._open:
@@ -174,10 +177,16 @@ class MirrorServer:
 
     def _refuse(self, connection: _Connection, cause: Cause, error: Exception) -> None:
         self._counters.add(f"aaad_mirror_refused_total|cause={cause}")
-        source = str((connection.writer.get_extra_info("peername") or ("?",))[0])
-        _log.warning("mirror.refused", source=source, cause=cause.value, error=str(error))
+        if self._is_to_be_logged():
+            source = str((connection.writer.get_extra_info("peername") or ("?",))[0])
+            _log.warning("mirror.refused", source=source, cause=cause.value, error=str(error))
         if not connection.writer.transport.is_closing():
             connection.say(Refusal(cause))
+
+    def _is_to_be_logged(self) -> bool:
+        """A stranger who knocks without end must not fill the log."""
+        self._refusals_left = max(-1, self._refusals_left - 1)
+        return self._refusals_left >= 0
 
     async def _serve(self, connection: _Connection) -> None:
         hello = await self._greet(connection)

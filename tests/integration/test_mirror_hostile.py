@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 from mirror_house import OWNER, SECRET, TIMEOUT_S, Owner, Peer, until
+from structlog.testing import capture_logs
 
 from aaad.spool import mirror_server
 from aaad.spool.mirror_disk import kept_copies
@@ -102,16 +103,19 @@ def test_a_stranger_is_told_counted_and_cut_off(peer: Peer, octets: bytes) -> No
 
 
 def test_random_octets_at_any_point_end_that_connection_only(peer: Peer) -> None:
-    for number in range(30):
-        stranger = Stranger(peer)
-        if number % 3:
-            stranger.greet()
-        if number % 3 == 2:
-            stranger.socket.sendall(stranger.outgoing.seal(Ready()))
-        stranger.socket.sendall(framed(os.urandom(20 + number)))
-        stranger.ending()
+    with capture_logs() as told:
+        for number in range(30):
+            stranger = Stranger(peer)
+            if number % 3:
+                stranger.greet()
+            if number % 3 == 2:
+                stranger.socket.sendall(stranger.outgoing.seal(Ready()))
+            stranger.socket.sendall(framed(os.urandom(20 + number)))
+            stranger.ending()
     causes = [f"aaad_mirror_refused_total|cause={cause}" for cause in ("malformed", "secret")]
     assert sum(map(peer.count, causes)) == 30
+    logged = sum(one["event"] == "mirror.refused" for one in told)
+    assert 0 < logged <= 2 * mirror_server.REFUSALS_LOGGED_MAX, "the log cannot be filled from outside"
     assert Stranger(peer).prove().position == START
 
 

@@ -171,3 +171,11 @@ def test_the_results_that_are_kept_can_be_taken_apart():
     parts = sections.parted(text)
     assert {sections.SPEED, sections.ACCOUNTING, sections.ADDRESSES, sections.ORDERS} <= parts.keys()
     assert sections.joined(parts) == text
+
+
+@pytest.mark.parametrize("script", ["orders", "powercut"])
+def test_what_lends_the_tests_nodes_finds_all_that_they_need(script):
+    command = [sys.executable, BENCH / f"{script}.py", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 0, told.stderr
+    assert "usage" in told.stdout

@@ -226,3 +226,13 @@ def test_pieces_of_any_size_make_the_same_segments_wherever_they_begin_again(
         copy = segment_path(spool.directory, number).read_bytes()
         assert copy[:end] == segment_path(own, number).read_bytes()[:end]
     assert SpoolReader(spool.directory).spool_id == ID
+
+
+def test_what_cannot_be_read_here_is_no_fault_of_the_network(tmp_path: Path) -> None:
+    octets = header(1) + frames(1, HEADER_OCTETS, b"one")
+    segment_path(tmp_path, 1).write_bytes(octets)
+    pieces = Pieces(tmp_path)
+    segment_path(tmp_path, 1).unlink()
+    segment_path(tmp_path, 1).mkdir()  # as a bad block: opens or reads fail otherwise than by absence
+    with pytest.raises(SpoolError, match=r"^segment 1 cannot be read at 0: Is a directory$"):
+        pieces.next(Position(1, 0), Tail(Position(1, len(octets)), 1), 512)
