@@ -74,7 +74,7 @@ def _record(session: int, status: int, base_s: float, logins: int) -> bytes:
             _attribute(31, f"02:00:{login >> 16:02X}:{login >> 8 & 255:02X}:{login & 255:02X}:01".encode()),
             _attribute(30, b"pppoe-in"),
             _attribute(87, b"vlan101"),
-            _attribute(8, (0x64400000 + login).to_bytes(4, "big")),
+            _attribute(8, (0x64400100 + login).to_bytes(4, "big")),
             _attribute(45, pack("!I", 1)),
             _attribute(4, bytes((192, 0, 2, router))),
             _attribute(32, b"bng"),

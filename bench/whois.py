@@ -38,7 +38,7 @@ from aaad.sessions.question import Question, Target
 _P99_MAX_MS = 50.0
 _PAUSE_S = 0.01
 _WARM_S = 3.0
-_FIRST_ADDRESS = IPv4Address("100.64.0.0")  # of the generator's sessions
+_FIRST_ADDRESS = IPv4Address("100.64.1.0")  # of the generator's sessions, as the ledger has them
 
 
 @dataclass(frozen=True, slots=True)
