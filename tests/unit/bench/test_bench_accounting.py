@@ -181,16 +181,18 @@ def test_the_last_look_is_in_the_table():
     assert 12 <= len(lines) <= 16
 
 
-def test_costs_are_per_record_and_by_process():
+def test_costs_are_per_record_and_by_process_without_what_is_used_anyhow():
     import open_sessions
 
-    repeat = row("aaad", "", answered=500, server_cpu_s=0.04, cpu_s={"radius": 0.015, "sync": 0.025})
-    rows = [open_sessions.together([repeat, repeat], 0)]
-    assert open_sessions.costs_us(rows) == [80.0]
-    assert open_sessions.costs_us(rows, "sync") == [50.0]
+    repeat = row("aaad", "", answered=500, wall_s=0.5, cpu_s={"radius": 0.015, "sync": 0.03})
+    rows = [open_sessions.together([repeat, repeat], 0, {"radius": 0.0, "sync": 0.01})]
+    assert open_sessions.costs_us(rows) == pytest.approx([80.0])
+    assert open_sessions.costs_us(rows, "sync") == pytest.approx([50.0])
+    few = open_sessions.Case(10, rows, {"radius": 0.0, "sync": 0.01})
     dear = [row("aaad", "", answered=1000, server_cpu_s=0.1, cpu_s={"radius": 0.03, "sync": 0.07}, missing=2)]
-    text = open_sessions.section(10, 1000, 2, rows, dear)
+    text = open_sessions.section(2, few, open_sessions.Case(1000, dear, {"radius": 0.002, "sync": 0.1}))
     assert "| all | 80.00 [80.00–80.00] | 100.00 [100.00–100.00] |" in text
+    assert "| when no record comes | 1.0 % | 10.2 % |" in text
     assert "Ratio 1.25, target ≤ 1.1: **missed**. Lost or missing: 2." in text
 
 
