@@ -30,7 +30,7 @@ def test_the_judge_finds_what_is_held_twice(tmp_path: Path):
 
 
 async def test_a_killed_nodes_statement_is_carried_out_before_its_successor_begins_or_never(dsn: str, tmp_path: Path):
-    """It was on its way when the process was killed, and PostgreSQL comes to it late: by then others have the unit."""
+    """It was on its way when the process was killed; if PostgreSQL came to it late, others would have the unit."""
     async with house_of(dsn) as house:
         await house.node("one")
         pool = await house.pool("100.64.0.0/30", quarantine_s=0)
@@ -39,6 +39,8 @@ async def test_a_killed_nodes_statement_is_carried_out_before_its_successor_begi
         claimed = await killed.store.claim(pool, 4, killed.marks.life)
         assert claimed is not None
         killed.marks.claimed(claimed.reserve_id, [number for number, _ in claimed.units])
+        # Prepared by this one, the next is sent as a whole.
+        await killed._bind(list(zip([6], killed.marks.take(1, 0), strict=True)))
         row = await killed.database.fetchrow("SELECT pg_backend_pid()")
         os.kill(row[0], signal.SIGSTOP)
         try:
