@@ -4,6 +4,10 @@ Run as a process that may be killed at any moment: `address_node.py DSN DIRECTOR
 What it answered stands in a file of its own before anybody could have heard it, with the time; so does the end of a
 session before the release is asked for. It keeps to rule R7.2 as a radius process does: marks in a file before use,
 a copy that follows the ledger, a reserve for when PostgreSQL is away. It ends all sessions when it is told to stop.
+
+What a process sent before it was killed, or its connection was cut, PostgreSQL may carry out much later. A radius
+process never gives back what it marked, so that such a statement meets only its own. This one does, for the sake of a
+small pool: so it first ends the connections of the dead, and what they asked for has happened by then, or never will.
 """
 
 import asyncio
@@ -25,6 +29,7 @@ from aaad.pools.store import LedgerStore, Outcome, Wish
 BATCH = 64
 CHUNK = 128
 LOW = 96
+KEPT = 32  # of the reserve, for when PostgreSQL is away: however fast the machine is, there is something then
 POLL_S = 0.05
 START_S = 0.1
 CONNECTED_MAX = 500
@@ -39,6 +44,9 @@ ON CONFLICT (address_space, address) DO UPDATE SET state = 'bound', released_at 
     valid_until = greatest(known.valid_until, excluded.valid_until), changed = pg_current_xact_id()
 WHERE known.login_id = excluded.login_id
 RETURNING login_id
+"""
+CONNECTIONS = """
+SELECT pid, application_name FROM pg_stat_activity WHERE application_name LIKE 'node.%' AND pid <> pg_backend_pid()
 """
 SETTLE = "UPDATE net.node SET settled = $2::text::pg_snapshot WHERE id = $1"
 RELEASE = """
@@ -88,8 +96,8 @@ class Marks:
         self._write(f"C {reserve_id} {' '.join(map(str, numbers))}")
         self.free.extend((reserve_id, number) for number in numbers)
 
-    def take(self, how_many: int) -> list[tuple[int, int]]:
-        taken = [self.free.popleft() for _ in range(min(how_many, len(self.free)))]
+    def take(self, how_many: int, kept: int) -> list[tuple[int, int]]:
+        taken = [self.free.popleft() for _ in range(min(how_many, max(0, len(self.free) - kept)))]
         if taken:
             self._write(f"U {' '.join(str(number) for _, number in taken)}")
         return taken
@@ -118,7 +126,9 @@ class Node:
     def __init__(
         self, dsn: str, directory: Path, name: str, pool: int, shard: tuple[int, int], logins: int, seed: int
     ) -> None:
-        self.database = Database(dsn, connect_timeout_s=2, statement_timeout_s=4, application_name=name)
+        self.database = Database(
+            dsn, connect_timeout_s=2, statement_timeout_s=4, application_name=f"node.{os.getpid()}"
+        )
         self.random = Random(seed)
         self.name, self.pool, self.shard = name, pool, shard
         self.marks = Marks(directory / f"{name}.marks")
@@ -138,6 +148,7 @@ class Node:
         self.polled_at = 0.0
         self.id = 0
         self.is_told_to_stop = False
+        self.is_alone = False  # no statement of an earlier connection is on its way
 
     async def run(self) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
@@ -154,7 +165,7 @@ class Node:
             except StoreError as error:
                 if error.sqlstate and not error.sqlstate.startswith(("08", "57")):
                     raise  # PostgreSQL is there and refuses
-                is_there = False
+                is_there = self.is_alone = False
                 await asyncio.sleep(0.02)
             self._end_some()
             await self._begin_some(is_there)
@@ -168,7 +179,19 @@ class Node:
     def _stop(self) -> None:
         self.is_told_to_stop = True
 
+    async def _end_the_dead(self) -> None:
+        """End the connections of processes that are gone, and our own earlier ones."""
+        while True:
+            rows = await self.database.fetch(CONNECTIONS)
+            dead = [row["pid"] for row in rows if not _lives(int(row["application_name"].partition(".")[2]))]
+            if not dead:
+                break
+            await self.database.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::integer[]) AS pid", dead)
+            await asyncio.sleep(0.01)
+        self.is_alone = True
+
     async def _begin(self) -> None:
+        await self._end_the_dead()
         row = await self.database.fetchrow("SELECT id FROM net.node WHERE name = $1", self.name)
         assert row is not None
         self.store = LedgerStore(self.database, row["id"], 0)
@@ -178,8 +201,7 @@ class Node:
             lost = [number for number, _ in claimed.units if number not in known]
             if lost:  # the claim was committed and nobody lived to hear it
                 self.marks.claimed(claimed.reserve_id, lost)
-            # Marked, and neither bound nor answered. What a statement on its way binds still the ledger decides.
-            told = set(self.connected.values())
+            told = set(self.connected.values())  # what else was marked is nobody's, or the ledger knows whose it is
             unused = [unit for unit in claimed.units if unit[0] in self.marks.used and unit[0] not in told]
             if unused:
                 await self.store.give_back(claimed.reserve_id, unused, 4)
@@ -188,6 +210,8 @@ class Node:
         self.id = row["id"]
 
     async def _serve_ledger(self, last: bool = False) -> None:
+        if not self.is_alone:
+            await self._end_the_dead()
         due = time.monotonic() - (0 if last else START_S)
         if given := {login: number for login, (number, at) in self.spool.items() if at < due}:
             texts = [unit_text(4, number, 32) for number in given.values()]
@@ -196,14 +220,15 @@ class Node:
             self.answers.tell("X", [(login, given[login]) for login in missed], "ledger-says-otherwise")
             for login in given:
                 self.spool.pop(login)
+        # Before the releases, so that who dials again at once is answered from a copy that has not heard of his.
+        if last or time.monotonic() - self.polled_at > POLL_S:
+            await self._follow()
         if self.ended:
             ended = dict(self.ended)
             await self.database.execute(RELEASE, [unit_text(4, number, 32) for number in ended.values()], list(ended))
             for login in ended:
                 del self.ended[login]
                 self.idle.append(login)
-        if last or time.monotonic() - self.polled_at > POLL_S:
-            await self._follow()
         while len(self.marks.free) < LOW and not last:
             claimed = await self.store.claim(self.pool, CHUNK, self.marks.life)
             if claimed is None:
@@ -248,7 +273,7 @@ class Node:
                 at_once.append((login, min(numbers)))
                 wanted.remove(login)
         self._answer(at_once, "copy", to_tell=True)
-        taken = self.marks.take(len(wanted))
+        taken = self.marks.take(len(wanted), KEPT if is_there else 0)
         for login in wanted[len(taken) :]:
             self.idle.append(login)
         pairs = list(zip(wanted, taken, strict=False))
@@ -261,6 +286,7 @@ class Node:
         try:
             await self._bind(pairs)
         except StoreError:  # whether it was committed or not: the candidate is nobody else's
+            self.is_alone = False
             self._answer([(login, number) for login, (_, number) in pairs], "doubt", to_tell=True)
 
     async def _bind(self, pairs: list[tuple[int, tuple[int, int]]]) -> None:
@@ -289,6 +315,11 @@ class Node:
             self.connected[login] = number
             if to_tell:
                 self.spool[login] = number, time.monotonic()
+
+
+def _lives(pid: int) -> bool:
+    """Tell whether a node's process lives; of our own connections only the one that asks is not a dead one's."""
+    return pid != os.getpid() and Path(f"/proc/{pid}").exists()
 
 
 def read_events(directory: Path) -> list[tuple[float, str, int, int, str]]:

@@ -9,7 +9,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from address_node import Marks, Node
 from address_torture import NODES, Torture, judge
+from pool_house import house_of
 
 from aaad.db.embedded import EmbeddedPostgres
 from aaad.db.migrate import migrate
@@ -25,6 +27,47 @@ def test_the_judge_finds_what_is_held_twice(tmp_path: Path):
     verdict = judge(tmp_path)
     assert len(verdict.held_twice) == len(verdict.complaints) == 1
     assert (verdict.given, verdict.ends) == (4, 2)
+
+
+def is_told_to_end(pid: int) -> bool:
+    """Whether a stopped process would end as soon as it goes on."""
+    pending = Path(f"/proc/{pid}/status").read_text().partition("ShdPnd:")[2].split()[0]
+    return bool(int(pending, 16) & 1 << (signal.SIGTERM - 1))
+
+
+async def test_a_killed_nodes_statement_is_carried_out_before_its_successor_begins_or_never(dsn: str, tmp_path: Path):
+    """It was on its way when the process was killed; if PostgreSQL came to it late, others would have the unit."""
+    async with house_of(dsn) as house:
+        await house.node("one")
+        pool = await house.pool("100.64.0.0/30", quarantine_s=0)
+        killed, successor = (Node(dsn, tmp_path, "one", pool, (0, 1), 8, seed) for seed in (1, 2))
+        await killed._begin()
+        claimed = await killed.store.claim(pool, 4, killed.marks.life)
+        assert claimed is not None
+        killed.marks.claimed(claimed.reserve_id, [number for number, _ in claimed.units])
+        # Prepared by this one, the next is sent as a whole.
+        await killed._bind(list(zip([6], killed.marks.take(1, 0), strict=True)))
+        row = await killed.database.fetchrow("SELECT pg_backend_pid()")
+        os.kill(row[0], signal.SIGSTOP)
+        try:
+            binding = asyncio.ensure_future(killed._bind(list(zip([7], killed.marks.take(1, 0), strict=True))))
+            await asyncio.sleep(0.1)  # it is on its way
+            binding.cancel()
+            await asyncio.wait({binding})
+            successor.marks = Marks(tmp_path / "one.marks")
+            beginning = asyncio.ensure_future(successor._begin())
+            async with asyncio.timeout(30):
+                while not (beginning.done() or is_told_to_end(row[0])):
+                    await asyncio.sleep(0.01)
+            assert not beginning.done()
+        finally:
+            os.kill(row[0], signal.SIGCONT)
+        async with asyncio.timeout(10):
+            await beginning
+        assert await house.value("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", row[0]) == 0
+        assert await house.value("SELECT count(*) FROM net.lease WHERE state = 'bound'") == 0
+        assert await house.unaccounted(pool) == 0
+        await successor.database.close()
 
 
 @pytest.mark.timeout(240)

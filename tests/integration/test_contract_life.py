@@ -857,6 +857,35 @@ async def test_two_owners_at_once_and_titles_being_written_meanwhile(
     assert row["oldest_open_due"] == due
 
 
+async def test_who_finds_another_owner_begins_anew_without_the_clients_he_has_locked(
+    erp: asyncpg.Connection, callers: list[asyncpg.Connection]
+) -> None:
+    """Titles of several clients lock them in the order of their ids: whoever holds 32 must not wait for 31."""
+    await erp.execute("INSERT INTO erp.client (id, branch_id, kind, name) VALUES (32, 10, 'E', 'Bo')")
+    former, titles, other = callers[:3]
+    lock = "SELECT FROM erp.client WHERE id = {} FOR NO KEY UPDATE"
+    await former.execute("BEGIN;" + lock.format(30))
+    await former.execute("UPDATE erp.contract SET client_id = 31 WHERE id = 40")
+    await titles.execute("BEGIN;" + lock.format(31))
+
+    async def until_waiting_for(holder: asyncpg.Connection) -> None:
+        async with asyncio.timeout(10):
+            while [holder.get_server_pid()] != await erp.fetchval(
+                "SELECT pg_blocking_pids($1)", other.get_server_pid()
+            ):
+                await asyncio.sleep(0.01)
+
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(answer(other, "change_owner(40, 32)"))
+        await until_waiting_for(former)
+        await former.execute("COMMIT")
+        await until_waiting_for(titles)
+        await titles.execute(lock.format(32))
+        await titles.execute("COMMIT")
+    assert asked.result()[0] == 0
+    assert (await contract(erp))["client_id"] == 32
+
+
 @pytest.mark.parametrize("call", ["cancel_contract(40, NULL, true)", "change_owner(40, 31, true)"])
 async def test_a_payment_meanwhile_is_neither_lost_nor_in_the_way(
     erp: asyncpg.Connection, callers: list[asyncpg.Connection], call: str
