@@ -57,7 +57,10 @@ def read_status(directory: Path, *, now_s: float) -> SpoolStatus:
     finally:
         reader.close()
     set_aside = directory / "set_aside.jsonl"
-    undrained = tail.next_sequence - first[0].sequence if first else 0
+    # What stands at the cursor may be void, which only PostgreSQL knows: the drain leaves word of how far it looked.
+    undrained = tail.next_sequence - max(first[0].sequence, drained.next_sequence) if first else 0
+    if undrained <= 0:
+        undrained, first = 0, []
     mirrored = read_mirrored(directory) or nothing
     return SpoolStatus(
         slot=directory.name,

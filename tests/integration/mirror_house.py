@@ -166,6 +166,13 @@ class Owner:
             self.longest_s = max(self.longest_s, time.monotonic() - begun_s)
             self.answered.append(number)
 
+    def put_refused(self, number: int) -> None:
+        """Append a record that nobody can store."""
+        done, said = threading.Event(), []
+        assert self.spool.append(refused(number), lambda is_stored: (said.append(is_stored), done.set()))
+        assert done.wait(10)
+        assert said == [False]
+
     def count(self, name: str) -> int:
         return self.counters.cells[self.counters.index[name]]
 
