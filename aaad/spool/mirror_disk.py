@@ -141,14 +141,14 @@ class MirroredSpool:
     def _print(self, number: int) -> bytes:
         try:
             return header_print(self.directory, number)
-        except OSError:  # a bad sector: it is nobody's, is put aside and sent again
+        except SpoolError:  # a bad sector: it is nobody's, is put aside and sent again
             return b""
 
     def begin(self, segment: int) -> list[int]:
         """Go on where the octets of this segment, or of the last one before it, end; return what was put aside."""
         aside = put_aside(self.directory, self._spool_id, behind=segment)
         self.position = contiguous_end(self.directory, self._spool_id)
-        if self.position.segment:
+        if self.position.offset:
             self._open(self.position.segment)
             self._sync(self._descriptor)  # what a killed process has written may not be on the disk yet
         return aside

@@ -32,12 +32,14 @@ class Piece(NamedTuple):
 
 
 def header_print(directory: Path, number: int) -> bytes:
-    """Return a fingerprint of a segment's header; empty if there is no such segment."""
+    """Return a fingerprint of a segment's header; empty if there is no such segment. SpoolError if the disk fails."""
     try:
         with segment_path(directory, number).open("rb") as file:
             block = file.read(HEADER_OCTETS)
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise SpoolError(f"segment {number} cannot be read at 0: {error.strerror}") from error
     return hashlib.sha256(block).digest()[:PRINT_OCTETS]
 
 

@@ -34,6 +34,7 @@ from aaad.spool.mirror_frames import (
     Refusal,
     Seal,
     Welcome,
+    Working,
     decode_message,
     encode_message,
     framed,
@@ -78,7 +79,9 @@ class Stranger:
         return self.heard()
 
     def heard(self):
-        return self.incoming.open(receive(self.stream))
+        while (message := self.incoming.open(receive(self.stream))) == Working():
+            pass
+        return message
 
     def asked(self, message):
         self.socket.sendall(self.outgoing.seal(message))

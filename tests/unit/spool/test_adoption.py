@@ -125,7 +125,7 @@ def test_what_postgresql_has_is_not_adopted_and_of_the_rest_only_the_rest_is_lef
     reader = SpoolReader(kept.directory)
     adopt_later = segment_numbers(kept.directory)[-1]
     for beyond in (Position(adopt_later, 1 << 16), Position(adopt_later + 1, 4096)):
-        assert adopt(kept, root, cursor=beyond, cuts=())[1:] == ("", 0)
+        assert adopt(kept, root, cursor=beyond, cuts=())[1:] == ("", 0, ())
         assert kept.directory.exists()
     cursor = reader.read(START, records_max=100).next
     reader.close()

@@ -155,7 +155,7 @@ def test_what_another_life_of_the_owner_does_not_know_is_put_aside_and_its_numbe
     (lot,) = superseded(again.directory)
     assert segment_numbers(lot.directory) == [2, 3]
     assert count_records(lot.directory) == 1, "that of the last one: whether it counted is not known"
-    assert room.occupied() == 3 * HEADER_OCTETS + len(kept) + lot.octets
+    assert room.occupied() == 2 * HEADER_OCTETS + len(kept) + lot.octets
     assert contiguous_end(again.directory, ID) == Position(2, HEADER_OCTETS)
 
 
@@ -179,7 +179,7 @@ def test_the_end_of_a_segment_that_another_life_does_not_know_is_kept_before_it_
 
 
 def test_what_is_put_aside_is_bounded_in_number_and_gives_way_when_there_is_no_room(tmp_path: Path) -> None:
-    room = Room(tmp_path / "mirror", 4 * ALLOCATED_OCTETS, lambda: 1e9)
+    room = Room(tmp_path / "mirror", 5 * ALLOCATED_OCTETS, lambda: 1e9)
     for life in range(SUPERSEDED_MAX + 3):
         spool = MirroredSpool(room, node="n", slot="radius-0", spool_id=ID)
         spool.begin(0)
@@ -191,6 +191,8 @@ def test_what_is_put_aside_is_bounded_in_number_and_gives_way_when_there_is_no_r
     spool = take(room)
     spool.write(Data(2, 0, header(2, spool.position)))
     spool.write(Data(2, HEADER_OCTETS, bytes(1_000_000)))
+    assert superseded(spool.directory) == lots
+    spool.write(Data(3, 0, header(3, spool.position)))
     left = superseded(spool.directory)
     assert 0 < len(left) < SUPERSEDED_MAX
     assert left == lots[-len(left) :], "the oldest went first"
