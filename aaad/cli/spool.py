@@ -34,6 +34,7 @@ from aaad.spool.audit import Audit, Placed, SegmentReport, spool_octets, spool_s
 from aaad.spool.directory import has_writer, occupied_octets
 from aaad.spool.mirror_course import Stage
 from aaad.spool.mirror_disk import Kept, kept_copies
+from aaad.spool.mirror_superseded import superseded, superseded_octets
 from aaad.spool.records import Accounting, decode
 from aaad.spool.status import SpoolStatus, read_status
 from aaad.words import printable
@@ -98,6 +99,8 @@ def _copy_row(kept: Kept) -> dict[str, Any]:
             "spool_id": str(kept.spool_id),
             "is_written": has_writer(kept.directory),
             "disk_bytes": occupied_octets(kept.directory),
+            "superseded": len(superseded(kept.directory)),
+            "superseded_bytes": superseded_octets(kept.directory),
         }
     except OSError as error:
         raise SpoolError(f"{kept.directory}: {error.strerror}") from error
@@ -185,7 +188,9 @@ def _show_copies(terminal: Terminal, copies: list[dict[str, Any]]) -> None:
         Column(_("written now"), lambda row: _("yes") if row["is_written"] else _("no")),
         Column(_("disk"), lambda row: octets_text(terminal, row["disk_bytes"])),
     ]
-    show_table(terminal, columns, copies, lambda row: "")
+    if any(row["superseded"] for row in copies):
+        columns.append(Column(_("put aside"), lambda row: octets_text(terminal, row["superseded_bytes"])))
+    show_table(terminal, columns, copies, lambda row: "yellow" if row["superseded"] else "")
 
 
 # --- verify ---------------------------------------------------------------------------------------------------------
@@ -350,9 +355,11 @@ def _directories(terminal: Terminal, slot: str | None) -> list[Path]:
     slots = spool_slots(root)
     if slot is None:
         return [root / name for name in slots if (root / name / "spool_id").exists()]
-    if slot not in slots:
+    aside = [f"{name}/{lot.directory.name}" for name in slots for lot in superseded(root / name)]
+    if slot not in slots + aside:
         _ = terminal.speak
-        fail(terminal, _("There is no spool {slot}. There are: {slots}", slot=slot, slots=", ".join(slots) or "-"))
+        known = ", ".join(slots + aside) or "-"
+        fail(terminal, _("There is no spool {slot}. There are: {slots}", slot=slot, slots=known))
     return [root / slot]
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from aaad.clock import pause, utc_now, wall_s
 from aaad.daemon.metrics_endpoint import HttpAnswer, NodeCollector
-from aaad.daemon.node_facts import NodeFacts, NodeFiles
+from aaad.daemon.node_facts import NodeFacts, NodeFiles, mirrors
 from aaad.daemon.stream_server import StreamServer
 from aaad.daemon.testimony import Asked, Witness
 from aaad.db.connection import Database, Row
@@ -27,6 +27,7 @@ from aaad.errors import StoreError
 from aaad.journal import JournalReader
 from aaad.log import Log
 from aaad.metrics import CounterFile
+from aaad.spool.mirror_course import Stage
 from aaad.words import Language
 
 HEARTBEAT_INTERVAL_S = 5.0
@@ -120,7 +121,7 @@ class Control:
             if self._control_listener is not None:
                 group.create_task(self._server(self._control_listener, self._converse).serve(stopping))
             if self._metrics_listener is not None:
-                http = HttpAnswer(NodeCollector(self._facts).render, self._problem)
+                http = HttpAnswer(NodeCollector(self._facts).render, self._problem, self._remarks)
                 group.create_task(self._server(self._metrics_listener, http.converse).serve(stopping))
         await self._database.close()
         await self._pruning.close()
@@ -218,6 +219,11 @@ class Control:
 
     def _problem(self) -> str | None:
         return None if self._facts().replica.is_complete else "no complete replica yet"
+
+    def _remarks(self) -> list[str]:
+        """What a node that is well may say all the same (rule R6.4)."""
+        found = mirrors(self._facts())
+        return [f"mirror of {mirror.slot}: away" for mirror in found if mirror.stage is Stage.AWAY]
 
 
 def _question(row: Row) -> _Ask | None:

@@ -16,6 +16,8 @@ _HEARTBEAT = "aaad_role_heartbeat_seconds"
 _ANSWERED = "aaad_radius_answered_total"
 _DISCARDED = "aaad_radius_discarded_total"
 _NO_REPLICA = "aaad_radius_discarded_total|cause=no_replica"
+_MIRROR_WANTED = "aaad_spool_mirror_wanted"
+_MIRROR_STAGE = "aaad_spool_mirror_stage"  # 0: away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,11 @@ class Health:
             return False
         # Our own questions count as answered or discarded, so a process that reads its sockets moves every round.
         return now_s - max(self._missed_since_s, trace.datagram_at_s, trace.first_beat_at_s) > self._deaf_limit_s
+
+
+def mirrors_away(witnesses: Sequence[Witness]) -> list[str]:
+    """Return the slots whose spool has a mirror that is away: worth a word, and nobody is unhealthy by it (R6.4)."""
+    return [one.slot for one in witnesses if one.counters.get(_MIRROR_WANTED) and not one.counters.get(_MIRROR_STAGE)]
 
 
 def _datagrams(counters: Mapping[str, int]) -> int:

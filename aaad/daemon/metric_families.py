@@ -212,6 +212,9 @@ FAMILIES: dict[str, Family] = {
         (SLOT, "cause"), "Connections of other nodes' spools that were ended here, by cause."
     ),
     "aaad_mirror_segments_removed_total": Family((SLOT,), "Segments of copies removed: PostgreSQL has them."),
+    "aaad_mirror_segments_superseded_total": Family(
+        (SLOT,), "Segments of copies put aside: the owner's own spool does not have them any more."
+    ),
     "aaad_mirror_open_connections": Family((SLOT,), "Spools that are being copied here now."),
     "aaad_mirror_bytes": Family((SLOT,), "Disk taken by the copies of other nodes' spools."),
     # the drain into PostgreSQL

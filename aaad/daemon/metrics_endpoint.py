@@ -109,10 +109,16 @@ def _add_histogram(
 class HttpAnswer:
     """Answers one HTTP request: /metrics with the collector's text, /healthz with 200 or 503."""
 
-    def __init__(self, metrics: Callable[[], bytes], problem: Callable[[], str | None]) -> None:
-        """`problem` tells why this node would not answer RADIUS now, None if it would."""
+    def __init__(
+        self,
+        metrics: Callable[[], bytes],
+        problem: Callable[[], str | None],
+        remarks: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        """`problem` tells why this node would not answer RADIUS now, None if it would; `remarks`, what else is so."""
         self._metrics = metrics
         self._problem = problem
+        self._remarks = remarks
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read one request's head, write one answer."""
@@ -135,5 +141,7 @@ class HttpAnswer:
             return "200 OK", self._metrics()
         if path in (b"/healthz", b"/health"):
             problem = self._problem()
-            return ("200 OK", b"ok\n") if problem is None else ("503 Service Unavailable", problem.encode() + b"\n")
+            if problem is not None:
+                return "503 Service Unavailable", problem.encode() + b"\n"
+            return "200 OK", "".join(f"{line}\n" for line in ("ok", *self._remarks())).encode()
         return "404 Not Found", b"/metrics and /healthz are here\n"

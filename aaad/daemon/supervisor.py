@@ -13,14 +13,14 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from aaad import clock
 from aaad.config import Config, parse_config, read_config_text, require_mirror_secret
-from aaad.daemon.health import Health, Verdict, Witness
+from aaad.daemon.health import Health, Verdict, Witness, mirrors_away
 from aaad.daemon.keeper import Backoff, Keeper, lost_counter, restarts_counter
 from aaad.daemon.notify import notifier_of
 from aaad.daemon.process import RoleProcess, role_command
@@ -257,9 +257,8 @@ class Supervisor:
             tell("accounting.unanswered" if silent_accounting else "accounting.answered", at=silent_accounting)
         self._silent_accounting = silent_accounting
         now_s = clock.monotonic_s()
-        verdict = self._health.judge(
-            self._witnesses(), asked=self._prober.asked, unanswered=len(unanswered), now_s=now_s
-        )
+        witnesses = self._witnesses()
+        verdict = self._health.judge(witnesses, asked=self._prober.asked, unanswered=len(unanswered), now_s=now_s)
         for slot in verdict.hung:
             _log.error("role.hung", slot=slot, unanswered=unanswered)
             self._keepers[slot].kill()
@@ -267,7 +266,7 @@ class Supervisor:
             self._is_ready = True
             self._notifier.ready()
             _log.info("node.ready", is_answering=verdict.is_answering)
-        self._notifier.status(self._status(verdict))
+        self._notifier.status(self._status(verdict, mirrors_away(witnesses)))
         wanted_s = self._notifier.watchdog_interval_s
         if wanted_s is not None and verdict.is_healthy and now_s - self._alive_s >= wanted_s - interval_s / 2:
             self._alive_s = now_s
@@ -289,7 +288,7 @@ class Supervisor:
             if keeper.process is not None and keeper.is_running
         ]
 
-    def _status(self, verdict: Verdict) -> str:
+    def _status(self, verdict: Verdict, mirrors: Sequence[str]) -> str:
         """Return the line for `systemctl status`."""
         if verdict.is_answering:
             parts = ["answering"]
@@ -302,6 +301,8 @@ class Supervisor:
         waiting = [keeper.slot for keeper in self._keepers.values() if not keeper.is_running]
         if waiting:
             parts.append(f"waiting to restart: {', '.join(waiting)}")
+        if mirrors:
+            parts.append(f"mirror away: {', '.join(mirrors)}")
         if self._refused is not None:
             parts.append(f"configuration on disk refused: {self._refused}")
         return "; ".join(parts)

@@ -3,65 +3,65 @@
 What PostgreSQL has is known by the spool's id and place, whoever drains, so nothing counts twice: neither what the
 owner had drained, nor, should he come back, what is drained here. The folder becomes a slot as whole as it was: it is
 held meanwhile, its end is published before anybody looks, and it is marked, since it may end before the place up to
-which its owner had drained.
+which its owner had drained. What its owner had no more lies aside in it (`mirror_superseded`), not drained.
 """
 
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from aaad.errors import SpoolError
 from aaad.spool.directory import lock_directory, recover, sync_directory
-from aaad.spool.mirror_disk import Kept
-from aaad.spool.reader import SpoolReader
-from aaad.spool.segment import Position, Tail
+from aaad.spool.mirror_disk import Kept, discard
+from aaad.spool.mirror_superseded import count_records, superseded
+from aaad.spool.reader import undrained_records
+from aaad.spool.segment import Cut, Position
+
+
+class Lot(NamedTuple):
+    """What the copy had of the owner's spool and its owner had no more."""
+
+    name: str  # the folder's, in the slot
+    records: int  # that may have been acknowledged
 
 
 class Adopted(NamedTuple):
     """What became of one copy."""
 
     kept: Kept
-    slot: str  # of this node, in which it is drained from now on; empty: PostgreSQL has all of it
+    slot: str  # of this node, in which it is drained from now on; empty: PostgreSQL has all, and nothing is aside
     records: int  # to be drained
+    lots: tuple[Lot, ...]  # what its owner did not have any more: nobody drains it
 
 
 class CopyHeld(SpoolError):  # noqa: N818  reads as the sentence it prints
     """Its owner is connected, or another command works on it."""
 
 
-def adopt(kept: Kept, spool_root: Path, *, cursor: Position) -> Adopted:
-    """Make a copy a slot below this node's spool root; `cursor` is how far PostgreSQL has it."""
+def adopt(kept: Kept, spool_root: Path, *, cursor: Position, cuts: Sequence[Cut]) -> Adopted:
+    """Make a copy a slot below this node's spool root; `cursor` and `cuts` tell what PostgreSQL has of it."""
     try:
         lock = lock_directory(kept.directory)
     except BlockingIOError:
         raise CopyHeld(f"{kept.directory}: its owner is connected") from None
     try:
         tail = recover(kept.directory).tail
+        lots = tuple(Lot(one.directory.name, count_records(one.directory)) for one in superseded(kept.directory))
         _give_to_owner(kept.directory)
-        records = _undrained(kept.directory, cursor, tail)
-        if not records:
-            return Adopted(kept, "", 0)
+        records = undrained_records(kept.directory, cursor, tail, cuts)
+        if not records and not lots:
+            return Adopted(kept, "", 0, ())
         _mark(kept)
         slot = _move(kept, spool_root)
     finally:
         os.close(lock)
     with suppress(OSError):  # it holds the copy of another slot
         kept.directory.parent.rmdir()
-    return Adopted(kept, slot, records)
-
-
-def _undrained(directory: Path, cursor: Position, tail: Tail) -> int:
-    if not cursor < tail.position:
-        return 0
-    reader = SpoolReader(directory)
-    try:
-        first = reader.read(cursor, records_max=1).frames
-    finally:
-        reader.close()
-    return tail.next_sequence - first[0].sequence if first else 0
+    return Adopted(kept, slot, records, lots)
 
 
 def _mark(kept: Kept) -> None:
@@ -77,7 +77,7 @@ def _give_to_owner(directory: Path) -> None:
     """What root has made in it must be the account's that the node runs as."""
     if os.geteuid() == 0:
         owner = directory.stat()
-        for path in (directory, *directory.iterdir()):
+        for path in (directory, *directory.rglob("*")):
             os.chown(path, owner.st_uid, owner.st_gid)
 
 
@@ -98,7 +98,7 @@ def _move(kept: Kept, spool_root: Path) -> str:
         if error.errno != errno.EXDEV:
             raise
         _copy(kept.directory, target)
-        shutil.rmtree(kept.directory)
+        discard(kept.directory)
     sync_directory(spool_root)
     return slot
 
@@ -109,13 +109,14 @@ def _copy(source: Path, target: Path) -> None:
     lock = lock_directory(target)
     try:
         names = {path.name for path in source.iterdir()} - {"adopted", "lock", "tail"}
+        for one in superseded(source):
+            names.discard(one.directory.name)
+            (target / one.directory.name).mkdir(mode=0o700)
+            for path in one.directory.iterdir():
+                _copy_file(path, target / one.directory.name / path.name)
+            sync_directory(target / one.directory.name)
         for name in ("adopted", *sorted(names), "tail"):
-            shutil.copy2(source / name, target / name)
-            descriptor = os.open(target / name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _copy_file(source / name, target / name)
         owner = source.stat()
         if os.geteuid() == 0:
             os.chown(target, owner.st_uid, owner.st_gid)
@@ -123,3 +124,12 @@ def _copy(source: Path, target: Path) -> None:
         sync_directory(target)
     finally:
         os.close(lock)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    shutil.copy2(source, target)
+    descriptor = os.open(target, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

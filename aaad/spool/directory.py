@@ -13,6 +13,7 @@ Knows names and octets, never what a record means. Reading is by pread, never by
 bad sector must be an error, not a signal.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable
@@ -208,10 +209,21 @@ def _lock(directory: Path, kind: int) -> int:
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        _check_in_place(descriptor, directory)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _check_in_place(descriptor: int, directory: Path) -> None:
+    """Whoever moves or removes a folder holds its lock: one that is not the folder's any more says nothing."""
+    try:
+        if os.path.samestat(os.fstat(descriptor), (directory / "lock").stat()):
+            return
+    except FileNotFoundError:
+        pass
+    raise BlockingIOError(errno.EAGAIN, "the folder is being moved or removed", str(directory))
 
 
 def read_piece(descriptor: int, offset: int, length: int) -> bytes:

@@ -12,17 +12,25 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 from aaad.clock import monotonic_s, wall_s
 from aaad.errors import SpoolError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.spool.directory import forget_mirrored, octets_between, read_mirrored, read_tail, write_mirrored
+from aaad.spool.directory import (
+    find_spool_id,
+    forget_mirrored,
+    octets_between,
+    read_mirrored,
+    read_tail,
+    write_mirrored,
+)
 from aaad.spool.mirror_course import Course, Stage, begin
-from aaad.spool.mirror_frames import SecretError
+from aaad.spool.mirror_frames import NUMBERS_END, SecretError
 from aaad.spool.mirror_link import MirrorLink, Refused
-from aaad.spool.mirror_pieces import Piece, Pieces, first_wanted
+from aaad.spool.mirror_pieces import Piece, Pieces, common_segment, first_wanted
 from aaad.spool.segment import START, Position, Tail
 
 MIRROR_COUNTERS = [
@@ -38,6 +46,9 @@ MIRROR_COUNTERS = [
 ]
 
 CONNECT_S = 1.0
+# A mirror that looks through what it has says each second that it is at it. It is away until then: nobody waits.
+WORD_S = 5.0
+LOOKED_THROUGH_S = 600.0
 PIECE_S = 5.0  # a mirror that catches up keeps nobody waiting
 PIECE_OCTETS = 1 << 18
 PIECES_APART_S = 0.002  # answers go before catching up
@@ -46,6 +57,7 @@ PING_S = 1.0
 LOOK_S = 0.05
 STOP_S = 0.5
 
+_Answer = TypeVar("_Answer")
 _log = get_logger("spool")
 
 
@@ -77,7 +89,7 @@ class Mirror:
         self._stopping = threading.Event()
         self._deadline_s = 0.0
         self._away_since_s = wall_s()
-        self._told = ""
+        self._trouble_told = ""
         self.safe = Tail(START, 0)  # the mirror has all before it
         self._thread = threading.Thread(target=self._connect, name=f"mirror-{directory.name}", daemon=True)
 
@@ -172,7 +184,7 @@ class Mirror:
                     self._course = self._course.reached(monotonic_s())
             if self._link is not None:
                 _log.info("mirror.in_step", slot=self._directory.name, at=self._link.sent)
-                self._told = ""
+                self._trouble_told = ""
         return self._link
 
     def _fill(self, link: MirrorLink, place: Position) -> None:
@@ -221,6 +233,7 @@ class Mirror:
             try:
                 link = self._connected()
                 if link is not None:
+                    self._agree(link)
                     self._catch_up(link)
             except Exception as error:  # noqa: BLE001  our own bug must not end the thread
                 if link is not None:
@@ -233,7 +246,8 @@ class Mirror:
             pieces = Pieces(self._directory)
         except (OSError, SpoolError):
             return None  # the writer has not begun yet
-        link = MirrorLink(
+        self._pieces = pieces  # nobody has a link, so the writer does not look at it
+        return MirrorLink(
             self._peer,
             node=self._node,
             slot=self._directory.name,
@@ -241,17 +255,37 @@ class Mirror:
             secret=self._secret,
             limit_s=CONNECT_S,
         )
-        link.begin_at(first_wanted(self._directory, link.has, link.header))
-        self._recall_safe(link)
-        with self._lock:
-            self._pieces = pieces
-            self._course = self._course.connected(monotonic_s())
-        return link
 
-    def _recall_safe(self, link: MirrorLink) -> None:
+    def _agree(self, link: MirrorLink) -> None:
+        """Find out with the mirror from where on it needs the spool. It looks through much, which takes long."""
+        deadline_s, common, before = monotonic_s() + LOOKED_THROUGH_S, None, NUMBERS_END
+        while common is None:
+            link.look(before)
+            held = self._told(link.held, deadline_s)
+            if held and held[0][0] >= before:
+                raise SpoolError(f"the mirror tells of segment {held[0][0]}, asked for those before {before}")
+            common = common_segment(self._directory, held)
+            before = held[-1][0] if held else 0
+        if find_spool_id(self._directory) != link.spool_id:
+            raise SpoolError("another spool was begun")  # what was compared may be of that one
+        link.begin(common)
+        has = self._told(link.begun, deadline_s)
+        link.begin_at(first_wanted(self._directory, has))
+        self._recall_safe(has)
+        with self._lock:
+            self._course = self._course.connected(monotonic_s())
+
+    def _told(self, answer: Callable[[float], _Answer | None], deadline_s: float) -> _Answer:
+        """Wait for an answer as long as the mirror says that it is at it."""
+        while (told := answer(WORD_S)) is None:
+            if self._stopping.is_set() or monotonic_s() > deadline_s:
+                raise TimeoutError("the mirror does not come to an end of looking through what it has")
+        return told
+
+    def _recall_safe(self, has: Position) -> None:
         """What the mirror had before this process began counts, unless it has less by now."""
         safe = self.safe if self.safe.position.segment else (read_mirrored(self._directory) or self.safe)
-        if link.has < safe.position:
+        if has < safe.position:
             safe = Tail(START, 0)
             forget_mirrored(self._directory)
         self.safe = safe
@@ -287,8 +321,8 @@ class Mirror:
         self._count(f"aaad_spool_mirror_losses_total|cause={cause}")
         if cause == "bug":
             _log.error("mirror.bug", slot=self._directory.name, exc_info=error)
-        elif was_in_step or self._told != str(error):  # once: an hour without a mirror must not fill the log
-            self._told = str(error)
+        elif was_in_step or self._trouble_told != str(error):  # once: an hour without a mirror must not fill the log
+            self._trouble_told = str(error)
             _log.warning("mirror.away", slot=self._directory.name, cause=cause, error=str(error))
 
     def _publish(self, tail: Tail) -> None:

@@ -1,15 +1,15 @@
 """The copies of other nodes' spools on this node's disk: `mirror/NODE/SLOT.SPOOL_ID/`, in a spool's own form (R6.4).
 
 Writes what an owner sends where it stands in his segment files, and makes it durable. Octets follow each other
-without a gap; a segment begins with its header, which must be of that spool. Never reads what a record says. All
-copies together take no more disk than allowed. A folder is held by its `lock` while a connection writes it: nobody
-adopts it then.
+without a gap; a segment begins with its header, which must be of that spool, and none is ever written over. Never
+reads what a record says. All copies together take no more disk than allowed. A folder is held by its `lock` while a
+connection writes it: nobody adopts it then.
 """
 
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,18 +22,23 @@ from aaad.spool.directory import (
     occupied_octets,
     read_header,
     read_piece,
+    recover,
     segment_numbers,
     segment_path,
     sync_directory,
     write_spool_id,
 )
-from aaad.spool.mirror_frames import Data
+from aaad.spool.mirror_frames import HELD_MAX, Data
 from aaad.spool.mirror_pieces import header_print
+from aaad.spool.mirror_superseded import put_aside, put_end_aside, remove_oldest, superseded_octets
+from aaad.spool.reader import undrained_records
 from aaad.spool.retention import give_way
 from aaad.spool.segment import (
     HEADER_OCTETS,
     START,
+    Cut,
     Frame,
+    Header,
     Position,
     checksum_seed,
     decode_header,
@@ -41,6 +46,7 @@ from aaad.spool.segment import (
 )
 
 ALLOCATED_OCTETS = 1 << 20  # room is taken ahead in such steps: a sync that need not note a new size is cheaper
+_REMOVED = ".removed"
 
 Sync = Callable[[int], None]
 
@@ -89,21 +95,24 @@ class Room:
 
     def occupied(self) -> int:
         """Return how many octets the copies take."""
-        return sum(occupied_octets(kept.directory) for kept in kept_copies(self.root))
+        directories = [kept.directory for kept in kept_copies(self.root)]
+        return sum(occupied_octets(directory) + superseded_octets(directory) for directory in directories)
 
     def take(self, octets: int) -> None:
         """Make sure that so much more fits; MirrorFull if it does not."""
         while self.occupied() + octets > self._bytes_max:
-            if not any(give_way(kept.directory, now_s=self._wall_s()) for kept in kept_copies(self.root)):
+            directories = [kept.directory for kept in kept_copies(self.root)]
+            if any(give_way(directory, now_s=self._wall_s()) for directory in directories):
+                self.removed += 1
+            elif not remove_oldest(directories):
                 raise MirrorFull(f"the copies of other nodes' spools may take {self._bytes_max} octets")
-            self.removed += 1
 
 
 class MirroredSpool:
     """One copy, held for writing. Every method may raise OSError: then nothing since the last `write` counts."""
 
     def __init__(self, room: Room, *, node: str, slot: str, spool_id: UUID, sync: Sync = os.fdatasync) -> None:
-        """Take the folder and find where its octets end; BlockingIOError if somebody else has it."""
+        """Take the folder; BlockingIOError if somebody else has it. Nothing is written before `begin`."""
         self.directory = copy_directory(room.root, node, slot, spool_id)
         self._room = room
         self._slot = slot
@@ -112,6 +121,7 @@ class MirroredSpool:
         self._descriptor = -1
         self._allocated = 0
         self.position = START
+        self._superseded: list[int] = []  # of which segment the void end was put aside, and is not told yet
         for folder in (self.directory.parent, self.directory):
             if not folder.is_dir():
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -119,14 +129,29 @@ class MirroredSpool:
         self._lock = lock_directory(self.directory)
         try:
             write_spool_id(self.directory, spool_id)
-            self.position = contiguous_end(self.directory, spool_id)
-            self.header = header_print(self.directory, self.position.segment)
-            if self.position.segment:
-                self._open(self.position.segment)
-                self._sync(self._descriptor)  # what a killed process has written may not be on the disk yet
         except BaseException:
             self.close()
             raise
+
+    def held(self, before: int) -> list[tuple[int, bytes]]:
+        """Return the newest segments below a number, and what their headers are like."""
+        numbers = [number for number in segment_numbers(self.directory) if number < before]
+        return [(number, self._print(number)) for number in reversed(numbers[-HELD_MAX:])]
+
+    def _print(self, number: int) -> bytes:
+        try:
+            return header_print(self.directory, number)
+        except SpoolError:  # a bad sector: it is nobody's, is put aside and sent again
+            return b""
+
+    def begin(self, segment: int) -> list[int]:
+        """Go on where the octets of this segment, or of the last one before it, end; return what was put aside."""
+        aside = put_aside(self.directory, self._spool_id, behind=segment)
+        self.position = contiguous_end(self.directory, self._spool_id)
+        if self.position.offset:
+            self._open(self.position.segment)
+            self._sync(self._descriptor)  # what a killed process has written may not be on the disk yet
+        return aside
 
     def write(self, data: Data) -> None:
         """Put these octets on the disk; OutOfOrder, MirrorFull or OSError if they are not there then."""
@@ -144,16 +169,17 @@ class MirroredSpool:
         self.position = end
 
     def _begin(self, data: Data) -> None:
-        """Begin a segment, or the last one anew."""
-        if data.segment < max(self.position.segment, 1):
+        """Begin a segment."""
+        if data.segment <= self.position.segment:
             raise OutOfOrder(f"segment {data.segment}, where {self.position} is the end")
         header = decode_header(data.octets[:HEADER_OCTETS])
         if len(data.octets) < HEADER_OCTETS or (header.spool_id, header.number) != (self._spool_id, data.segment):
             raise OutOfOrder(f"segment {data.segment} begins with another one's header")
         self._close_segment()
         self._room.take(max(ALLOCATED_OCTETS, len(data.octets)))
+        self._keep_void_end(header)
         path, fresh = segment_path(self.directory, data.segment), self.directory / "fresh"
-        # Under its own name its header is always whole. What stood in it is of another life of its owner and void.
+        # Under its own name its header is always whole.
         self._descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._allocated = 0
         self._allocate(len(data.octets))
@@ -161,6 +187,21 @@ class MirroredSpool:
         self._sync(self._descriptor)
         fresh.replace(path)
         sync_directory(self.directory)
+
+    def _keep_void_end(self, header: Header) -> None:
+        """Keep what another life of the owner wrote and this one does not know, before this header makes it void."""
+        number, end = self.position
+        if header.previous.segment != number or not HEADER_OCTETS <= header.previous.offset < end:
+            return
+        before = read_header(self.directory, number)
+        if before is not None and before.life != header.life:
+            put_end_aside(self.directory, self._spool_id, number, begin=header.previous.offset, end=end)
+            self._superseded.append(number)
+
+    def take_superseded(self) -> list[int]:
+        """Return once of which segments something was put aside while they were written."""
+        taken, self._superseded = self._superseded, []
+        return taken
 
     def _open(self, number: int) -> None:
         path = segment_path(self.directory, number)
@@ -228,14 +269,29 @@ def _whole(piece: bytes, offset: int, seed: int, *, final: bool) -> int:
     return end
 
 
-def remove_copy(kept: Kept) -> bool:
-    """Remove a whole copy if nobody writes it; the caller knows that all of it is in PostgreSQL."""
+def remove_copy(kept: Kept, *, cursor: Position, cuts: Sequence[Cut]) -> bool:
+    """Remove a whole copy if nobody writes it and PostgreSQL has all of it; tell whether it is gone."""
     try:
         lock = lock_directory(kept.directory)
     except BlockingIOError:
         return False
     try:
-        shutil.rmtree(kept.directory)
+        if undrained_records(kept.directory, cursor, recover(kept.directory).tail, cuts):
+            return False
+        discard(kept.directory)
     finally:
         os.close(lock)
     return True
+
+
+def discard(directory: Path) -> None:
+    """Remove a copy that the caller holds: who connects meanwhile begins another one, and finds none half removed."""
+    gone = directory.with_name(directory.name + _REMOVED)
+    directory.rename(gone)
+    shutil.rmtree(gone)
+
+
+def sweep(root: Path) -> None:
+    """Remove what is left of copies that were being removed when something stopped it."""
+    for path in root.glob(f"*/*{_REMOVED}"):
+        shutil.rmtree(path)

@@ -3,8 +3,13 @@
     owner   -> Hello      which spool, and a nonce
     mirror  -> Challenge  another nonce
     owner   -> Ready      sealed: it knows the secret
-    mirror  -> Welcome    sealed: it knows the secret, too, and this much it has
-    owner   -> Data, Ping sealed; each is answered by an Ack of what is on the mirror's disk
+    mirror  -> Welcome    sealed: it knows the secret, too
+    owner   -> Look       sealed, from here on all is: which segments are there before this number?
+    mirror  -> Held       the newest of them and what their headers are like; asked again until one is the owner's
+    owner   -> Begin      up to this segment they are the same; what is behind it is of no life that counts
+    mirror  -> Ack        where what it has ends
+    owner   -> Data, Ping each is answered by an Ack of what is on the mirror's disk
+    mirror  -> Working    instead of an answer before Begin is answered: it takes longer
     mirror  -> Refusal    at any time, the last word; bare before the secret was proved
 
 A message on the wire is four octets of length, the body, and 16 octets of HMAC-SHA256 over a count and the body when
@@ -24,7 +29,7 @@ import msgspec
 from aaad.errors import SpoolError
 from aaad.spool.segment import SEGMENT_OCTETS_MAX, Position
 
-VERSION = 1
+VERSION = 2
 NONCE_OCTETS = 32
 LENGTH_OCTETS = 4
 MAC_OCTETS = 16
@@ -33,11 +38,15 @@ MESSAGE_OCTETS_MAX = DATA_OCTETS_MAX + 256
 BARE_OCTETS_MAX = 1024  # before the secret is proved nobody may make us read more
 SECRET_OCTETS_MIN = 16
 PRINT_OCTETS = 16
+HELD_MAX = 256  # segments told of in one message
+NUMBERS_END = 1 << 31  # segments are numbered below it
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _Name = Annotated[str, msgspec.Meta(pattern=_NAME, max_length=63)]  # it becomes a folder's name
 _Nonce = Annotated[bytes, msgspec.Meta(min_length=NONCE_OCTETS, max_length=NONCE_OCTETS)]
-_Segment = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+_Segment = Annotated[int, msgspec.Meta(ge=0, lt=NUMBERS_END)]
+_Bound = Annotated[int, msgspec.Meta(ge=0, le=NUMBERS_END)]
+_Print = Annotated[bytes, msgspec.Meta(max_length=PRINT_OCTETS)]
 _Offset = Annotated[int, msgspec.Meta(ge=0, le=SEGMENT_OCTETS_MAX)]
 
 
@@ -82,20 +91,11 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """Where the mirror's copy ends, and a fingerprint of its last segment's header (empty: it has none)."""
-
-    segment: _Segment
-    offset: _Offset
-    header: Annotated[bytes, msgspec.Meta(max_length=PRINT_OCTETS)]
-
-    @property
-    def position(self) -> Position:
-        """Where the copy ends."""
-        return Position(self.segment, self.offset)
+    """The mirror knows the secret, too."""
 
 
 class Data(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """Octets of a segment file. Those at offset 0 begin it, anew if it is there."""
+    """Octets of a segment file. Those at offset 0 begin it."""
 
     segment: _Segment
     offset: _Offset
@@ -124,7 +124,29 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag=8):
     cause: Cause
 
 
-Message = Hello | Challenge | Ready | Welcome | Data | Ping | Ack | Refusal
+class Working(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """What was asked takes longer; somebody is there."""
+
+
+class Look(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Which segments are there with a lower number?"""
+
+    before: _Bound
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """Numbers of segments, the newest first, and a fingerprint of each one's header."""
+
+    segments: Annotated[list[tuple[_Segment, _Print]], msgspec.Meta(max_length=HELD_MAX)]
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """Up to this segment the copy is the owner's; what it has behind it is to be put aside."""
+
+    segment: _Segment
+
+
+Message = Hello | Challenge | Ready | Welcome | Data | Ping | Ack | Refusal | Working | Look | Held | Begin
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

@@ -16,24 +16,29 @@ from aaad.spool.mirror_frames import (
     NONCE_OCTETS,
     VERSION,
     Ack,
+    Begin,
     Challenge,
     Data,
     Deframer,
+    Held,
     Hello,
+    Look,
     Message,
     Ping,
     Ready,
     Refusal,
     Welcome,
+    Working,
     decode_message,
     encode_message,
     framed,
     seals,
 )
 from aaad.spool.mirror_pieces import Piece
-from aaad.spool.segment import Position
+from aaad.spool.segment import START, Position
 
 _RECEIVED_OCTETS = 1 << 16
+_ASKED_S = 1.0  # a few octets on a connection that was just made
 _Expected = TypeVar("_Expected", bound=Message)
 
 
@@ -49,7 +54,7 @@ class MirrorLink:
     """One connection about one spool."""
 
     def __init__(self, peer: tuple[str, int], *, node: str, slot: str, spool_id: UUID, secret: bytes, limit_s: float):
-        """Connect, prove the secret to each other and ask what the mirror has."""
+        """Connect, and prove the secret to each other."""
         self.spool_id = spool_id
         self._deframer = Deframer()
         deadline_s = monotonic_s() + limit_s
@@ -66,16 +71,36 @@ class MirrorLink:
             content = self._content(deadline_s)
             if _is_bare_refusal(content):
                 self._expect(decode_message(content), Welcome)
-            welcome = self._expect(self._incoming.open(content), Welcome)
+            self._expect(self._incoming.open(content), Welcome)
             self._deframer.is_sealed = True
         except BaseException:
             self.close()
             raise
-        self.has = welcome.position  # what the mirror said at first
-        self.header = welcome.header
-        self.sent = self.acked = self.has
+        self.sent = self.acked = START
         self.asked_s = 0.0  # when something was sent that is not answered; 0: all is answered
         self._unanswered = 0
+
+    def look(self, before: int) -> None:
+        """Ask which segments the mirror has below a number."""
+        self._send(self._outgoing.seal(Look(before)), monotonic_s() + _ASKED_S)
+
+    def held(self, word_s: float) -> list[tuple[int, bytes]] | None:
+        """Return what it has, the newest first, with a fingerprint of each header; None: it is still looking."""
+        answer = self._word(Held, word_s)
+        return None if answer is None else answer.segments
+
+    def begin(self, segment: int) -> None:
+        """Say up to which segment the mirror's copy is this spool's."""
+        self._send(self._outgoing.seal(Begin(segment)), monotonic_s() + _ASKED_S)
+
+    def begun(self, word_s: float) -> Position | None:
+        """Return where the copy ends; None: the mirror is still looking."""
+        answer = self._word(Ack, word_s)
+        return None if answer is None else answer.position
+
+    def _word(self, kind: type[_Expected], word_s: float) -> _Expected | None:
+        message = self._incoming.open(self._content(monotonic_s() + word_s))
+        return None if isinstance(message, Working) else self._expect(message, kind)
 
     def begin_at(self, place: Position) -> None:
         """Say from where on will be sent."""

@@ -7,6 +7,7 @@ PostgreSQL has it.
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,23 +32,35 @@ class Piece(NamedTuple):
 
 
 def header_print(directory: Path, number: int) -> bytes:
-    """Return a fingerprint of a segment's header; empty if there is no such segment."""
+    """Return a fingerprint of a segment's header; empty if there is no such segment. SpoolError if the disk fails."""
     try:
         with segment_path(directory, number).open("rb") as file:
             block = file.read(HEADER_OCTETS)
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise SpoolError(f"segment {number} cannot be read at 0: {error.strerror}") from error
     return hashlib.sha256(block).digest()[:PRINT_OCTETS]
 
 
-def first_wanted(directory: Path, has: Position, print_: bytes) -> Position:
-    """Return from where on a mirror that has this much needs the spool.
+def common_segment(directory: Path, held: Sequence[tuple[int, bytes]]) -> int | None:
+    """Return up to which segment a copy is this spool's; None: its segments before these must be looked at, too.
 
-    A last segment that is not ours of that number begins anew: ours was given up before anything in it counted, and
-    its number used once more.
+    `held` are segments of the copy, the newest first. Spool and copy have one past, and from some segment on each has
+    its own. What the copy has before our first segment is drained and removed here: nothing speaks against it.
     """
-    if has.segment and print_ != header_print(directory, has.segment):
-        has = Position(has.segment, 0)
+    for number, print_ in held:
+        if print_ and print_ == header_print(directory, number):
+            return number
+    # Asked after that: what the drain removes meanwhile, from the oldest on, is missed above and not here.
+    first = next(iter(segment_numbers(directory)), None)
+    if first is not None and (not held or held[-1][0] < first):
+        return first - 1
+    return None if held else 0
+
+
+def first_wanted(directory: Path, has: Position) -> Position:
+    """Return from where on a mirror that has this much needs the spool."""
     drained = (read_drained(directory) or Tail(START, 0)).position
     if has.segment < drained.segment and segment_path(directory, drained.segment).exists():
         return Position(drained.segment, 0)

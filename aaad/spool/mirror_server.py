@@ -1,16 +1,21 @@
 """Keeps copies of other nodes' spools: the mirror's end of the connections (rule R6.4).
 
 One connection per spool; a newer one of the same spool takes the older one's place, whose owner is dead or starts
-anew. Each must prove the secret before more than a greeting is read of it. Octets are confirmed once they are on this
-disk, which is used in threads. Whoever sends what he must not is told so, counted and cut off; nothing that comes in
-ends this service.
+anew. Each must prove the secret before more than a greeting is read of it. Looking through what is there takes long
+if it is much: one copy at a time, in a thread of its own, while its owner is told that somebody is at it. Octets are
+confirmed once they are on this disk, which is used in threads. Whoever sends what he must not is told so, counted and
+cut off; nothing that comes in ends this service.
 """
 
 import asyncio
 import os
 import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 from aaad.clock import monotonic_s, pause, wall_s
@@ -23,10 +28,13 @@ from aaad.spool.mirror_frames import (
     NONCE_OCTETS,
     VERSION,
     Ack,
+    Begin,
     Cause,
     Challenge,
     Data,
+    Held,
     Hello,
+    Look,
     Message,
     Ping,
     Ready,
@@ -34,6 +42,7 @@ from aaad.spool.mirror_frames import (
     Seal,
     SecretError,
     Welcome,
+    Working,
     decode_message,
     encode_message,
     frame_length,
@@ -44,6 +53,8 @@ from aaad.spool.mirror_frames import (
 CONNECTIONS_MAX = 64
 GREETING_S = 5.0
 SILENCE_S = 15.0  # an owner asks every second whether we are there
+WORD_S = 1.0  # who waits for us is told so often that we are at it
+REPLACING_S = 600.0  # until the one before is through with what it looks through
 PUBLISH_EVERY_S = 5.0
 REFUSALS_LOGGED_MAX = 10  # in PUBLISH_EVERY_S; all are counted
 
@@ -52,10 +63,12 @@ MIRROR_SERVER_COUNTERS = [
     "aaad_mirror_octets_total",
     *(f"aaad_mirror_refused_total|cause={cause}" for cause in Cause),
     "aaad_mirror_segments_removed_total",
+    "aaad_mirror_segments_superseded_total",
     "aaad_mirror_open_connections",
     "aaad_mirror_bytes",
 ]
 
+_Found = TypeVar("_Found")
 _log = get_logger("mirror")
 
 
@@ -91,6 +104,11 @@ class _Connection:
         is_sealed = self.outgoing is not None and self.is_proved
         self.writer.write(self.outgoing.seal(message) if is_sealed else framed(encode_message(message)))  # type: ignore[union-attr]
 
+    def say_working(self) -> None:
+        """Say that an answer is on its way, if anybody is there to hear it."""
+        if not self.writer.transport.is_closing():
+            self.say(Working())
+
 
 class MirrorServer:
     """Serves the owners of spools that are mirrored here."""
@@ -116,6 +134,7 @@ class MirrorServer:
         self._open: set[_Connection] = set()
         self._by_spool: dict[tuple[str, str, UUID], _Connection] = {}
         self._refusals_left = REFUSALS_LOGGED_MAX
+        self._looker = ThreadPoolExecutor(1, "mirror-look")  # who looks through must not keep the others' disk busy
 
     def __repr__(self) -> str:
         """Never tell the secret."""
@@ -141,6 +160,7 @@ class MirrorServer:
                 server.close()
                 for connection in self._open:
                     connection.writer.transport.abort()
+        self._looker.shutdown()
         self._publish(0)
 
     def _publish(self, octets: int) -> None:
@@ -190,15 +210,15 @@ class MirrorServer:
 
     async def _serve(self, connection: _Connection) -> None:
         hello = await self._greet(connection)
+        connection.say(Welcome())
         key = (hello.node, hello.slot, hello.spool_id)
-        await self._replace(key)
+        await self._replace(connection, key)
         try:
             self._by_spool[key] = connection
-            spool = await self._take(hello)
+            spool = await self._take(connection, hello)
             try:
-                connection.say(Welcome(*spool.position, spool.header))
-                _log.info("mirror.begun", node=hello.node, slot=hello.slot, at=spool.position)
-                await self._copy(connection, spool)
+                await self._begin(connection, spool, hello)
+                await self._copy(connection, spool, hello)
             finally:
                 spool.close()
         finally:
@@ -226,28 +246,61 @@ class MirrorServer:
             raise _Refused(Cause.SELF, "a node's own disk is no second one")
         return hello
 
-    async def _replace(self, key: tuple[str, str, UUID]) -> None:
+    async def _replace(self, connection: _Connection, key: tuple[str, str, UUID]) -> None:
         older = self._by_spool.get(key)
-        if older is not None:
-            older.is_replaced = True
-            older.writer.transport.abort()
-            async with asyncio.timeout(GREETING_S):
-                await older.ended.wait()
+        if older is None:
+            return
+        older.is_replaced = True
+        older.writer.transport.abort()
+        async with asyncio.timeout(REPLACING_S):
+            while not older.ended.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(WORD_S):
+                        await older.ended.wait()
+                connection.say_working()
 
-    async def _take(self, hello: Hello) -> MirroredSpool:
-        try:
-            return await asyncio.to_thread(
-                MirroredSpool,
-                self._room,
-                node=hello.node,
-                slot=hello.slot,
-                spool_id=hello.spool_id,
-                sync=self._sync,
+    async def _looked(self, connection: _Connection, step: Callable[[], _Found]) -> _Found:
+        """Do what may take long, after those who asked before; who waits for it is told that somebody is there."""
+        future = asyncio.get_running_loop().run_in_executor(self._looker, step)
+        while not (await asyncio.wait((future,), timeout=WORD_S))[0]:
+            connection.say_working()
+        return future.result()
+
+    async def _take(self, connection: _Connection, hello: Hello) -> MirroredSpool:
+        def take() -> MirroredSpool:
+            return MirroredSpool(
+                self._room, node=hello.node, slot=hello.slot, spool_id=hello.spool_id, sync=self._sync
             )
+
+        try:
+            return await self._looked(connection, take)
         except BlockingIOError:
             raise _Refused(Cause.HELD, "another process has the copy open") from None
 
-    async def _copy(self, connection: _Connection, spool: MirroredSpool) -> None:
+    async def _begin(self, connection: _Connection, spool: MirroredSpool, hello: Hello) -> None:
+        """Let the owner see what is there until he knows from where on it is not his."""
+        while True:
+            message = await connection.message(SILENCE_S)
+            match message:
+                case Look(before):
+                    connection.say(Held(await self._looked(connection, partial(spool.held, before))))
+                    await connection.writer.drain()
+                case Begin(segment):
+                    self._tell_superseded(hello, await self._looked(connection, partial(spool.begin, segment)))
+                    connection.say(Ack(*spool.position))
+                    _log.info("mirror.begun", node=hello.node, slot=hello.slot, at=spool.position)
+                    return
+                case _:
+                    raise SpoolError(f"{type(message).__name__} is nothing to begin with")
+
+    def _tell_superseded(self, hello: Hello, numbers: list[int]) -> None:
+        if numbers:
+            self._counters.add("aaad_mirror_segments_superseded_total", len(numbers))
+            _log.warning(
+                "mirror.superseded", node=hello.node, slot=hello.slot, first=min(numbers), segments=len(numbers)
+            )
+
+    async def _copy(self, connection: _Connection, spool: MirroredSpool, hello: Hello) -> None:
         while True:
             message = await connection.message(SILENCE_S)
             match message:
@@ -257,6 +310,7 @@ class MirrorServer:
                     self._counters.add("aaad_mirror_octets_total", len(message.octets))
                     removed, self._room.removed = self._room.removed, 0
                     self._counters.add("aaad_mirror_segments_removed_total", removed)
+                    self._tell_superseded(hello, spool.take_superseded())
                 case Ping():
                     pass
                 case _:

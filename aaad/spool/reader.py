@@ -182,3 +182,36 @@ class SpoolReader:
         if self._open_number >= 0:
             os.close(self._descriptor)
             self._open_number = -1
+
+
+def undrained_records(directory: Path, cursor: Position, tail: Tail, cuts: Sequence[Cut]) -> int:
+    """Return how many records PostgreSQL does not have, by its cursor and its cuts; `tail` is the spool's end."""
+    if not cursor < tail.position:
+        return 0
+    reader = SpoolReader(directory)
+    try:
+        first = _first_frame(reader, cursor, cuts)
+        return 0 if first is None else _next_sequence(reader, directory, tail, cuts) - first.sequence
+    finally:
+        reader.close()
+
+
+def _first_frame(reader: SpoolReader, position: Position, cuts: Sequence[Cut]) -> Frame | None:
+    while (batch := reader.read(position, records_max=1, cuts=cuts)).next != position:
+        if batch.frames:
+            return batch.frames[0]
+        position = batch.next  # damage
+    return None
+
+
+def _next_sequence(reader: SpoolReader, directory: Path, tail: Tail, cuts: Sequence[Cut]) -> int:
+    """Return what follows the last record that counts: behind it a batch may stand that PostgreSQL took."""
+    for number in reversed(segment_numbers(directory) if cuts else ()):
+        position, last = Position(number, HEADER_OCTETS), None
+        while (batch := reader.read(position, records_max=1 << 16, cuts=cuts)).segment == number:
+            if batch.next == position:
+                break
+            position, last = batch.next, batch.frames[-1] if batch.frames else last
+        if last is not None:
+            return last.sequence + 1
+    return tail.next_sequence

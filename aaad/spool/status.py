@@ -56,8 +56,11 @@ def read_status(directory: Path, *, now_s: float) -> SpoolStatus:
         first = reader.read(drained.position, records_max=1).frames
     finally:
         reader.close()
-    set_aside = directory / "set_aside.jsonl"
+    # What stands at the cursor may be void, which only PostgreSQL knows: the drain leaves word that it is through.
+    if tail.next_sequence and drained.next_sequence == tail.next_sequence:
+        first = []
     undrained = tail.next_sequence - first[0].sequence if first else 0
+    set_aside = directory / "set_aside.jsonl"
     mirrored = read_mirrored(directory) or nothing
     return SpoolStatus(
         slot=directory.name,

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
+
 from aaad.metrics import CounterFile
 from aaad.spool.directory import read_tail, segment_numbers, segment_path
 from aaad.spool.mirror import MIRROR_COUNTERS, Mirror
@@ -160,18 +162,27 @@ class Owner:
                 said.append(is_stored)
                 done.set()
 
-            assert self.spool.append(refused(number) + bytes(padding), answer)
+            assert self.spool.append(refused(number, padding), answer)
             assert done.wait(10)
             assert said == [True]
             self.longest_s = max(self.longest_s, time.monotonic() - begun_s)
             self.answered.append(number)
 
+    def put_refused(self, number: int) -> None:
+        """Append a record that nobody can store."""
+        done, said = threading.Event(), []
+        assert self.spool.append(refused(number), lambda is_stored: (said.append(is_stored), done.set()))
+        assert done.wait(10)
+        assert said == [False]
+
     def count(self, name: str) -> int:
         return self.counters.cells[self.counters.index[name]]
 
 
-def refused(number: int) -> bytes:
-    return encode(LoginRefused(number, "wrong_password", 28_000_000, 1))
+def refused(number: int, padding: int = 0) -> bytes:
+    """A record; what pads it is a field of a later version, which this one passes over."""
+    record = LoginRefused(number, "wrong_password", 28_000_000, 1)
+    return msgspec.msgpack.encode([*msgspec.msgpack.decode(encode(record)), *([bytes(padding)] if padding else [])])
 
 
 def assert_same_octets(owner: Path, copy: Path) -> None:

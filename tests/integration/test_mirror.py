@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from mirror_house import OWNER, PEER, SECRET, TIMEOUT_S, Owner, Peer, assert_same_octets, until
@@ -16,10 +18,11 @@ from aaad.daemon import services
 from aaad.daemon.context import RoleContext
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
-from aaad.spool import mirror_course, writer
+from aaad.spool import mirror, mirror_course, mirror_disk, mirror_server, writer
 from aaad.spool.directory import read_mirrored, read_tail
 from aaad.spool.mirror_course import Stage
 from aaad.spool.mirror_disk import kept_copies
+from aaad.spool.segment import Position
 
 UNMIRRORED = "aaad_spool_unmirrored_records_total"
 
@@ -238,6 +241,64 @@ def test_a_mirror_that_answered_in_time_is_not_lost_because_our_own_disk_is_slow
         owner.put(2, 3, 4)
         assert owner.count(UNMIRRORED) == 0
         assert owner.mirror.course.stage is Stage.IN_STEP
+
+
+def test_a_peer_that_looks_through_much_is_away_meanwhile_and_delays_no_answer(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes longer than a connection may, and says that it is at it; who is silent is given up."""
+    monkeypatch.setattr(mirror, "CONNECT_S", 0.3)
+    monkeypatch.setattr(mirror, "WORD_S", 0.5)
+    monkeypatch.setattr(mirror_server, "WORD_S", 0.1)
+    may_end, really = threading.Event(), mirror_disk.contiguous_end
+
+    def slowly(directory: Path, spool_id: UUID) -> Position:
+        assert may_end.wait(20)
+        return really(directory, spool_id)
+
+    monkeypatch.setattr(mirror_disk, "contiguous_end", slowly)
+    with peer.serving(), Owner(tmp_path / "owner", peer).living(in_step=False) as owner:
+        until(lambda: kept_copies(peer.root) != [], "it is connected")
+        begun_s = time.monotonic()
+        while time.monotonic() - begun_s < 1.5:
+            owner.put(1 + len(owner.answered))
+            time.sleep(0.01)
+        assert owner.longest_s < TIMEOUT_S
+        assert owner.mirror.course.stage is Stage.AWAY
+        assert owner.mirror.course.cause == "", "it was never given up"
+        assert owner.count(UNMIRRORED) == len(owner.answered)
+        may_end.set()
+        owner.until_in_step()
+        owner.put(9999)
+        assert owner.count(UNMIRRORED) == len(owner.answered) - 1
+        assert_same_octets(owner.directory, peer.copy())
+
+
+def test_an_owner_whose_copy_is_still_looked_through_for_its_last_connection_waits_for_that(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_server, "WORD_S", 0.1)
+    may_end, really = threading.Event(), mirror_disk.contiguous_end
+    looks: list[str] = []
+
+    def slowly(directory: Path, spool_id: UUID) -> Position:
+        looks.append("begun")
+        assert may_end.wait(20)
+        return really(directory, spool_id)
+
+    monkeypatch.setattr(mirror_disk, "contiguous_end", slowly)
+    with peer.serving():
+        owner = Owner(tmp_path / "owner", peer)
+        with owner.living(in_step=False):
+            until(lambda: len(looks) == 1, "it looks")
+        with owner.living(in_step=False):
+            time.sleep(0.5)
+            assert len(looks) == 1, "one after the other"
+            may_end.set()
+            owner.until_in_step()
+            owner.put(1)
+            assert owner.mirror.course.cause == ""
+            assert_same_octets(owner.directory, peer.copy())
 
 
 # --- as the daemon runs it ------------------------------------------------------------------------------------------

@@ -14,20 +14,24 @@ import threading
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from click.testing import Result
 from drain_house import House
-from mirror_house import OWNER, PEER, Owner, Peer, refused, until
+from mirror_house import OWNER, PEER, Owner, Peer, assert_same_octets, refused, until
 from typing_person import type_line
 
 from aaad.cli.options import Options
 from aaad.metrics import CounterFile
 from aaad.sessions.handoff import HandoffServer
 from aaad.sessions.mirrors import MirrorKeeping
+from aaad.spool import writer
 from aaad.spool.directory import has_writer, is_adopted, read_tail, segment_numbers
 from aaad.spool.mirror_disk import kept_copies
 from aaad.spool.mirror_server import MIRROR_SERVER_COUNTERS
+from aaad.spool.segment import HEADER_OCTETS
+from aaad.spool.status import read_status
 
 _ACK = struct.Struct("<i")
 
@@ -152,7 +156,9 @@ async def test_a_mirror_that_fell_behind_what_is_drained_is_not_drained_anew(pai
     await pair.own_house.drain_all()
     until(lambda: not has_writer(pair.peer.copy()), "the mirror lets go of it")
     told = await pair.adopt()
-    assert told["adopted"] == [{"slot_of_owner": "radius-0", "spool_id": _id(owner), "slot": None, "records": 0}]
+    assert told["adopted"] == [
+        {"slot_of_owner": "radius-0", "spool_id": _id(owner), "slot": None, "records": 0, "superseded": []}
+    ]
     # Nor if the owner drained further after it was adopted.
     copy = pair.peer.copy()
     (copy / "adopted").touch()
@@ -216,11 +222,87 @@ async def test_r6_3_a_batch_that_was_handed_over_does_not_count_again_from_the_m
             assert await pair.own_house.value("SELECT count(*) FROM net.refusal") == 10
     pair.lose_disk()
     until(lambda: not has_writer(pair.peer.copy()), "the mirror lets go of it")
-    assert (await pair.adopt())["adopted"][0]["records"] >= 50  # those that are void among them
+    told = (await pair.adopt())["adopted"][0]
+    assert told["records"] == 49, "those that are void do not count"
+    slot = pair.peer_house.root / told["slot"]
+    assert read_status(slot, now_s=1e10).undrained_records > 49, "without PostgreSQL nobody knows that"
     async with pair.peer_house.draining():
         await pair.peer_house.until("SELECT count(*) FROM net.refusal", 59)
-        await asyncio.sleep(0.2)
+        until_s = time.monotonic() + 10
+        while read_status(slot, now_s=1e10).undrained_records:
+            assert time.monotonic() < until_s, "it shows records as undrained for ever"
+            await asyncio.sleep(0.05)
+    assert read_status(slot, now_s=1e10).oldest_age_s == 0
     await pair.assert_each_once()
+
+
+async def test_r6_4_segments_that_a_failing_disk_made_void_and_numbered_again_do_not_stand_in_the_copy(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes headers and fails syncs; the next life numbers as if nothing had been, and its disk is lost."""
+    monkeypatch.setattr(writer, "IDLE_S", 0.1)
+    is_failing = threading.Event()
+
+    def sync(descriptor: int) -> None:
+        file = Path(f"/proc/self/fd/{descriptor}")
+        if is_failing.is_set() and file.is_file() and file.read_bytes()[HEADER_OCTETS] != 0:
+            raise OSError(5, "Input/output error")
+
+    refused_numbers = range(1_000, 1_004)
+    with pair.owner.living(sync=sync) as owner:
+        owner.put(*range(1, 50))
+        is_failing.set()
+        for number in refused_numbers:
+            time.sleep(0.5)  # its writer takes the disk for whole again, and begins another segment
+            owner.put_refused(number)
+    void = segment_numbers(pair.peer.copy())[-1]
+    assert void > segment_numbers(owner.directory)[-1] + 2, "the copy has segments that its owner gave up"
+    with pair.owner.living() as owner:
+        before = owner.count("aaad_spool_unmirrored_records_total")
+        owner.put(*range(50, 400), padding=1000)
+        assert owner.count("aaad_spool_unmirrored_records_total") == before
+        assert segment_numbers(owner.directory)[-1] > void, "all these numbers are used once more"
+        assert_same_octets(owner.directory, pair.peer.copy())
+    pair.acknowledged.update(owner.answered)
+    pair.lose_disk()
+    until(lambda: not has_writer(pair.peer.copy()), "the mirror lets go of it")
+    told = (await pair.adopt())["adopted"][0]
+    assert told["records"] == 399
+    given_up, first = told["superseded"]
+    assert given_up["records"] <= 1, "of the last batch nobody knows here"
+    assert first == {"slot": f"{told['slot']}/superseded.2", "records": 1}, "what made its segment void"
+    await pair.peer_house.drain_all()
+    await pair.assert_each_once()
+    assert set(await pair.peer_house.refusals()) == pair.acknowledged, "nothing is invented"
+
+
+async def test_r6_4_what_an_owner_put_back_from_a_backup_lost_stays_in_the_copy_and_can_be_read(pair: Pair) -> None:
+    with pair.owner.living() as owner:
+        owner.put(*range(1, 101), padding=1000)
+    shutil.copytree(owner.directory, pair.folder / "backup")
+    with pair.owner.living() as owner:
+        owner.put(*range(101, 201), padding=1000)
+    shutil.rmtree(owner.directory)
+    shutil.copytree(pair.folder / "backup", owner.directory)
+    with pair.owner.living() as owner:
+        owner.put(*range(201, 301), padding=1000)
+        assert_same_octets(owner.directory, pair.peer.copy())
+    assert pair.peer.count("aaad_mirror_segments_superseded_total") == 2
+    pair.acknowledged.update({*range(1, 101), *range(201, 301)})
+    pair.lose_disk()
+    until(lambda: not has_writer(pair.peer.copy()), "the mirror lets go of it")
+    told = (await pair.adopt())["adopted"][0]
+    (lot,) = told["superseded"]
+    assert (told["records"], lot["records"]) == (200, 100)
+    await pair.peer_house.drain_all()
+    await pair.assert_each_once()
+    assert set(await pair.peer_house.refusals()) == pair.acknowledged
+    target = pair.folder / "read.jsonl"
+    words = ("spool", "export", str(target), "--slot", lot["slot"])
+    ran = await asyncio.to_thread(type_line, Options(pair.config, "en", True), words)
+    assert ran.exit_code == 0, ran.stdout
+    read = [json.loads(line)["fields"]["login_id"] for line in target.read_text().splitlines()]
+    assert read == list(range(101, 201))
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
@@ -279,3 +361,45 @@ async def test_copies_go_once_postgresql_has_them_and_stay_while_it_has_not(pair
     bad.write_text("no folder")
     await keeping.look()
     assert [kept.directory for kept in kept_copies(pair.peer.root)] == [bad]
+
+
+async def test_copies_that_end_in_what_postgresql_took_otherwise_or_have_nothing_go_too(
+    pair: Pair, tmp_path: Path
+) -> None:
+    keeping = MirrorKeeping(
+        pair.peer_house.connect(),
+        pair.peer.root,
+        node=PEER,
+        keep_s=0,
+        every_s=0,
+        counters=CounterFile(pair.folder / "keeping.cnt", MIRROR_SERVER_COUNTERS),
+    )
+    broken = threading.Event()
+
+    def sync(descriptor: int) -> None:
+        if broken.is_set():
+            raise OSError(5, "Input/output error")
+
+    empty = pair.peer.root / OWNER / f"radius-9.{uuid4()}"
+    empty.mkdir(parents=True)
+    left = pair.peer.root / OWNER / f"radius-8.{uuid4()}.removed"
+    left.mkdir()
+    async with taking_over(pair.own_house, tmp_path / "sync.sock"):
+        with pair.owner.living(sync=sync, handoff=tmp_path / "sync.sock") as owner:
+            await asyncio.to_thread(owner.put, *range(1, 50))
+            broken.set()
+            await asyncio.to_thread(owner.put, *range(50, 60))
+    (copy,) = [kept for kept in kept_copies(pair.peer.root) if kept.slot == "radius-0"]
+    until(lambda: not has_writer(copy.directory), "the mirror lets go of it")
+    await keeping.look()
+    assert kept_copies(pair.peer.root) == [copy], "49 of its records are not drained"
+    assert not left.exists()
+    async with pair.own_house.draining():
+        await pair.own_house.until("SELECT count(*) FROM net.refusal", 59)
+    lot = copy.directory / "superseded.1"
+    lot.mkdir()
+    await keeping.look()
+    assert kept_copies(pair.peer.root) == [copy], "what is aside in it is kept a week"
+    os.utime(lot, (1.0, 1.0))
+    await keeping.look()
+    assert kept_copies(pair.peer.root) == []

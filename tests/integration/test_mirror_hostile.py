@@ -1,5 +1,6 @@
 """A mirror among strangers and broken peers: who sends what he must not is told, counted and cut off at both ends."""
 
+import hashlib
 import os
 import socket
 import threading
@@ -19,16 +20,21 @@ from aaad.spool.mirror_disk import kept_copies
 from aaad.spool.mirror_frames import (
     BARE_OCTETS_MAX,
     NONCE_OCTETS,
+    VERSION,
     Ack,
+    Begin,
     Cause,
     Challenge,
     Data,
+    Held,
     Hello,
+    Look,
     Ping,
     Ready,
     Refusal,
     Seal,
     Welcome,
+    Working,
     decode_message,
     encode_message,
     framed,
@@ -38,7 +44,7 @@ from aaad.spool.mirror_link import MirrorLink, Refused
 from aaad.spool.mirror_pieces import Piece
 from aaad.spool.segment import HEADER_OCTETS, START, Header, Position, encode_header
 
-HELLO = Hello(1, bytes(NONCE_OCTETS), OWNER, "radius-0", uuid4())
+HELLO = Hello(VERSION, bytes(NONCE_OCTETS), OWNER, "radius-0", uuid4())
 
 
 @pytest.fixture
@@ -70,7 +76,20 @@ class Stranger:
     def prove(self) -> Welcome:
         self.greet()
         self.socket.sendall(self.outgoing.seal(Ready()))
-        return self.incoming.open(receive(self.stream))
+        return self.heard()
+
+    def heard(self):
+        while (message := self.incoming.open(receive(self.stream))) == Working():
+            pass
+        return message
+
+    def asked(self, message):
+        self.socket.sendall(self.outgoing.seal(message))
+        return self.heard()
+
+    def begun(self) -> Ack:
+        assert self.prove() == Welcome()
+        return self.asked(Begin(0))
 
     def ending(self) -> Refusal | None:
         """What is said last before the connection ends."""
@@ -99,7 +118,7 @@ def test_a_stranger_is_told_counted_and_cut_off(peer: Peer, octets: bytes) -> No
     assert stranger.ending() == Refusal(Cause.MALFORMED)
     assert peer.count("aaad_mirror_refused_total|cause=malformed") == 1
     assert kept_copies(peer.root) == []
-    assert Stranger(peer).prove() == Welcome(0, 0, b""), "others are served"
+    assert Stranger(peer).begun() == Ack(0, 0), "others are served"
 
 
 def test_random_octets_at_any_point_end_that_connection_only(peer: Peer) -> None:
@@ -116,11 +135,11 @@ def test_random_octets_at_any_point_end_that_connection_only(peer: Peer) -> None
     assert sum(map(peer.count, causes)) == 30
     logged = sum(one["event"] == "mirror.refused" for one in told)
     assert 0 < logged <= 2 * mirror_server.REFUSALS_LOGGED_MAX, "the log cannot be filled from outside"
-    assert Stranger(peer).prove().position == START
+    assert Stranger(peer).begun().position == START
 
 
 def test_another_version_is_told(peer: Peer) -> None:
-    hello = msgspec.structs.replace(HELLO, version=2)
+    hello = msgspec.structs.replace(HELLO, version=VERSION + 1)
     assert decode_message(Stranger(peer).greet(hello)) == Refusal(Cause.VERSION)
     assert peer.count("aaad_mirror_refused_total|cause=version") == 1
 
@@ -128,27 +147,30 @@ def test_another_version_is_told(peer: Peer) -> None:
 def test_who_knows_the_secret_cannot_break_the_order_or_another_spools_copy(peer: Peer) -> None:
     header = encode_header(Header(HELLO.spool_id, uuid4(), "radius-0", 1, 1, START, 0))
     for number, wrong in enumerate(
-        (Data(1, HEADER_OCTETS, b"x"), Data(2, 0, header), Data(1, 0, b"no header"), Welcome(1, 1, b""), HELLO), 1
+        (Data(1, HEADER_OCTETS, b"x"), Data(2, 0, header), Data(1, 0, b"no header"), Welcome(), HELLO), 1
     ):
         stranger = Stranger(peer)
-        stranger.prove()
+        stranger.begun()
         stranger.socket.sendall(stranger.outgoing.seal(wrong))
         cause = Cause.ORDER if number < 3 else Cause.MALFORMED
         assert stranger.ending() == Refusal(cause), wrong
     assert peer.count("aaad_mirror_refused_total|cause=order") == 2
     stranger = Stranger(peer)
-    stranger.prove()
-    stranger.socket.sendall(stranger.outgoing.seal(Data(1, 0, header)))
-    assert stranger.incoming.open(receive(stranger.stream)) == Ack(1, HEADER_OCTETS)
+    stranger.begun()
+    assert stranger.asked(Data(1, 0, header)) == Ack(1, HEADER_OCTETS)
+    again = Stranger(peer)
+    again.prove()
+    assert again.asked(Look(2)).segments == [(1, hashlib.sha256(header).digest()[:16])]
+    again.socket.sendall(again.outgoing.seal(Data(1, HEADER_OCTETS, b"before it is agreed where")))
+    assert again.ending() == Refusal(Cause.MALFORMED)
 
 
 def test_a_newer_connection_takes_the_place_of_one_whose_owner_is_gone(peer: Peer) -> None:
     older, newer = Stranger(peer), Stranger(peer)
-    older.prove()
-    assert newer.prove().position == START
+    older.begun()
+    assert newer.begun().position == START
     assert peer.count("aaad_mirror_refused_total|cause=replaced") == 1
-    newer.socket.sendall(newer.outgoing.seal(Ping()))
-    assert newer.incoming.open(receive(newer.stream)) == Ack(0, 0)
+    assert newer.asked(Ping()) == Ack(0, 0)
 
 
 def test_who_says_nothing_is_let_go_and_connections_are_bounded(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +180,7 @@ def test_who_says_nothing_is_let_go_and_connections_are_bounded(peer: Peer, monk
     time.sleep(0.05)
     assert Stranger(peer).ending() == Refusal(Cause.BUSY)
     assert [stranger.ending() for stranger in silent] == [Refusal(Cause.SILENT)] * 3
-    assert Stranger(peer).prove().position == START
+    assert Stranger(peer).begun().position == START
 
 
 # --- the owner's end ------------------------------------------------------------------------------------------------
@@ -198,20 +220,36 @@ def challenged(connection: socket.socket) -> tuple[Seal, Seal]:
     return seals(SECRET, hello, challenge)
 
 
+def greeted(connection: socket.socket, mirror: Seal) -> None:
+    """Go on as a mirror that has nothing."""
+    connection.sendall(mirror.seal(Welcome()))
+    for answer in (Held([]), Ack(0, 0)):
+        connection.recv(1 << 16)
+        connection.sendall(mirror.seal(answer))
+
+
 FALSE = {
     "closes": (lambda connection: None, "connection"),
     "garbage": (lambda connection: connection.sendall(b"220 mail.example ESMTP\r\n"), "spool"),
     "too long": (lambda connection: connection.sendall(b"\xff" * 4), "spool"),
     "says no": (lambda connection: connection.sendall(framed(encode_message(Refusal(Cause.BUSY)))), "refused"),
-    "welcome at once": (lambda connection: connection.sendall(framed(encode_message(Welcome(0, 0, b"")))), "spool"),
+    "welcome at once": (lambda connection: connection.sendall(framed(encode_message(Welcome()))), "spool"),
     "does not know the secret": (
-        lambda connection: (challenged(connection), connection.sendall(framed(encode_message(Welcome(0, 0, b""))))),
+        lambda connection: (challenged(connection), connection.sendall(framed(encode_message(Welcome())))),
         "secret",
+    ),
+    "tells of the same segments without end": (
+        lambda connection: (
+            mirror := challenged(connection)[1],
+            connection.sendall(mirror.seal(Welcome())),
+            [(connection.recv(1 << 16), connection.sendall(mirror.seal(Held([(9, b"")])))) for _ in range(9)],
+        ),
+        "spool",
     ),
     "confirms what was not sent": (
         lambda connection: (
             mirror := challenged(connection)[1],
-            connection.sendall(mirror.seal(Welcome(0, 0, b""))),
+            greeted(connection, mirror),
             connection.recv(1 << 16),
             connection.sendall(mirror.seal(Ack(9, 9))),
         ),
@@ -237,7 +275,10 @@ def test_a_link_that_has_to_wait_keeps_its_time(peer: Peer) -> None:
     link = MirrorLink(
         ("127.0.0.1", peer.port), node=OWNER, slot="radius-0", spool_id=HELLO.spool_id, secret=SECRET, limit_s=2
     )
-    assert link.has == Position(0, 0)
+    link.look(9)
+    assert link.held(1) == []
+    link.begin(0)
+    assert link.begun(1) == Position(0, 0)
     link.ping(time.monotonic() + 1)
     link.settle(time.monotonic() + 1)
     assert link.asked_s == 0

@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from mirror_house import SECRET
@@ -23,7 +24,7 @@ from aaad.spool.adoption import adopt
 from aaad.spool.mirror import Mirror
 from aaad.spool.mirror_disk import kept_copies
 from aaad.spool.mirror_server import MIRROR_SERVER_COUNTERS, MirrorServer
-from aaad.spool.segment import START, Position
+from aaad.spool.segment import START, Cut, Position
 
 
 class MirrorTorture(Torture):
@@ -72,8 +73,12 @@ class MirrorTorture(Torture):
         shutil.rmtree(self.root)
         rows = asyncio.run(self.fetch("SELECT spool_id, segment, position FROM net.spool_cursor"))
         cursors = {row[0]: Position(row[1], row[2]) for row in rows}
+        sql = "SELECT spool_id, life, segment, position, last_segment FROM net.spool_handoff"
+        cuts: dict[UUID, list[Cut]] = {}
+        for spool_id, life, segment, offset, last in asyncio.run(self.fetch(sql)):
+            cuts.setdefault(spool_id, []).append(Cut(life, Position(segment, offset), last))
         done = [
-            adopt(kept, self.root, cursor=cursors.get(kept.spool_id, START))
+            adopt(kept, self.root, cursor=cursors.get(kept.spool_id, START), cuts=cuts.get(kept.spool_id, ()))
             for kept in kept_copies(self.directory / "mirror")
         ]
         self.adopted = sum(one.records for one in done)

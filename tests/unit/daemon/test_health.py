@@ -1,6 +1,6 @@
 """The verdict on the roles: tables of evidence over time, one line a round."""
 
-from aaad.daemon.health import Health, Verdict, Witness
+from aaad.daemon.health import Health, Verdict, Witness, mirrors_away
 
 BEAT = "aaad_role_heartbeat_seconds"
 ANSWERED = "aaad_radius_answered_total"
@@ -113,3 +113,17 @@ def test_a_role_that_is_not_running_is_not_judged():
     verdict = judge(health, 500.0, radius(beat=500))
     assert verdict.hung == ()
     assert verdict.is_healthy
+
+
+def test_a_mirror_that_is_away_is_told_and_makes_nobody_unhealthy() -> None:
+    wanted, stage = "aaad_spool_mirror_wanted", "aaad_spool_mirror_stage"
+    away, near, none = (
+        Witness(slot=slot, pid=1, serves_radius=True, silence_limit_s=5.0, counters=counters)
+        for slot, counters in (
+            ("radius-0", {BEAT: 1, wanted: 1, stage: 0}),
+            ("radius-1", {BEAT: 1, wanted: 1, stage: 1}),
+            ("radius-2", {BEAT: 1, stage: 0}),
+        )
+    )
+    assert mirrors_away([away, near, none]) == ["radius-0"]
+    assert judge(Health(), 0.0, away).is_healthy

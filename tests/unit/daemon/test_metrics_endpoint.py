@@ -138,6 +138,14 @@ def test_a_counter_that_nobody_described_is_shown_all_the_same() -> None:
     assert samples["aaad_of_tomorrow_total", (("kind", "a"), ("slot", "sync-0"))] == 4
 
 
+def test_a_node_that_is_well_says_what_else_there_is_to_say_and_stays_well() -> None:
+    remarks: list[str] = []
+    answer = HttpAnswer(lambda: b"x 1\n", lambda: None, lambda: remarks)
+    assert answer._answer(b"GET", b"/healthz") == ("200 OK", b"ok\n")
+    remarks.append("mirror of radius-0: away")
+    assert answer._answer(b"GET", b"/healthz") == ("200 OK", b"ok\nmirror of radius-0: away\n")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "problem", "status"),
     [

@@ -1,5 +1,6 @@
 """The copies of other nodes' spools: octets in their order only, within the bound, whole after whatever happened."""
 
+import hashlib
 import os
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aaad.errors import SpoolError
-from aaad.spool.directory import segment_path, write_drained
+from aaad.spool.directory import segment_numbers, segment_path, write_drained
 from aaad.spool.mirror_disk import (
     ALLOCATED_OCTETS,
     MirroredSpool,
@@ -21,7 +22,8 @@ from aaad.spool.mirror_disk import (
     kept_copies,
 )
 from aaad.spool.mirror_frames import Data
-from aaad.spool.mirror_pieces import Pieces, first_wanted, header_print
+from aaad.spool.mirror_pieces import Pieces, common_segment, first_wanted, header_print
+from aaad.spool.mirror_superseded import SUPERSEDED_MAX, count_records, superseded
 from aaad.spool.reader import SpoolReader
 from aaad.spool.retention import FOR_SURE_S, mark_drained
 from aaad.spool.segment import (
@@ -53,7 +55,9 @@ def room(tmp_path: Path) -> Room:
 
 
 def take(room: Room, **changes) -> MirroredSpool:
-    return MirroredSpool(room, **({"node": "n", "slot": "radius-0", "spool_id": ID} | changes))
+    spool = MirroredSpool(room, **({"node": "n", "slot": "radius-0", "spool_id": ID} | changes))
+    spool.begin(1 << 20)
+    return spool
 
 
 def test_octets_follow_each_other_and_a_segment_begins_with_its_own_header(room: Room) -> None:
@@ -128,22 +132,101 @@ def test_what_a_killed_process_wrote_is_synced_before_it_is_said_to_be_there(roo
     assert synced
 
 
-def test_a_segment_whose_number_is_used_once_more_begins_anew(room: Room, tmp_path: Path) -> None:
-    """Its owner gave it up before anything in it counted, died, and counts on from the one before."""
+def test_what_another_life_of_the_owner_does_not_know_is_put_aside_and_its_numbers_begin_anew(room: Room) -> None:
+    """Its owner gave segments up before anything in them counted, died, and counts on from the one before."""
     spool = take(room)
     spool.write(Data(1, 0, header(1)))
-    spool.write(Data(1, HEADER_OCTETS, frames(1, HEADER_OCTETS, b"void")))
-    own = tmp_path / "own"
-    own.mkdir()
-    assert first_wanted(own, spool.position, header_print(spool.directory, 1)) == Position(1, 0)
-    anew = header(1, life=uuid4())
-    segment_path(own, 1).write_bytes(anew)
-    assert first_wanted(own, spool.position, header_print(spool.directory, 1)) == Position(1, 0)
-    spool.write(Data(1, 0, anew))
-    assert spool.position == Position(1, HEADER_OCTETS)
-    assert first_wanted(own, spool.position, header_print(spool.directory, 1)) == spool.position
+    kept = frames(1, HEADER_OCTETS, b"counts")
+    spool.write(Data(1, HEADER_OCTETS, kept))
+    end = spool.position
+    for number in (2, 3):
+        spool.write(Data(number, 0, header(number, end)))
+        spool.write(Data(number, HEADER_OCTETS, frames(number, HEADER_OCTETS, b"void")))
+    with pytest.raises(OutOfOrder):
+        spool.write(Data(2, 0, header(2, end, life=uuid4())))
     spool.close()
-    assert contiguous_end(spool.directory, ID) == Position(1, HEADER_OCTETS)
+    again = MirroredSpool(room, node="n", slot="radius-0", spool_id=ID)
+    assert again.held(1 << 31) == [(number, header_print(again.directory, number)) for number in (3, 2, 1)]
+    assert [number for number, _ in again.held(3)] == [2, 1]
+    assert again.begin(1) == [2, 3]
+    assert again.position == end
+    again.write(Data(2, 0, header(2, end, life=uuid4())))
+    again.close()
+    (lot,) = superseded(again.directory)
+    assert segment_numbers(lot.directory) == [2, 3]
+    assert count_records(lot.directory) == 1, "that of the last one: whether it counted is not known"
+    assert room.occupied() == 2 * HEADER_OCTETS + len(kept) + lot.octets
+    assert contiguous_end(again.directory, ID) == Position(2, HEADER_OCTETS)
+
+
+def test_the_end_of_a_segment_that_another_life_does_not_know_is_kept_before_it_is_made_void(room: Room) -> None:
+    """So it is when the owner was put back from a backup: it was acknowledged."""
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    old = frames(1, HEADER_OCTETS, b"old")
+    spool.write(Data(1, HEADER_OCTETS, old + frames(1, HEADER_OCTETS + len(old), b"new", b"newer")))
+    same_life = Data(2, 0, header(2, Position(1, HEADER_OCTETS + len(old))))
+    spool.write(same_life)
+    assert (spool.take_superseded(), superseded(spool.directory)) == ([], []), "a batch that this life gave up"
+    spool.begin(1)
+    spool.write(Data(2, 0, header(2, Position(1, HEADER_OCTETS + len(old)), life=uuid4())))
+    assert (spool.take_superseded(), spool.take_superseded()) == ([1], [])
+    spool.close()
+    lot = superseded(spool.directory)[-1]
+    assert count_records(lot.directory) == 2
+    batch = SpoolReader(lot.directory).read(START, records_max=9)
+    assert [frame.payload for frame in batch.frames] == [b"new", b"newer"]
+
+
+def test_what_is_put_aside_is_bounded_in_number_and_gives_way_when_there_is_no_room(tmp_path: Path) -> None:
+    room = Room(tmp_path / "mirror", 5 * ALLOCATED_OCTETS, lambda: 1e9)
+    for life in range(SUPERSEDED_MAX + 3):
+        spool = MirroredSpool(room, node="n", slot="radius-0", spool_id=ID)
+        spool.begin(0)
+        spool.write(Data(1, 0, header(1, life=uuid4())))
+        spool.write(Data(1, HEADER_OCTETS, bytes([life]) * 400_000))
+        spool.close()
+    lots = superseded(spool.directory)
+    assert [lot.number for lot in lots] == list(range(3, 3 + SUPERSEDED_MAX))
+    spool = take(room)
+    spool.write(Data(2, 0, header(2, spool.position)))
+    spool.write(Data(2, HEADER_OCTETS, bytes(1_000_000)))
+    assert superseded(spool.directory) == lots
+    spool.write(Data(3, 0, header(3, spool.position)))
+    left = superseded(spool.directory)
+    assert 0 < len(left) < SUPERSEDED_MAX
+    assert left == lots[-len(left) :], "the oldest went first"
+    assert segment_path(spool.directory, 1).exists()
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("own", "held", "expected"),
+    [
+        ([], [], 0),
+        ([1, 2, 3], [], 0),
+        ([5, 6], [], 4),
+        ([1, 2, 3], [3, 2, 1], 3),
+        ([1, 2, 3], [2, 1], 2),
+        ([1, 2, 4], [4, -3, 2, 1], 4),  # given up here and never mentioned again
+        ([1, 2, 3, 4], [-5, -4, -3, 2, 1], 2),
+        ([1, 2], [-5, -4, -3], None),
+        ([7, 8], [5, 4], 6),  # drained and removed here
+        ([7, 8], [-8, -7, 5], 6),
+        ([], [2, 1], None),
+    ],
+)
+def test_up_to_where_a_copy_is_the_owners(
+    tmp_path: Path, own: list[int], held: list[int], expected: int | None
+) -> None:
+    for number in own:
+        segment_path(tmp_path, number).write_bytes(header(number))
+    told = [(abs(number), b"other" if number < 0 else print_of(number)) for number in held]
+    assert common_segment(tmp_path, told) == expected
+
+
+def print_of(number: int) -> bytes:
+    return hashlib.sha256(header(number)).digest()[:16]
 
 
 def test_nothing_is_confirmed_into_a_copy_that_was_removed(room: Room) -> None:
@@ -208,14 +291,14 @@ def test_pieces_of_any_size_make_the_same_segments_wherever_they_begin_again(
     sent = 0
     spool = take(room)
     pieces = Pieces(own)
-    at = first_wanted(own, spool.position, b"")
+    at = first_wanted(own, spool.position)
     while (piece := pieces.next(at, tail, at_once)) is not None:
         spool.write(Data(piece.segment, piece.offset, piece.octets))
         at, sent = piece.end, sent + 1
         if sent == breaks_after:  # the connection breaks, and another one begins where the copy says
             spool.close()
             spool = take(room)
-            at = first_wanted(own, spool.position, header_print(spool.directory, spool.position.segment))
+            at = first_wanted(own, spool.position)
     spool.close()
     assert at == tail.position
     for number, payloads in enumerate(segments, 1):
