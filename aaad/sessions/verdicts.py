@@ -16,6 +16,10 @@ from aaad.sessions.draft import Draft, Key, seconds
 from aaad.sessions.truth import Ending, Lifetime, Restart, Router, find_ending
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
+# How many sessions of one login on one device, or on one port, are looked at that began before an instant, and after
+# it. All were too many: they stay for an hour and a half, and somebody who comes and goes has hundreds by then.
+NEIGHBOURS_MAX = 6
+
 _STOP = "stop"
 
 
@@ -142,6 +146,7 @@ class Judge:
             array([each.nas_port or None for each in lifetimes]),
             array([each.heard_at_s for each in lifetimes]),
             array([min(each.started_at_s, undone_s) for each in lifetimes]),
+            NEIGHBOURS_MAX,
         )
         if families:
             rows += await self._transaction.fetch(_SQL.find_lives, keys(families))
