@@ -211,7 +211,7 @@ def _unit(text: str) -> Unit:
 
 
 def _units(listed: str) -> list[Unit]:
-    """Return units as PostgreSQL wrote an array of them. IPv4 addresses, by the thousand in a storm, all in one go."""
+    """Return units as PostgreSQL wrote an array of them: IPv4 addresses, by the thousand in a storm, in one go."""
     texts = listed[1:-1].split(",")
     if ":" in listed or listed.count("/32") != len(texts):
         return list(map(_unit, texts))
