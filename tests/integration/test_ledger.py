@@ -186,6 +186,8 @@ async def test_of_what_was_somebodys_before_a_reserve_knows_what_is_elsewhere(
     assert not await house.value(used_up)
     await process.bind(wish(pool, 102, claimed, 2, family=family))
     assert await house.value(used_up)
+    await process.bind(wish(pool, 104, later, later.units.index(claimed.units[0]), family=family))
+    assert await house.value(used_up)
     await house.database.execute("UPDATE net.lease SET state = 'foreign' WHERE login_id = 102")
     assert not await house.value(used_up), "a mark goes again"
     assert await house.unaccounted(pool) == 0
