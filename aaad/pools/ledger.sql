@@ -6,6 +6,8 @@ SELECT net.claim_units($1::integer, $2::integer, $3::integer, $4::uuid, $5::inte
 
 -- name: read_reserve
 -- In a statement after the claim, since only then each program that fixes addresses either sees the claim or is seen.
+-- $2: it was made just now. Then units of their own were in the ledger, as nobody's, until the claim took them out: nobody
+-- else can have put them there before it, and who does so afterwards sees the claim, or is seen at the binding.
 SELECT
     reserve.id,
     reserve.pool_id,
@@ -14,8 +16,9 @@ SELECT
     host(range.first) AS first,
     reserve.from_unit,
     reserve.until_unit,
-    reserve.addresses::text[] AS addresses,
-    net.units_taken(reserve)::text[] AS taken
+    reserve.addresses::text AS addresses, -- as text, which is read at once
+    CASE WHEN $2::boolean AND reserve.addresses IS NOT NULL THEN ARRAY(SELECT net.units_reported(reserve))
+        ELSE net.units_taken(reserve) END::text[] AS taken
 FROM net.reserve
 JOIN net.pool ON pool.id = reserve.pool_id
 LEFT JOIN net.pool_range AS range ON range.id = reserve.range_id

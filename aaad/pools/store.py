@@ -13,7 +13,8 @@ from enum import Enum
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from socket import AF_INET, AF_INET6, inet_pton
+from socket import AF_INET, AF_INET6, inet_aton, inet_pton
+from struct import Struct
 from typing import NamedTuple
 from uuid import UUID
 
@@ -115,6 +116,7 @@ class Bound(NamedTuple):
 _NONE, _TAKEN, _LOST = (Bound(outcome, None) for outcome in (Outcome.NONE, Outcome.TAKEN, Outcome.LOST))
 _NEW, _AGAIN = Outcome.NEW, Outcome.AGAIN
 NO_CANDIDATE = "NULL"
+_IPV4 = Struct(">I")
 
 
 class LedgerStore:
@@ -132,7 +134,7 @@ class LedgerStore:
             row = await self._database.fetchrow(_SQL.claim_units, pool_id, self._node, self._slot, life, how_many)
             if row is None or row["id"] is None:
                 return None
-            claimed = await self._read(row["id"])
+            claimed = await self._read(row["id"], is_new=True)
             if claimed is not None and claimed.units:
                 return claimed
         return None
@@ -140,7 +142,7 @@ class LedgerStore:
     async def load_reserves(self, life: UUID) -> list[Claimed]:
         """Return what an earlier process of this life has set aside. What it gave out unbound only its file tells."""
         rows = await self._database.fetch(_SQL.list_reserves, self._node, self._slot, life)
-        found = [await self._read(row["id"]) for row in rows]
+        found = [await self._read(row["id"], is_new=False) for row in rows]
         return [claimed for claimed in found if claimed is not None]
 
     async def abandon(self, life: UUID) -> int:
@@ -185,8 +187,8 @@ class LedgerStore:
             raise StoreError("the ledger bound another number of addresses than it tells of")
         return transaction, others
 
-    async def _read(self, reserve_id: int) -> Claimed | None:
-        row = await self._database.fetchrow(_SQL.read_reserve, reserve_id)
+    async def _read(self, reserve_id: int, *, is_new: bool) -> Claimed | None:
+        row = await self._database.fetchrow(_SQL.read_reserve, reserve_id, is_new)
         return _claimed(row) if row else None
 
 
@@ -208,11 +210,20 @@ def _unit(text: str) -> Unit:
     return int.from_bytes(packed, "big"), int(length)
 
 
+def _units(listed: str) -> list[Unit]:
+    """Return units as PostgreSQL wrote an array of them: IPv4 addresses, by the thousand in a storm, in one go."""
+    texts = listed[1:-1].split(",")
+    if ":" in listed or listed.count("/32") != len(texts):
+        return list(map(_unit, texts))
+    packed = b"".join(map(inet_aton, listed[1:-1].replace("/32", "").split(",")))
+    return [(number, 32) for (number,) in _IPV4.iter_unpack(packed)]
+
+
 def _claimed(row: Row) -> Claimed:
     taken = tuple(sorted(map(_unit, row["taken"])))
     if row["addresses"] is not None:
-        family = 6 if ":" in row["addresses"][0] else 4
-        units = list(map(_unit, row["addresses"]))
+        family = 6 if ":" in row["addresses"] else 4
+        units = _units(row["addresses"])
     else:
         address = ip_address(row["first"])
         first, family, length = int(address), address.version, row["prefix_length"]

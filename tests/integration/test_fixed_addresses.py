@@ -269,10 +269,18 @@ async def test_an_address_that_is_fixed_just_while_a_claim_looks_is_left_out(hou
     assert claimed.taken == units("100.64.0.2/32")
 
 
-async def test_claims_and_programs_that_fix_addresses_at_once_never_get_the_same(house: House, dsn: str):
+@pytest.mark.parametrize("had_holders", [False, True])
+async def test_claims_and_programs_that_fix_addresses_at_once_never_get_the_same(
+    house: House, dsn: str, had_holders: bool
+):
     """Each address is in a claim, or fixed, or refused; never two of them."""
-    pool = await house.pool("100.64.0.0/24")
+    pool = await house.pool("100.64.0.0/24", quarantine_s=0)
     process = Process(house.database, await house.node())
+    if had_holders:
+        everything = await process.claim(pool, 256)
+        await process.bind(*(wish(pool, 1000 + place, everything, place) for place in range(256)))
+        await house.release(*(f"100.64.0.{number}/32" for number in range(256)))
+        await house.hears(process.node)
     logins = [await house.login(f"login{number}") for number in range(40)]
     claimed: set[int] = set()
     fixed: set[int] = set()

@@ -8,6 +8,7 @@ import pytest
 from pool_house import DAY_S, House, Process, house_of, units, wish
 
 from aaad.db.connection import Database
+from aaad.pools.address import unit_text
 from aaad.pools.store import Bound, Outcome
 
 
@@ -156,6 +157,40 @@ async def test_a_reserve_is_used_up_when_all_its_units_are_in_the_ledger_and_not
         assert not await house.value(used_up)
     await process.bind(wish(whole, 72, claimed, 2))
     assert await house.value(used_up)
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "family"), [("100.64.0.0/29", 32, 4), ("100.64.0.0/26", 29, 4), ("2001:db8::/61", 64, 6)]
+)
+async def test_of_what_was_somebodys_before_a_reserve_knows_what_is_elsewhere(
+    house: House, text: str, length: int, family: int
+):
+    pool = await house.pool(text, prefix_length=length, quarantine_s=0)
+    process = Process(house.database, await house.node())
+    everything = await process.claim(pool, 8)
+    await process.bind(*(wish(pool, 7 + place, everything, place, family=family) for place in range(8)))
+    await house.release(*(unit_text(family, *unit) for unit in everything.units))
+    await house.hears(process.node)
+    claimed = await process.claim(pool, 4)
+    assert (len(claimed.units), claimed.family, claimed.taken) == (4, family, ())
+    assert set(claimed.units) < set(everything.units)
+    await process.bind(wish(pool, 100, claimed, 1, family=family))
+    await process.store.give_back(claimed.reserve_id, [claimed.units[0]], family)
+    later = await process.claim(pool, 5)
+    assert set(later.units) == set(everything.units) - set(claimed.units[1:])
+    first, _ = await process.store.load_reserves(process.life)
+    assert first.taken == claimed.units[:2]
+    assert first.units == claimed.units[2:]
+    used_up = f"SELECT net.is_used_up(reserve) FROM net.reserve WHERE id = {claimed.reserve_id}"
+    await process.bind(wish(pool, 103, claimed, 3, family=family))
+    assert not await house.value(used_up)
+    await process.bind(wish(pool, 102, claimed, 2, family=family))
+    assert await house.value(used_up)
+    await process.bind(wish(pool, 104, later, later.units.index(claimed.units[0]), family=family))
+    assert await house.value(used_up)
+    await house.database.execute("UPDATE net.lease SET state = 'foreign' WHERE login_id = 102")
+    assert not await house.value(used_up), "a mark goes again"
+    assert await house.unaccounted(pool) == 0
 
 
 async def test_a_large_hole_of_a_range_is_in_nobodys_reserve(house: House):
