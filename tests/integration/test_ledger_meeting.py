@@ -122,6 +122,29 @@ async def test_what_is_included_again_while_another_claims_it_is_in_one_place(ho
     assert await house.unaccounted(pool) == 0
 
 
+async def test_who_cannot_see_what_others_claim_gives_nothing_back(house: House, dsn: str):
+    """Neither by a transaction that keeps a snapshot; our own statements do not, whatever is the default there."""
+    _, _, reserve = await half_used(house)
+    excluded = await house.exclude(await house.value("SELECT id FROM net.pool_range"), 1, 2)
+    async with other(dsn) as erp:
+        for statement, argument in (
+            ("SELECT net.give_back($1, '{100.64.0.1/32}')", reserve),
+            ("DELETE FROM net.pool_exclusion WHERE id = $1", excluded),
+        ):
+            with pytest.raises(asyncpg.SerializationError):
+                async with erp.transaction(isolation="repeatable_read"):
+                    await erp.execute(statement, argument)
+        name = await erp.fetchval("SELECT quote_ident(current_database())")
+        await erp.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    fresh = Database(dsn, connect_timeout_s=5, statement_timeout_s=5, application_name="test")
+    try:
+        told = await fresh.fetchrow("SELECT net.give_back($1, '{100.64.0.1/32}') AS given", reserve)
+        assert told is not None
+        assert told["given"] == 1
+    finally:
+        await fresh.close()
+
+
 async def test_a_binding_that_is_carried_out_late_gives_nothing_of_an_abandoned_reserve(house: House, dsn: str):
     """Its process is gone, and so is its connection; PostgreSQL comes to the statement when others have the unit."""
     pool = await house.pool("100.64.0.0/30", quarantine_s=0)

@@ -13,6 +13,9 @@ DECLARE
     given cidr[];
     claimed cidr[];
 BEGIN
+    IF erp.keeps_snapshot() THEN
+        PERFORM erp.refuse_old_snapshot(); -- what others set aside meanwhile would not be seen
+    END IF;
     SELECT * INTO aside FROM net.reserve AS found WHERE found.id = give_back.reserve FOR UPDATE;
     SELECT pool.address_space INTO space FROM net.pool WHERE pool.id = aside.pool_id;
     WITH made AS (
@@ -50,6 +53,9 @@ DECLARE
     claimed cidr[];
 BEGIN
     IF TG_OP = 'DELETE' THEN
+        IF erp.keeps_snapshot() THEN
+            PERFORM erp.refuse_old_snapshot(); -- what others claim meanwhile would not be seen
+        END IF;
         -- Programs that fix addresses in it have to end first, so that what they fix is seen below.
         PERFORM pg_advisory_xact_lock('net.pool_range'::regclass::oid::bigint);
     END IF;
