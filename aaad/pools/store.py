@@ -184,7 +184,7 @@ class LedgerStore:
             else:
                 others[-number - 1] = _LOST if bound == "lost" else _TAKEN
         if made != len(batch.logins) - len(others):
-            raise StoreError("the ledger bound another number of addresses than it tells of")
+            raise StoreError("the ledger bound another number of addresses than it tells of", may_have_committed=True)
         return transaction, others
 
     async def _read(self, reserve_id: int, *, is_new: bool) -> Claimed | None:

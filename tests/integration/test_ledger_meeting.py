@@ -12,6 +12,7 @@ import pytest
 from pool_house import House, Process, house_of, units, wish
 
 from aaad.db.connection import Database
+from aaad.errors import StoreError
 from aaad.pools.keeping import RESERVES_AT_ONCE
 from aaad.pools.keeping import SQL as KEEPING
 from aaad.pools.store import Bound, Outcome
@@ -174,3 +175,19 @@ async def test_a_binding_that_is_carried_out_late_gives_nothing_of_an_abandoned_
     assert (row["units"], anew.units) == (3, claimed.units[:3])
     assert await two.bind(wish(pool, 8, anew)) == [Bound(Outcome.NEW, anew.units[0])]
     assert await house.unaccounted(pool) == 0
+
+
+async def test_a_ledger_that_contradicts_itself_may_have_bound_all_the_same(house: House):
+    """Then nobody else may get these units: who is told so keeps them marked."""
+    pool = await house.pool("100.64.0.0/31", quarantine_s=0)
+    process = Process(house.database, await house.node("n1"))
+    claimed = await process.claim(pool, 2)
+    await house.database.execute(
+        "CREATE OR REPLACE FUNCTION net.bind_batch(node integer, slot integer, life uuid, address_spaces integer[],"
+        " pools integer[], nases integer[], seconds integer[], reserves bigint[], terms integer[], logins integer[],"
+        " devices bigint[], candidates text[]) RETURNS TABLE (number integer, bound text) LANGUAGE sql"
+        " AS $$ SELECT 0, '5' $$"
+    )
+    with pytest.raises(StoreError, match="another number") as told:
+        await process.bind(wish(pool, 7, claimed))
+    assert told.value.may_have_committed
