@@ -219,9 +219,27 @@ async def test_r5_2_what_was_told_by_a_beginning_that_was_none_is_void_though_ot
     house.put([accounting(START, T - 100, **lost), accounting(INTERIM, T + 1900, time_s=1900, **redated)])
     await house.drain_all()
     assert await found(house, "81dddd00") == ("replaced", 0)
-    house.put([record for number in range(18) for record in life(number, 100 * number + 10)])
+    house.put([record for number in range(18) for record in life(number, 2 * number + 1, 1)])
     await house.drain_all()
     assert await found(house, "81dddd00") == ("replaced", 0)
-    house.put([accounting(START, T + 1880, **redated)])
+    house.put([accounting(START, T + 40, **redated)])
     await house.drain_all()
-    assert await found(house, "81dddd00") == ("replaced", 10)
+    assert await found(house, "81dddd00") == ("replaced", 1)
+
+
+@pytest.mark.parametrize("begins", [0, 9])  # which of both lives stays hangs on a hash of this
+async def test_r5_2_what_was_told_by_a_life_that_became_part_of_another_is_void_though_others_came_and_went(
+    house, begins
+):
+    lost = {"user": "login7", "session": "81dddd00", "port": 15_700_000}
+    one = {"user": "login7", "session": "81cccc00", "port": 15_700_001}
+    house.put([accounting(START, T + begins, **one), accounting(START, T + 150, **lost), accounting(START, T + 200, **one)])
+    await house.drain_all()
+    assert await house.value("SELECT count(*) FROM net.session WHERE acct_session_id = '81cccc00'") == 2
+    assert await found(house, "81dddd00") == ("replaced", 200)
+    house.put([record for number in range(18) for record in life(number, 2 * number + 202, 1)])
+    await house.drain_all()
+    house.put([accounting(INTERIM, T + 300, time_s=190, **one)])  # its beginning joins both
+    await house.drain_all()
+    assert await house.value("SELECT count(*) FROM net.session WHERE acct_session_id = '81cccc00'") == 1
+    assert await found(house, "81dddd00") == ("replaced", 202)
