@@ -14,7 +14,7 @@ _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 
 
 async def save_verdicts(transaction: Transaction, verdicts: Sequence[Verdict]) -> list[bytes]:
-    """Write verdicts; returns families of sessions that somebody holds, or changed meanwhile: they stay as they are."""
+    """Write verdicts; returns families of which somebody holds or has changed a session: they stay as they are."""
     if not verdicts:
         return []
     by_key = {(verdict.family, verdict.life): verdict for verdict in verdicts}

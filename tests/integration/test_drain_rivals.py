@@ -233,7 +233,9 @@ async def test_r5_2_what_was_told_by_a_life_that_became_part_of_another_is_void_
 ):
     lost = {"user": "login7", "session": "81dddd00", "port": 15_700_000}
     one = {"user": "login7", "session": "81cccc00", "port": 15_700_001}
-    house.put([accounting(START, T + begins, **one), accounting(START, T + 150, **lost), accounting(START, T + 200, **one)])
+    house.put(
+        [accounting(START, T + begins, **one), accounting(START, T + 150, **lost), accounting(START, T + 200, **one)]
+    )
     await house.drain_all()
     assert await house.value("SELECT count(*) FROM net.session WHERE acct_session_id = '81cccc00'") == 2
     assert await found(house, "81dddd00") == ("replaced", 200)
