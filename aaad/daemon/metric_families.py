@@ -262,6 +262,10 @@ FAMILIES: dict[str, Family] = {
     # the keeping of sessions, by whichever node does it
     "aaad_keeping_moved_total": Family((SLOT,), "Ended sessions moved from the live table to history."),
     "aaad_keeping_lost_total": Family((SLOT,), "Sessions closed because they were silent for too long."),
+    "aaad_keeping_overlooked_total": Family(
+        (SLOT,),
+        "Silent sessions that were closed late, since many others came and went before the one that ended them.",
+    ),
     "aaad_keeping_months_made_total": Family((SLOT,), "Months of history made."),
     "aaad_keeping_months_expired_total": Family(
         (SLOT, "outcome"),

@@ -65,7 +65,7 @@ class Batch:
             row = rows[0] if len(rows) == 1 else _row(rows, life.life)
             draft.login_id, draft.kept = row.login_id, row.kept
             if draft.is_redated:
-                self.undone.add(rounded(life.started_before))
+                self.undone.add(draft.began_before_s)
             if not life.only_goes_on and not row.has_grant and draft.facts.grant_serial is not None:
                 self.unowned.append((draft, _spokesman(draft.facts, records)))
         for gone in folded.removed:

@@ -46,7 +46,7 @@ class Draft:
             "is_redated",
             "kept",
         ),
-        *("life", "login_id", "only_goes_on", "owner", "part", "summary", "version"),
+        *("life", "login_id", "only_goes_on", "owner", "part", "started_before", "summary", "version"),
     )
 
     def __init__(self, family: bytes, folded: FoldedLife) -> None:
@@ -63,7 +63,8 @@ class Draft:
         self.address_space = 1
         self.granted = NO_ADDRESSES
         # It began at another instant than was thought: what was concluded from that is void.
-        self.is_redated = self.version > 0 and started_at(part) != folded.started_before
+        self.started_before = folded.started_before
+        self.is_redated = self.version > 0 and started_at(part) != self.started_before
         # It begins, or is not what or where it was: it and others have to be judged.
         self.is_moved = not self.only_goes_on or self.is_redated
         self.kept: Ending | None = None  # what was thought of its end
@@ -92,6 +93,11 @@ class Draft:
         if self.ended_at is not None:
             return False
         return self.is_moved or (self.kept is not None and self.kept.latest_s < rounded(self.heard_at))
+
+    @property
+    def began_before_s(self) -> float:
+        """When it was thought to have begun."""
+        return rounded(self.started_before)
 
     def lifetime(self) -> Lifetime:
         """What counts for its end and for that of others."""

@@ -3,8 +3,8 @@ closed, what is not needed deleted, caps looked after.
 
 Each job is a bounded statement or a bit of a round, repeated with pauses as long as its work, so that drain and
 requests go first; a failure waits for its next time and disturbs no other job. Never waits for a row that somebody
-else holds. Carries out rules R5.3 (lost sessions), R5.4 (devices that fight), R5.5 (caps) and R9.2 (retention, legal
-hold).
+else holds. Carries out rules R5.2 (ends that were overlooked), R5.3 (lost sessions), R5.4 (devices that fight), R5.5
+(caps) and R9.2 (retention, legal hold).
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from aaad.metrics import CounterFile
 from aaad.policy.parameters import PARAMETERS
 from aaad.sessions.caps import look_at_caps
 from aaad.sessions.contests import look_at_contests
+from aaad.sessions.overlooked import look_at_overlooked
 
 MOVE_AFTER_S = (
     5_400.0  # the drain looks into history for what is older than an hour; the rest is for clocks that differ
@@ -43,6 +44,7 @@ MAINTENANCE_TIMEOUT_S = 600.0  # for the connection that makes and drops months:
 
 MOVED = "aaad_keeping_moved_total"
 LOST = "aaad_keeping_lost_total"
+OVERLOOKED = "aaad_keeping_overlooked_total"
 MADE = "aaad_keeping_months_made_total"
 EXPIRED = "aaad_keeping_months_expired_total"
 PURGED = "aaad_keeping_purged_total"
@@ -52,10 +54,11 @@ CONTESTS_HELD = "aaad_contested_logins"
 FAILED = "aaad_keeping_failures_total"
 BUGS = "aaad_bugs_total"
 OUTCOMES = ("dropped", "reduced", "held", "doubted")  # of a month whose time is over
-JOBS = ("months", "move", "expire", "purge", "lost", "caps", "contests")
+JOBS = ("months", "move", "expire", "purge", "lost", "overlooked", "caps", "contests")
 KEEPING_COUNTERS: tuple[str, ...] = (
     MOVED,
     LOST,
+    OVERLOOKED,
     MADE,
     *(f"{EXPIRED}|outcome={outcome}" for outcome in OUTCOMES),
     *(f"{PURGED}|table={table}" for table in ("granted", "nas_restart", "session_end")),
@@ -98,6 +101,7 @@ class Keeping:
             Job("expire", EXPIRE_EVERY_S, self.expire_months),
             Job("purge", PURGE_EVERY_S, self.purge),
             Job("lost", CHORE_POLL_S, self.close_lost),
+            Job("overlooked", CHORE_POLL_S, self.look_at_overlooked),
             Job("caps", CHORE_POLL_S, self.look_at_caps),
             Job("contests", CHORE_POLL_S, self.look_at_contests),
         )
@@ -190,6 +194,12 @@ class Keeping:
             )
         self._counters.add(LOST, closed["closed"])
         return is_more
+
+    async def look_at_overlooked(self) -> bool:
+        """End sessions in the next blocks of the table of whose end another one tells (rule R5.2)."""
+        looked = await look_at_overlooked(self._database)
+        self._counters.add(OVERLOOKED, looked.ended)
+        return looked.is_more
 
     async def look_at_caps(self) -> bool:
         """Look at the caps of the next logins."""

@@ -1,4 +1,5 @@
--- Statements of aaad/sessions/keeping.py and caps.py. None waits for a row that somebody else holds: the drain goes first.
+-- Statements of aaad/sessions/keeping.py, overlooked.py and caps.py. None waits for a row that somebody else holds: the
+-- drain goes first.
 
 -- name: make_history_months
 SELECT net.make_history_months($1) AS made;
@@ -113,6 +114,50 @@ WITH drained AS MATERIALIZED (
     INSERT INTO net.session_end (families) SELECT array_agg(family) FROM closed HAVING count(*) > 0
 )
 SELECT count(*) AS closed FROM closed;
+
+-- name: find_overlooked
+-- Families of sessions in a range of the table's blocks that another one has followed: of the same login, on the same
+-- device or port, begun after they were last heard and earlier than what is thought to have ended them. Open ones only
+-- if they are silent, or tell nothing between Start and Stop. One look into an index for each, in its order.
+WITH drained AS MATERIALIZED (
+    SELECT net.drained_until() AS until
+)
+SELECT DISTINCT uuid_send(session.family)
+FROM net.session
+CROSS JOIN drained
+LEFT JOIN net.router ON router.nas_id = session.nas_id AND router.source_address = session.source_address
+    AND router.nas_identifier = session.nas_identifier
+WHERE session.ctid >= format('(%s,0)', $1::bigint)::tid AND session.ctid < format('(%s,0)', $2::bigint)::tid
+    AND (session.end_evidence <> 'stop' OR (session.ended_at IS NULL AND (session.interim_s IS NULL
+        OR net.silence(session.heard_at, session.interim_s, drained.until, router.accounting_at,
+            router.silent_since, router.silent_until)
+            > least(session.interim_s * 2.5, $3::double precision) * interval '1 second')))
+    AND (EXISTS (
+        SELECT FROM net.session AS other
+        WHERE other.login_id = session.login_id AND other.mac = session.mac
+            AND other.started_at >= session.heard_at AND other.started_at > session.started_at
+            AND other.started_at < coalesce(session.ended_latest, 'infinity')
+    ) OR (session.mac IS NULL AND EXISTS (
+        SELECT FROM net.session AS other
+        WHERE other.login_id = session.login_id AND other.mac IS NULL
+            AND other.calling_station_id = session.calling_station_id
+            AND other.started_at >= session.heard_at AND other.started_at > session.started_at
+            AND other.started_at < coalesce(session.ended_latest, 'infinity')
+    )) OR (session.nas_port > 0 AND EXISTS (
+        SELECT FROM net.session AS other
+        WHERE other.nas_id = session.nas_id AND other.nas_port = session.nas_port AND other.login_id = session.login_id
+            AND other.source_address = session.source_address AND other.nas_identifier = session.nas_identifier
+            AND other.started_at >= session.heard_at AND other.started_at > session.started_at
+            AND other.started_at < coalesce(session.ended_latest, 'infinity')
+    )) OR (session.nas_port > 0 AND session.login_id IS NULL AND EXISTS (
+        SELECT FROM net.session AS other
+        WHERE other.nas_id = session.nas_id AND other.nas_port = session.nas_port AND other.login_id IS NULL
+            AND other.user_name = session.user_name
+            AND other.source_address = session.source_address AND other.nas_identifier = session.nas_identifier
+            AND other.started_at >= session.heard_at AND other.started_at > session.started_at
+            AND other.started_at < coalesce(session.ended_latest, 'infinity')
+    )))
+LIMIT $4;
 
 -- name: has_caps
 SELECT EXISTS (SELECT FROM erp.plan WHERE cap_gigabytes IS NOT NULL)

@@ -21,6 +21,7 @@ from aaad.sessions.arrays import array, keys
 from aaad.sessions.batch import Batch, Stored
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, Owner, seconds
+from aaad.sessions.ends import note_ends, save_verdicts
 from aaad.sessions.fold import Folded, StoredLife, fold, origin
 from aaad.sessions.intake import Gathered
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
@@ -34,7 +35,6 @@ LIVE_KEPT_S = 3600.0  # an ended session stays in net.session at least so long: 
 RECALL_MARGIN_S = 600.0
 RESTART_CLOSES_MAX = 5_000  # sessions closed in one batch by restarts
 _LOOKED_AT_ONCE = 2_000
-_ENDS_PER_WORD = 500  # whoever looks at their leases takes a few words at a time
 _FOLDED_AT_ONCE, _WRITTEN_AT_ONCE = 500, 1_000  # families, rows: others of this process go on in between
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
@@ -154,7 +154,7 @@ class Ledger:
         )
         verdicts = await judge.judge()
         await self._save(transaction, batch)
-        await _note_ends(transaction, [draft.family for draft in batch.new + batch.known if draft.has_ended])
+        await note_ends(transaction, [draft.family for draft in batch.new + batch.known if draft.has_ended])
         await self._save_verdicts(transaction, verdicts)
         if not self.is_alone:
             self._again.add_families(draft.family for draft in batch.new)
@@ -276,22 +276,7 @@ class Ledger:
             raise
 
     async def _save_verdicts(self, transaction: Transaction, verdicts: Sequence[Verdict]) -> None:
-        if not verdicts:
-            return
-        by_key = {(verdict.family, verdict.life): verdict for verdict in verdicts}
-        columns = zip(*[(each.family.hex(), each.life, each.version) for each in verdicts], strict=True)
-        free = await transaction.fetch(_SQL.lock_rivals, *columns)
-        ends = [by_key.pop((row[0], row[1])) for row in free]
-        if ends:
-            await transaction.execute(_SQL.end_rivals, *_end_columns(ends))
-            await _note_ends(transaction, [verdict.family for verdict in ends if verdict.ending is not None])
-        self._again.add_families(family for family, _ in by_key)  # somebody holds them, or changed them meanwhile
-
-
-async def _note_ends(transaction: Transaction, families: Sequence[bytes]) -> None:
-    """Leave word of sessions that have ended: their leases may be released."""
-    for start in range(0, len(families), _ENDS_PER_WORD):
-        await transaction.execute(_SQL.add_ends, keys(families[start : start + _ENDS_PER_WORD]))
+        self._again.add_families(await save_verdicts(transaction, verdicts))
 
 
 def _in_pieces(drafts: Sequence[Draft]) -> Iterable[Sequence[Draft]]:
@@ -306,7 +291,7 @@ async def _end_restarted(transaction: Transaction, restarts: Sequence[Restart]) 
     await transaction.execute(_SQL.prefer_keys)
     if not rows:
         return True
-    await _note_ends(transaction, [UUID(row[0]).bytes for row in rows])
+    await note_ends(transaction, [UUID(row[0]).bytes for row in rows])
     done = affected(await transaction.execute(_SQL.close_restarted, *zip(*rows, strict=True)))
     return done == len(rows) < RESTART_CLOSES_MAX
 
@@ -386,19 +371,3 @@ def _restarts(records: Sequence[AccountingRecord]) -> list[Restart]:
         )
         for record in records
     ]
-
-
-def _end_columns(verdicts: Sequence[Verdict]) -> Iterable[Sequence[object]]:
-    return zip(
-        *[
-            (
-                verdict.family.hex(),
-                verdict.life,
-                verdict.version,
-                verdict.ending.evidence if verdict.ending is not None else None,
-                verdict.ending.latest_s if verdict.ending is not None else None,
-            )
-            for verdict in verdicts
-        ],
-        strict=True,
-    )

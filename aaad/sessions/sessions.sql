@@ -231,8 +231,9 @@ FROM net.nas_restart WHERE nas_id = ANY($1::integer[]) AND at >= to_timestamp($2
 
 -- name: find_rivals
 -- Sessions of the same login, or the same name if that is no login's, on the same device or port, that may have ended
--- when one of these began, or tell that one of these has ended. What had ended before `since` did so without them. Of
--- many, those that began next to it: one that began earlier has met those between, and is open because it outlived them.
+-- when one of these began, or tell that one of these has ended. What had ended before it began did so without it. Of
+-- many, those that began next to its beginning, and next to when it was last heard: each of them a branch that reads one
+-- index in its order. Who is not found so, since others came and went while he was heard, `overlooked.py` finds.
 SELECT DISTINCT ON (rival.family, rival.life) uuid_send(rival.family), rival.life, rival.version, rival.login_id,
     rival.user_name, rival.nas_id, host(rival.source_address), rival.nas_identifier, rival.nas_port,
     rival.called_station_id, rival.calling_station_id, rival.mac::text, rival.started_at, rival.heard_at,
@@ -240,36 +241,50 @@ SELECT DISTINCT ON (rival.family, rival.life) uuid_send(rival.family), rival.lif
 FROM unnest(
     $1::text::integer[], $2::text::text[], $3::text::macaddr[], $4::text::text[], $5::text::integer[],
     $6::text::bigint[], $7::text::double precision[], $8::text::double precision[]
-) AS new (login_id, user_name, mac, calling_station_id, nas_id, nas_port, heard_at, since)
+) AS new (login_id, user_name, mac, calling_station_id, nas_id, nas_port, heard_at, began)
 CROSS JOIN LATERAL (
     (SELECT * FROM net.session
-    WHERE session.login_id = new.login_id AND session.mac = new.mac AND session.started_at < to_timestamp(new.heard_at)
+    WHERE session.login_id = new.login_id AND session.mac = new.mac AND session.started_at < to_timestamp(new.began)
     ORDER BY session.login_id DESC, session.mac DESC, session.started_at DESC LIMIT $9)
     UNION ALL
     (SELECT * FROM net.session
     WHERE session.login_id = new.login_id AND session.mac = new.mac AND session.started_at >= to_timestamp(new.heard_at)
     ORDER BY session.login_id, session.mac, session.started_at LIMIT $9)
     UNION ALL
-    SELECT * FROM net.session
+    (SELECT * FROM net.session
     WHERE new.mac IS NULL AND session.login_id = new.login_id AND session.mac IS NULL
-        AND session.calling_station_id = new.calling_station_id
+        AND session.started_at < to_timestamp(new.began) AND session.calling_station_id = new.calling_station_id
+    ORDER BY session.login_id DESC, session.mac DESC, session.started_at DESC LIMIT $9)
     UNION ALL
     (SELECT * FROM net.session
-    WHERE session.nas_id = new.nas_id AND session.nas_port = new.nas_port AND new.nas_port > 0
-        AND session.started_at < to_timestamp(new.heard_at)
-        AND (session.login_id = new.login_id
-            OR (session.login_id IS NULL AND new.login_id IS NULL AND session.user_name = new.user_name))
-    ORDER BY session.nas_id DESC, session.nas_port DESC, session.started_at DESC LIMIT $9)
+    WHERE new.mac IS NULL AND session.login_id = new.login_id AND session.mac IS NULL
+        AND session.started_at >= to_timestamp(new.heard_at) AND session.calling_station_id = new.calling_station_id
+    ORDER BY session.login_id, session.mac, session.started_at LIMIT $9)
     UNION ALL
     (SELECT * FROM net.session
-    WHERE session.nas_id = new.nas_id AND session.nas_port = new.nas_port AND new.nas_port > 0
-        AND session.started_at >= to_timestamp(new.heard_at)
-        AND (session.login_id = new.login_id
-            OR (session.login_id IS NULL AND new.login_id IS NULL AND session.user_name = new.user_name))
-    ORDER BY session.nas_id, session.nas_port, session.started_at LIMIT $9)
+    WHERE new.nas_port > 0 AND session.nas_id = new.nas_id AND session.nas_port = new.nas_port
+        AND session.login_id = new.login_id AND session.started_at < to_timestamp(new.began)
+    ORDER BY session.nas_id DESC, session.nas_port DESC, session.login_id DESC, session.started_at DESC LIMIT $9)
+    UNION ALL
+    (SELECT * FROM net.session
+    WHERE new.nas_port > 0 AND session.nas_id = new.nas_id AND session.nas_port = new.nas_port
+        AND session.login_id = new.login_id AND session.started_at >= to_timestamp(new.heard_at)
+    ORDER BY session.nas_id, session.nas_port, session.login_id, session.started_at LIMIT $9)
+    UNION ALL
+    (SELECT * FROM net.session
+    WHERE new.login_id IS NULL AND new.nas_port > 0 AND session.nas_id = new.nas_id AND session.nas_port = new.nas_port
+        AND session.login_id IS NULL AND session.started_at < to_timestamp(new.began)
+        AND session.user_name = new.user_name
+    ORDER BY session.nas_id DESC, session.nas_port DESC, session.login_id DESC, session.started_at DESC LIMIT $9)
+    UNION ALL
+    (SELECT * FROM net.session
+    WHERE new.login_id IS NULL AND new.nas_port > 0 AND session.nas_id = new.nas_id AND session.nas_port = new.nas_port
+        AND session.login_id IS NULL AND session.started_at >= to_timestamp(new.heard_at)
+        AND session.user_name = new.user_name
+    ORDER BY session.nas_id, session.nas_port, session.login_id, session.started_at LIMIT $9)
 ) AS rival
 WHERE rival.ended_at IS NULL OR rival.started_at >= to_timestamp(new.heard_at)
-    OR (rival.end_evidence <> 'stop' AND rival.ended_latest >= to_timestamp(new.since));
+    OR (rival.end_evidence <> 'stop' AND rival.ended_latest >= to_timestamp(new.began));
 
 -- name: find_lives
 -- The same of whole families: an id that is used again.

@@ -5,7 +5,6 @@ heard would have been found then, and what comes later finds it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +15,12 @@ from aaad.sessions.draft import Draft, Key, seconds
 from aaad.sessions.truth import Ending, Lifetime, Restart, Router, find_ending
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
-# How many sessions of one login on one device, or on one port, are looked at that began before an instant, and after
-# it. All were too many: they stay for an hour and a half, and somebody who comes and goes has hundreds by then.
+# How many sessions of one login on one device, or on one port, are looked at that began before a session did, and
+# after it was heard. All were too many: they stay for an hour and a half, and who comes and goes has hundreds by then.
 NEIGHBOURS_MAX = 6
 
 _STOP = "stop"
+_Look = tuple[Lifetime, float]  # for those that had to do with a session, and with its beginning at that instant
 
 
 class Rival(NamedTuple):
@@ -67,6 +67,7 @@ class Judge:
         self._drafts: dict[Key, Draft] | None = None
         self._rivals: dict[Key, Rival] = {}
         self._lifetimes: dict[Key, Lifetime] = {}  # of drafts that are judged
+        self._past: list[Lifetime] = []  # of lives that are gone
 
     async def judge(self) -> list[Verdict]:
         """Set each draft's ending, and return what changes for sessions outside of the batch."""
@@ -79,10 +80,13 @@ class Judge:
         if not subjects:
             return []
         self._lifetimes = {draft.key: draft.lifetime() for draft in subjects}
-        await self._find(list(self._lifetimes.values()), self._families)
+        redated = [(self._lifetimes[draft.key], draft.began_before_s) for draft in subjects if draft.is_redated]
+        await self._find([*_looks(self._lifetimes.values()), *redated], self._families)
+        if self._past:  # where they were others may have ended because of them
+            await self._find(_looks(self._past), ())
         doubtful = {key: rival for key, rival in self._rivals.items() if self._is_void(rival.kept)}
         if doubtful:
-            await self._find([rival.lifetime for rival in doubtful.values()], ())
+            await self._find(_looks(rival.lifetime for rival in doubtful.values()), ())
         restarts = _by_router(
             await self._find_restarts([*self._lifetimes.values(), *(rival.lifetime for rival in doubtful.values())])
         )
@@ -106,7 +110,7 @@ class Judge:
         if not own:
             return []
         self._rivals |= own
-        await self._find([rival.lifetime for rival in own.values()], ())
+        await self._find(_looks(rival.lifetime for rival in own.values()), ())
         restarts = _by_router(await self._find_restarts([rival.lifetime for rival in own.values()]))
         by_user = _by_user([rival.lifetime for rival in self._rivals.values()])
         return [
@@ -133,8 +137,8 @@ class Judge:
     def _is_void(self, kept: Ending | None) -> bool:
         return kept is not None and kept.latest_s in self._undone
 
-    async def _find(self, lifetimes: Sequence[Lifetime], families: Sequence[bytes]) -> None:
-        undone_s = min(self._undone, default=inf)
+    async def _find(self, looks: Sequence[_Look], families: Sequence[bytes]) -> None:
+        lifetimes = [lifetime for lifetime, _ in looks]
         # Only who has neither login nor device is looked for by what he calls himself.
         rows = await self._transaction.fetch(
             _SQL.find_rivals,
@@ -145,12 +149,11 @@ class Judge:
             array([each.router.nas_id for each in lifetimes]),
             array([each.nas_port or None for each in lifetimes]),
             array([each.heard_at_s for each in lifetimes]),
-            array([min(each.started_at_s, undone_s) for each in lifetimes]),
+            array([began_s for _, began_s in looks]),
             NEIGHBOURS_MAX,
         )
-        if families:
-            rows += await self._transaction.fetch(_SQL.find_lives, keys(families))
-        for row in rows:
+        of_families = await self._transaction.fetch(_SQL.find_lives, keys(families)) if families else []
+        for row in (*rows, *of_families):
             key = (row[0], row[1])
             draft = self._draft(key)
             if draft is not None:
@@ -158,6 +161,7 @@ class Judge:
                     self._lifetimes[key] = draft.lifetime()
             elif key not in self._gone:
                 self._rivals[key] = _rival(row)
+        self._past += [_rival(row).lifetime for row in of_families if (row[0], row[1]) in self._gone]
 
     async def _find_restarts(self, lifetimes: Iterable[Lifetime]) -> list[Restart]:
         open_ones = [each for each in lifetimes if not each.has_stop]
@@ -167,6 +171,10 @@ class Judge:
         since_s = min(each.heard_at_s for each in open_ones)
         rows = await self._transaction.fetch(_SQL.find_restarts, sorted(nas_ids), since_s)
         return [Restart(Router(row[0], row[1], row[2]), row[3], seconds(row[4])) for row in rows]
+
+
+def _looks(lifetimes: Iterable[Lifetime]) -> list[_Look]:
+    return [(lifetime, lifetime.started_at_s) for lifetime in lifetimes]
 
 
 def _user(lifetime: Lifetime) -> object:

@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from accounting_records import INTERIM, START, STOP, T, accounting
+from accounting_records import INTERIM, MAC, START, STOP, T, accounting
 from drain_house import House, make_login
 
+from aaad.metrics import CounterFile
+from aaad.sessions.keeping import KEEPING_COUNTERS, Keeping
 from aaad.sessions.verdicts import NEIGHBOURS_MAX
 
 STATEMENTS = (Path(__file__).resolve().parents[2] / "aaad" / "sessions" / "sessions.sql").read_text()
@@ -40,16 +42,52 @@ async def ends(house: House) -> dict[str, str | None]:
     return {row[0]: row[1] for row in rows}
 
 
-async def rows_read(house: House, port: int) -> int:
+async def found(house: House, session: str = "81ffff00") -> tuple:
+    """What tells of a session's end, and until when it may have lived, in seconds from T on."""
+    row = await house.database.fetchrow(
+        "SELECT end_evidence, extract(epoch FROM ended_latest)::float8 - $2::float8 FROM net.session "
+        "WHERE acct_session_id = $1",
+        session,
+        T,
+    )
+    return tuple(row)
+
+
+async def sweep(house: House, tmp_path: Path, *, heard_until_s: float) -> None:
+    """One whole round through the sessions, where their router was heard until then."""
+    await house.database.execute(
+        "INSERT INTO net.router (nas_id, source_address, nas_identifier, first_seen, last_seen, accounting_at) "
+        "SELECT 1, '192.0.2.7', 'bng', at, at, at FROM to_timestamp($1) AS at",
+        T + heard_until_s,
+    )
+    door = house.connect()
+    keeper = Keeping(door, door, CounterFile(tmp_path / "control-0.cnt", KEEPING_COUNTERS))
+    for _ in range(100):
+        if not await keeper.look_at_overlooked():
+            break
+    await door.close()
+
+
+def going_on(until: int, *, every_s: int = 100, **changes) -> list:
+    """One session that is heard while others come and go."""
+    told = {"user": "login7", "session": "81ffff00", "port": 15_800_000} | changes
+    return [
+        accounting(START, T, **told),
+        *(accounting(INTERIM, T + at, time_s=at, octets=(1, 1), **told) for at in range(60, until, every_s)),
+    ]
+
+
+async def rows_read(house: House, port: int, *, mac: str = MAC, calling: str = "NULL") -> int:
     """How many rows of sessions are read for one that begins now."""
-    values = ["{7}", "{NULL}", '{"02:00:5E:00:53:01"}', "{NULL}", "{1}", f"{{{port}}}", f"{{{T + 9000}}}"]
+    began = f"{{{T + 9000}}}"
+    values = ["{7}", "{NULL}", f"{{{mac}}}", f"{{{calling}}}", "{1}", f"{{{port}}}", began, began]
     plan = await house.database.fetch(
-        f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {FIND_RIVALS}", *values, f"{{{T + 9000}}}", NEIGHBOURS_MAX
+        f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {FIND_RIVALS}", *values, NEIGHBOURS_MAX
     )
     text = "\n".join(row[0] for row in plan)
     scans = re.findall(r"Scan .*on session(?:_\d+)? \(actual rows=(\d+) loops=(\d+)\)", text)
     assert scans, text
-    removed = [int(count) for count in re.findall(r"Rows Removed by Filter: (\d+)", text)]
+    removed = [int(count) for count in re.findall(r"Rows Removed by (?:Filter|Index Recheck): (\d+)", text)]
     return sum(int(rows) * int(loops) for rows, loops in scans) + sum(removed)
 
 
@@ -61,6 +99,28 @@ async def test_a_session_costs_the_same_however_often_its_customer_came_and_went
     await house.database.execute("ANALYZE net.session")
     assert await house.value("SELECT count(*) FROM net.session WHERE end_evidence = 'stop'") == CAME_AND_WENT
     assert 1 <= await rows_read(house, port or 1) <= ROWS_MAX
+
+
+async def test_a_session_without_a_mac_costs_the_same_however_often_its_customer_came_and_went(house):
+    house.put([record for number in range(CAME_AND_WENT) for record in life(number, 10 * number, mac="hall-7")])
+    await house.drain_all()
+    await house.database.execute("ANALYZE net.session")
+    assert await house.value("SELECT count(*) FROM net.session WHERE mac IS NULL") == CAME_AND_WENT
+    assert 1 <= await rows_read(house, 1, mac="NULL", calling="hall-7") <= ROWS_MAX
+
+
+async def test_a_session_costs_the_same_however_many_others_share_its_port(house):
+    house.put([record for number in range(CAME_AND_WENT) for record in life(number, 10 * number, port=99, mac="")])
+    await house.drain_all()
+    await house.database.execute(
+        "UPDATE net.session SET login_id = CASE WHEN ascii(substr(acct_session_id, 8)) % 2 = 0 "
+        "THEN 1000 + extract(epoch FROM started_at)::integer % 10000 END"
+    )
+    house.put([r for number in range(500, 500 + CAME_AND_WENT) for r in life(number, 10 * number, mac="")])
+    await house.drain_all()
+    await house.database.execute("ANALYZE net.session")
+    assert await house.value("SELECT count(*) FROM net.session WHERE login_id = 7") == CAME_AND_WENT
+    assert await rows_read(house, 99) <= ROWS_MAX
 
 
 @pytest.mark.parametrize("between", [0, 1, NEIGHBOURS_MAX - 1])
@@ -96,3 +156,92 @@ async def test_r5_2_who_is_heard_while_others_of_his_device_come_and_go_lives_on
     house.put(records)
     await house.drain_all()
     assert (await ends(house))["81ffff00"] is None
+
+
+LATER = [accounting(START, T + 5000, user="login7", session="81eeee00", port=15_900_000)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"mac": "hall-7"}, {"port": 99, "mac": ""}], ids=["mac", "no mac", "port"])
+@pytest.mark.parametrize("is_last", [True, False])
+async def test_r5_2_the_next_one_ends_who_was_heard_while_others_came_and_went_in_whatever_order(
+    house, tmp_path, is_last, changes
+):
+    long = going_on(300 * NEIGHBOURS_MAX, **changes)
+    others = [record for number in range(18) for record in life(number, 100 * number + 10, **changes)]
+    later = [accounting(START, T + 5000, **({"user": "login7", "session": "81eeee00", "port": 99} | changes))]
+    for records in [others, long, later] if is_last else [later, others, long]:
+        house.put(records)
+        await house.drain_all()
+    await sweep(house, tmp_path, heard_until_s=9000)
+    assert await found(house) == ("replaced", 5000)
+    assert await found(house, "81eeee00") == (None, None)
+    told = "SELECT count(*) FROM net.session_end, net.session WHERE session.family = ANY(families) AND {}"
+    assert await house.value(told.format("acct_session_id = '81ffff00'")) >= 1
+
+
+async def test_r5_2_the_first_that_followed_is_what_ended_it_though_a_later_one_was_known_before(house, tmp_path):
+    house.put(going_on(1800))
+    house.put(LATER)
+    await house.drain_all()
+    assert await found(house) == ("replaced", 5000)
+    house.put([record for number in range(18) for record in life(number, 100 * number + 10)])
+    house.put(life(18, 3000))
+    await house.drain_all()
+    await sweep(house, tmp_path, heard_until_s=9000)
+    assert await found(house) == ("replaced", 3000)
+
+
+async def test_r5_2_who_is_still_heard_is_left_alone(house, tmp_path):
+    house.put([record for number in range(18) for record in life(number, 100 * number + 10)])
+    await house.drain_all()
+    house.put(going_on(1800))
+    house.put(life(18, 1780))
+    await house.drain_all()
+    before = await house.database.fetch("SELECT * FROM net.session ORDER BY acct_session_id")
+    await sweep(house, tmp_path, heard_until_s=1900)
+    assert await house.database.fetch("SELECT * FROM net.session ORDER BY acct_session_id") == before
+    assert await found(house) == (None, None)
+
+
+async def test_r5_2_those_that_came_while_it_lived_hide_nobody_who_was_there_before_it(house):
+    house.put([accounting(START, T - 100, user="login7", session="81dddd00", port=15_700_000)])
+    house.put([record for number in range(18) for record in life(number, 100 * number + 10)])
+    await house.drain_all()
+    assert await found(house, "81dddd00") == ("replaced", 10)
+    house.put(going_on(1800))
+    await house.drain_all()
+    assert await found(house, "81dddd00") == ("replaced", 0)
+
+
+async def test_r5_2_what_was_told_by_a_beginning_that_was_none_is_void_though_others_came_and_went_since(house):
+    lost = {"user": "login7", "session": "81dddd00", "port": 15_700_000}
+    redated = {"user": "login7", "session": "81cccc00", "port": 15_700_001}
+    house.put([accounting(START, T - 100, **lost), accounting(INTERIM, T + 1900, time_s=1900, **redated)])
+    await house.drain_all()
+    assert await found(house, "81dddd00") == ("replaced", 0)
+    house.put([record for number in range(18) for record in life(number, 2 * number + 1, 1)])
+    await house.drain_all()
+    assert await found(house, "81dddd00") == ("replaced", 0)
+    house.put([accounting(START, T + 40, **redated)])
+    await house.drain_all()
+    assert await found(house, "81dddd00") == ("replaced", 1)
+
+
+@pytest.mark.parametrize("begins", [0, 9])  # which of both lives stays hangs on a hash of this
+async def test_r5_2_what_was_told_by_a_life_that_became_part_of_another_is_void_though_others_came_and_went(
+    house, begins
+):
+    lost = {"user": "login7", "session": "81dddd00", "port": 15_700_000}
+    one = {"user": "login7", "session": "81cccc00", "port": 15_700_001}
+    house.put(
+        [accounting(START, T + begins, **one), accounting(START, T + 150, **lost), accounting(START, T + 200, **one)]
+    )
+    await house.drain_all()
+    assert await house.value("SELECT count(*) FROM net.session WHERE acct_session_id = '81cccc00'") == 2
+    assert await found(house, "81dddd00") == ("replaced", 200)
+    house.put([record for number in range(18) for record in life(number, 2 * number + 202, 1)])
+    await house.drain_all()
+    house.put([accounting(INTERIM, T + 300, time_s=190, **one)])  # its beginning joins both
+    await house.drain_all()
+    assert await house.value("SELECT count(*) FROM net.session WHERE acct_session_id = '81cccc00'") == 1
+    assert await found(house, "81dddd00") == ("replaced", 202)

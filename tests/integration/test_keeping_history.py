@@ -523,6 +523,9 @@ async def test_nothing_looks_at_more_than_its_part_however_large_history_is(db):
     closing = await explained(db, SQL.close_lost, 0, 100, 24)
     assert ("Tid Range Scan", "session") in closing
     assert ("Seq Scan", "session") not in closing
+    looking = await explained(db, SQL.find_overlooked, 0, 100, 3600.0, 1000)
+    assert ("Tid Range Scan", "session") in looking
+    assert ("Seq Scan", "session") not in looking
 
     # What the drain asks for late records: the statement inside of net.recall_session(), planned with its values.
     family = await db.fetchval("SELECT family FROM net.session_history LIMIT 1")
