@@ -116,12 +116,16 @@ def _copy(source: Path, target: Path) -> None:
                 _copy_file(path, target / one.directory.name / path.name)
             sync_directory(target / one.directory.name)
         for name in ("adopted", *sorted(names), "tail"):
-            _copy_file(source / name, target / name)
+            if name != "tail" or (source / name).exists():  # there is none if all that it has lies aside
+                _copy_file(source / name, target / name)
         owner = source.stat()
         if os.geteuid() == 0:
             os.chown(target, owner.st_uid, owner.st_gid)
         _give_to_owner(target)
         sync_directory(target)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)  # half of it is no slot, and the next try wants the name
+        raise
     finally:
         os.close(lock)
 
