@@ -288,10 +288,17 @@ def discard(directory: Path) -> None:
     """Remove a copy that the caller holds: who connects meanwhile begins another one, and finds none half removed."""
     gone = directory.with_name(directory.name + _REMOVED)
     directory.rename(gone)
-    shutil.rmtree(gone)
+    _remove(gone)
 
 
 def sweep(root: Path) -> None:
     """Remove what is left of copies that were being removed when something stopped it."""
     for path in root.glob(f"*/*{_REMOVED}"):
-        shutil.rmtree(path)
+        _remove(path)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder that somebody else may be removing just now: a command and the daemon sweep the same ones."""
+    while folder.exists():
+        with suppress(FileNotFoundError):  # he came first: what is left is looked at anew
+            shutil.rmtree(folder)

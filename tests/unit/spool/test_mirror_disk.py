@@ -1,5 +1,6 @@
 """The copies of other nodes' spools: octets in their order only, within the bound, whole after whatever happened."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -19,7 +20,9 @@ from aaad.spool.mirror_disk import (
     Room,
     contiguous_end,
     copy_directory,
+    discard,
     kept_copies,
+    sweep,
 )
 from aaad.spool.mirror_frames import Data
 from aaad.spool.mirror_pieces import Pieces, common_segment, first_wanted, header_print
@@ -239,6 +242,33 @@ def test_nothing_is_confirmed_into_a_copy_that_was_removed(room: Room) -> None:
         spool.write(Data(1, HEADER_OCTETS, frames(1, HEADER_OCTETS, b"one")))
     assert spool.position == known
     spool.close()
+
+
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_two_may_remove_the_same_copy_at_once(room: Room, monkeypatch: pytest.MonkeyPatch, is_swept: bool) -> None:
+    """The daemon sweeps what a command is just removing: whoever comes second finds each thing gone."""
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    spool.close()
+    aside = spool.directory / "superseded.1"
+    aside.mkdir()
+    (aside / "spool_id").touch()
+    for name in ("unlink", "rmdir"):
+        monkeypatch.setattr(os, name, second_of_two(getattr(os, name)))
+    if is_swept:
+        spool.directory.rename(spool.directory.with_name(spool.directory.name + ".removed"))
+        sweep(room.root)
+    else:
+        discard(spool.directory)
+    assert list(spool.directory.parent.iterdir()) == []
+
+
+def second_of_two(remove):
+    def removed(path, *, dir_fd=None) -> None:
+        remove(path, dir_fd=dir_fd)
+        raise FileNotFoundError(errno.ENOENT, "the other one came first", path)
+
+    return removed
 
 
 def test_two_do_not_write_one_copy(room: Room) -> None:
