@@ -17,7 +17,7 @@ from typing import NamedTuple
 from aaad.errors import SpoolError
 from aaad.spool.directory import lock_directory, recover, sync_directory
 from aaad.spool.mirror_disk import Kept, discard
-from aaad.spool.mirror_superseded import count_records, superseded
+from aaad.spool.mirror_superseded import count_records, remove_unfinished, superseded
 from aaad.spool.reader import undrained_records
 from aaad.spool.segment import Cut, Position
 
@@ -50,6 +50,7 @@ def adopt(kept: Kept, spool_root: Path, *, cursor: Position, cuts: Sequence[Cut]
         raise CopyHeld(f"{kept.directory}: its owner is connected") from None
     try:
         tail = recover(kept.directory).tail
+        remove_unfinished(kept.directory)
         lots = tuple(Lot(one.directory.name, count_records(one.directory)) for one in superseded(kept.directory))
         _give_to_owner(kept.directory)
         records = undrained_records(kept.directory, cursor, tail, cuts)

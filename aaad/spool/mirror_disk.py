@@ -30,7 +30,14 @@ from aaad.spool.directory import (
 )
 from aaad.spool.mirror_frames import HELD_MAX, Data
 from aaad.spool.mirror_pieces import header_print
-from aaad.spool.mirror_superseded import put_aside, put_end_aside, remove_oldest, superseded_octets
+from aaad.spool.mirror_superseded import (
+    end_octets,
+    put_aside,
+    put_end_aside,
+    remove_oldest,
+    remove_unfinished,
+    superseded_octets,
+)
 from aaad.spool.reader import undrained_records
 from aaad.spool.retention import give_way
 from aaad.spool.segment import (
@@ -129,6 +136,7 @@ class MirroredSpool:
         self._lock = lock_directory(self.directory)
         try:
             write_spool_id(self.directory, spool_id)
+            remove_unfinished(self.directory)
         except BaseException:
             self.close()
             raise
@@ -176,8 +184,12 @@ class MirroredSpool:
         if len(data.octets) < HEADER_OCTETS or (header.spool_id, header.number) != (self._spool_id, data.segment):
             raise OutOfOrder(f"segment {data.segment} begins with another one's header")
         self._close_segment()
-        self._room.take(max(ALLOCATED_OCTETS, len(data.octets)))
-        self._keep_void_end(header)
+        wanted, void_from = max(ALLOCATED_OCTETS, len(data.octets)), self._void_from(header)
+        if void_from:
+            wanted += end_octets(void_from, self.position.offset)
+        self._room.take(wanted)
+        if void_from:
+            self._keep_void_end(void_from)
         path, fresh = segment_path(self.directory, data.segment), self.directory / "fresh"
         # Under its own name its header is always whole.
         self._descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -188,14 +200,18 @@ class MirroredSpool:
         fresh.replace(path)
         sync_directory(self.directory)
 
-    def _keep_void_end(self, header: Header) -> None:
-        """Keep what another life of the owner wrote and this one does not know, before this header makes it void."""
+    def _void_from(self, header: Header) -> int:
+        """Return from where on another life of the owner wrote what this one does not know; 0: there is no such end."""
         number, end = self.position
         if header.previous.segment != number or not HEADER_OCTETS <= header.previous.offset < end:
-            return
+            return 0
         before = read_header(self.directory, number)
-        if before is not None and before.life != header.life:
-            put_end_aside(self.directory, self._spool_id, number, begin=header.previous.offset, end=end)
+        return header.previous.offset if before is not None and before.life != header.life else 0
+
+    def _keep_void_end(self, begin: int) -> None:
+        """Keep it, before the new segment's header makes it void."""
+        number, end = self.position
+        if put_end_aside(self.directory, self._spool_id, number, begin=begin, end=end):
             self._superseded.append(number)
 
     def take_superseded(self) -> list[int]:
