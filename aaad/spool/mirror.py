@@ -264,7 +264,7 @@ class Mirror:
             held = self._told(link.held, deadline_s)
             if held and held[0][0] >= before:
                 raise SpoolError(f"the mirror tells of segment {held[0][0]}, asked for those before {before}")
-            common = common_segment(self._directory, held)
+            common = common_segment(self._directory, link.spool_id, held)
             before = held[-1][0] if held else 0
         if find_spool_id(self._directory) != link.spool_id:
             raise SpoolError("another spool was begun")  # what was compared may be of that one

@@ -148,8 +148,8 @@ class MirroredSpool:
 
     def _print(self, number: int) -> bytes:
         try:
-            return header_print(self.directory, number)
-        except SpoolError:  # a bad sector: it is nobody's, is put aside and sent again
+            return header_print(self.directory, self._spool_id, number)
+        except SpoolError:  # a bad sector, or bit rot: it is nobody's, is put aside and sent again
             return b""
 
     def begin(self, segment: int) -> list[int]:

@@ -149,7 +149,7 @@ def test_what_another_life_of_the_owner_does_not_know_is_put_aside_and_its_numbe
         spool.write(Data(2, 0, header(2, end, life=uuid4())))
     spool.close()
     again = MirroredSpool(room, node="n", slot="radius-0", spool_id=ID)
-    assert again.held(1 << 31) == [(number, header_print(again.directory, number)) for number in (3, 2, 1)]
+    assert again.held(1 << 31) == [(number, header_print(again.directory, ID, number)) for number in (3, 2, 1)]
     assert [number for number, _ in again.held(3)] == [2, 1]
     assert again.begin(1) == [2, 3]
     assert again.position == end
@@ -225,7 +225,42 @@ def test_up_to_where_a_copy_is_the_owners(
     for number in own:
         segment_path(tmp_path, number).write_bytes(header(number))
     told = [(abs(number), b"other" if number < 0 else print_of(number)) for number in held]
-    assert common_segment(tmp_path, told) == expected
+    assert common_segment(tmp_path, ID, told) == expected
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [bytes(HEADER_OCTETS), header(3)[:40] + b"\xff" + header(3)[41:], header(3)[:100], header(4), b""],
+    ids=["zeros", "bit rot", "cut off", "another number", "empty"],
+)
+def test_a_damaged_header_at_the_owner_says_nothing_against_the_copy(tmp_path: Path, damaged: bytes) -> None:
+    """The copy may be all that is left of that segment: as with a bad sector it is not put aside."""
+    for number in (1, 2):
+        segment_path(tmp_path, number).write_bytes(header(number))
+    segment_path(tmp_path, 3).write_bytes(damaged)
+    with pytest.raises(SpoolError, match="^segment 3 cannot be read at 0: "):
+        common_segment(tmp_path, ID, [(number, print_of(number)) for number in (3, 2, 1)])
+    with pytest.raises(SpoolError, match="^segment 2 cannot be read at 0: "):
+        common_segment(tmp_path, uuid4(), [(2, print_of(2))])
+    write_drained(tmp_path, Tail(Position(3, HEADER_OCTETS), 0))
+    with pytest.raises(SpoolError, match="^segment 3 cannot be read at 0: "):
+        common_segment(tmp_path, ID, [(3, print_of(3)), (2, print_of(2))])
+    write_drained(tmp_path, Tail(Position(4, HEADER_OCTETS), 0))
+    assert common_segment(tmp_path, ID, [(3, print_of(3)), (2, print_of(2))]) == 2, "PostgreSQL has all of it"
+    assert common_segment(tmp_path, ID, [(3, b""), (2, print_of(2))]) == 2, "the copy's own one is damaged: sent again"
+    assert common_segment(tmp_path, ID, [(2, print_of(2)), (1, print_of(1))]) == 2
+
+
+def test_a_damaged_header_in_the_copy_is_nobodys(room: Room) -> None:
+    spool = take(room)
+    for number in (1, 2):
+        spool.write(Data(number, 0, header(number, spool.position)))
+    spool.close()
+    segment_path(spool.directory, 2).write_bytes(bytes(HEADER_OCTETS))
+    again = MirroredSpool(room, node="n", slot="radius-0", spool_id=ID)
+    assert again.held(9) == [(2, b""), (1, print_of(1))]
+    assert again.begin(1) == [2]
+    again.close()
 
 
 def print_of(number: int) -> bytes:
