@@ -18,6 +18,7 @@ from uuid import UUID
 from aaad.errors import SpoolError
 from aaad.spool.directory import (
     PIECE_OCTETS,
+    Contents,
     lock_directory,
     occupied_octets,
     read_header,
@@ -127,6 +128,8 @@ class MirroredSpool:
         self._sync = sync
         self._descriptor = -1
         self._allocated = 0
+        self._found = 0  # where the last whole record ended in the segment at hand when it was opened
+        self._is_torn = False  # something was written that is not known to be durable
         self.position = START
         self._superseded: list[int] = []  # of which segment the void end was put aside, and is not told yet
         for folder in (self.directory.parent, self.directory):
@@ -174,7 +177,7 @@ class MirroredSpool:
         self._sync(self._descriptor)
         if not os.fstat(self._descriptor).st_nlink:
             raise FileNotFoundError(errno.ENOENT, "the copy was removed", str(self.directory))
-        self.position = end
+        self.position, self._is_torn = end, False
 
     def _begin(self, data: Data) -> None:
         """Begin a segment."""
@@ -193,7 +196,7 @@ class MirroredSpool:
         path, fresh = segment_path(self.directory, data.segment), self.directory / "fresh"
         # Under its own name its header is always whole.
         self._descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._allocated = 0
+        self._allocated = self._found = 0
         self._allocate(len(data.octets))
         self._write(data.octets, 0)
         self._sync(self._descriptor)
@@ -224,6 +227,8 @@ class MirroredSpool:
         path.chmod(0o600)  # if it was taken for drained: its owner goes on in it
         self._descriptor = os.open(path, os.O_WRONLY)
         self._allocated = os.fstat(self._descriptor).st_size
+        is_behind = self._allocated > self.position.offset
+        self._found = Contents(self.directory, number, self._spool_id).end if is_behind else 0
 
     def _allocate(self, end: int) -> None:
         if end <= self._allocated:
@@ -231,20 +236,27 @@ class MirroredSpool:
         wanted = -(-end // ALLOCATED_OCTETS) * ALLOCATED_OCTETS
         if self._allocated:
             self._room.take(wanted - self._allocated)
+        self._is_torn = True
         os.posix_fallocate(self._descriptor, 0, wanted)
         self._allocated = wanted
 
     def _write(self, octets: bytes, offset: int) -> None:
-        written = 0
+        written, self._is_torn = 0, True
         while written < len(octets):
             written += os.pwrite(self._descriptor, octets[written:], offset + written)
 
     def _close_segment(self) -> None:
+        """Cut off the room that was taken ahead.
+
+        What a failed sync has left in memory is not to be found there by a later look, either. What was there before us
+        stays otherwise: behind a block that cannot be read it may be whole.
+        """
         if self._descriptor >= 0:
-            with suppress(OSError):  # what a failed sync has left in memory is not to be found there by a later look
-                os.ftruncate(self._descriptor, self.position.offset)
+            end = self.position.offset
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, end if self._is_torn else max(end, self._found))
             os.close(self._descriptor)
-            self._descriptor = -1
+            self._descriptor, self._is_torn = -1, False
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -127,12 +127,77 @@ def test_what_a_failed_sync_left_in_memory_is_not_taken_for_durable(room: Room) 
     assert take(room).position == end
 
 
+def test_what_is_whole_behind_a_bad_block_is_not_cut_off_by_who_only_looks(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner may be dead a moment later, or have drained it: then the next segment is what he sends."""
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    first = frames(1, HEADER_OCTETS, bytes(HEADER_OCTETS - 24), bytes(HEADER_OCTETS - 24), b"behind")
+    spool.write(Data(1, HEADER_OCTETS, first))
+    end = spool.position
+    spool.close()
+    really = os.pread
+
+    def bad_block(descriptor: int, length: int, offset: int) -> bytes:
+        if offset <= 2 * HEADER_OCTETS < offset + length:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return really(descriptor, length, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", bad_block)
+        again = take(room)
+        assert again.position == Position(1, 2 * HEADER_OCTETS), "from there on it is wanted again"
+        again.close()
+        again = take(room)
+        size, at = ALLOCATED_OCTETS, again.position.offset
+        with pytest.raises(MirrorFull), monkeypatch.context() as full:
+            full.setattr(room, "_bytes_max", 0)
+            again.write(Data(1, at, bytes(size)))
+        again.write(Data(1, at, first[at - HEADER_OCTETS : at + 8 - HEADER_OCTETS]))  # the owner has it still
+        again.close()
+        again = take(room)
+        again.write(Data(2, 0, header(2, end)))
+        again.close()
+    assert segment_path(again.directory, 1).stat().st_size == end.offset
+    assert SpoolReader(again.directory).end(1, Tail(Position(2, HEADER_OCTETS), 0)) == end.offset
+
+
 def test_what_a_killed_process_wrote_is_synced_before_it_is_said_to_be_there(room: Room) -> None:
     take(room).close()
     segment_path(copy_directory(room.root, "n", "radius-0", ID), 1).write_bytes(header(1))
     synced: list[int] = []
     take(room, sync=synced.append).close()
     assert synced
+
+
+def test_a_failed_sync_leaves_nothing_to_be_found_though_whole_records_stood_behind(room: Room) -> None:
+    take(room).close()
+    path = segment_path(copy_directory(room.root, "n", "radius-0", ID), 1)
+    first = frames(1, HEADER_OCTETS, b"first")
+    gap_end = HEADER_OCTETS + len(first)
+    path.write_bytes(header(1) + bytes(len(first)) + frames(1, gap_end, b"behind the gap"))
+    is_broken = False
+
+    def sync(descriptor: int) -> None:
+        if is_broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    spool = take(room, sync=sync)
+    is_broken = True
+    with pytest.raises(OSError, match="Input/output"):
+        spool.write(Data(1, HEADER_OCTETS, first))
+    spool.close()
+    assert take(room).position == Position(1, HEADER_OCTETS)
+
+
+def test_the_room_that_a_killed_process_had_taken_ahead_is_given_back(room: Room) -> None:
+    take(room).close()
+    path = segment_path(copy_directory(room.root, "n", "radius-0", ID), 1)
+    octets = header(1) + frames(1, HEADER_OCTETS, b"one")
+    path.write_bytes(octets + bytes(ALLOCATED_OCTETS))
+    take(room).close()
+    assert path.read_bytes() == octets
 
 
 def test_what_another_life_of_the_owner_does_not_know_is_put_aside_and_its_numbers_begin_anew(room: Room) -> None:
@@ -247,7 +312,9 @@ def test_a_damaged_header_at_the_owner_says_nothing_against_the_copy(tmp_path: P
         common_segment(tmp_path, ID, [(3, print_of(3)), (2, print_of(2))])
     write_drained(tmp_path, Tail(Position(4, HEADER_OCTETS), 0))
     assert common_segment(tmp_path, ID, [(3, print_of(3)), (2, print_of(2))]) == 2, "PostgreSQL has all of it"
-    assert common_segment(tmp_path, ID, [(3, b""), (2, print_of(2))]) == 2, "the copy's own one is damaged: sent again"
+    assert common_segment(tmp_path, ID, [(3, b""), (2, print_of(2))]) == 2, (
+        "the copy's own one is damaged: sent again"
+    )
     assert common_segment(tmp_path, ID, [(2, print_of(2)), (1, print_of(1))]) == 2
 
 
