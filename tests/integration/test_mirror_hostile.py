@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 from mirror_house import OWNER, SECRET, TIMEOUT_S, Owner, Peer, until
 from structlog.testing import capture_logs
 
-from aaad.spool import mirror_server
+from aaad.spool import mirror_disk, mirror_server
 from aaad.spool.mirror_disk import kept_copies
 from aaad.spool.mirror_frames import (
     BARE_OCTETS_MAX,
@@ -171,6 +171,36 @@ def test_a_newer_connection_takes_the_place_of_one_whose_owner_is_gone(peer: Pee
     assert newer.begun().position == START
     assert peer.count("aaad_mirror_refused_total|cause=replaced") == 1
     assert newer.asked(Ping()) == Ack(0, 0)
+
+
+def test_of_several_newer_connections_the_newest_has_the_copy_whoever_they_wait_for(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest is not through with what it looks through; those between have a dead owner, too."""
+    monkeypatch.setattr(mirror_server, "WORD_S", 0.05)
+    may_end, really, looks = threading.Event(), mirror_disk.contiguous_end, []
+
+    def slowly(directory: Path, spool_id: UUID) -> Position:
+        looks.append(directory)
+        assert may_end.wait(20)
+        return really(directory, spool_id)
+
+    monkeypatch.setattr(mirror_disk, "contiguous_end", slowly)
+    oldest, *between, newest = [Stranger(peer) for _ in range(4)]
+    oldest.prove()
+    oldest.socket.sendall(oldest.outgoing.seal(Begin(0)))
+    until(lambda: len(looks) == 1, "the oldest looks")
+    for stranger in (*between, newest):
+        assert stranger.prove() == Welcome()
+        assert stranger.incoming.open(receive(stranger.stream)) == Working(), "it waits"
+    may_end.set()
+    assert newest.asked(Begin(0)) == Ack(0, 0)
+    assert newest.asked(Ping()) == Ack(0, 0)
+    assert peer.count("aaad_mirror_refused_total|cause=held") == 0
+    until(lambda: peer.count("aaad_mirror_refused_total|cause=replaced") == 3, "each of the others is replaced")
+    assert len(looks) == 2, "nobody looks through it for a connection that is replaced"
+    last = Stranger(peer)
+    assert last.begun() == Ack(0, 0), "and the newest is seen by who comes later"
 
 
 def test_who_says_nothing_is_let_go_and_connections_are_bounded(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
