@@ -15,7 +15,7 @@ import pytest
 from mirror_house import OWNER, SECRET, TIMEOUT_S, Owner, Peer, until
 from structlog.testing import capture_logs
 
-from aaad.spool import mirror_disk, mirror_server
+from aaad.spool import mirror, mirror_disk, mirror_server
 from aaad.spool.mirror_disk import kept_copies
 from aaad.spool.mirror_frames import (
     BARE_OCTETS_MAX,
@@ -276,6 +276,14 @@ FALSE = {
         ),
         "spool",
     ),
+    "tells of segments in no order": (
+        lambda connection: (
+            mirror := challenged(connection)[1],
+            connection.sendall(mirror.seal(Welcome())),
+            [(connection.recv(1 << 16), connection.sendall(mirror.seal(Held([(5, b""), (9, b"")])))) for _ in range(9)],
+        ),
+        "spool",
+    ),
     "confirms what was not sent": (
         lambda connection: (
             mirror := challenged(connection)[1],
@@ -299,6 +307,30 @@ def test_a_false_peer_costs_no_answer_and_is_told(tmp_path: Path, answer, cause:
             owner.put(2)
             assert owner.count("aaad_spool_unmirrored_records_total") == 2
             assert owner.longest_s < TIMEOUT_S + 0.3
+
+
+def test_a_peer_that_never_comes_to_an_end_of_what_it_has_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "LOOKED_THROUGH_S", 0.5)
+
+    def answer(connection: socket.socket) -> None:
+        seal = challenged(connection)[1]
+        connection.sendall(seal.seal(Welcome()))
+        for number in range(1 << 20, 0, -1):
+            if not connection.recv(1 << 16):
+                return
+            connection.sendall(seal.seal(Held([(number, b"")])))
+            time.sleep(0.01)
+
+    peer = Peer(tmp_path / "peer")
+    with false_peer(answer) as peer.port:
+        owner = Owner(tmp_path / "owner", peer)
+        with owner.living(in_step=False):
+            owner.put(1)
+            until(lambda: owner.count("aaad_spool_mirror_losses_total|cause=timeout") > 0, "given up", limit_s=3)
+            owner.put(2)
+            assert owner.count("aaad_spool_unmirrored_records_total") == 2
 
 
 def test_a_link_that_has_to_wait_keeps_its_time(peer: Peer) -> None:
