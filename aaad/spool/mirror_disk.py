@@ -204,7 +204,7 @@ class MirroredSpool:
         sync_directory(self.directory)
 
     def _void_from(self, header: Header) -> int:
-        """Return from where on another life of the owner wrote what this one does not know; 0: there is no such end."""
+        """Return from where on another life of the owner wrote what this one does not know; 0: no such end."""
         number, end = self.position
         if header.previous.segment != number or not HEADER_OCTETS <= header.previous.offset < end:
             return 0
@@ -248,8 +248,8 @@ class MirroredSpool:
     def _close_segment(self) -> None:
         """Cut off the room that was taken ahead.
 
-        What a failed sync has left in memory is not to be found there by a later look, either. What was there before us
-        stays otherwise: behind a block that cannot be read it may be whole.
+        What a failed sync has left in memory is not to be found there by a later look, either. Otherwise what was
+        there before us stays: behind a block that cannot be read it may be whole.
         """
         if self._descriptor >= 0:
             end = self.position.offset

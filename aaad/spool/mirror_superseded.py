@@ -48,7 +48,7 @@ class Superseded(NamedTuple):
 
     @property
     def is_only_an_end(self) -> bool:
-        """Whether it has no whole segment: an unclean restart of its owner leaves such a lot, a backup put back others."""
+        """Whether it has no whole segment. An unclean restart of its owner leaves such lots."""
         return (self.directory / _END).exists()
 
     def is_due(self, now_s: float) -> bool:
@@ -167,7 +167,7 @@ def _another_lot(directory: Path, spool_id: UUID) -> Iterator[Path]:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove lots that something stopped from being finished: all in them is in the copy. The caller holds its lock."""
+    """Remove lots that were not finished: all in them is in the copy. The caller holds its lock."""
     for folder in directory.glob(f"{_STEM}*{_UNFINISHED}"):
         shutil.rmtree(folder)
 
@@ -189,7 +189,7 @@ def count_records(directory: Path) -> int:
 
 
 def remove_oldest(directories: list[Path]) -> bool:
-    """Remove the lot that was put aside first of all these copies, an end before whole segments; False: there is none."""
+    """Remove the oldest lot of all these copies, one that is only an end first; False if there is none."""
     found = []
     for directory in directories:
         try:

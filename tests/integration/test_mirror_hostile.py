@@ -280,7 +280,10 @@ FALSE = {
         lambda connection: (
             mirror := challenged(connection)[1],
             connection.sendall(mirror.seal(Welcome())),
-            [(connection.recv(1 << 16), connection.sendall(mirror.seal(Held([(5, b""), (9, b"")])))) for _ in range(9)],
+            [
+                (connection.recv(1 << 16), connection.sendall(mirror.seal(Held([(5, b""), (9, b"")]))))
+                for _ in range(9)
+            ],
         ),
         "spool",
     ),

@@ -303,12 +303,12 @@ def test_a_damaged_header_at_the_owner_says_nothing_against_the_copy(tmp_path: P
     for number in (1, 2):
         segment_path(tmp_path, number).write_bytes(header(number))
     segment_path(tmp_path, 3).write_bytes(damaged)
-    with pytest.raises(SpoolError, match="^segment 3 cannot be read at 0: "):
+    with pytest.raises(SpoolError, match=r"^segment 3 cannot be read at 0: "):
         common_segment(tmp_path, ID, [(number, print_of(number)) for number in (3, 2, 1)])
-    with pytest.raises(SpoolError, match="^segment 2 cannot be read at 0: "):
+    with pytest.raises(SpoolError, match=r"^segment 2 cannot be read at 0: "):
         common_segment(tmp_path, uuid4(), [(2, print_of(2))])
     write_drained(tmp_path, Tail(Position(3, HEADER_OCTETS), 0))
-    with pytest.raises(SpoolError, match="^segment 3 cannot be read at 0: "):
+    with pytest.raises(SpoolError, match=r"^segment 3 cannot be read at 0: "):
         common_segment(tmp_path, ID, [(3, print_of(3)), (2, print_of(2))])
     write_drained(tmp_path, Tail(Position(4, HEADER_OCTETS), 0))
     assert common_segment(tmp_path, ID, [(3, print_of(3)), (2, print_of(2))]) == 2, "PostgreSQL has all of it"
