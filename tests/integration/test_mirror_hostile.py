@@ -179,13 +179,19 @@ def test_of_several_newer_connections_the_newest_has_the_copy_whoever_they_wait_
     """The oldest is not through with what it looks through; those between have a dead owner, too."""
     monkeypatch.setattr(mirror_server, "WORD_S", 0.05)
     may_end, really, looks = threading.Event(), mirror_disk.contiguous_end, []
+    takes: list[object] = []
 
     def slowly(directory: Path, spool_id: UUID) -> Position:
         looks.append(directory)
         assert may_end.wait(20)
         return really(directory, spool_id)
 
+    def taken(*arguments: object, **settings: object) -> mirror_disk.MirroredSpool:
+        takes.append(settings["slot"])
+        return mirror_disk.MirroredSpool(*arguments, **settings)
+
     monkeypatch.setattr(mirror_disk, "contiguous_end", slowly)
+    monkeypatch.setattr(mirror_server, "MirroredSpool", taken)
     oldest, *between, newest = [Stranger(peer) for _ in range(4)]
     oldest.prove()
     oldest.socket.sendall(oldest.outgoing.seal(Begin(0)))
@@ -198,7 +204,7 @@ def test_of_several_newer_connections_the_newest_has_the_copy_whoever_they_wait_
     assert newest.asked(Ping()) == Ack(0, 0)
     assert peer.count("aaad_mirror_refused_total|cause=held") == 0
     until(lambda: peer.count("aaad_mirror_refused_total|cause=replaced") == 3, "each of the others is replaced")
-    assert len(looks) == 2, "nobody looks through it for a connection that is replaced"
+    assert (len(takes), len(looks)) == (2, 2), "for a connection that is replaced nobody touches it"
     last = Stranger(peer)
     assert last.begun() == Ack(0, 0), "and the newest is seen by who comes later"
 
