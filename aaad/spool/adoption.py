@@ -17,7 +17,7 @@ from typing import NamedTuple
 from aaad.errors import SpoolError
 from aaad.spool.directory import lock_directory, recover, sync_directory
 from aaad.spool.mirror_disk import Kept, discard
-from aaad.spool.mirror_superseded import count_records, superseded
+from aaad.spool.mirror_superseded import count_records, remove_unfinished, superseded
 from aaad.spool.reader import undrained_records
 from aaad.spool.segment import Cut, Position
 
@@ -50,6 +50,7 @@ def adopt(kept: Kept, spool_root: Path, *, cursor: Position, cuts: Sequence[Cut]
         raise CopyHeld(f"{kept.directory}: its owner is connected") from None
     try:
         tail = recover(kept.directory).tail
+        remove_unfinished(kept.directory)
         lots = tuple(Lot(one.directory.name, count_records(one.directory)) for one in superseded(kept.directory))
         _give_to_owner(kept.directory)
         records = undrained_records(kept.directory, cursor, tail, cuts)
@@ -116,12 +117,16 @@ def _copy(source: Path, target: Path) -> None:
                 _copy_file(path, target / one.directory.name / path.name)
             sync_directory(target / one.directory.name)
         for name in ("adopted", *sorted(names), "tail"):
-            _copy_file(source / name, target / name)
+            if name != "tail" or (source / name).exists():  # there is none if all that it has lies aside
+                _copy_file(source / name, target / name)
         owner = source.stat()
         if os.geteuid() == 0:
             os.chown(target, owner.st_uid, owner.st_gid)
         _give_to_owner(target)
         sync_directory(target)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)  # half of it is no slot, and the next try wants the name
+        raise
     finally:
         os.close(lock)
 

@@ -9,7 +9,7 @@ Nothing here ever fails a batch: whatever goes wrong, the record is as safe as w
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -262,9 +262,8 @@ class Mirror:
         while common is None:
             link.look(before)
             held = self._told(link.held, deadline_s)
-            if held and held[0][0] >= before:
-                raise SpoolError(f"the mirror tells of segment {held[0][0]}, asked for those before {before}")
-            common = common_segment(self._directory, held)
+            _check_order(held, before)
+            common = common_segment(self._directory, link.spool_id, held)
             before = held[-1][0] if held else 0
         if find_spool_id(self._directory) != link.spool_id:
             raise SpoolError("another spool was begun")  # what was compared may be of that one
@@ -276,11 +275,13 @@ class Mirror:
             self._course = self._course.connected(monotonic_s())
 
     def _told(self, answer: Callable[[float], _Answer | None], deadline_s: float) -> _Answer:
-        """Wait for an answer as long as the mirror says that it is at it."""
-        while (told := answer(WORD_S)) is None:
+        """Wait for an answer as long as the mirror says that it is at it., but not without end."""
+        while True:
+            told = answer(WORD_S)
             if self._stopping.is_set() or monotonic_s() > deadline_s:
                 raise TimeoutError("the mirror does not come to an end of looking through what it has")
-        return told
+            if told is not None:
+                return told
 
     def _recall_safe(self, has: Position) -> None:
         """What the mirror had before this process began counts, unless it has less by now."""
@@ -342,6 +343,14 @@ class Mirror:
     def _set(self, name: str, value: int) -> None:
         if self._counters is not None:
             self._counters.set(name, value)
+
+
+def _check_order(held: Sequence[tuple[int, bytes]], before: int) -> None:
+    """So that to ask again, for what is before the last one, comes to an end."""
+    for number, _ in held:
+        if number >= before:
+            raise SpoolError(f"the mirror tells of segment {number}, where it was to tell of those before {before}")
+        before = number
 
 
 def _cause(error: Exception) -> str:

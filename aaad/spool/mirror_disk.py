@@ -18,6 +18,7 @@ from uuid import UUID
 from aaad.errors import SpoolError
 from aaad.spool.directory import (
     PIECE_OCTETS,
+    Contents,
     lock_directory,
     occupied_octets,
     read_header,
@@ -30,7 +31,14 @@ from aaad.spool.directory import (
 )
 from aaad.spool.mirror_frames import HELD_MAX, Data
 from aaad.spool.mirror_pieces import header_print
-from aaad.spool.mirror_superseded import put_aside, put_end_aside, remove_oldest, superseded_octets
+from aaad.spool.mirror_superseded import (
+    end_octets,
+    put_aside,
+    put_end_aside,
+    remove_oldest,
+    remove_unfinished,
+    superseded_octets,
+)
 from aaad.spool.reader import undrained_records
 from aaad.spool.retention import give_way
 from aaad.spool.segment import (
@@ -120,6 +128,8 @@ class MirroredSpool:
         self._sync = sync
         self._descriptor = -1
         self._allocated = 0
+        self._found = 0  # where the last whole record ended in the segment at hand when it was opened
+        self._is_torn = False  # something was written that is not known to be durable
         self.position = START
         self._superseded: list[int] = []  # of which segment the void end was put aside, and is not told yet
         for folder in (self.directory.parent, self.directory):
@@ -129,6 +139,7 @@ class MirroredSpool:
         self._lock = lock_directory(self.directory)
         try:
             write_spool_id(self.directory, spool_id)
+            remove_unfinished(self.directory)
         except BaseException:
             self.close()
             raise
@@ -140,8 +151,8 @@ class MirroredSpool:
 
     def _print(self, number: int) -> bytes:
         try:
-            return header_print(self.directory, number)
-        except SpoolError:  # a bad sector: it is nobody's, is put aside and sent again
+            return header_print(self.directory, self._spool_id, number)
+        except SpoolError:  # a bad sector, or bit rot: it is nobody's, is put aside and sent again
             return b""
 
     def begin(self, segment: int) -> list[int]:
@@ -166,7 +177,7 @@ class MirroredSpool:
         self._sync(self._descriptor)
         if not os.fstat(self._descriptor).st_nlink:
             raise FileNotFoundError(errno.ENOENT, "the copy was removed", str(self.directory))
-        self.position = end
+        self.position, self._is_torn = end, False
 
     def _begin(self, data: Data) -> None:
         """Begin a segment."""
@@ -176,26 +187,34 @@ class MirroredSpool:
         if len(data.octets) < HEADER_OCTETS or (header.spool_id, header.number) != (self._spool_id, data.segment):
             raise OutOfOrder(f"segment {data.segment} begins with another one's header")
         self._close_segment()
-        self._room.take(max(ALLOCATED_OCTETS, len(data.octets)))
-        self._keep_void_end(header)
+        wanted, void_from = max(ALLOCATED_OCTETS, len(data.octets)), self._void_from(header)
+        if void_from:
+            wanted += end_octets(void_from, self.position.offset)
+        self._room.take(wanted)
+        if void_from:
+            self._keep_void_end(void_from)
         path, fresh = segment_path(self.directory, data.segment), self.directory / "fresh"
         # Under its own name its header is always whole.
         self._descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._allocated = 0
+        self._allocated = self._found = 0
         self._allocate(len(data.octets))
         self._write(data.octets, 0)
         self._sync(self._descriptor)
         fresh.replace(path)
         sync_directory(self.directory)
 
-    def _keep_void_end(self, header: Header) -> None:
-        """Keep what another life of the owner wrote and this one does not know, before this header makes it void."""
+    def _void_from(self, header: Header) -> int:
+        """Return from where on another life of the owner wrote what this one does not know; 0: no such end."""
         number, end = self.position
         if header.previous.segment != number or not HEADER_OCTETS <= header.previous.offset < end:
-            return
+            return 0
         before = read_header(self.directory, number)
-        if before is not None and before.life != header.life:
-            put_end_aside(self.directory, self._spool_id, number, begin=header.previous.offset, end=end)
+        return header.previous.offset if before is not None and before.life != header.life else 0
+
+    def _keep_void_end(self, begin: int) -> None:
+        """Keep it, before the new segment's header makes it void."""
+        number, end = self.position
+        if put_end_aside(self.directory, self._spool_id, number, begin=begin, end=end):
             self._superseded.append(number)
 
     def take_superseded(self) -> list[int]:
@@ -208,6 +227,8 @@ class MirroredSpool:
         path.chmod(0o600)  # if it was taken for drained: its owner goes on in it
         self._descriptor = os.open(path, os.O_WRONLY)
         self._allocated = os.fstat(self._descriptor).st_size
+        is_behind = self._allocated > self.position.offset
+        self._found = Contents(self.directory, number, self._spool_id).end if is_behind else 0
 
     def _allocate(self, end: int) -> None:
         if end <= self._allocated:
@@ -215,20 +236,27 @@ class MirroredSpool:
         wanted = -(-end // ALLOCATED_OCTETS) * ALLOCATED_OCTETS
         if self._allocated:
             self._room.take(wanted - self._allocated)
+        self._is_torn = True
         os.posix_fallocate(self._descriptor, 0, wanted)
         self._allocated = wanted
 
     def _write(self, octets: bytes, offset: int) -> None:
-        written = 0
+        written, self._is_torn = 0, True
         while written < len(octets):
             written += os.pwrite(self._descriptor, octets[written:], offset + written)
 
     def _close_segment(self) -> None:
+        """Cut off the room that was taken ahead.
+
+        What a failed sync has left in memory is not to be found there by a later look, either. Otherwise what was
+        there before us stays: behind a block that cannot be read it may be whole.
+        """
         if self._descriptor >= 0:
-            with suppress(OSError):  # what a failed sync has left in memory is not to be found there by a later look
-                os.ftruncate(self._descriptor, self.position.offset)
+            end = self.position.offset
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, end if self._is_torn else max(end, self._found))
             os.close(self._descriptor)
-            self._descriptor = -1
+            self._descriptor, self._is_torn = -1, False
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -288,10 +316,17 @@ def discard(directory: Path) -> None:
     """Remove a copy that the caller holds: who connects meanwhile begins another one, and finds none half removed."""
     gone = directory.with_name(directory.name + _REMOVED)
     directory.rename(gone)
-    shutil.rmtree(gone)
+    _remove(gone)
 
 
 def sweep(root: Path) -> None:
     """Remove what is left of copies that were being removed when something stopped it."""
     for path in root.glob(f"*/*{_REMOVED}"):
-        shutil.rmtree(path)
+        _remove(path)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder that somebody else may be removing just now: a command and the daemon sweep the same ones."""
+    while folder.exists():
+        with suppress(FileNotFoundError):  # he came first: what is left is looked at anew
+            shutil.rmtree(folder)

@@ -10,12 +10,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 from aaad.errors import SpoolError
 from aaad.spool.directory import read_drained, segment_numbers, segment_path
 from aaad.spool.mirror_frames import PRINT_OCTETS
 from aaad.spool.reader import SpoolReader
-from aaad.spool.segment import HEADER_OCTETS, START, Position, Tail
+from aaad.spool.segment import HEADER_OCTETS, START, Position, Tail, decode_header
 
 
 class Piece(NamedTuple):
@@ -31,8 +32,11 @@ class Piece(NamedTuple):
         return Position(self.segment, self.offset + len(self.octets))
 
 
-def header_print(directory: Path, number: int) -> bytes:
-    """Return a fingerprint of a segment's header; empty if there is no such segment. SpoolError if the disk fails."""
+def header_print(directory: Path, spool_id: UUID, number: int) -> bytes:
+    """Return a fingerprint of a segment's header; empty if there is no such segment.
+
+    SpoolError if the disk does not give the header that was written: it says nothing about what a copy has.
+    """
     try:
         with segment_path(directory, number).open("rb") as file:
             block = file.read(HEADER_OCTETS)
@@ -40,18 +44,30 @@ def header_print(directory: Path, number: int) -> bytes:
         return b""
     except OSError as error:
         raise SpoolError(f"segment {number} cannot be read at 0: {error.strerror}") from error
+    try:
+        header = decode_header(block)
+    except SpoolError as error:
+        raise SpoolError(f"segment {number} cannot be read at 0: {error}") from error
+    if (header.spool_id, header.number) != (spool_id, number):
+        raise SpoolError(f"segment {number} cannot be read at 0: its header is another segment's")
     return hashlib.sha256(block).digest()[:PRINT_OCTETS]
 
 
-def common_segment(directory: Path, held: Sequence[tuple[int, bytes]]) -> int | None:
+def common_segment(directory: Path, spool_id: UUID, held: Sequence[tuple[int, bytes]]) -> int | None:
     """Return up to which segment a copy is this spool's; None: its segments before these must be looked at, too.
 
     `held` are segments of the copy, the newest first. Spool and copy have one past, and from some segment on each has
     its own. What the copy has before our first segment is drained and removed here: nothing speaks against it.
+    SpoolError if one of ours, with which one of the copy's is to be compared, has no header any more: unless it is
+    drained, the copy's must not be put aside for that.
     """
     for number, print_ in held:
-        if print_ and print_ == header_print(directory, number):
-            return number
+        try:
+            if print_ and print_ == header_print(directory, spool_id, number):
+                return number
+        except SpoolError:
+            if number >= _drained(directory).segment:
+                raise
     # Asked after that: what the drain removes meanwhile, from the oldest on, is missed above and not here.
     first = next(iter(segment_numbers(directory)), None)
     if first is not None and (not held or held[-1][0] < first):
@@ -61,10 +77,14 @@ def common_segment(directory: Path, held: Sequence[tuple[int, bytes]]) -> int | 
 
 def first_wanted(directory: Path, has: Position) -> Position:
     """Return from where on a mirror that has this much needs the spool."""
-    drained = (read_drained(directory) or Tail(START, 0)).position
+    drained = _drained(directory)
     if has.segment < drained.segment and segment_path(directory, drained.segment).exists():
         return Position(drained.segment, 0)
     return has
+
+
+def _drained(directory: Path) -> Position:
+    return (read_drained(directory) or Tail(START, 0)).position
 
 
 class Pieces:

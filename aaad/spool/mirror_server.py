@@ -212,9 +212,10 @@ class MirrorServer:
         hello = await self._greet(connection)
         connection.say(Welcome())
         key = (hello.node, hello.slot, hello.spool_id)
-        await self._replace(connection, key)
+        # Before it waits: who comes meanwhile is to wait for this one, which is then replaced, too.
+        older, self._by_spool[key] = self._by_spool.get(key), connection
         try:
-            self._by_spool[key] = connection
+            await self._replace(connection, older)
             spool = await self._take(connection, hello)
             try:
                 await self._begin(connection, spool, hello)
@@ -246,8 +247,7 @@ class MirrorServer:
             raise _Refused(Cause.SELF, "a node's own disk is no second one")
         return hello
 
-    async def _replace(self, connection: _Connection, key: tuple[str, str, UUID]) -> None:
-        older = self._by_spool.get(key)
+    async def _replace(self, connection: _Connection, older: _Connection | None) -> None:
         if older is None:
             return
         older.is_replaced = True
@@ -258,6 +258,8 @@ class MirrorServer:
                     async with asyncio.timeout(WORD_S):
                         await older.ended.wait()
                 connection.say_working()
+        if connection.is_replaced:  # only now: who waits for this one relies on that nobody else has the copy then
+            raise _Refused(Cause.REPLACED, "a newer connection came while it waited for an older one")
 
     async def _looked(self, connection: _Connection, step: Callable[[], _Found]) -> _Found:
         """Do what may take long, after those who asked before; who waits for it is told that somebody is there."""

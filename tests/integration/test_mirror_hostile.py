@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 from mirror_house import OWNER, SECRET, TIMEOUT_S, Owner, Peer, until
 from structlog.testing import capture_logs
 
-from aaad.spool import mirror_server
+from aaad.spool import mirror, mirror_disk, mirror_server
 from aaad.spool.mirror_disk import kept_copies
 from aaad.spool.mirror_frames import (
     BARE_OCTETS_MAX,
@@ -173,6 +173,42 @@ def test_a_newer_connection_takes_the_place_of_one_whose_owner_is_gone(peer: Pee
     assert newer.asked(Ping()) == Ack(0, 0)
 
 
+def test_of_several_newer_connections_the_newest_has_the_copy_whoever_they_wait_for(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest is not through with what it looks through; those between have a dead owner, too."""
+    monkeypatch.setattr(mirror_server, "WORD_S", 0.05)
+    may_end, really, looks = threading.Event(), mirror_disk.contiguous_end, []
+    takes: list[object] = []
+
+    def slowly(directory: Path, spool_id: UUID) -> Position:
+        looks.append(directory)
+        assert may_end.wait(20)
+        return really(directory, spool_id)
+
+    def taken(*arguments: object, **settings: object) -> mirror_disk.MirroredSpool:
+        takes.append(settings["slot"])
+        return mirror_disk.MirroredSpool(*arguments, **settings)
+
+    monkeypatch.setattr(mirror_disk, "contiguous_end", slowly)
+    monkeypatch.setattr(mirror_server, "MirroredSpool", taken)
+    oldest, *between, newest = [Stranger(peer) for _ in range(4)]
+    oldest.prove()
+    oldest.socket.sendall(oldest.outgoing.seal(Begin(0)))
+    until(lambda: len(looks) == 1, "the oldest looks")
+    for stranger in (*between, newest):
+        assert stranger.prove() == Welcome()
+        assert stranger.incoming.open(receive(stranger.stream)) == Working(), "it waits"
+    may_end.set()
+    assert newest.asked(Begin(0)) == Ack(0, 0)
+    assert newest.asked(Ping()) == Ack(0, 0)
+    assert peer.count("aaad_mirror_refused_total|cause=held") == 0
+    until(lambda: peer.count("aaad_mirror_refused_total|cause=replaced") == 3, "each of the others is replaced")
+    assert (len(takes), len(looks)) == (2, 2), "for a connection that is replaced nobody touches it"
+    last = Stranger(peer)
+    assert last.begun() == Ack(0, 0), "and the newest is seen by who comes later"
+
+
 def test_who_says_nothing_is_let_go_and_connections_are_bounded(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_server, "CONNECTIONS_MAX", 3)
     monkeypatch.setattr(mirror_server, "GREETING_S", 0.3)
@@ -246,6 +282,17 @@ FALSE = {
         ),
         "spool",
     ),
+    "tells of segments in no order": (
+        lambda connection: (
+            mirror := challenged(connection)[1],
+            connection.sendall(mirror.seal(Welcome())),
+            [
+                (connection.recv(1 << 16), connection.sendall(mirror.seal(Held([(5, b""), (9, b"")]))))
+                for _ in range(9)
+            ],
+        ),
+        "spool",
+    ),
     "confirms what was not sent": (
         lambda connection: (
             mirror := challenged(connection)[1],
@@ -269,6 +316,30 @@ def test_a_false_peer_costs_no_answer_and_is_told(tmp_path: Path, answer, cause:
             owner.put(2)
             assert owner.count("aaad_spool_unmirrored_records_total") == 2
             assert owner.longest_s < TIMEOUT_S + 0.3
+
+
+def test_a_peer_that_never_comes_to_an_end_of_what_it_has_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "LOOKED_THROUGH_S", 0.5)
+
+    def answer(connection: socket.socket) -> None:
+        seal = challenged(connection)[1]
+        connection.sendall(seal.seal(Welcome()))
+        for number in range(1 << 20, 0, -1):
+            if not connection.recv(1 << 16):
+                return
+            connection.sendall(seal.seal(Held([(number, b"")])))
+            time.sleep(0.01)
+
+    peer = Peer(tmp_path / "peer")
+    with false_peer(answer) as peer.port:
+        owner = Owner(tmp_path / "owner", peer)
+        with owner.living(in_step=False):
+            owner.put(1)
+            until(lambda: owner.count("aaad_spool_mirror_losses_total|cause=timeout") > 0, "given up", limit_s=3)
+            owner.put(2)
+            assert owner.count("aaad_spool_unmirrored_records_total") == 2
 
 
 def test_a_link_that_has_to_wait_keeps_its_time(peer: Peer) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from uuid import UUID
 
@@ -93,6 +94,46 @@ def test_what_its_owner_had_no_more_goes_along_is_counted_and_not_drained(
     assert payloads(slot) == list(range(300 - aside))
     assert payloads(slot / "superseded.1") == list(range(300 - aside, 300))
     assert not kept.directory.parent.exists()
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_copy_that_has_only_what_its_owner_had_no_more_becomes_a_slot_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool
+) -> None:
+    """An owner that was put back from a backup died before its first record: the copy itself has no end."""
+    kept, root = make_copy(tmp_path), tmp_path / "spool"
+    assert put_aside(kept.directory, kept.spool_id, behind=0)
+    if is_elsewhere:
+        monkeypatch.setattr(Path, "rename", to_another_file_system)
+    told = adopt(kept, root, cursor=START, cuts=())
+    assert (told.records, told.lots) == (0, (Lot("superseded.1", 300),))
+    slot = root / told.slot
+    assert payloads(slot / "superseded.1") == list(range(300))
+    assert payloads(slot) == []
+    assert not kept.directory.parent.exists()
+
+
+def test_a_disk_that_has_no_room_for_a_copy_leaves_no_part_of_it_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, root = make_copy(tmp_path), tmp_path / "spool"
+    last, really = segment_numbers(kept.directory)[-1], shutil.copy2
+
+    def full(source: Path, target: Path) -> None:
+        if source.name == segment_path(Path(), last).name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        really(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "rename", to_another_file_system)
+        patch.setattr(shutil, "copy2", full)
+        with pytest.raises(OSError, match="No space"):
+            adopt(kept, root, cursor=START, cuts=())
+    assert list(root.iterdir()) == []
+    monkeypatch.setattr(Path, "rename", to_another_file_system)
+    told = adopt(kept, root, cursor=START, cuts=())
+    assert told.slot == f"n1.radius-0.{kept.spool_id.hex[:8]}"
+    assert payloads(root / told.slot) == list(range(300))
 
 
 def payloads_of(directory: Path, number: int) -> list[bytes]:

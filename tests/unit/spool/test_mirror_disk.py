@@ -1,5 +1,6 @@
 """The copies of other nodes' spools: octets in their order only, within the bound, whole after whatever happened."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -19,7 +20,9 @@ from aaad.spool.mirror_disk import (
     Room,
     contiguous_end,
     copy_directory,
+    discard,
     kept_copies,
+    sweep,
 )
 from aaad.spool.mirror_frames import Data
 from aaad.spool.mirror_pieces import Pieces, common_segment, first_wanted, header_print
@@ -124,12 +127,77 @@ def test_what_a_failed_sync_left_in_memory_is_not_taken_for_durable(room: Room) 
     assert take(room).position == end
 
 
+def test_what_is_whole_behind_a_bad_block_is_not_cut_off_by_who_only_looks(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner may be dead a moment later, or have drained it: then the next segment is what he sends."""
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    first = frames(1, HEADER_OCTETS, bytes(HEADER_OCTETS - 24), bytes(HEADER_OCTETS - 24), b"behind")
+    spool.write(Data(1, HEADER_OCTETS, first))
+    end = spool.position
+    spool.close()
+    really = os.pread
+
+    def bad_block(descriptor: int, length: int, offset: int) -> bytes:
+        if offset <= 2 * HEADER_OCTETS < offset + length:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return really(descriptor, length, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", bad_block)
+        again = take(room)
+        assert again.position == Position(1, 2 * HEADER_OCTETS), "from there on it is wanted again"
+        again.close()
+        again = take(room)
+        size, at = ALLOCATED_OCTETS, again.position.offset
+        with pytest.raises(MirrorFull), monkeypatch.context() as full:
+            full.setattr(room, "_bytes_max", 0)
+            again.write(Data(1, at, bytes(size)))
+        again.write(Data(1, at, first[at - HEADER_OCTETS : at + 8 - HEADER_OCTETS]))  # the owner has it still
+        again.close()
+        again = take(room)
+        again.write(Data(2, 0, header(2, end)))
+        again.close()
+    assert segment_path(again.directory, 1).stat().st_size == end.offset
+    assert SpoolReader(again.directory).end(1, Tail(Position(2, HEADER_OCTETS), 0)) == end.offset
+
+
 def test_what_a_killed_process_wrote_is_synced_before_it_is_said_to_be_there(room: Room) -> None:
     take(room).close()
     segment_path(copy_directory(room.root, "n", "radius-0", ID), 1).write_bytes(header(1))
     synced: list[int] = []
     take(room, sync=synced.append).close()
     assert synced
+
+
+def test_a_failed_sync_leaves_nothing_to_be_found_though_whole_records_stood_behind(room: Room) -> None:
+    take(room).close()
+    path = segment_path(copy_directory(room.root, "n", "radius-0", ID), 1)
+    first = frames(1, HEADER_OCTETS, b"first")
+    gap_end = HEADER_OCTETS + len(first)
+    path.write_bytes(header(1) + bytes(len(first)) + frames(1, gap_end, b"behind the gap"))
+    is_broken = False
+
+    def sync(descriptor: int) -> None:
+        if is_broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    spool = take(room, sync=sync)
+    is_broken = True
+    with pytest.raises(OSError, match="Input/output"):
+        spool.write(Data(1, HEADER_OCTETS, first))
+    spool.close()
+    assert take(room).position == Position(1, HEADER_OCTETS)
+
+
+def test_the_room_that_a_killed_process_had_taken_ahead_is_given_back(room: Room) -> None:
+    take(room).close()
+    path = segment_path(copy_directory(room.root, "n", "radius-0", ID), 1)
+    octets = header(1) + frames(1, HEADER_OCTETS, b"one")
+    path.write_bytes(octets + bytes(ALLOCATED_OCTETS))
+    take(room).close()
+    assert path.read_bytes() == octets
 
 
 def test_what_another_life_of_the_owner_does_not_know_is_put_aside_and_its_numbers_begin_anew(room: Room) -> None:
@@ -146,7 +214,7 @@ def test_what_another_life_of_the_owner_does_not_know_is_put_aside_and_its_numbe
         spool.write(Data(2, 0, header(2, end, life=uuid4())))
     spool.close()
     again = MirroredSpool(room, node="n", slot="radius-0", spool_id=ID)
-    assert again.held(1 << 31) == [(number, header_print(again.directory, number)) for number in (3, 2, 1)]
+    assert again.held(1 << 31) == [(number, header_print(again.directory, ID, number)) for number in (3, 2, 1)]
     assert [number for number, _ in again.held(3)] == [2, 1]
     assert again.begin(1) == [2, 3]
     assert again.position == end
@@ -222,7 +290,44 @@ def test_up_to_where_a_copy_is_the_owners(
     for number in own:
         segment_path(tmp_path, number).write_bytes(header(number))
     told = [(abs(number), b"other" if number < 0 else print_of(number)) for number in held]
-    assert common_segment(tmp_path, told) == expected
+    assert common_segment(tmp_path, ID, told) == expected
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [bytes(HEADER_OCTETS), header(3)[:40] + b"\xff" + header(3)[41:], header(3)[:100], header(4), b""],
+    ids=["zeros", "bit rot", "cut off", "another number", "empty"],
+)
+def test_a_damaged_header_at_the_owner_says_nothing_against_the_copy(tmp_path: Path, damaged: bytes) -> None:
+    """The copy may be all that is left of that segment: as with a bad sector it is not put aside."""
+    for number in (1, 2):
+        segment_path(tmp_path, number).write_bytes(header(number))
+    segment_path(tmp_path, 3).write_bytes(damaged)
+    with pytest.raises(SpoolError, match=r"^segment 3 cannot be read at 0: "):
+        common_segment(tmp_path, ID, [(number, print_of(number)) for number in (3, 2, 1)])
+    with pytest.raises(SpoolError, match=r"^segment 2 cannot be read at 0: "):
+        common_segment(tmp_path, uuid4(), [(2, print_of(2))])
+    write_drained(tmp_path, Tail(Position(3, HEADER_OCTETS), 0))
+    with pytest.raises(SpoolError, match=r"^segment 3 cannot be read at 0: "):
+        common_segment(tmp_path, ID, [(3, print_of(3)), (2, print_of(2))])
+    write_drained(tmp_path, Tail(Position(4, HEADER_OCTETS), 0))
+    assert common_segment(tmp_path, ID, [(3, print_of(3)), (2, print_of(2))]) == 2, "PostgreSQL has all of it"
+    assert common_segment(tmp_path, ID, [(3, b""), (2, print_of(2))]) == 2, (
+        "the copy's own one is damaged: sent again"
+    )
+    assert common_segment(tmp_path, ID, [(2, print_of(2)), (1, print_of(1))]) == 2
+
+
+def test_a_damaged_header_in_the_copy_is_nobodys(room: Room) -> None:
+    spool = take(room)
+    for number in (1, 2):
+        spool.write(Data(number, 0, header(number, spool.position)))
+    spool.close()
+    segment_path(spool.directory, 2).write_bytes(bytes(HEADER_OCTETS))
+    again = MirroredSpool(room, node="n", slot="radius-0", spool_id=ID)
+    assert again.held(9) == [(2, b""), (1, print_of(1))]
+    assert again.begin(1) == [2]
+    again.close()
 
 
 def print_of(number: int) -> bytes:
@@ -239,6 +344,33 @@ def test_nothing_is_confirmed_into_a_copy_that_was_removed(room: Room) -> None:
         spool.write(Data(1, HEADER_OCTETS, frames(1, HEADER_OCTETS, b"one")))
     assert spool.position == known
     spool.close()
+
+
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_two_may_remove_the_same_copy_at_once(room: Room, monkeypatch: pytest.MonkeyPatch, is_swept: bool) -> None:
+    """The daemon sweeps what a command is just removing: whoever comes second finds each thing gone."""
+    spool = take(room)
+    spool.write(Data(1, 0, header(1)))
+    spool.close()
+    aside = spool.directory / "superseded.1"
+    aside.mkdir()
+    (aside / "spool_id").touch()
+    for name in ("unlink", "rmdir"):
+        monkeypatch.setattr(os, name, second_of_two(getattr(os, name)))
+    if is_swept:
+        spool.directory.rename(spool.directory.with_name(spool.directory.name + ".removed"))
+        sweep(room.root)
+    else:
+        discard(spool.directory)
+    assert list(spool.directory.parent.iterdir()) == []
+
+
+def second_of_two(remove):
+    def removed(path, *, dir_fd=None) -> None:
+        remove(path, dir_fd=dir_fd)
+        raise FileNotFoundError(errno.ENOENT, "the other one came first", path)
+
+    return removed
 
 
 def test_two_do_not_write_one_copy(room: Room) -> None:
