@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import select
 import signal
 import sys
 import time
@@ -160,6 +161,9 @@ def run(role: Role, number: int, config_path: Path) -> int:
         config = _config(found.pop(CONFIG, None), config_path, needs_database=role.needs_database)
         configure_log(config.log.level, config.log.format, slot=slot, pid=os.getpid())
         adopt_standard_logging()
+        if _is_orphan(found.get(PARENT)):  # before the kernel was asked to tell us; its successor wants our sockets
+            get_logger(role.name).warning("supervisor.lost")
+            return 0
         if not take(role.turn):  # only a loss of time on a busy machine
             get_logger(role.name).info("role.without_priority")
         for module in role.modules:
@@ -197,6 +201,15 @@ def _die_with_parent(name: str) -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     libc.prctl(_PR_SET_NAME, f"aaad {name}"[:15].encode(), 0, 0, 0)
+
+
+def _is_orphan(descriptor: int | None) -> bool:
+    """Tell whether the other end of our parent's pipe is gone; nothing is ever written to it."""
+    if descriptor is None:
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _config(descriptor: int | None, path: Path, *, needs_database: bool) -> Config:

@@ -62,6 +62,21 @@ def test_systemd_could_start_a_role_and_its_parents_end_ends_it(config: Path):
     assert "supervisor.lost" in told
 
 
+def test_a_role_whose_parent_died_before_it_was_awake_ends_at_once(config: Path):
+    """On a busy machine Python takes seconds to start; until then nobody tells it, and its sockets are held."""
+    read_end, write_end = os.pipe()
+    warm_read, warm_write = os.pipe()
+    for gone in (write_end, warm_read):
+        os.close(gone)
+    process = start(config, {"parent": read_end, "warm": warm_write})
+    os.close(read_end)
+    os.close(warm_write)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "supervisor.lost" in told
+    assert "role.broken" not in told
+
+
 def test_a_role_ends_with_its_parent_even_without_a_pipe(config: Path, tmp_path: Path):
     """PR_SET_PDEATHSIG: the shell in between dies, and the kernel ends the role."""
     command = [sys.executable, str(STUB), "role", "control", "--slot", "0", "--config", str(config)]
