@@ -7,7 +7,7 @@ One node. A repeat is the same load in both cases: a few sessions get some Inter
 few are all that the table holds, new ones in each repeat; then very many are opened, by their Starts, and each
 repeat takes others of them, scattered. CPU of all the node's processes and PostgreSQL until the last record is in
 its session's row, per record. What they use in the same time when no record comes is no record's cost: it is measured
-beforehand, taken off, and told apart. Loopback only.
+before each round, taken off, and told apart. Loopback only.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _RATIO_MAX = 1.1  # "no more": so much is noise
 _INTERVAL_S = 60  # between two interims of a session, as they tell it
 _DRAIN_TIMEOUT_S = 1800.0
 _LOADING_TIMEOUT_S = 1800.0
-_IDLE_S = 45.0  # more than a round of any chore that looks at each session, and the pause after it
+_IDLE_S = 20.0  # before each round: more than a chore's round through some thousand sessions and the pause after it
 _COUNT_OPEN = "SELECT count(*) FROM net.session WHERE ended_at IS NULL"
 _COUNT_RECORDS = "SELECT coalesce(sum(records), 0) FROM net.session"
 
@@ -119,35 +119,40 @@ def _idle_cores(node: Node) -> dict[str, float]:
     return {group: (after[group] - before[group]) / took_s for group in after}
 
 
+def _mean(idles: list[dict[str, float]]) -> dict[str, float]:
+    return {group: statistics.fmean(cores[group] for cores in idles) for group in idles[0]}
+
+
 def _measure_few(node: Node, arguments: argparse.Namespace) -> Case:
     Population(node, arguments.few, 0, arguments.turns).open()
     rounds.wait_until_quiet([node])
-    found, idle = [], _idle_cores(node)
+    found, idles = [], []
     for number in range(arguments.rounds):
         rows, missing = [], 0
+        idles.append(_idle_cores(node))
         for _ in range(arguments.repeats):
             population = Population(node, arguments.few, 0, arguments.turns)
             population.open()
             rows.append(population.interims(arguments.few))
             missing += population.missing(rows[-1:])
-        found.append(together(rows, missing, idle))
+        found.append(together(rows, missing, idles[-1]))
         _say(number, found[-1])
-    return Case(arguments.few, found, idle)
+    return Case(arguments.few, found, _mean(idles))
 
 
 def _measure_many(node: Node, arguments: argparse.Namespace) -> Case:
     population = Population(node, arguments.open, arguments.few, arguments.turns)
     population.open()
     rounds.wait_until_quiet([node])
-    idle = _idle_cores(node)
-    found, every = [], []
+    found, every, idles = [], [], []
     for number in range(arguments.rounds):
+        idles.append(_idle_cores(node))
         rows = [population.interims(arguments.few) for _ in range(arguments.repeats)]
         every += rows
-        found.append(together(rows, 0, idle))
+        found.append(together(rows, 0, idles[-1]))
         _say(number, found[-1])
     found[-1]["missing"] = population.missing(every)
-    return Case(arguments.open, found, idle)
+    return Case(arguments.open, found, _mean(idles))
 
 
 def _say(number: int, row: report.Row) -> None:
@@ -177,7 +182,7 @@ def section(turns: int, few: Case, many: Case) -> str:
         f"{few.rows[0]['answered']:,} Interim-Updates a round: {turns} of each of {few.sessions:,} sessions, many",
         f"times over. These are all that are open, or others each time of {many.sessions:,}, scattered.",
         "Microseconds of CPU a record, the drain included, median with [least–most]; without what the processes use",
-        "in the same time when no record comes (the last line: per cent of one core, over 45 s).",
+        "in the same time when no record comes (the last line: per cent of one core, 20 s before each round).",
         "",
         f"| | {few.sessions:,} open | {many.sessions:,} open |",
         "|---|---|---|",
