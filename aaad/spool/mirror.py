@@ -275,7 +275,7 @@ class Mirror:
             self._course = self._course.connected(monotonic_s())
 
     def _told(self, answer: Callable[[float], _Answer | None], deadline_s: float) -> _Answer:
-        """Wait for an answer as long as the mirror says that it is at it., but not without end."""
+        """Wait for an answer as long as the mirror says that it is at it, but not without end."""
         while True:
             told = answer(WORD_S)
             if self._stopping.is_set() or monotonic_s() > deadline_s:

@@ -1,11 +1,13 @@
 """The ledger: claims never meet, bindings are unique, and who may have an address when (rules R7.1, R7.2)."""
 
 import asyncio
+from ipaddress import IPv4Address, IPv6Network
 from uuid import uuid4
 
 import asyncpg
 import pytest
 from pool_house import DAY_S, House, Process, house_of, units, wish
+from session_rows import NOW, add_session
 
 from aaad.db.connection import Database
 from aaad.pools.address import unit_text
@@ -191,6 +193,30 @@ async def test_of_what_was_somebodys_before_a_reserve_knows_what_is_elsewhere(
     await house.database.execute("UPDATE net.lease SET state = 'foreign' WHERE login_id = 102")
     assert not await house.value(used_up), "a mark goes again"
     assert await house.unaccounted(pool) == 0
+
+
+@pytest.mark.parametrize(("text", "length", "family"), [("100.64.0.0/30", 32, 4), ("2001:db8::/62", 64, 6)])
+async def test_what_was_somebodys_before_and_a_session_reports_is_given_to_nobody(
+    house: House, dsn: str, text: str, length: int, family: int
+):
+    """The ledger says that nobody has it; who is connected with it says otherwise (rule R7.3)."""
+    pool = await house.pool(text, prefix_length=length, quarantine_s=0)
+    process = Process(house.database, await house.node())
+    everything = await process.claim(pool, 4)
+    await process.bind(*(wish(pool, 7 + place, everything, place, family=family) for place in range(4)))
+    names = [unit_text(family, *unit) for unit in everything.units]
+    await house.release(*names)
+    await house.hears(process.node)
+    column, kind = ("ipv4", IPv4Address) if family == 4 else ("ipv6_prefix", IPv6Network)
+    said = kind(names[2].removesuffix("/32"))
+    connection = await asyncpg.connect(dsn)
+    try:
+        await add_session(connection, started=NOW, heard=NOW, address_space=1, **{column: said})
+    finally:
+        await connection.close()
+    claimed = await process.claim(pool, 4)
+    assert claimed.taken == (everything.units[2],)
+    assert set(claimed.units) == set(everything.units) - {everything.units[2]}
 
 
 async def test_a_large_hole_of_a_range_is_in_nobodys_reserve(house: House):
