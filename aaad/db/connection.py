@@ -11,7 +11,7 @@ Never shows the DSN, which holds a password.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol
 
@@ -35,8 +35,6 @@ _READ_ONLY = "25006"  # after a failover: this server is a standby now
 _CONNECTION_ENDED = ("57P01", "57P02", "57P03", "57P05", "25P03")  # shut down, crashed, starting, idle too long
 
 _FAILURES = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-
-_COPY_PIECE_OCTETS = 1 << 19
 
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
@@ -94,14 +92,19 @@ class Transaction:
         """Run a statement and return its command tag, such as `UPDATE 3`."""
         return str(await self._run(self._connection.execute, sql, *args))
 
-    async def copy(self, table: str, columns: Sequence[str], rows: bytes, *, schema: str | None = None) -> int:
-        """Add rows in COPY's binary format to a table; returns how many."""
+    async def copy(
+        self, table: str, columns: Sequence[str], rows: Iterable[bytes], *, schema: str | None = None
+    ) -> int:
+        """Add rows in COPY's binary format to a table; returns how many.
+
+        PostgreSQL is at work on one piece of them while the next is made.
+        """
         tag = await self._run(self._copy, table, columns, rows, schema)
         return affected(str(tag))
 
-    async def _copy(self, table: str, columns: Sequence[str], rows: bytes, schema: str | None) -> Any:
+    async def _copy(self, table: str, columns: Sequence[str], rows: Iterable[bytes], schema: str | None) -> Any:
         return await self._connection.copy_to_table(
-            table, source=_pieces(rows), columns=columns, schema_name=schema, format="binary"
+            table, source=_sent(rows), columns=columns, schema_name=schema, format="binary"
         )
 
     async def _run(self, call: Callable[..., Any], *args: object) -> Any:
@@ -357,9 +360,10 @@ def message_of(error: BaseException) -> str:
     return f"{message}. {hint}" if hint else str(message)
 
 
-async def _pieces(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), _COPY_PIECE_OCTETS):
-        yield data[start : start + _COPY_PIECE_OCTETS]
+async def _sent(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(0)  # the loop writes between turns: it is on its way before the next is made
 
 
 def affected(tag: str) -> int:

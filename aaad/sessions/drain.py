@@ -52,7 +52,7 @@ DRAIN_COUNTERS = [
     "aaad_bugs_total",
 ]
 
-_COLLECTED_AFTER = 400_000  # values that are not freed yet: more than a batch of full size has at any time
+_COLLECTED_AFTER = 800_000  # values that are not freed yet: more than two batches of full size have at any time
 
 _log = get_logger("drain")
 

@@ -27,7 +27,7 @@ MOVE_AFTER_S = (
 )
 MOVE_ROWS = 500
 MOVE_BLOCKS = 1_000  # 8 MB
-MOVE_EVERY_S = 60.0  # a round through the table
+MOVE_EVERY_S = 300.0  # a round through the table, which reads all of it
 MONTHS_EVERY_S = 3_600.0
 MONTHS_AT_ONCE = 12
 EXPIRE_EVERY_S = 6 * 3_600.0

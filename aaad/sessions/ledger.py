@@ -35,7 +35,7 @@ LIVE_KEPT_S = 3600.0  # an ended session stays in net.session at least so long: 
 RECALL_MARGIN_S = 600.0
 RESTART_CLOSES_MAX = 5_000  # sessions closed in one batch by restarts
 _LOOKED_AT_ONCE = 2_000
-_FOLDED_AT_ONCE, _WRITTEN_AT_ONCE = 500, 1_000  # families, rows: others of this process go on in between
+_FOLDED_AT_ONCE = 100  # families: others of this process go on in between
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _RESTART_KINDS = {Status.ON: "on", Status.OFF: "off"}
@@ -257,19 +257,16 @@ class Ledger:
             await self._insert(transaction, batch.new)
         going_on = [draft for draft in batch.known if draft.only_goes_on]
         if going_on:
-            for some in _in_pieces(going_on):
-                await transaction.copy("session_going_on", PROGRESS_COLUMNS, progress_rows(some), schema="pg_temp")
+            await transaction.copy("session_going_on", PROGRESS_COLUMNS, progress_rows(going_on), schema="pg_temp")
             await _execute(transaction, _SQL.update_going_on, (), len(going_on))
         changed = [draft for draft in batch.known if not draft.only_goes_on]
         if changed:
-            for some in _in_pieces(changed):
-                await transaction.copy("session_changed", COLUMNS, rows(some), schema="pg_temp")
+            await transaction.copy("session_changed", COLUMNS, rows(changed), schema="pg_temp")
             await _execute(transaction, _SQL.update_changed, (), len(changed))
 
     async def _insert(self, transaction: Transaction, drafts: Sequence[Draft]) -> None:
         try:
-            for some in _in_pieces(drafts):
-                await transaction.copy("session", COLUMNS, rows(some), schema="net")
+            await transaction.copy("session", COLUMNS, rows(drafts), schema="net")
         except StoreError as error:
             if error.sqlstate == _EXISTS:
                 raise _ReadAgain("another drain began a session meanwhile") from error
@@ -277,10 +274,6 @@ class Ledger:
 
     async def _save_verdicts(self, transaction: Transaction, verdicts: Sequence[Verdict]) -> None:
         self._again.add_families(await save_verdicts(transaction, verdicts))
-
-
-def _in_pieces(drafts: Sequence[Draft]) -> Iterable[Sequence[Draft]]:
-    return (drafts[start : start + _WRITTEN_AT_ONCE] for start in range(0, len(drafts), _WRITTEN_AT_ONCE))
 
 
 async def _end_restarted(transaction: Transaction, restarts: Sequence[Restart]) -> bool:

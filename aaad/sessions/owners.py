@@ -44,6 +44,7 @@ class Owners:
         """Nothing is read before the first session."""
         self._nases: dict[int, _Nas] = {}
         self._realms: dict[int | None, tuple[tuple[str, ...], str]] = {}
+        self._zones: dict[int | None, str] = {}  # of branches
         self._read_at_s = 0.0
         self._read_again_at_s = 0.0
 
@@ -74,20 +75,20 @@ class Owners:
             owner = named.get((_folded(record), nas.branch_id))
             return owner or Owner(None, None, None, None, None, nas.time_zone)
         contract = contracts.get(grant.contract_id)
-        client_id, branch_id, zone = (contract[1], contract[2], contract[3]) if contract else (None, None, "")
+        client_id, branch_id = (contract[1], contract[2]) if contract else (None, None)
         return Owner(
             grant.login_id or None,
             grant.contract_id or None,
             client_id,
             grant.plan_id or None,
             branch_id,
-            zone or nas.time_zone,
+            self._zones.get(branch_id) or nas.time_zone,
         )
 
     async def _read_tables(self, transaction: Transaction) -> None:
         rows = await transaction.fetch(_SQL.find_nases)
         self._nases = {row[0]: _Nas(row[1], row[2], row[3] or DEFAULT_TIME_ZONE) for row in rows}
-        rows = await transaction.fetch(_SQL.find_realm_rules)
+        rows = await transaction.fetch(_SQL.find_branches)
         self._realms = {
             row[0]: (
                 tuple(_fold(realm) for realm in (row[1] or "").split(";") if realm),
@@ -95,6 +96,7 @@ class Owners:
             )
             for row in rows
         }
+        self._zones = {row[0]: row[3] for row in rows}
         self._read_at_s = monotonic_s()
         self._read_again_at_s = self._read_at_s + _TABLES_KEPT_S
 
@@ -102,7 +104,14 @@ class Owners:
         wanted = {grant.contract_id for grant in grants if grant is not None}
         if not wanted:
             return {}
-        return {row[0]: row for row in await transaction.fetch(_SQL.find_contracts, array(wanted))}
+        rows = await transaction.fetch(_SQL.find_contracts, array(wanted))
+        await self._know_branches(transaction, {row[2] for row in rows})
+        return {row[0]: row for row in rows}
+
+    async def _know_branches(self, transaction: Transaction, branch_ids: set[int]) -> None:
+        """Read of them what a session keeps for good, if one was made just now."""
+        if not branch_ids <= self._zones.keys():
+            await self._read_tables(transaction)
 
     async def _find_named(
         self, transaction: Transaction, records: Iterable[AccountingRecord]
@@ -135,7 +144,13 @@ class Owners:
         if not keys:
             return {}
         rows = await transaction.fetch(sql, sorted(keys))
-        return {row[0]: Owner(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows}
+        await self._know_branches(transaction, {row[5] for row in rows})
+        return {
+            row[0] if row[0] in keys else _fold(row[0]): Owner(
+                row[1], row[2], row[3], row[4], row[5], self._zones.get(row[5]) or DEFAULT_TIME_ZONE
+            )
+            for row in rows
+        }
 
     def _by_realm(self, folded: str, branch_id: int | None) -> str:
         """Return the other name that the branch's realm rules make of one; empty if they make none."""

@@ -317,32 +317,30 @@ LEFT JOIN erp.branch ON branch.id = nas.branch_id;
 
 -- name: find_contracts
 -- Whose a contract is, of what was granted by it.
-SELECT contract.id, contract.client_id, contract.branch_id, branch.time_zone
-FROM erp.contract JOIN erp.branch ON branch.id = contract.branch_id
-WHERE contract.id = ANY($1::text::integer[]);
+SELECT contract.id, contract.client_id, contract.branch_id FROM erp.contract WHERE contract.id = ANY($1::text::integer[]);
 
 -- name: find_logins
--- By folded names; of deleted logins too, since a name is never given to another one.
-SELECT erp.fold_login(login.name), login.id, login.contract_id, contract.client_id,
-    coalesce(login.plan_id, contract.plan_id), contract.branch_id, branch.time_zone
+-- By folded names, which are folded once more by who asks: here it would cost as much as all else. Of deleted logins
+-- too, since a name is never given to another one.
+SELECT login.name, login.id, login.contract_id, contract.client_id, coalesce(login.plan_id, contract.plan_id),
+    contract.branch_id
 FROM erp.login
 JOIN erp.contract ON contract.id = login.contract_id
-JOIN erp.branch ON branch.id = contract.branch_id
 WHERE erp.fold_login(login.name) = ANY($1::text[]);
 
 -- name: find_mac_logins
-SELECT login.mac, login.id, login.contract_id, contract.client_id,
-    coalesce(login.plan_id, contract.plan_id), contract.branch_id, branch.time_zone
+SELECT login.mac, login.id, login.contract_id, contract.client_id, coalesce(login.plan_id, contract.plan_id),
+    contract.branch_id
 FROM erp.login
 JOIN erp.contract ON contract.id = login.contract_id
-JOIN erp.branch ON branch.id = contract.branch_id
 WHERE login.mac = ANY($1::text[]) AND login.mac_login AND login.deleted_at IS NULL;
 
--- name: find_realm_rules
+-- name: find_branches
 -- What each branch says of realms in user names (rule R3.4); the row without a branch is for NASes that have none.
-SELECT branch.id, erp.parameter_value('strip_realms', branch.id), erp.parameter_value('default_realm', branch.id)
+SELECT branch.id, erp.parameter_value('strip_realms', branch.id), erp.parameter_value('default_realm', branch.id),
+    branch.time_zone
 FROM erp.branch
-UNION ALL SELECT NULL, erp.parameter_value('strip_realms', NULL), erp.parameter_value('default_realm', NULL);
+UNION ALL SELECT NULL, erp.parameter_value('strip_realms', NULL), erp.parameter_value('default_realm', NULL), NULL;
 
 -- name: note_routers
 -- Up to when accounting of each router is drained (rule R5.3), and by how much its clock is wrong (R10).

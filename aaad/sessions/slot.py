@@ -13,40 +13,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aaad.clock import monotonic_s, wall_s
-from aaad.errors import SpoolError, StoreError
+from aaad.errors import StoreError
 from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.sessions.addresses import note_told
-from aaad.sessions.entries import entry_of, kind_of
+from aaad.sessions.ahead import Ahead, Parsed, SetAside, parse
+from aaad.sessions.entries import kind_of
 from aaad.sessions.intake import Intake
 from aaad.sessions.store import CursorLost, DrainStore, Skipped, is_refused
 from aaad.spool.directory import find_spool_id, read_drained, write_drained
 from aaad.spool.reader import Batch, SpoolReader
-from aaad.spool.records import decode
 from aaad.spool.retention import Removed, mark_drained, remove_drained
-from aaad.spool.segment import START, Cut, Frame, Position, Tail
+from aaad.spool.segment import START, Cut, Position, Tail
 
 # What a batch costs beside its records is little with two thousand; but of a backlog several records may be of one
 # session, which is read and written once for all that a batch has of it. Who hands over waits for a batch's end.
 BATCH_RECORDS_MAX = 8000
 BATCH_S = 0.75  # below the second for which a writer waits
 BATCH_OCTETS_MAX = 4 << 20
-PARSED_AT_ONCE = 500  # the feed and others of this process go on in between
 SET_ASIDE_OCTETS_MAX = 16 << 20
 _SHRINK = 10  # a refused batch is tried again in tenths, until the one record that is refused stands alone
 
 _log = get_logger("drain")
-
-
-class _SetAside(NamedTuple):
-    frame: Frame
-    cause: str  # undecodable, unfit, refused
-    why: str
-
-
-class _Parsed(NamedTuple):
-    intake: Intake
-    set_aside: list[_SetAside]
 
 
 class Oldest(NamedTuple):
@@ -71,6 +59,7 @@ class Slot:
         self._place = copy.position if copy is not None else START  # the cursor as last known
         self._cuts: list[Cut] = []
         self._records_max = BATCH_RECORDS_MAX
+        self._ahead = Ahead()
         self._tail_seen: Tail | None = None
         self.is_behind = False  # there were more records than the last batch took
 
@@ -84,6 +73,7 @@ class Slot:
     def forget_cursor(self) -> None:
         """Ask PostgreSQL where the cursor is before anything else is read."""
         self._cursor, self._tail_seen = None, None
+        self._ahead.drop()  # another batch may have been handed over: what was read may be void by it
 
     def check_cursor(self, cursor: Position | None) -> None:
         """Compare with what PostgreSQL says now: after a failover that lost commits it is older."""
@@ -112,13 +102,8 @@ class Slot:
         tail = self._reader.tail()
         if tail == self._tail_seen:
             return False
-        batch = await asyncio.to_thread(
-            self._reader.read,
-            self._cursor,
-            records_max=self._records_max,
-            octets_max=BATCH_OCTETS_MAX,
-            cuts=self._cuts,
-        )
+        ahead = self._ahead.take(self._cursor, records_max=2 * self._records_max)
+        batch, parsed = ahead or (await self._read(self._cursor), None)
         if batch.next == self._cursor:
             self._tail_seen = tail
             if tail is not None:
@@ -127,16 +112,25 @@ class Slot:
         if find_spool_id(self._directory) != self.spool_id:
             return False  # somebody removed the folder: the tail may be of the spool that was begun in its place
         self.is_behind = tail is not None and batch.next < tail.position
-        await self._apply(self._cursor, batch)
+        missing = tail.next_sequence - batch.frames[-1].sequence - 1 if tail is not None and batch.frames else 0
+        await self._apply(self._cursor, batch, parsed, reads_ahead=missing >= self._records_max // 2)
         return True
 
-    async def _apply(self, cursor: Position, batch: Batch) -> None:
-        parsed: _Parsed | None
+    async def _read(self, start: Position) -> Batch:
+        return await asyncio.to_thread(
+            self._reader.read, start, records_max=self._records_max, octets_max=BATCH_OCTETS_MAX, cuts=self._cuts
+        )
+
+    async def _apply(self, cursor: Position, batch: Batch, parsed: Parsed | None, *, reads_ahead: bool) -> None:
         began_s = monotonic_s()
         try:
-            parsed = await _parse(batch.frames)
-            began_s = monotonic_s()
-            skipped = await self._take(cursor, batch, parsed)
+            if parsed is None:
+                parsed = await parse(batch.frames)
+                began_s = monotonic_s()
+            if reads_ahead:
+                skipped = await self._ahead.read_during(self._take(cursor, batch, parsed), batch.next, self._read)
+            else:
+                skipped = await self._take(cursor, batch, parsed)
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
             self._records_max = max(1, len(batch.frames) // _SHRINK)
@@ -144,7 +138,7 @@ class Slot:
                 raise
             if len(batch.frames) > 1:
                 return
-            parsed = _Parsed(Intake(), [_SetAside(frame, "refused", str(error)) for frame in batch.frames])
+            parsed = Parsed(Intake(), [SetAside(frame, "refused", str(error)) for frame in batch.frames])
             skipped = await self._take(cursor, batch, parsed)
         except Exception:  # noqa: BLE001  our bug in one record must not stop all others
             _log.exception("drain.bug", slot=self._directory.name, records=len(batch.frames))
@@ -154,7 +148,7 @@ class Slot:
                 return
             parsed = None
         if parsed is None:  # kept in PostgreSQL, for a program that can
-            parsed = _Parsed(Intake(), [])
+            parsed = Parsed(Intake(), [])
             skipped = await self._take(cursor, batch, parsed, unread=[frame.payload for frame in batch.frames])
         self._committed(cursor, batch, parsed, skipped)
         self._fit(len(batch.frames), monotonic_s() - began_s)
@@ -166,14 +160,12 @@ class Slot:
         else:
             self._records_max = min(BATCH_RECORDS_MAX, 2 * self._records_max)
 
-    async def _take(
-        self, cursor: Position, batch: Batch, parsed: _Parsed, *, unread: Sequence[bytes] = ()
-    ) -> Skipped:
+    async def _take(self, cursor: Position, batch: Batch, parsed: Parsed, *, unread: Sequence[bytes] = ()) -> Skipped:
         return await self._store.apply(
             self.spool_id, cursor, batch.next, cuts=self._cuts, intake=parsed.intake, unread=unread
         )
 
-    def _committed(self, cursor: Position, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
+    def _committed(self, cursor: Position, batch: Batch, parsed: Parsed, skipped: Skipped) -> None:
         self._cursor = self._place = batch.next
         self._count(batch, parsed, skipped)
         if skipped.deferred:
@@ -189,7 +181,7 @@ class Slot:
         except OSError as error:
             _log.error("spool.unwritable", slot=self._directory.name, error=str(error))
 
-    def _count(self, batch: Batch, parsed: _Parsed, skipped: Skipped) -> None:
+    def _count(self, batch: Batch, parsed: Parsed, skipped: Skipped) -> None:
         add = self._counters.add
         add("aaad_drain_batches_total")
         for kind, count in parsed.intake.counts().items():
@@ -203,7 +195,7 @@ class Slot:
         add("aaad_drain_damaged_total", len(batch.damages))
         add("aaad_drain_damaged_bytes_total", sum(damage.end - damage.offset for damage in batch.damages))
 
-    def _set_aside(self, segment: int, items: Sequence[_SetAside]) -> None:
+    def _set_aside(self, segment: int, items: Sequence[SetAside]) -> None:
         if not items:
             return
         path = self._directory / "set_aside.jsonl"
@@ -249,26 +241,3 @@ class Slot:
     def close(self) -> None:
         """Let go of the files."""
         self._reader.close()
-
-
-async def _parse(frames: Sequence[Frame]) -> _Parsed:
-    parsed = _Parsed(Intake(), [])
-    for start in range(0, len(frames), PARSED_AT_ONCE):
-        _parse_some(frames[start : start + PARSED_AT_ONCE], parsed)
-        await asyncio.sleep(0)
-    return parsed
-
-
-def _parse_some(frames: Sequence[Frame], parsed: _Parsed) -> None:
-    add = parsed.intake.add
-    for frame in frames:
-        payload = frame.payload
-        cause = "undecodable"
-        try:
-            record = decode(payload)
-            cause = "unfit"
-            entry = entry_of(payload, record)
-        except SpoolError as error:
-            parsed.set_aside.append(_SetAside(frame, cause, str(error)))
-        else:
-            add(entry)

@@ -17,7 +17,7 @@ from aaad.sessions.truth import Ending, Lifetime, Restart, Router, find_ending
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 # How many sessions of one login on one device, or on one port, are looked at that began before a session did, and
 # after it was heard. All were too many: they stay for an hour and a half, and who comes and goes has hundreds then.
-NEIGHBOURS_MAX = 6
+NEIGHBOURS_MAX = 3
 
 _STOP = "stop"
 _Look = tuple[Lifetime, float]  # for those that had to do with a session, and with its beginning at that instant

@@ -13,8 +13,8 @@ from drain_house import House, make_login
 
 import aaad.sessions.ledger as ledger_module
 from aaad.errors import StoreError
+from aaad.sessions import ahead as ahead_module
 from aaad.sessions import drain as drain_module
-from aaad.sessions import slot as slot_module
 from aaad.sessions.entries import entry_of, read_entry
 from aaad.sessions.intake import Gathered
 from aaad.sessions.ledger import Ledger
@@ -96,7 +96,7 @@ async def test_a_bug_in_reading_one_record_stops_no_other(house, monkeypatch):
             raise ZeroDivisionError
         return entry_of(payload, record)
 
-    monkeypatch.setattr(slot_module, "entry_of", stumble)
+    monkeypatch.setattr(ahead_module, "entry_of", stumble)
     house.put([accounting(START, T + place, user=user) for place, user in enumerate("abcdefghijklmnop")])
     async with house.draining():
         await house.until("SELECT count(*) FROM net.session", 16)
@@ -152,6 +152,24 @@ async def test_r5_5_days_are_those_of_the_branch_whichever_record_tells_of_it_fi
     assert await sessions(house, "time_zone, days, day_octets_in, records") == [
         ("America/Rio_Branco", [date(2023, 11, 14)], [10], 2)
     ]
+
+
+@pytest.mark.parametrize("own_class", [b"", class_of(login_id=8, contract_id=2)])
+async def test_r5_5_days_are_those_of_a_branch_that_was_made_a_moment_ago(house, own_class):
+    """Branches are remembered for a while; what a session keeps for good is not taken from that."""
+    await make_login(house, 7)
+    house.put([accounting(START, T, user="login7")])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.session", 1)
+        for sql in (
+            "INSERT INTO erp.branch (id, name, time_zone) VALUES (2, 'B2', 'America/Rio_Branco')",
+            "INSERT INTO erp.contract (id, client_id, branch_id, plan_id) VALUES (2, 1, 2, 1)",
+            "INSERT INTO erp.login (id, contract_id, name, password) VALUES (8, 2, 'Login8', 'pass')",
+        ):
+            await house.database.execute(sql)
+        house.put([accounting(START, T + 1, user="LOGIN8", session="2", own_class=own_class)])
+        await house.until("SELECT count(*) FROM net.session", 2)
+    assert await sessions(house, "login_id, time_zone") == [(7, "America/Sao_Paulo"), (8, "America/Rio_Branco")]
 
 
 async def test_r5_2_a_thousand_routers_that_restart_at_once(house):
