@@ -166,7 +166,7 @@ LATER = [accounting(START, T + 5000, user="login7", session="81eeee00", port=15_
 async def test_r5_2_the_next_one_ends_who_was_heard_while_others_came_and_went_in_whatever_order(
     house, tmp_path, is_last, changes
 ):
-    long = going_on(300 * NEIGHBOURS_MAX, **changes)
+    long = going_on(1800, **changes)
     others = [record for number in range(18) for record in life(number, 100 * number + 10, **changes)]
     later = [accounting(START, T + 5000, **({"user": "login7", "session": "81eeee00", "port": 99} | changes))]
     for records in [others, long, later] if is_last else [later, others, long]:
