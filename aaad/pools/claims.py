@@ -28,6 +28,8 @@ from aaad.replica.snapshot import Snapshot
 from aaad.spool.records import AddressBound, encode
 
 BATCH_MAX = 1_000
+# A statement costs what some dozens of rows in it cost: while many want something, they are let come together.
+GATHER_FROM, GATHER_S = 32, 0.001
 BIND_LIMIT_S = 0.25  # of the statement: an answer is due soon after
 AWAY_S = 1.0  # after PostgreSQL did not answer in time it is left alone for so long
 TRIES_MAX = 8  # candidates that turned out to be somebody's
@@ -127,6 +129,8 @@ class Claims:
                         await self._settle(batch)
                     except Exception:  # noqa: BLE001  our own bug costs this batch, whose copies try again
                         self._log.exception("bug", while_="binding addresses")
+                    if len(batch) >= GATHER_FROM:
+                        await asyncio.sleep(GATHER_S)
             await self._await_told()
             for task in (connected, supplied, ended):
                 task.cancel()
