@@ -42,7 +42,8 @@ class Node:
         command += ["--metrics-port", str(self.ports.metrics)]
         log_path = self.directory.with_suffix(".log")
         settings = " ".join(f"{name}={value}" for name, value in POSTGRES_SETTINGS.items())
-        environment = {**os.environ, "AAAD_EMBEDDED_SETTINGS": settings}
+        # Roles look for their program in no current folder; what is measured is what lies beside this tool.
+        environment = {**os.environ, "AAAD_EMBEDDED_SETTINGS": settings, "PYTHONPATH": str(_ROOT)}
         with log_path.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=_ROOT, env=environment)
         self.ready = self._read_ready(timeout_s, log_path)

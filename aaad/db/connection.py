@@ -97,14 +97,18 @@ class Transaction:
     ) -> int:
         """Add rows in COPY's binary format to a table; returns how many.
 
-        PostgreSQL is at work on one piece of them while the next is made.
+        PostgreSQL is at work on one piece of them while the next is made. What making one raises is raised here, once
+        PostgreSQL has taken those before it; the transaction is to be rolled back then.
         """
-        tag = await self._run(self._copy, table, columns, rows, schema)
+        source = _Pieces(rows)
+        tag = await self._run(self._copy, table, columns, source, schema)
+        if source.error is not None:
+            raise source.error
         return affected(str(tag))
 
-    async def _copy(self, table: str, columns: Sequence[str], rows: Iterable[bytes], schema: str | None) -> Any:
+    async def _copy(self, table: str, columns: Sequence[str], source: "_Pieces", schema: str | None) -> Any:
         return await self._connection.copy_to_table(
-            table, source=_sent(rows), columns=columns, schema_name=schema, format="binary"
+            table, source=source, columns=columns, schema_name=schema, format="binary"
         )
 
     async def _run(self, call: Callable[..., Any], *args: object) -> Any:
@@ -360,10 +364,20 @@ def message_of(error: BaseException) -> str:
     return f"{message}. {hint}" if hint else str(message)
 
 
-async def _sent(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-        await asyncio.sleep(0)  # the loop writes between turns: it is on its way before the next is made
+class _Pieces:
+    """What COPY is to send. An error in making it ends the rows and not the connection, which asyncpg would end."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            for piece in self._pieces:
+                yield piece
+                await asyncio.sleep(0)  # the loop writes between turns: it is on its way before the next is made
+        except Exception as error:  # noqa: BLE001  raised again by who copies
+            self.error = error
 
 
 def affected(tag: str) -> int:

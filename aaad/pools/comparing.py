@@ -13,7 +13,9 @@ from aaad.pools.reported import Action, Report, Verdict, judge
 
 REPORTS_BLOCKS = 1_000  # 8 MB: some 4,000 sessions, pages being filled to less than half
 REPORTS_EVERY_S = 15.0
-REPORTS_BLOCKS_PER_S = 2_000  # on the average: a larger table has longer pauses, as reading it takes room from the drain
+REPORTS_BLOCKS_PER_S = (
+    2_000  # on the average: a larger table has longer pauses, as reading it takes room from the drain
+)
 SETTLED_S = 60.0  # before a session began all must be drained for so long, until what it reports is judged
 SETTLE_LATEST_S = 900.0
 FINDINGS_AT_ONCE = 1_000

@@ -29,6 +29,7 @@ GATHER_S = 0.5  # a batch costs what many more records in it would cost, too: so
 LOOK_AFTER_S = 1.0  # new slots, cursors, watermark
 RETENTION_EVERY_S = 60.0
 ROUTERS_NOTED_EVERY_S = 3.0
+READ_AHEAD_SLOTS_MAX = 4  # 13 MB each
 RETRY_INITIAL_S = 0.1
 RETRY_MAX_S = 2.0
 HANDOFFS_KEPT_S = 2_592_000.0  # 30 days: no writer's life that handed over has segments left
@@ -52,7 +53,7 @@ DRAIN_COUNTERS = [
     "aaad_bugs_total",
 ]
 
-_COLLECTED_AFTER = 800_000  # values that are not freed yet: more than two batches of full size have at any time
+_COLLECTED_AFTER = 800_000  # values that are not freed yet: more than the batches at hand have at any time
 
 _log = get_logger("drain")
 
@@ -161,10 +162,11 @@ class Drain:
 
     async def _advance_all(self) -> bool:
         was_busy, failure = False, None
+        are_few = sum(slot.is_behind for slot in self._slots.values()) <= READ_AHEAD_SLOTS_MAX
         for name, slot in self._slots.items():
             try:
                 with _told(name):
-                    was_busy = await slot.advance() or was_busy
+                    was_busy = await slot.advance(may_read_ahead=are_few) or was_busy
             except StoreError as error:  # what holds up one slot's batch need not hold up another's
                 failure = error
         if failure is not None:

@@ -88,7 +88,7 @@ class Owners:
     async def _read_tables(self, transaction: Transaction) -> None:
         rows = await transaction.fetch(_SQL.find_nases)
         self._nases = {row[0]: _Nas(row[1], row[2], row[3] or DEFAULT_TIME_ZONE) for row in rows}
-        rows = await transaction.fetch(_SQL.find_branches)
+        rows = await transaction.fetch(_SQL.find_realm_rules)
         self._realms = {
             row[0]: (
                 tuple(_fold(realm) for realm in (row[1] or "").split(";") if realm),
@@ -96,7 +96,7 @@ class Owners:
             )
             for row in rows
         }
-        self._zones = {row[0]: row[3] for row in rows}
+        await self._read_zones(transaction)
         self._read_at_s = monotonic_s()
         self._read_again_at_s = self._read_at_s + _TABLES_KEPT_S
 
@@ -109,9 +109,12 @@ class Owners:
         return {row[0]: row for row in rows}
 
     async def _know_branches(self, transaction: Transaction, branch_ids: set[int]) -> None:
-        """Read of them what a session keeps for good, if one was made just now."""
+        """Read of them what a session keeps for good, if one was made just now; the other tables are in use."""
         if not branch_ids <= self._zones.keys():
-            await self._read_tables(transaction)
+            await self._read_zones(transaction)
+
+    async def _read_zones(self, transaction: Transaction) -> None:
+        self._zones = {row[0]: row[1] for row in await transaction.fetch(_SQL.find_branches)}
 
     async def _find_named(
         self, transaction: Transaction, records: Iterable[AccountingRecord]

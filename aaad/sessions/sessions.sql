@@ -286,6 +286,25 @@ CROSS JOIN LATERAL (
 WHERE rival.ended_at IS NULL OR rival.started_at >= to_timestamp(new.heard_at)
     OR (rival.end_evidence <> 'stop' AND rival.ended_latest >= to_timestamp(new.began));
 
+-- name: find_undone
+-- Sessions of the same logins, or names on the same port, that are thought to have ended when one began that did not begin
+-- then: however many others came and went since. Rare, so all of a login's are looked through.
+SELECT DISTINCT ON (rival.family, rival.life) uuid_send(rival.family), rival.life, rival.version, rival.login_id,
+    rival.user_name, rival.nas_id, host(rival.source_address), rival.nas_identifier, rival.nas_port,
+    rival.called_station_id, rival.calling_station_id, rival.mac::text, rival.started_at, rival.heard_at,
+    rival.ended_latest, rival.end_evidence
+FROM unnest($1::text::integer[], $2::text::text[], $3::text::integer[], $4::text::bigint[])
+    AS told (login_id, user_name, nas_id, nas_port)
+CROSS JOIN LATERAL (
+    SELECT * FROM net.session WHERE session.login_id = told.login_id
+    UNION ALL
+    SELECT * FROM net.session
+    WHERE told.login_id IS NULL AND told.nas_port > 0 AND session.nas_id = told.nas_id
+        AND session.nas_port = told.nas_port AND session.login_id IS NULL AND session.user_name = told.user_name
+) AS rival
+WHERE rival.end_evidence <> 'stop'
+    AND rival.ended_latest = ANY (ARRAY(SELECT to_timestamp(at) FROM unnest($5::double precision[]) AS undone (at)));
+
 -- name: find_lives
 -- The same of whole families: an id that is used again.
 SELECT uuid_send(family), life, version, login_id, user_name, nas_id, host(source_address), nas_identifier, nas_port,
@@ -336,11 +355,13 @@ JOIN erp.contract ON contract.id = login.contract_id
 WHERE login.mac = ANY($1::text[]) AND login.mac_login AND login.deleted_at IS NULL;
 
 -- name: find_branches
+SELECT branch.id, branch.time_zone FROM erp.branch;
+
+-- name: find_realm_rules
 -- What each branch says of realms in user names (rule R3.4); the row without a branch is for NASes that have none.
-SELECT branch.id, erp.parameter_value('strip_realms', branch.id), erp.parameter_value('default_realm', branch.id),
-    branch.time_zone
+SELECT branch.id, erp.parameter_value('strip_realms', branch.id), erp.parameter_value('default_realm', branch.id)
 FROM erp.branch
-UNION ALL SELECT NULL, erp.parameter_value('strip_realms', NULL), erp.parameter_value('default_realm', NULL), NULL;
+UNION ALL SELECT NULL, erp.parameter_value('strip_realms', NULL), erp.parameter_value('default_realm', NULL);
 
 -- name: note_routers
 -- Up to when accounting of each router is drained (rule R5.3), and by how much its clock is wrong (R10).

@@ -81,10 +81,11 @@ class Slot:
             _log.warning("drain.cursor_moved", slot=self._directory.name, was=self._cursor, now=cursor)
             self.forget_cursor()
 
-    async def advance(self) -> bool:
+    async def advance(self, *, may_read_ahead: bool = True) -> bool:
         """Apply one batch; False if there was nothing to apply."""
+        self.is_behind = False
         try:
-            return await self._advance()
+            return await self._advance(may_read_ahead)
         except CursorLost as error:
             self._counters.add("aaad_drain_cursor_lost_total")
             _log.info("drain.cursor_lost", slot=self._directory.name, error=str(error))
@@ -94,7 +95,7 @@ class Slot:
             self.forget_cursor()  # whether it committed is known to PostgreSQL alone
             raise
 
-    async def _advance(self) -> bool:
+    async def _advance(self, may_read_ahead: bool) -> bool:
         if self._cursor is None:
             cursor = await self._store.load_cursor(self.spool_id, self._directory.name)
             self._cuts = await self._store.load_cuts(self.spool_id)
@@ -112,8 +113,9 @@ class Slot:
         if find_spool_id(self._directory) != self.spool_id:
             return False  # somebody removed the folder: the tail may be of the spool that was begun in its place
         self.is_behind = tail is not None and batch.next < tail.position
-        missing = tail.next_sequence - batch.frames[-1].sequence - 1 if tail is not None and batch.frames else 0
-        await self._apply(self._cursor, batch, parsed, reads_ahead=missing >= self._records_max // 2)
+        following = tail.next_sequence - batch.frames[-1].sequence - 1 if tail is not None and batch.frames else 0
+        reads_ahead = may_read_ahead and following >= max(1, self._records_max // 2)
+        await self._apply(self._cursor, batch, parsed, reads_ahead=reads_ahead)
         return True
 
     async def _read(self, start: Position) -> Batch:
@@ -122,15 +124,11 @@ class Slot:
         )
 
     async def _apply(self, cursor: Position, batch: Batch, parsed: Parsed | None, *, reads_ahead: bool) -> None:
-        began_s = monotonic_s()
         try:
             if parsed is None:
                 parsed = await parse(batch.frames)
-                began_s = monotonic_s()
-            if reads_ahead:
-                skipped = await self._ahead.read_during(self._take(cursor, batch, parsed), batch.next, self._read)
-            else:
-                skipped = await self._take(cursor, batch, parsed)
+            taking = self._take(cursor, batch, parsed)
+            await (self._ahead.read_during(taking, batch.next, self._read) if reads_ahead else taking)
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
             self._records_max = max(1, len(batch.frames) // _SHRINK)
@@ -139,19 +137,18 @@ class Slot:
             if len(batch.frames) > 1:
                 return
             parsed = Parsed(Intake(), [SetAside(frame, "refused", str(error)) for frame in batch.frames])
-            skipped = await self._take(cursor, batch, parsed)
+            unread: list[bytes] = []
         except Exception:  # noqa: BLE001  our bug in one record must not stop all others
             _log.exception("drain.bug", slot=self._directory.name, records=len(batch.frames))
             self._counters.add("aaad_bugs_total")
             self._records_max = max(1, len(batch.frames) // _SHRINK)
             if len(batch.frames) > 1:
                 return
-            parsed = None
-        if parsed is None:  # kept in PostgreSQL, for a program that can
-            parsed = Parsed(Intake(), [])
-            skipped = await self._take(cursor, batch, parsed, unread=[frame.payload for frame in batch.frames])
-        self._committed(cursor, batch, parsed, skipped)
-        self._fit(len(batch.frames), monotonic_s() - began_s)
+            parsed, unread = Parsed(Intake(), []), [frame.payload for frame in batch.frames]
+        else:
+            return
+        # What is unread is kept in PostgreSQL, for a program that can read it.
+        await self._take(cursor, batch, parsed, unread=unread)
 
     def _fit(self, records: int, took_s: float) -> None:
         """Let the next batch take as many records as can be written in time."""
@@ -160,10 +157,14 @@ class Slot:
         else:
             self._records_max = min(BATCH_RECORDS_MAX, 2 * self._records_max)
 
-    async def _take(self, cursor: Position, batch: Batch, parsed: Parsed, *, unread: Sequence[bytes] = ()) -> Skipped:
-        return await self._store.apply(
+    async def _take(self, cursor: Position, batch: Batch, parsed: Parsed, *, unread: Sequence[bytes] = ()) -> None:
+        """Commit a batch, and tell of it at once: nobody may end us in between."""
+        began_s = monotonic_s()
+        skipped = await self._store.apply(
             self.spool_id, cursor, batch.next, cuts=self._cuts, intake=parsed.intake, unread=unread
         )
+        self._committed(cursor, batch, parsed, skipped)
+        self._fit(len(batch.frames), monotonic_s() - began_s)
 
     def _committed(self, cursor: Position, batch: Batch, parsed: Parsed, skipped: Skipped) -> None:
         self._cursor = self._place = batch.next

@@ -84,6 +84,8 @@ class Judge:
         await self._find([*_looks(self._lifetimes.values()), *redated], self._families)
         if self._past:  # where they were others may have ended because of them
             await self._find(_looks(self._past), ())
+        if self._undone:
+            await self._find_undone([*(lifetime for lifetime, _ in redated), *self._past])
         doubtful = {key: rival for key, rival in self._rivals.items() if self._is_void(rival.kept)}
         if doubtful:
             await self._find(_looks(rival.lifetime for rival in doubtful.values()), ())
@@ -153,7 +155,24 @@ class Judge:
             NEIGHBOURS_MAX,
         )
         of_families = await self._transaction.fetch(_SQL.find_lives, keys(families)) if families else []
-        for row in (*rows, *of_families):
+        self._note([*rows, *of_families])
+        self._past += [_rival(row).lifetime for row in of_families if (row[0], row[1]) in self._gone]
+
+    async def _find_undone(self, lifetimes: Sequence[Lifetime]) -> None:
+        """Find who is thought to have ended when one of these began that did not begin then."""
+        rows = await self._transaction.fetch(
+            _SQL.find_undone,
+            array([each.login_id for each in lifetimes]),
+            texts([each.user_name if each.login_id is None else None for each in lifetimes]),
+            array([each.router.nas_id for each in lifetimes]),
+            array([each.nas_port or None for each in lifetimes]),
+            sorted(self._undone),
+        )
+        self._note(rows)
+
+    def _note(self, rows: Iterable[Row]) -> None:
+        """Take these sessions into account: drafts of the batch as they will be, others as they are."""
+        for row in rows:
             key = (row[0], row[1])
             draft = self._draft(key)
             if draft is not None:
@@ -161,7 +180,6 @@ class Judge:
                     self._lifetimes[key] = draft.lifetime()
             elif key not in self._gone:
                 self._rivals[key] = _rival(row)
-        self._past += [_rival(row).lifetime for row in of_families if (row[0], row[1]) in self._gone]
 
     async def _find_restarts(self, lifetimes: Iterable[Lifetime]) -> list[Restart]:
         open_ones = [each for each in lifetimes if not each.has_stop]

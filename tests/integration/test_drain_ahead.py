@@ -1,5 +1,7 @@
 """A backlog's next batch is read while PostgreSQL takes the one before it; nothing void gets in by that (R6.1)."""
 
+import asyncio
+import shutil
 from uuid import uuid4
 
 import pytest
@@ -7,6 +9,7 @@ from drain_house import MINUTE, NODE, House
 
 from aaad.sessions import ahead as ahead_module
 from aaad.sessions import slot as slot_module
+from aaad.sessions.drain import Drain
 from aaad.sessions.slot import Slot
 from aaad.sessions.store import DrainStore
 from aaad.spool.reader import SpoolReader
@@ -113,3 +116,73 @@ async def test_a_bug_over_what_was_read_before_its_turn_is_told_once_it_has_its_
     assert house.count("aaad_bugs_total") > 0
     assert await house.value("SELECT count(*) FROM net.spool_deferred") == 1
     assert await house.value("SELECT count(*) FROM net.refusal") == 5 * BATCH - 1
+
+
+async def test_what_was_committed_is_told_though_the_next_batch_is_still_being_read_when_the_program_ends(
+    house, monkeypatch
+):
+    house.put([b"\xff nobody can read this", *refused(4 * BATCH)])
+    slot = a_slot(house)
+    real, reads, never = slot._read, [], asyncio.Event()
+
+    async def read(start):
+        reads.append(start)
+        if len(reads) == 2:
+            await never.wait()  # a disk in trouble
+        return await real(start)
+
+    monkeypatch.setattr(slot, "_read", read)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(slot.advance())
+        await house.until("SELECT count(*) FROM net.refusal", BATCH - 1)
+        await house.until_counted("aaad_drain_batches_total", 1)
+        assert not task.done()
+        task.cancel()
+    slot.close()
+    assert house.count("aaad_drain_set_aside_total|cause=undecodable") == 1
+    assert (house.root / "radius-0" / "set_aside.jsonl").exists()
+
+
+async def test_a_slot_is_not_behind_by_what_a_cut_made_void(house):
+    house.put(refused(5 * BATCH))
+    await cut_off(house, 3 * BATCH + 5)
+    slot = a_slot(house)
+    while await slot.advance():
+        pass
+    slot.close()
+    assert not slot.is_behind
+    assert await house.value("SELECT count(*) FROM net.refusal") == 3 * BATCH + 5
+
+
+async def test_a_folder_that_vanishes_in_a_backlog_leaves_the_drain_no_busy_loop(house, monkeypatch):
+    house.put(refused(50 * BATCH))
+    passes = []
+    real = Drain._pass
+
+    async def counted(self):
+        passes.append(self)
+        if len(passes) == 5:
+            shutil.rmtree(house.root / "radius-0")
+        return await real(self)
+
+    monkeypatch.setattr(Drain, "_pass", counted)
+    async with house.draining():
+        await asyncio.sleep(1)
+    assert 5 < len(passes) < 200
+
+
+async def test_what_was_read_before_its_turn_is_bounded_over_all_slots(house, monkeypatch):
+    monkeypatch.setattr("aaad.sessions.drain.READ_AHEAD_SLOTS_MAX", 2)
+    allowed = []
+    real = Slot.advance
+
+    async def told(self, *, may_read_ahead):
+        allowed.append(may_read_ahead)
+        return await real(self, may_read_ahead=may_read_ahead)
+
+    monkeypatch.setattr(Slot, "advance", told)
+    for slot in range(3):
+        house.put(refused(5 * BATCH), slot=f"radius-{slot}")
+    await house.drain_all()
+    assert not all(allowed)
+    assert await house.value("SELECT sum(count) FROM net.refusal") == 3 * 5 * BATCH

@@ -14,6 +14,7 @@ from drain_house import House, make_login
 import aaad.sessions.ledger as ledger_module
 from aaad.errors import StoreError
 from aaad.sessions import ahead as ahead_module
+from aaad.sessions import copying
 from aaad.sessions import drain as drain_module
 from aaad.sessions.entries import entry_of, read_entry
 from aaad.sessions.intake import Gathered
@@ -171,6 +172,52 @@ async def test_r5_5_days_are_those_of_a_branch_that_was_made_a_moment_ago(house,
         await house.until("SELECT count(*) FROM net.session", 2)
     zones = dict(await sessions(house, "login_id, time_zone"))
     assert zones == {7: "America/Sao_Paulo", 8: "America/Rio_Branco"}
+
+
+async def test_owners_are_found_while_their_nas_moves_to_a_branch_that_was_made_a_moment_ago(house):
+    await make_login(house, 7)
+    house.put([accounting(START, T, user="login7")])
+    async with house.draining():
+        await house.until("SELECT count(*) FROM net.session", 1)
+        async with house.database.transaction("read_committed") as transaction:
+            for sql in (
+                "INSERT INTO erp.branch (id, name, time_zone) VALUES (2, 'B2', 'America/Rio_Branco')",
+                "UPDATE net.nas SET branch_id = 2",
+                "INSERT INTO erp.contract (id, client_id, branch_id, plan_id) VALUES (2, 1, 2, 1)",
+                "INSERT INTO erp.login (id, contract_id, name, password) VALUES (8, 2, 'login8', 'pass')",
+            ):
+                await transaction.execute(sql)
+        house.put(
+            [
+                accounting(
+                    START, T + 1, user=f"login{number}", session=f"8100000{number}", mac=f"02:00:5E:00:53:0{number}"
+                )
+                for number in (7, 8)
+            ]
+        )
+        await house.until("SELECT count(*) FROM net.session", 3)
+    owners = dict(await sessions(house, "acct_session_id, login_id"))
+    assert (owners["81000007"], owners["81000008"]) == (7, 8)
+
+
+async def test_a_bug_in_making_one_sessions_row_stops_no_other_and_ends_no_connection(house, monkeypatch):
+    def stumble(pieces, draft):
+        if draft.facts.acct_session_id == "81000005":
+            raise ZeroDivisionError
+        real(pieces, draft)
+
+    real = copying._add
+    monkeypatch.setattr(copying, "_add", stumble)
+    house.put([accounting(START, T, user=f"u{n}", session=f"81{n:06x}", mac="") for n in range(300)])
+    backends = set()
+    async with house.draining():
+        while await house.value("SELECT count(*) FROM net.session") < 299:
+            rows = await house.database.fetch("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+            backends |= {row[0] for row in rows}
+            await asyncio.sleep(0.01)
+        await house.until("SELECT count(*) FROM net.spool_deferred", 1)
+    assert len(backends) <= 2, "the test's own and the drain's"
+    assert house.count("aaad_bugs_total") > 0
 
 
 async def test_r5_2_a_thousand_routers_that_restart_at_once(house):

@@ -245,3 +245,57 @@ async def test_r5_2_what_was_told_by_a_life_that_became_part_of_another_is_void_
     await house.drain_all()
     assert await house.value("SELECT count(*) FROM net.session WHERE acct_session_id = '81cccc00'") == 1
     assert await found(house, "81dddd00") == ("replaced", 202)
+
+
+# S lives, N comes; N's Interim-Update is drained before its Start and says that it began later, as its clock has it.
+S = {"user": "login7", "session": "81ffff00", "port": 15_800_000}
+N = {"user": "login7", "session": "81eeee00", "port": 15_900_000}
+INTERIM_OF_N = [accounting(INTERIM, T + 2300, time_s=300, octets=(1, 1), **N)]
+
+
+@pytest.mark.parametrize("count", [NEIGHBOURS_MAX + 1, 3 * NEIGHBOURS_MAX])
+@pytest.mark.parametrize("is_late", [True, False])
+async def test_r5_2_who_was_heard_after_the_true_beginning_of_the_next_one_lives_on_in_whatever_order(
+    house, tmp_path, count, is_late
+):
+    long = [accounting(START, T, **S), accounting(INTERIM, T + 1990, time_s=1990, octets=(1, 1), **S)]
+    start = [accounting(START, T + 1985, **N)]
+    others = [record for number in range(count) for record in life(number, 600 + 100 * number)]
+    for records in [long, INTERIM_OF_N, others, start] if is_late else [long, others, start, INTERIM_OF_N]:
+        house.put(records)
+        await house.drain_all()
+    await sweep(house, tmp_path, heard_until_s=9000)
+    assert await found(house) == (None, None)
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+async def test_r5_2_the_true_beginning_of_the_next_one_is_what_ended_it_in_whatever_order(house, tmp_path, is_late):
+    long = [accounting(START, T, **S), accounting(INTERIM, T + 1000, time_s=1000, octets=(1, 1), **S)]
+    start = [accounting(START, T + 2000.5, **N)]
+    others = [record for number in range(NEIGHBOURS_MAX + 1) for record in life(number, 600 + 100 * number)]
+    for records in [long, INTERIM_OF_N, others, start] if is_late else [long, others, start, INTERIM_OF_N]:
+        house.put(records)
+        await house.drain_all()
+    await sweep(house, tmp_path, heard_until_s=9000)
+    assert await found(house) == ("replaced", 2000.5)
+
+
+async def test_r5_2_of_a_name_of_nobodys_too_the_true_beginning_of_the_next_one_counts(house, tmp_path):
+    def of_nobody(facts: dict) -> dict:
+        return facts | {"user": "nobody", "port": 15_800_000}
+
+    long = [
+        accounting(START, T, **of_nobody(S)),
+        accounting(INTERIM, T + 1990, time_s=1990, octets=(1, 1), **of_nobody(S)),
+    ]
+    interim = [accounting(INTERIM, T + 2300, time_s=300, octets=(1, 1), **of_nobody(N))]
+    others = [
+        record
+        for number in range(NEIGHBOURS_MAX + 1)
+        for record in life(number, 600 + 100 * number, user="nobody", port=15_800_000)
+    ]
+    for records in [long, interim, others, [accounting(START, T + 1985, **of_nobody(N))]]:
+        house.put(records)
+        await house.drain_all()
+    await sweep(house, tmp_path, heard_until_s=9000)
+    assert await found(house) == (None, None)
