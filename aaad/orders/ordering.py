@@ -100,9 +100,7 @@ class Ordering:
         self._spread_s = spread_s
         self._log = log
         self.node_id = 0
-        self.followed: Position | None = (
-            None  # what the replica shows up to here is followed before anything is looked at
-        )
+        self.followed: Position | None = None  # changes up to here are followed before anything is looked at
         self._forms: dict[int, Form | None] = {}
         self._kept: set[int] = set()
         self._kept_since_s = -inf
