@@ -15,12 +15,13 @@ from typing import NamedTuple, TypeVar
 from aaad import clock
 from aaad.db.connection import Database, Row, Transaction
 from aaad.db.statements import load_statements
+from aaad.errors import ReplicaError
 from aaad.log import Log
 from aaad.metrics import CounterFile
 from aaad.orders.brake import Judged, Load, brake, is_counted, must_hold
 from aaad.orders.desired import Judgement, LiveSession, Occasion, OpenOrder, Trigger
 from aaad.orders.due import DueLogins
-from aaad.orders.looking import Looking
+from aaad.orders.looking import Looking, Position
 from aaad.orders.store import OrderStore
 from aaad.orders.wish import CAUSES, SessionKey, Wish
 from aaad.policy.codes import Reason
@@ -99,6 +100,7 @@ class Ordering:
         self._spread_s = spread_s
         self._log = log
         self.node_id = 0
+        self.followed: Position | None = None  # changes up to here are followed before anything is looked at
         self._forms: dict[int, Form | None] = {}
         self._kept: set[int] = set()
         self._kept_since_s = -inf
@@ -154,7 +156,8 @@ class Ordering:
         for right in chunks(found.right, WISHES_AT_ONCE):
             async with self._writing() as transaction:
                 self._counters.add(SUPERSEDED, await OrderStore(transaction).supersede(right))
-        wishes, is_held_back = await self._braked(found.judged, is_holding_back=is_holding_back)
+        judged = await self._needing(found.judged)
+        wishes, is_held_back = await self._braked(judged, is_holding_back=is_holding_back)
         for some in chunks(wishes, WISHES_AT_ONCE):
             async with self._writing() as transaction:
                 put = await OrderStore(transaction).put(some)
@@ -162,6 +165,27 @@ class Ordering:
             for order in put:
                 self._counters.add(f"{MADE}|cause={causes[order.session]}")
         return is_held_back
+
+    async def _needing(self, batch: Sequence[Judged]) -> Sequence[Judged]:
+        """Let wishes need all that the replica shows, if it shows more by now than was followed (rule R8.2).
+
+        They may be due to that already, and whoever follows it finds them ordered.
+        """
+        if not batch:
+            return batch
+        position = self._looking.position()
+        if position is None:
+            raise ReplicaError("there is no complete replica")
+        if position == self.followed:
+            return batch
+        newest = await self._database.fetchrow(SQL.find_newest_change, position.snapshot)
+        if newest is None:
+            return batch
+        newest_xid = newest["newest_xid"]
+        return [
+            judged._replace(wish=judged.wish._replace(needs=max(judged.wish.needs or 0, newest_xid)))
+            for judged in batch
+        ]
 
     async def _keep_forms(self, found: Mapping[int, Form]) -> None:
         now_s = clock.monotonic_s()

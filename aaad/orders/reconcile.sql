@@ -58,6 +58,11 @@ SELECT pg_snapshot_xmax($1::text::pg_snapshot) > pg_snapshot_xmax(pg_current_sna
     ) AS newest) AS newest_xid
 FROM net.change_horizon AS horizon;
 
+-- name: find_newest_change
+-- The newest transaction of the change log that a replica at snapshot $1 shows.
+SELECT xid::text::bigint AS newest_xid FROM net.change
+WHERE pg_visible_in_snapshot(xid, $1::text::pg_snapshot) ORDER BY xid DESC LIMIT 1;
+
 -- name: is_behind
 -- Whether the replica, at snapshot $2, does not show a change that was turned into orders already, up to $1.
 SELECT EXISTS (SELECT FROM net.change

@@ -211,6 +211,7 @@ class Reconciler:
         position = self._looking.position()
         if position is None or not await self._hold(position):
             return STAND_BY_S
+        self._ordering.followed = position
         if not await self._follow_changes(position):
             return HINTED_POLL_S
         if await self._lags(position):
