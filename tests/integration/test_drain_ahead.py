@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from drain_house import MINUTE, NODE, House
 
+from aaad.errors import StoreError
 from aaad.sessions import ahead as ahead_module
 from aaad.sessions import slot as slot_module
 from aaad.sessions.drain import Drain
@@ -49,12 +50,7 @@ async def cut_off(house: House, after: int) -> None:
 
 
 async def test_each_batch_of_a_backlog_is_read_while_the_one_before_it_is_taken(house, monkeypatch):
-    taken, read = [], []
-
-    class Store(DrainStore):
-        async def apply(self, *args, **changes):
-            taken.append(len(read))
-            return await super().apply(*args, **changes)
+    read = []
 
     class Reader(SpoolReader):
         def read(self, *args, **changes):
@@ -64,13 +60,40 @@ async def test_each_batch_of_a_backlog_is_read_while_the_one_before_it_is_taken(
 
     monkeypatch.setattr(slot_module, "SpoolReader", Reader)
     house.put(refused(5 * BATCH))
-    slot = Slot(house.root / "radius-0", Store(house.database, node=NODE), house.counters)
+    slot = a_slot(house)
+    counts = []
     for _ in range(5):
         assert await slot.advance()
+        counts.append(len(read))
     assert not await slot.advance()
     slot.close()
-    assert taken == [1, 2, 3, 4, 5]  # each was read once, all but the first before its turn
+    assert counts == [2, 3, 4, 5, 5]  # each once, all but the first before its turn
     assert await house.refusals() == dict.fromkeys(range(1, 5 * BATCH + 1), 1)
+
+
+async def test_r6_1_what_became_void_while_nobody_knew_whether_the_batch_before_it_was_taken_is_not_applied(house):
+    class Store(DrainStore):
+        is_lost = False
+
+        async def apply(self, *args, **changes):
+            skipped = await super().apply(*args, **changes)
+            if self.is_lost:
+                raise StoreError("the connection was lost", may_have_committed=True)
+            return skipped
+
+    house.put(refused(5 * BATCH))
+    store = Store(house.database, node=NODE)
+    slot = Slot(house.root / "radius-0", store, house.counters)
+    assert await slot.advance()
+    store.is_lost = True
+    with pytest.raises(StoreError):
+        await slot.advance()
+    store.is_lost = False
+    await cut_off(house, 2 * BATCH + 5)
+    while await slot.advance():
+        pass
+    slot.close()
+    assert await house.refusals() == dict.fromkeys(range(1, 2 * BATCH + 6), 1)
 
 
 async def test_r6_1_what_was_read_before_it_became_void_is_not_applied(house, monkeypatch):
