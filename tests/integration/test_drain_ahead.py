@@ -71,7 +71,9 @@ async def test_each_batch_of_a_backlog_is_read_while_the_one_before_it_is_taken(
     assert await house.refusals() == dict.fromkeys(range(1, 5 * BATCH + 1), 1)
 
 
-async def test_r6_1_what_became_void_while_nobody_knew_whether_the_batch_before_it_was_taken_is_not_applied(house):
+async def test_r6_1_what_became_void_while_nobody_knew_whether_the_batch_before_it_was_taken_is_not_applied(
+    house, monkeypatch
+):
     class Store(DrainStore):
         is_lost = False
 
@@ -81,6 +83,7 @@ async def test_r6_1_what_became_void_while_nobody_knew_whether_the_batch_before_
                 raise StoreError("the connection was lost", may_have_committed=True)
             return skipped
 
+    monkeypatch.setattr(slot_module, "_SHRINK", 1)  # else what was read is too large for what is tried next
     house.put(refused(5 * BATCH))
     store = Store(house.database, node=NODE)
     slot = Slot(house.root / "radius-0", store, house.counters)
