@@ -1,7 +1,8 @@
 """`aaad contract …` over the functions of a contract's life: words, exit codes and questions, in both languages."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from test_customer_commands import SEED, WIPE, Cli
@@ -60,7 +61,7 @@ def test_what_cannot_be_tells_the_state_and_the_code(aaad: Cli) -> None:
 
 
 def test_the_rules_of_suspension_in_words(aaad: Cli) -> None:
-    today = datetime.now(UTC).date()
+    today = datetime.now(ZoneInfo("America/Sao_Paulo")).date()  # the branch's
     for days, said in (
         (5, "Uma suspensão dura no mínimo 30 dias."),
         (300, "Uma suspensão dura no máximo 120 dias."),

@@ -8,6 +8,7 @@ from accounting_records import INTERIM, MAC, START, STOP, T, accounting
 from drain_house import House, make_login
 
 from aaad.metrics import CounterFile
+from aaad.sessions import drain as drain_module
 from aaad.sessions.keeping import KEEPING_COUNTERS, Keeping
 from aaad.sessions.verdicts import NEIGHBOURS_MAX
 
@@ -191,7 +192,8 @@ async def test_r5_2_the_first_that_followed_is_what_ended_it_though_a_later_one_
     assert await found(house) == ("replaced", 3000)
 
 
-async def test_r5_2_who_is_still_heard_is_left_alone(house, tmp_path):
+async def test_r5_2_who_is_still_heard_is_left_alone(house, tmp_path, monkeypatch):
+    monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 3600.0)  # it does not look again at what it may not have seen
     house.put([record for number in range(18) for record in life(number, 100 * number + 10)])
     await house.drain_all()
     house.put(going_on(1800))

@@ -249,8 +249,11 @@ def test_the_retries_of_a_broken_disk_leave_no_files_behind(directory, disk, mon
     put(spool, [b"before"])
     disk.sync_error = errno.EIO
     put(spool, names(0, 20))
-    assert segments(directory) == ["0000000001.segment"]
+    deadline = time.monotonic() + 5  # what is refused is told before its files are gone
+    while (directory / "fresh").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert not (directory / "fresh").exists()
+    assert segments(directory) == ["0000000001.segment"]
     disk.sync_error = None
     put(spool, [b"after"])
     spool.stop(5)
