@@ -13,9 +13,8 @@ from aaad.pools.reported import Action, Report, Verdict, judge
 
 REPORTS_BLOCKS = 1_000  # 8 MB: some 4,000 sessions, pages being filled to less than half
 REPORTS_EVERY_S = 15.0
-REPORTS_BLOCKS_PER_S = (
-    2_000  # on the average: a larger table has longer pauses, as reading it takes room from the drain
-)
+# On the average: a larger table has longer pauses, as reading it takes room in memory from the drain.
+REPORTS_BLOCKS_PER_S = 2_000
 SETTLED_S = 60.0  # before a session began all must be drained for so long, until what it reports is judged
 SETTLE_LATEST_S = 900.0
 FINDINGS_AT_ONCE = 1_000
@@ -56,7 +55,7 @@ async def compare_reports(database: Database) -> Compared:
             return Compared()
         first, until = await bit.blocks(SQL.session_blocks, REPORTS_BLOCKS, REPORTS_EVERY_S)
         if not bit.is_more:
-            bit.pause_s = max(REPORTS_EVERY_S, until / REPORTS_BLOCKS_PER_S)
+            bit.pause_s = max(bit.pause_s, until / REPORTS_BLOCKS_PER_S)
         rows = await bit.transaction.fetch(SQL.find_reports, first, until, SETTLED_S)
         judged = _first_of_each([_Judged(row, judge(_report(row))) for row in rows])
         compared = await _write(bit.transaction, judged)

@@ -8,7 +8,7 @@ from ledger_rows import MINUTE, SECOND, Ledger, one_database, opened_ledger
 from session_rows import DAY, HOUR, NOW, drained
 
 from aaad.db.connection import Database
-from aaad.pools import adopting
+from aaad.pools import adopting, comparing
 from aaad.pools.facts import read_ledger_facts
 from aaad.pools.keeping import ADOPTED, FREED, MARKED
 from aaad.pools.reports import PoolReports
@@ -467,3 +467,17 @@ async def test_r10_the_most_of_a_day_stays_when_fewer_are_connected(ledger, pool
 
 def test_two_interims_are_what_a_nas_is_heard_for():
     assert timedelta(seconds=adopting.INTERIMS * adopting.INTERIM_S) == 20 * MINUTE
+
+
+async def test_the_pause_after_a_round_grows_with_how_much_there_was_to_read(ledger, pool, monkeypatch):
+    async def pause_s() -> float:
+        row = await ledger.db.fetchrow(
+            "SELECT extract(epoch FROM due_at - now())::float8 FROM net.chore WHERE name = 'reports'"
+        )
+        return row[0]
+
+    await ledger.run("reports")
+    assert 0 < await pause_s() <= comparing.REPORTS_EVERY_S
+    monkeypatch.setattr(comparing, "REPORTS_BLOCKS_PER_S", comparing.REPORTS_BLOCKS / 3600)
+    await ledger.run("reports")
+    assert 3000 < await pause_s() <= 3600
