@@ -498,10 +498,11 @@ async def drain(context: RoleContext) -> None:
     from aaad.sessions.drain import Drain, spare_collector
 
     node, spool = context.config.node, context.config.spool
-    database = _database(context, "drain")
+    database, foreseeing = _database(context, "drain"), _database(context, "drain ahead")
     service = Drain(
         database,
         node.state_dir / "spool",
+        foreseeing=foreseeing,
         node=node.name,
         keep_s=spool.keep_s,
         bytes_max=spool.bytes_max,
@@ -512,6 +513,7 @@ async def drain(context: RoleContext) -> None:
         await service.run(context.stopping)
     finally:
         await database.close()
+        await foreseeing.close()
 
 
 async def handoff(context: RoleContext) -> None:

@@ -1,4 +1,4 @@
-"""A spool's next batch is read and parsed while PostgreSQL is at work on the one before it.
+"""A spool's next batch is read, parsed and folded as far as can be foreseen while PostgreSQL takes the one before it.
 
 Of a backlog, that is; else there is no next batch yet. What was read ahead counts for nothing: it is dropped when
 the batch before it did not move the cursor to where it begins, and what went wrong in reading it comes again when
@@ -7,6 +7,7 @@ the batch is read in its turn, and is told then.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from aaad.errors import SpoolError
@@ -16,9 +17,14 @@ from aaad.spool.reader import Batch
 from aaad.spool.records import decode
 from aaad.spool.segment import Frame, Position
 
+FORESEE_S = 2.0  # several times as long as a batch takes: PostgreSQL is in trouble
 PARSED_AT_ONCE = 100  # a millisecond: PostgreSQL's answers, the feed and others of this process come in between
 
 _Answer = TypeVar("_Answer")
+
+
+Read = Callable[[Position], Awaitable[Batch]]
+Foresee = Callable[[Intake], Awaitable[None]]  # notes what it finds with the intake
 
 
 class SetAside(NamedTuple):
@@ -55,23 +61,30 @@ class Ahead:
         self._found = None
 
     async def read_during(
-        self, work: Awaitable[_Answer], start: Position, read: Callable[[Position], Awaitable[Batch]]
+        self, work: Awaitable[_Answer], start: Position, read: Read, foresee: Foresee
     ) -> _Answer:
         """Await some work, and read the batch from `start` in its pauses. Raises what the work raises."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._read(start, read))
+            group.create_task(self._read(start, read, foresee))
             outcome = await _outcome(work)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    async def _read(self, start: Position, read: Callable[[Position], Awaitable[Batch]]) -> None:
+    async def _read(self, start: Position, read: Read, foresee: Foresee) -> None:
+        # Whatever goes wrong, it is met again and told when the batch has its turn.
         try:
             batch = await read(start)
-            if batch.next != start:
-                self._start, self._found = start, (batch, await parse(batch.frames))
-        except Exception:  # noqa: BLE001  whatever it is, it is met again and told when the batch has its turn
+            if batch.next == start:
+                return
+            parsed = await parse(batch.frames)
+        except Exception:  # noqa: BLE001
             self.drop()
+            return
+        self._start, self._found = start, (batch, parsed)
+        with suppress(Exception):
+            async with asyncio.timeout(FORESEE_S):
+                await foresee(parsed.intake)
 
 
 async def _outcome(work: Awaitable[_Answer]) -> _Answer | Exception:

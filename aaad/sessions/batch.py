@@ -3,7 +3,8 @@
 Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +22,28 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     kept: Ending | None  # what was thought of its end, if there was no Stop
     login_id: int | None
     has_grant: bool
+
+
+Rows = dict[bytes, list[Stored]]  # by family
+
+
+class Foreseen(NamedTuple):
+    """What families come to by rows that were read a while ago."""
+
+    stored: Rows
+    owners: dict[bytes, Owner]  # of those that had no rows
+    folds: dict[bytes, Folded]  # of all
+
+    def without(self, families: Collection[bytes]) -> "Foreseen":
+        """Leave some out."""
+        return Foreseen(
+            {family: rows for family, rows in self.stored.items() if family not in families},
+            {family: owner for family, owner in self.owners.items() if family not in families},
+            {family: folded for family, folded in self.folds.items() if family not in families},
+        )
+
+
+NOTHING_FORESEEN = Foreseen({}, {}, {})
 
 
 class Batch:

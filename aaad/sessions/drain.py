@@ -73,13 +73,14 @@ class Drain:
         database: Database,
         spool_root: Path,
         *,
+        foreseeing: Database | None = None,
         node: str,
         keep_s: float,
         bytes_max: int,
         counters: CounterFile,
     ) -> None:
-        """Nothing is read before `run`. `node` names this node's row of net.node."""
-        self._store = DrainStore(database, node=node)
+        """Nothing is read before `run`. `node` names this node's row of net.node; `foreseeing` as in DrainStore."""
+        self._store = DrainStore(database, node=node, foreseeing=foreseeing)
         self._settler = Settler(self._store, counters)
         self._root = spool_root
         self._keep_s = keep_s

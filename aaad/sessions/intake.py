@@ -6,6 +6,7 @@ Pure. A batch is far larger than what a processor keeps near, so nothing walks o
 from collections import Counter
 from collections.abc import Iterable
 
+from aaad.sessions.batch import NOTHING_FORESEEN
 from aaad.sessions.entries import Content, Entry
 from aaad.sessions.heard import HeardRouters
 from aaad.sessions.record import AccountingRecord
@@ -15,13 +16,14 @@ from aaad.spool.records import AddressBound, BindingLearned, Granted
 class Gathered:
     """What makes sessions: accounting by family, restarts of routers, what Accepts granted."""
 
-    __slots__ = ("families", "grants", "restarts")
+    __slots__ = ("families", "foreseen", "grants", "restarts")
 
     def __init__(self, contents: Iterable[Content] = ()) -> None:
         """All else among `contents` is passed over."""
         self.families: dict[bytes, list[AccountingRecord]] = {}
         self.restarts: list[AccountingRecord] = []
         self.grants: list[Granted] = []
+        self.foreseen = NOTHING_FORESEEN  # what some of the families come to, found before the batch's turn
         for content in contents:
             if isinstance(content, AccountingRecord):
                 self.add(content)

@@ -1,63 +1,44 @@
 """Accounting records become rows of net.session, within the transaction that moves the spool's cursor.
 
-The rows of a batch's families are read, folded with its records (`fold.py`), given an owner and an end, and written
-where they still are what was read: who finds that another drain was faster reads and folds again. So two drains never
-wait for each other's fold, and no order in which they take rows can lock them out crosswise for longer than
-PostgreSQL's lock_timeout. Restarts of routers and addresses granted by Accepts are kept beside, since they may come
-before the sessions that they speak of.
+The rows of a batch's families are read and folded with its records (`folding.py`), given an end, and written where
+they still are what was read: who finds that another drain was faster reads and folds again. So two drains never wait
+for each other's fold, and no order in which they take rows can lock them out crosswise for longer than PostgreSQL's
+lock_timeout. Restarts of routers and addresses granted by Accepts are kept beside, since they may come before the
+sessions that they speak of.
 """
 
-import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from uuid import UUID
 
-from aaad.clock import wall_s
-from aaad.db.connection import Transaction, affected
+from aaad.db.connection import Queries, Transaction, affected
 from aaad.db.statements import load_statements
-from aaad.errors import SpoolError, StoreError
+from aaad.errors import StoreError
 from aaad.sessions.again import Again, Grant
 from aaad.sessions.arrays import array, keys
-from aaad.sessions.batch import Batch, Stored
+from aaad.sessions.batch import NOTHING_FORESEEN, Batch, Foreseen
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
-from aaad.sessions.draft import Draft, Owner, seconds
+from aaad.sessions.draft import Draft, seconds
 from aaad.sessions.ends import note_ends, save_verdicts
-from aaad.sessions.fold import Folded, StoredLife, fold, origin
+from aaad.sessions.folding import Families, Folding
 from aaad.sessions.intake import Gathered
-from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
 from aaad.sessions.record import AccountingRecord, Status
-from aaad.sessions.truth import Ending, Restart, Router
+from aaad.sessions.truth import Restart, Router
 from aaad.sessions.verdicts import Judge, Verdict
 from aaad.spool.records import Granted
 
 READ_AGAIN_MAX = 5  # tries of one batch against other drains
-LIVE_KEPT_S = 3600.0  # an ended session stays in net.session at least so long: what is younger is not in history
-RECALL_MARGIN_S = 600.0
 RESTART_CLOSES_MAX = 5_000  # sessions closed in one batch by restarts
 _LOOKED_AT_ONCE = 2_000
-_FOLDED_AT_ONCE = 100  # families: others of this process go on in between
 
 _SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _RESTART_KINDS = {Status.ON: "on", Status.OFF: "off"}
-_STOP = "stop"
-_NO_LIVES: Sequence[StoredLife] = ()
 _EXISTS = "23505"
 _NO_TABLE = ("42P01", "3F000")  # nor a schema for temporary ones
-
-Families = Mapping[bytes, Sequence[AccountingRecord]]
-Rows = dict[bytes, list[Stored]]
 
 
 class _ReadAgain(StoreError):  # noqa: N818  says what is to be done
     """A row is not what was read: another drain was faster."""
-
-
-class UnreadableSessions(SpoolError):  # noqa: N818  reads as what it is
-    """Rows of these families are damaged, or written by a newer program: nothing can be added to them here."""
-
-    def __init__(self, families: Sequence[bytes], why: SpoolError) -> None:
-        super().__init__(f"sessions that cannot be read: {why}")
-        self.families = frozenset(families)
 
 
 class Ledger:
@@ -65,7 +46,8 @@ class Ledger:
 
     def __init__(self) -> None:
         """Nothing is read before the first batch."""
-        self._owners = Owners()
+        self._folding = Folding()
+        self._foreseeing = Folding()  # another connection's, which knows branches at another time
         self._again = Again()
         self.is_alone = False  # no other drain writes sessions: what a batch does not see is not there
 
@@ -80,7 +62,8 @@ class Ledger:
         if restarts:
             await transaction.execute(_SQL.add_restarts, *_restart_columns(restarts))
         if families:
-            await self._fold(transaction, {family: families[family] for family in sorted(families)})
+            in_order = {family: families[family] for family in sorted(families)}
+            await self._fold(transaction, in_order, gathered.foreseen)
         if grants:
             accepts = {(grant.node, grant.slot, grant.serial) for grant in grants}
             left = await _join_granted(transaction, accepts)
@@ -125,13 +108,18 @@ class Ledger:
         found = await transaction.fetch(_SQL.read_sessions, wanted)
         return {row[0] for row in found if (row[0], row[1]) not in free}
 
-    async def _fold(self, transaction: Transaction, families: Families) -> None:
+    async def foresee(self, queries: Queries, families: Families) -> Foreseen:
+        """Return what a batch comes to that will be written later. Raises as `write` does."""
+        return await self._foreseeing.foresee(queries, families)
+
+    async def _fold(self, transaction: Transaction, families: Families, foreseen: Foreseen) -> None:
         for _ in range(READ_AGAIN_MAX):
             await transaction.execute("SAVEPOINT fold")
             try:
-                return await self._fold_once(transaction, families)
+                return await self._fold_once(transaction, families, foreseen)
             except _ReadAgain:
                 await transaction.execute("ROLLBACK TO SAVEPOINT fold")
+                foreseen = NOTHING_FORESEEN
             except StoreError as error:
                 if error.sqlstate not in _NO_TABLE:
                     raise
@@ -140,9 +128,8 @@ class Ledger:
                     await transaction.execute(sql)
         raise StoreError("sessions of this batch change all the time")
 
-    async def _fold_once(self, transaction: Transaction, families: Families) -> None:
-        stored = await self._read(transaction, families)
-        batch = await self._draft(transaction, families, stored)
+    async def _fold_once(self, transaction: Transaction, families: Families, foreseen: Foreseen) -> None:
+        batch = await self._folding.draft(transaction, families, foreseen)
         await self._find_granted(transaction, batch)
         judge = Judge(
             transaction,
@@ -159,83 +146,6 @@ class Ledger:
         if not self.is_alone:
             self._again.add_families(draft.family for draft in batch.new)
             self._again.add_grants(grant for draft in batch.begun if (grant := _grant(draft)) is not None)
-
-    async def _read(self, transaction: Transaction, families: Families) -> Rows:
-        stored = await _read_rows(transaction, families)
-        unknown = {family: records for family, records in families.items() if family not in stored}
-        return stored | await self._recall(transaction, unknown)
-
-    async def _recall(self, transaction: Transaction, families: Families) -> Rows:
-        """Bring back from history what these records may be of, and return what is known then of their families."""
-        since_s = wall_s() - LIVE_KEPT_S
-        past: dict[bytes, float] = {}
-        for family, records in families.items():
-            for record in records:
-                at_s, time_s = record.at_s, record.session_time_s
-                began_s = at_s - time_s if time_s > 0 else at_s
-                if began_s < since_s:
-                    past[family] = min(began_s, past.get(family, began_s))
-        if not past:
-            return {}
-        await transaction.execute(_SQL.recall_sessions, keys(past), min(past.values()) - RECALL_MARGIN_S)
-        # Read also if nothing was brought back: another drain may have been faster.
-        return await _read_rows(transaction, past)
-
-    async def _draft(self, transaction: Transaction, families: Families, stored: Rows) -> Batch:
-        strangers = [family for family in families if family not in stored]
-        owners: dict[bytes, Owner] = {}
-        if strangers:
-            spokesmen = [families[family][0] for family in strangers]
-            owners = dict(zip(strangers, await self._owners.find(transaction, spokesmen), strict=True))
-        folds = await self._fold_all(transaction, families, stored, owners)
-        # What belongs to nothing that lives may be of a session in history that had the same id.
-        began = {family: folded.began for family, folded in folds.items() if folded.began and family in stored}
-        recalled = await self._recall(transaction, began)
-        if recalled:
-            stored |= recalled
-            folds |= await self._fold_all(
-                transaction, {family: families[family] for family in recalled}, stored, owners
-            )
-        batch = Batch()
-        for family, folded in folds.items():
-            batch.add(family, folded, stored.get(family, ()), families[family], owners.get(family))
-        if batch.unowned:
-            found = await self._owners.find(transaction, [record for _, record in batch.unowned])
-            for (draft, _), owner in zip(batch.unowned, found, strict=True):
-                draft.owner = owner
-                draft.login_id = owner.login_id
-        for draft in batch.new:
-            draft.login_id = draft.owner.login_id if draft.owner is not None else None
-            draft.address_space = self._owners.address_space(draft.part.nas_id)
-        return batch
-
-    async def _fold_all(
-        self, transaction: Transaction, families: Families, stored: Rows, owners: dict[bytes, Owner]
-    ) -> dict[bytes, Folded]:
-        """Fold each family. UnreadableSessions names all that cannot be."""
-        folds: dict[bytes, Folded] = {}
-        unreadable, why = [], SpoolError()
-        for count, (family, records) in enumerate(families.items(), 1):
-            if not count % _FOLDED_AT_ONCE:
-                await asyncio.sleep(0)
-            rows = stored.get(family)
-            lives = [row.life for row in rows] if rows is not None else _NO_LIVES
-            owner = owners.get(family)
-            try:
-                folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
-                strangers = folded.without_zone
-                if strangers and (lives or len(strangers) > 1):
-                    # A part begins beside others, which is rare: its days are days where its owner is.
-                    found = await self._owners.find(transaction, strangers)
-                    zones = {origin(each): whose.time_zone for each, whose in zip(strangers, found, strict=True)}
-                    folded = fold(lives, records, DEFAULT_TIME_ZONE, zones)
-                folds[family] = folded
-            except SpoolError as error:
-                unreadable.append(family)
-                why = error
-        if unreadable:
-            raise UnreadableSessions(unreadable, why)
-        return folds
 
     async def _find_granted(self, transaction: Transaction, batch: Batch) -> None:
         """Addresses of the Accepts of sessions that begin: accounting may leave them out (rule R9.1)."""
@@ -301,19 +211,6 @@ def _grant(draft: Draft) -> Grant | None:
     if node is None or slot is None or serial is None:
         return None
     return node, slot, serial
-
-
-async def _read_rows(transaction: Transaction, families: Iterable[bytes]) -> Rows:
-    rows = await transaction.fetch(_SQL.read_sessions, keys(families))
-    stored: Rows = {}
-    for family, life, version, summary, ended_latest, evidence, login_id, serial in rows:
-        kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None
-        row = Stored(StoredLife(life, version, summary), kept, login_id, serial is not None)
-        if family in stored:
-            stored[family].append(row)
-        else:
-            stored[family] = [row]
-    return stored
 
 
 async def _execute(transaction: Transaction, sql: str, columns: Iterable[object], count: int) -> None:

@@ -5,12 +5,12 @@ user name tells, by the same folding as the replica's: as typed, else as a devic
 of the NAS's branch (rule R3.4). A session of nobody's is recorded all the same (rule R2.4). Never locks a row.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
 from aaad.clock import monotonic_s
-from aaad.db.connection import Row, Transaction
+from aaad.db.connection import Queries, Row
 from aaad.db.statements import load_statements
 from aaad.replica.record import fold_name
 from aaad.sessions.arrays import array
@@ -48,19 +48,23 @@ class Owners:
         self._read_at_s = 0.0
         self._read_again_at_s = 0.0
 
+    async def know(self, queries: Queries, nas_ids: Set[int]) -> None:
+        """Read NASes, branches and realm rules, if that was a while ago or one of these is unknown."""
+        now_s = monotonic_s()
+        is_unknown = not nas_ids <= self._nases.keys()  # made just now, perhaps
+        if now_s >= self._read_again_at_s or (is_unknown and now_s >= self._read_at_s + _UNKNOWN_READ_EVERY_S):
+            await self._read_tables(queries)
+
     def address_space(self, nas_id: int) -> int:
-        """Return in which address space this NAS's addresses are unique (rule R7.1)."""
+        """Return in which address space this NAS's addresses are unique (rule R7.1); `know` it first."""
         return self._nases.get(nas_id, _NO_NAS).address_space
 
-    async def find(self, transaction: Transaction, records: Sequence[AccountingRecord]) -> list[Owner]:
+    async def find(self, queries: Queries, records: Sequence[AccountingRecord]) -> list[Owner]:
         """Return whose the session of each of these records is."""
-        now_s = monotonic_s()
-        is_unknown = not {record.nas_id for record in records} <= self._nases.keys()  # made just now, perhaps
-        if now_s >= self._read_again_at_s or (is_unknown and now_s >= self._read_at_s + _UNKNOWN_READ_EVERY_S):
-            await self._read_tables(transaction)
+        await self.know(queries, {record.nas_id for record in records})
         grants = [record.grant for record in records]
-        contracts = await self._find_contracts(transaction, grants)
-        named = await self._find_named(transaction, [record for record in records if not record.class_body])
+        contracts = await self._find_contracts(queries, grants)
+        named = await self._find_named(queries, [record for record in records if not record.class_body])
         return [self._owner(record, grant, contracts, named) for record, grant in zip(records, grants, strict=True)]
 
     def _owner(
@@ -85,10 +89,10 @@ class Owners:
             self._zones.get(branch_id) or nas.time_zone,
         )
 
-    async def _read_tables(self, transaction: Transaction) -> None:
-        rows = await transaction.fetch(_SQL.find_nases)
+    async def _read_tables(self, queries: Queries) -> None:
+        rows = await queries.fetch(_SQL.find_nases)
         self._nases = {row[0]: _Nas(row[1], row[2], row[3] or DEFAULT_TIME_ZONE) for row in rows}
-        rows = await transaction.fetch(_SQL.find_realm_rules)
+        rows = await queries.fetch(_SQL.find_realm_rules)
         self._realms = {
             row[0]: (
                 tuple(_fold(realm) for realm in (row[1] or "").split(";") if realm),
@@ -96,28 +100,28 @@ class Owners:
             )
             for row in rows
         }
-        await self._read_zones(transaction)
+        await self._read_zones(queries)
         self._read_at_s = monotonic_s()
         self._read_again_at_s = self._read_at_s + _TABLES_KEPT_S
 
-    async def _find_contracts(self, transaction: Transaction, grants: Iterable[ClassFacts | None]) -> dict[int, Row]:
+    async def _find_contracts(self, queries: Queries, grants: Iterable[ClassFacts | None]) -> dict[int, Row]:
         wanted = {grant.contract_id for grant in grants if grant is not None}
         if not wanted:
             return {}
-        rows = await transaction.fetch(_SQL.find_contracts, array(wanted))
-        await self._know_branches(transaction, {row[2] for row in rows})
+        rows = await queries.fetch(_SQL.find_contracts, array(wanted))
+        await self._know_branches(queries, {row[2] for row in rows})
         return {row[0]: row for row in rows}
 
-    async def _know_branches(self, transaction: Transaction, branch_ids: set[int]) -> None:
+    async def _know_branches(self, queries: Queries, branch_ids: set[int]) -> None:
         """Read of them what a session keeps for good, if one was made just now; the other tables are in use."""
         if not branch_ids <= self._zones.keys():
-            await self._read_zones(transaction)
+            await self._read_zones(queries)
 
-    async def _read_zones(self, transaction: Transaction) -> None:
-        self._zones = {row[0]: row[1] for row in await transaction.fetch(_SQL.find_branches)}
+    async def _read_zones(self, queries: Queries) -> None:
+        self._zones = {row[0]: row[1] for row in await queries.fetch(_SQL.find_branches)}
 
     async def _find_named(
-        self, transaction: Transaction, records: Iterable[AccountingRecord]
+        self, queries: Queries, records: Iterable[AccountingRecord]
     ) -> dict[tuple[str, int | None], Owner]:
         """Return owners by folded name and the NAS's branch."""
         wanted = {
@@ -127,13 +131,13 @@ class Owners:
         }
         if not wanted:
             return {}
-        found = await self._logins(transaction, _SQL.find_logins, {name for name, _ in wanted})
+        found = await self._logins(queries, _SQL.find_logins, {name for name, _ in wanted})
         unknown = {key for key in wanted if key[0] not in found}
         if unknown:
             devices = {key[0]: mac for key in unknown if (mac := _mac(key[0]))}
-            by_mac = await self._logins(transaction, _SQL.find_mac_logins, set(devices.values()))
+            by_mac = await self._logins(queries, _SQL.find_mac_logins, set(devices.values()))
             other = {key: name for key in unknown if (name := self._by_realm(*key))}
-            by_realm = await self._logins(transaction, _SQL.find_logins, set(other.values()))
+            by_realm = await self._logins(queries, _SQL.find_logins, set(other.values()))
         owners = {}
         for key in wanted:
             owner = found.get(key[0])
@@ -143,11 +147,11 @@ class Owners:
                 owners[key] = owner
         return owners
 
-    async def _logins(self, transaction: Transaction, sql: str, keys: set[str]) -> dict[str, Owner]:
+    async def _logins(self, queries: Queries, sql: str, keys: set[str]) -> dict[str, Owner]:
         if not keys:
             return {}
-        rows = await transaction.fetch(sql, sorted(keys))
-        await self._know_branches(transaction, {row[5] for row in rows})
+        rows = await queries.fetch(sql, sorted(keys))
+        await self._know_branches(queries, {row[5] for row in rows})
         return {
             row[0] if row[0] in keys else _fold(row[0]): Owner(
                 row[1], row[2], row[3], row[4], row[5], self._zones.get(row[5]) or DEFAULT_TIME_ZONE

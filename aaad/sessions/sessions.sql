@@ -7,6 +7,10 @@ SELECT uuid_send(family), life, version, summary,
     CASE WHEN end_evidence <> 'stop' THEN ended_latest END, end_evidence, login_id, grant_serial
 FROM net.session WHERE family = ANY($1::text::uuid[]);
 
+-- name: find_versions
+-- What shows whether rows that were read a while ago are still so, and no others of their families have come.
+SELECT uuid_send(family), life, version FROM net.session WHERE family = ANY($1::text::uuid[]);
+
 -- name: recall_sessions
 -- What is in history already, since when the earliest of them can have ended.
 SELECT count(*) FROM net.recall_session($1::text::uuid[], to_timestamp($2));

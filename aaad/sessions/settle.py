@@ -11,7 +11,7 @@ from aaad.log import get_logger
 from aaad.metrics import CounterFile
 from aaad.sessions.addresses import note_told
 from aaad.sessions.entries import read_entry
-from aaad.sessions.ledger import UnreadableSessions
+from aaad.sessions.folding import UnreadableSessions
 from aaad.sessions.store import CursorLost, Deferred, DrainStore, is_refused
 
 BATCH_RECORDS_MAX = 500

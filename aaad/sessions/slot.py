@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,7 +129,11 @@ class Slot:
             if parsed is None:
                 parsed = await parse(batch.frames)
             taking = self._take(cursor, batch, parsed)
-            await (self._ahead.read_during(taking, batch.next, self._read) if reads_ahead else taking)
+            if reads_ahead:
+                foresee = partial(self._store.foresee, under_way=parsed.intake)
+                await self._ahead.read_during(taking, batch.next, self._read, foresee)
+            else:
+                await taking
         except StoreError as error:
             # Smaller next time, also for a statement that took too long: less may come through.
             self._records_max = max(1, len(batch.frames) // _SHRINK)

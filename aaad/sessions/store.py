@@ -19,9 +19,10 @@ from aaad.sessions.addresses import Told, Written, write_bound
 from aaad.sessions.bound import key_of
 from aaad.sessions.changes import BINDING_KINDS, SAMPLE_MAX, Changes, RouterKey, fold
 from aaad.sessions.entries import Entry
+from aaad.sessions.folding import UnreadableSessions
 from aaad.sessions.heard import HeardRouters
 from aaad.sessions.intake import Gathered, Intake
-from aaad.sessions.ledger import Ledger, UnreadableSessions
+from aaad.sessions.ledger import Ledger
 from aaad.sessions.record import AccountingRecord
 from aaad.spool.handoff import Handoff
 from aaad.spool.records import AddressBound
@@ -79,8 +80,10 @@ def is_refused(error: StoreError) -> bool:
 class DrainStore:
     """The drain's view of PostgreSQL."""
 
-    def __init__(self, database: Database, *, node: str) -> None:
+    def __init__(self, database: Database, *, node: str, foreseeing: Database | None = None) -> None:
+        """`foreseeing`: another connection, to look over at what the next batch will meet; None: that is not done."""
         self._database = database
+        self._foreseeing = foreseeing
         self._node = node
         self._ledger = Ledger()
         self._heard = HeardRouters()
@@ -135,6 +138,16 @@ class DrainStore:
             skipped = await self._take(transaction, intake, unread, defers_refused=False)
         self._heard.merge(intake.heard)
         return skipped
+
+    async def foresee(self, intake: Intake, *, under_way: Intake) -> None:
+        """Note with a batch what its sessions come to, but for those that the batch under way changes, too."""
+        gathered, changing = intake.gathered, under_way.gathered.families
+        families = {family: records for family, records in gathered.families.items() if family not in changing}
+        if self._foreseeing is None or not families:
+            return
+        async with self._foreseeing.transaction("read_committed", readonly=True) as transaction:
+            await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
+            gathered.foreseen = await self._ledger.foresee(transaction, families)
 
     async def apply_handoff(self, handoff: Handoff, intake: Intake, unread: Sequence[bytes] = ()) -> Skipped | None:
         """Apply or defer a batch that its writer could not put on disk; None if that was done before."""

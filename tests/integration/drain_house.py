@@ -36,7 +36,8 @@ class House:
 
     def drain(self, *, statement_timeout_s: float = 5.0, **changes) -> Drain:
         settings = {"node": NODE, "keep_s": 3600.0, "bytes_max": 1 << 40, "counters": self.counters}
-        return Drain(self.connect(statement_timeout_s), self.root, **(settings | changes))
+        connections = self.connect(statement_timeout_s), self.connect(statement_timeout_s)
+        return Drain(connections[0], self.root, foreseeing=connections[1], **(settings | changes))
 
     def count(self, name: str) -> int:
         return self.counters.cells[self.counters.index[name]]

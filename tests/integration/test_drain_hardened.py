@@ -11,7 +11,7 @@ import pytest
 from accounting_records import INTERIM, ON, START, STOP, T, accounting, class_of
 from drain_house import House, make_login
 
-import aaad.sessions.ledger as ledger_module
+import aaad.sessions.folding as folding_module
 from aaad.errors import StoreError
 from aaad.sessions import ahead as ahead_module
 from aaad.sessions import copying
@@ -69,7 +69,7 @@ async def test_a_session_that_cannot_be_read_holds_up_itself_alone(house, summar
 
 
 async def test_a_bug_over_one_record_stops_no_other(house, monkeypatch):
-    real = ledger_module.fold
+    real = folding_module.fold
 
     def stumble(stored, records, *args):
         if any(record.user_name == "b" for record in records):
@@ -78,7 +78,7 @@ async def test_a_bug_over_one_record_stops_no_other(house, monkeypatch):
 
     house.put([accounting(START, T + place, user=user) for place, user in enumerate("abcdefghijklmnop")])
     with monkeypatch.context() as broken:
-        broken.setattr(ledger_module, "fold", stumble)
+        broken.setattr(folding_module, "fold", stumble)
         async with house.draining():
             await house.until("SELECT count(*) FROM net.session", 15)
             await asyncio.sleep(0.5)  # it is tried again and again

@@ -13,11 +13,12 @@ from random import Random
 
 import pytest
 from accounting_records import INTERIM, START, STOP, accounting, class_of
-from drain_house import House
+from drain_house import House, make_login
 from reference_fold import rows as rows_of
 
 from aaad.errors import StoreError
 from aaad.sessions import drain as drain_module
+from aaad.sessions import slot as slot_module
 from aaad.spool.records import Accounting, Granted
 
 ZONE = "America/Sao_Paulo"
@@ -98,11 +99,14 @@ async def test_r6_1_two_nodes_kills_locks_and_history_end_in_the_rows_of_the_ref
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(drain_module, "LOOK_AFTER_S", 0.2)
+    if seed % 2:
+        monkeypatch.setattr(slot_module, "BATCH_RECORDS_MAX", 8)  # so the next batch is looked at before its turn
     random = Random(seed)
     houses = [House(dsn, tmp_path / node / "spool") for node in NODES if (tmp_path / node).mkdir() is None]
     one, _ = houses
     await one.database.execute("INSERT INTO net.node (name) SELECT unnest($1::text[])", NODES)
     await one.database.execute("INSERT INTO net.nas (id, name, address, secret) VALUES (1, 'n', '192.0.2.0/24', 's')")
+    await make_login(one, 1)  # and the contract of all
     lives = [lives_of(user, random) for user in range(1, USERS + 1)]
     records = [record for some, _ in lives for record in some]
     put = [*records, *random.sample(records, len(records) // 3), *(grant for _, some in lives for grant in some)]

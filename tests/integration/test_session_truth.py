@@ -27,9 +27,15 @@ async def house(dsn, tmp_path):
     await made.database.close()
 
 
-async def write(house: House, ledger: Ledger, records: list[Accounting]) -> None:
-    async with house.database.transaction("read_committed") as transaction:
-        await ledger.write(transaction, Gathered([read(record) for record in records]))
+async def write(house: House, ledger: Ledger, *batches: list[Accounting], foresees: bool = False) -> None:
+    """Each batch in a transaction; `foresees`: what it comes to is looked at before the one before it is written."""
+    following = [Gathered([read(record) for record in records]) for records in batches]
+    for number, gathered in enumerate(following):
+        if foresees and number + 1 < len(following):
+            coming = following[number + 1]
+            coming.foreseen = await ledger.foresee(house.database, coming.families)
+        async with house.database.transaction("read_committed") as transaction:
+            await ledger.write(transaction, gathered)
 
 
 async def rows(house: House) -> list[Row]:
@@ -49,17 +55,15 @@ async def rows(house: House) -> list[Row]:
 
 
 async def check_every_order(house: House, records: list[Accounting], expected: list[Row]) -> None:
-    """Each record a batch of its own, each twice, and all at once: the same rows."""
+    """Each record a batch of its own, each twice, and all at once, foreseen or not: the same rows."""
     orders = list(permutations(records))
     random.Random(1).shuffle(orders)
     ways = [[[record] for record in order] for order in orders[:ORDERS_MAX]]
     ways += [[[record] for record in order + order[:2]] for order in orders[-3:]]
     ways += [[list(order)] for order in orders[:2]]
     ways += [[list(order[:2]), list(order[2:])] for order in orders[-4:]]
-    for batches in ways:
-        ledger = Ledger()
-        for batch in batches:
-            await write(house, ledger, batch)
+    for place, batches in enumerate(ways):
+        await write(house, Ledger(), *batches, foresees=place % 2 == 1)
         assert await rows(house) == expected, [[describe(record) for record in batch] for batch in batches]
         await house.database.execute("DELETE FROM net.session; DELETE FROM net.nas_restart")
 

@@ -6,10 +6,14 @@ import pytest
 
 from aaad.errors import SpoolError, StoreError
 from aaad.sessions.ahead import Ahead, parse
+from aaad.sessions.batch import NOTHING_FORESEEN, Foreseen
+from aaad.sessions.fold import Folded
+from aaad.sessions.intake import Intake
 from aaad.spool.reader import Batch
 from aaad.spool.records import LoginRefused, encode
 from aaad.spool.segment import Frame, Position
 
+FORESEEN = Foreseen({}, {}, {b"family": Folded([], [])})
 HERE, THERE = Position(1, 64), Position(1, 640)
 
 
@@ -30,29 +34,34 @@ async def found(_: Position) -> Batch:
     return batch(frame(encode(LoginRefused(1, "wrong_password", 28_000_000, 1))), frame(b"nonsense"))
 
 
+async def foresee(intake: Intake) -> None:
+    intake.gathered.foreseen = FORESEEN
+
+
 async def test_what_was_read_is_handed_over_once_and_only_where_it_begins():
     ahead = Ahead()
-    assert await ahead.read_during(work(), HERE, found) == "done"
+    assert await ahead.read_during(work(), HERE, found, foresee) == "done"
     taken = ahead.take(HERE, records_max=2)
     assert taken is not None
     assert taken[0] == await found(HERE)
     assert [entry.content.login_id for entry in taken[1].intake.now] == [1]
     assert [(item.cause, item.frame.payload) for item in taken[1].set_aside] == [("undecodable", b"nonsense")]
+    assert taken[1].intake.gathered.foreseen is FORESEEN
     assert ahead.take(HERE, records_max=2) is None
-    await ahead.read_during(work(), HERE, found)
+    await ahead.read_during(work(), HERE, found, foresee)
     assert ahead.take(THERE, records_max=2) is None
     assert ahead.take(HERE, records_max=2) is None
 
 
 async def test_what_has_become_too_large_meanwhile_is_read_again():
     ahead = Ahead()
-    await ahead.read_during(work(), HERE, found)
+    await ahead.read_during(work(), HERE, found, foresee)
     assert ahead.take(HERE, records_max=1) is None
 
 
 async def test_what_is_dropped_is_not_handed_over():
     ahead = Ahead()
-    await ahead.read_during(work(), HERE, found)
+    await ahead.read_during(work(), HERE, found, foresee)
     ahead.drop()
     assert ahead.take(HERE, records_max=2) is None
 
@@ -63,7 +72,7 @@ async def test_the_works_error_is_raised_as_it_is():
         raise StoreError("away", sqlstate="55P03")
 
     with pytest.raises(StoreError) as raised:
-        await Ahead().read_during(failing(), HERE, found)
+        await Ahead().read_during(failing(), HERE, found, foresee)
     assert raised.value.sqlstate == "55P03"
 
 
@@ -73,9 +82,32 @@ async def test_an_error_in_reading_is_left_to_the_batchs_turn(error):
         raise error
 
     ahead = Ahead()
-    await ahead.read_during(work(), HERE, found)
-    assert await ahead.read_during(work(), THERE, failing) == "done"
+    await ahead.read_during(work(), HERE, found, foresee)
+    assert await ahead.read_during(work(), THERE, failing, foresee) == "done"
     assert ahead.take(THERE, records_max=2) is None
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), SpoolError("torn"), ZeroDivisionError()])
+async def test_an_error_in_foreseeing_takes_nothing_away_from_what_was_read(error):
+    async def failing(_: Intake) -> None:
+        raise error
+
+    ahead = Ahead()
+    assert await ahead.read_during(work(), HERE, found, failing) == "done"
+    taken = ahead.take(HERE, records_max=2)
+    assert taken is not None
+    assert taken[1].intake.gathered.foreseen is NOTHING_FORESEEN
+
+
+async def test_what_is_foreseen_is_not_waited_for_for_ever(monkeypatch):
+    async def never(_: Intake) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("aaad.sessions.ahead.FORESEE_S", 0.05)
+    ahead = Ahead()
+    async with asyncio.timeout(20):
+        assert await ahead.read_during(work(), HERE, found, never) == "done"
+    assert ahead.take(HERE, records_max=2) is not None
 
 
 async def test_nothing_read_is_nothing_kept():
@@ -83,7 +115,7 @@ async def test_nothing_read_is_nothing_kept():
         return batch(following=start)
 
     ahead = Ahead()
-    await ahead.read_during(work(), HERE, nothing)
+    await ahead.read_during(work(), HERE, nothing, foresee)
     assert ahead.take(HERE, records_max=2) is None
 
 

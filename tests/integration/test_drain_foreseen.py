@@ -1,0 +1,193 @@
+"""Of a backlog it is found before a batch's turn what its sessions come to; what changes until then counts (R5, R6.1)."""
+
+import pytest
+from accounting_records import INTERIM, START, STOP, T, accounting
+from drain_house import NODE, House, make_login
+from test_drain_hardened import MOVE_ALL
+
+from aaad.db.connection import Database
+from aaad.sessions import folding as folding_module
+from aaad.sessions import slot as slot_module
+from aaad.sessions.intake import Gathered
+from aaad.sessions.ledger import Ledger
+from aaad.sessions.record import read
+from aaad.sessions.slot import Slot
+from aaad.sessions.store import DrainStore
+from aaad.spool.records import Accounting
+
+LOGINS = 12
+BATCH = 6
+ROWS = """
+SELECT user_name, acct_session_id, login_id, contract_id, client_id, branch_id, time_zone, address_space, started_at,
+    heard_at, ended_at, ended_latest, end_evidence, octets_in, octets_out, records, days, day_octets_in
+FROM net.every_session ORDER BY user_name, acct_session_id, started_at
+"""
+
+
+@pytest.fixture
+async def house(dsn, tmp_path, monkeypatch):
+    monkeypatch.setattr(slot_module, "BATCH_RECORDS_MAX", BATCH)
+    made = House(dsn, tmp_path / "spool")
+    await made.database.execute("INSERT INTO net.node (name) VALUES ($1)", NODE)
+    await made.database.execute(
+        "INSERT INTO net.nas (id, name, address, secret, address_space) VALUES (1, 'n', '192.0.2.0/24', 's', 3)"
+    )
+    for login_id in range(1, LOGINS + 1):
+        await make_login(made, login_id)
+    await made.database.execute("UPDATE erp.branch SET time_zone = 'America/Manaus'")
+    yield made
+    await made.database.close()
+
+
+def a_store(house: House, **changes) -> DrainStore:
+    return DrainStore(house.database, **({"node": NODE, "foreseeing": house.connect()} | changes))
+
+
+def of(login_id: int, status: int, after_s: float, **changes) -> Accounting:
+    values = {"user": f"login{login_id}", "session": f"{login_id}", "mac": f"02:00:5E:00:53:{login_id:02x}"}
+    values |= {"port": login_id, "time_s": int(after_s), "octets": (int(after_s), int(after_s))}
+    return accounting(status, T + after_s, **(values | changes))
+
+
+def backlog() -> list[Accounting]:
+    """Each session in several batches, each batch with some that begin; the last ones push the first ones out."""
+    records = [of(login_id, START, 0) for login_id in range(1, LOGINS + 1)]
+    for step in range(1, 4):
+        records += [of(login_id, INTERIM, 300 * step) for login_id in range(1, LOGINS + 1, step)]
+        records += [of(login_id, START, 0, session=f"x{step}-{login_id}", user="login1") for login_id in range(step, step + 2)]
+    records += [of(login_id, STOP, 1000) for login_id in range(2, LOGINS + 1, 2)]
+    return records + [of(login_id, START, 2000 - 300, session=f"again{login_id}") for login_id in range(1, LOGINS + 1)]
+
+
+async def take_all(slot: Slot) -> None:
+    while await slot.advance():
+        pass
+
+
+async def rows(house: House) -> list[tuple]:
+    return [tuple(row) for row in await house.database.fetch(ROWS)]
+
+
+async def test_what_was_foreseen_comes_to_the_rows_that_come_without(house, monkeypatch):
+    house.put(backlog())
+    used = []
+    real = folding_module._still_so
+
+    async def still_so(queries, foreseen):
+        same = await real(queries, foreseen)
+        used.append((len(same.folds), len(same.owners)))
+        return same
+
+    monkeypatch.setattr(folding_module, "_still_so", still_so)
+    slot = Slot(house.root / "radius-0", a_store(house), house.counters)
+    await take_all(slot)
+    slot.close()
+    foreseen = await rows(house)
+    assert len(used) > 5
+    assert sum(folds for folds, _ in used) > 20
+    assert sum(owners for _, owners in used) > 10
+    await house.database.execute("DELETE FROM net.session; UPDATE net.spool_cursor SET segment = 0, position = 0")
+    slot = Slot(house.root / "radius-0", a_store(house, foreseeing=None), house.counters)
+    await take_all(slot)
+    slot.close()
+    assert await rows(house) == foreseen
+    assert sum(row[15] for row in foreseen) == len(backlog())
+    assert {(row[6], row[7]) for row in foreseen} == {("America/Manaus", 3)}
+
+
+async def foresee(house: House, ledger: Ledger, *records: Accounting) -> Gathered:
+    gathered = Gathered([read(record) for record in records])
+    gathered.foreseen = await ledger.foresee(house.database, gathered.families)
+    return gathered
+
+
+async def write(house: House, ledger: Ledger, gathered: Gathered) -> None:
+    async with house.database.transaction("read_committed") as transaction:
+        await ledger.write(transaction, gathered)
+
+
+async def counts(house: House) -> list[tuple]:
+    rows = await house.database.fetch("SELECT user_name, records, end_evidence FROM net.session ORDER BY 1, 2")
+    return [tuple(row) for row in rows]
+
+
+async def test_a_session_that_another_drain_began_meanwhile_stays_one(house):
+    """By its first record it would have another name: the concentrator's clock of sessions went back by a second."""
+    ledger = Ledger()
+    coming = await foresee(house, ledger, of(1, INTERIM, 300, time_s=301))
+    assert coming.foreseen.folds
+    await write(house, Ledger(), Gathered([read(of(1, START, 0))]))
+    await write(house, ledger, coming)
+    assert await counts(house) == [("login1", 2, None)]
+
+
+async def test_a_session_beside_it_that_another_drain_began_meanwhile_stays_one(house):
+    ledger = Ledger()
+    await write(house, ledger, Gathered([read(of(1, START, 0))]))
+    later = 90_000
+    coming = await foresee(house, ledger, of(1, INTERIM, later + 300, time_s=301))
+    await write(house, Ledger(), Gathered([read(of(1, START, later, time_s=0))]))
+    await write(house, ledger, coming)
+    assert [records for _, records, _ in await counts(house)] == [1, 2]
+
+
+async def test_what_another_drain_wrote_to_a_session_meanwhile_is_kept(house):
+    ledger = Ledger()
+    await write(house, ledger, Gathered([read(of(1, START, 0))]))
+    coming = await foresee(house, ledger, of(1, INTERIM, 600))
+    await write(house, Ledger(), Gathered([read(of(1, INTERIM, 300))]))
+    await write(house, ledger, coming)
+    assert await counts(house) == [("login1", 3, None)]
+
+
+async def test_a_session_that_went_to_history_meanwhile_comes_back(house):
+    ledger = Ledger()
+    await write(house, ledger, Gathered([read(of(1, START, 0)), read(of(1, STOP, 300))]))
+    coming = await foresee(house, ledger, of(1, INTERIM, 200), of(2, INTERIM, 200))
+    await house.database.execute(MOVE_ALL)
+    await write(house, ledger, coming)
+    assert await counts(house) == [("login1", 3, "stop"), ("login2", 1, None)]
+
+
+async def test_a_session_of_history_of_which_a_record_comes_is_not_begun_anew(house):
+    ledger = Ledger()
+    await write(house, ledger, Gathered([read(of(1, START, 0)), read(of(1, STOP, 300))]))
+    await house.database.execute(MOVE_ALL)
+    coming = await foresee(house, ledger, of(1, INTERIM, 200))
+    await write(house, ledger, coming)
+    assert await counts(house) == [("login1", 3, "stop")]
+
+
+async def test_r2_4_who_is_not_known_yet_is_looked_for_in_the_batchs_turn(house):
+    ledger = Ledger()
+    coming = await foresee(house, ledger, of(LOGINS + 1, START, 0))
+    await make_login(house, LOGINS + 1)
+    await write(house, ledger, coming)
+    assert [(row[2], row[6]) for row in await rows(house)] == [(LOGINS + 1, "America/Manaus")]
+
+
+async def test_a_connection_that_cannot_be_had_holds_up_nothing(house):
+    house.put(backlog())
+    nowhere = Database(
+        "postgresql://nobody@127.0.0.1:1/none", connect_timeout_s=1, statement_timeout_s=1, application_name="test"
+    )
+    slot = Slot(house.root / "radius-0", a_store(house, foreseeing=nowhere), house.counters)
+    await take_all(slot)
+    slot.close()
+    assert sum(row[15] for row in await rows(house)) == len(backlog())
+    assert house.count("aaad_bugs_total") == 0
+
+
+async def test_a_session_that_cannot_be_read_is_put_off_in_its_turn_and_no_other(house):
+    await write(house, Ledger(), Gathered([read(of(login_id, START, 0)) for login_id in range(1, LOGINS + 1)]))
+    await house.database.execute("UPDATE net.session SET summary = 'x' WHERE user_name = 'login5'")
+    records = [of(login_id, INTERIM, 300 * step) for step in (1, 2, 3) for login_id in range(1, LOGINS + 1)]
+    house.put(records)
+    slot = Slot(house.root / "radius-0", a_store(house), house.counters)
+    await take_all(slot)
+    slot.close()
+    assert {(name, records) for name, records, _ in await counts(house)} == {
+        (f"login{login_id}", 1 if login_id == 5 else 4) for login_id in range(1, LOGINS + 1)
+    }
+    assert await house.value("SELECT count(*) FROM net.spool_deferred") == 3
+    assert house.count("aaad_bugs_total") == 0
