@@ -60,9 +60,7 @@ class Ahead:
         """Forget it."""
         self._found = None
 
-    async def read_during(
-        self, work: Awaitable[_Answer], start: Position, read: Read, foresee: Foresee
-    ) -> _Answer:
+    async def read_during(self, work: Awaitable[_Answer], start: Position, read: Read, foresee: Foresee) -> _Answer:
         """Await some work, and read the batch from `start` in its pauses. Raises what the work raises."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(start, read, foresee))

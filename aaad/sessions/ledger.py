@@ -16,7 +16,7 @@ from aaad.db.statements import load_statements
 from aaad.errors import StoreError
 from aaad.sessions.again import Again, Grant
 from aaad.sessions.arrays import array, keys
-from aaad.sessions.batch import NOTHING_FORESEEN, Batch, Foreseen
+from aaad.sessions.batch import Batch, Foreseen
 from aaad.sessions.copying import COLUMNS, PROGRESS_COLUMNS, progress_rows, rows
 from aaad.sessions.draft import Draft, seconds
 from aaad.sessions.ends import note_ends, save_verdicts
@@ -119,7 +119,6 @@ class Ledger:
                 return await self._fold_once(transaction, families, foreseen)
             except _ReadAgain:
                 await transaction.execute("ROLLBACK TO SAVEPOINT fold")
-                foreseen = NOTHING_FORESEEN
             except StoreError as error:
                 if error.sqlstate not in _NO_TABLE:
                     raise
