@@ -1,13 +1,15 @@
 """What a record costs with a million open sessions, beside a thousand.
 
-    bench/open_sessions.py [--open N] [--few N] [--turns N] [--repeats N] [--rounds N] [--logins N] [--port-base P]
-                           [--scratch DIR]
+    bench/open_sessions.py [--open N] [--few N] [--turns N] [--repeats N] [--rounds N] [--idle S] [--logins N]
+                           [--port-base P] [--scratch DIR]
 
 One node. A repeat is the same load in both cases: a few sessions get some Interim-Updates each, in turn. First these
 few are all that the table holds, new ones in each repeat; then very many are opened, by their Starts, and each
 repeat takes others of them, scattered. CPU of all the node's processes and PostgreSQL until the last record is in
 its session's row, per record. What they use in the same time when no record comes is no record's cost: it is measured
-before each round, taken off, and told apart. Loopback only.
+before each round, taken off, and told apart. That is rounds through the table, which work for a while and rest for a
+while: of a million sessions the longest takes two minutes with its rest, so both the time without records and the
+repeats of a round have to last about that long. Loopback only.
 """
 
 import argparse
@@ -32,7 +34,6 @@ _RATIO_MAX = 1.1  # "no more": so much is noise
 _INTERVAL_S = 60  # between two interims of a session, as they tell it
 _DRAIN_TIMEOUT_S = 1800.0
 _LOADING_TIMEOUT_S = 1800.0
-_IDLE_S = 20.0  # before each round: more than a chore's round through some thousand sessions and the pause after it
 _COUNT_OPEN = "SELECT count(*) FROM net.session WHERE ended_at IS NULL"
 _COUNT_RECORDS = "SELECT coalesce(sum(records), 0) FROM net.session"
 
@@ -105,16 +106,16 @@ def main() -> None:
         node.stop()
         if arguments.scratch is None:
             shutil.rmtree(scratch, ignore_errors=True)
-    text = section(arguments.turns, few, many)
+    text = section(arguments, few, many)
     sections.write(sections.OPEN_SESSIONS, text, arguments.results)
     print(text)
     sys.exit(1 if any(row["missing"] or row["lost"] for row in few.rows + many.rows) else 0)
 
 
-def _idle_cores(node: Node) -> dict[str, float]:
+def _idle_cores(node: Node, idle_s: float) -> dict[str, float]:
     """Return how many cores each group of processes uses while no record comes."""
     before, start = generator.used_s(node.roots()), time.monotonic()
-    time.sleep(_IDLE_S)
+    time.sleep(idle_s)
     after, took_s = generator.used_s(node.roots()), time.monotonic() - start
     return {group: (after[group] - before[group]) / took_s for group in after}
 
@@ -129,7 +130,7 @@ def _measure_few(node: Node, arguments: argparse.Namespace) -> Case:
     found, idles = [], []
     for number in range(arguments.rounds):
         rows, missing = [], 0
-        idles.append(_idle_cores(node))
+        idles.append(_idle_cores(node, arguments.idle))
         for _ in range(arguments.repeats):
             population = Population(node, arguments.few, 0, arguments.turns)
             population.open()
@@ -144,9 +145,10 @@ def _measure_many(node: Node, arguments: argparse.Namespace) -> Case:
     population = Population(node, arguments.open, arguments.few, arguments.turns)
     population.open()
     rounds.wait_until_quiet([node])
+    rounds.wait_until_quiet([node])
     found, every, idles = [], [], []
     for number in range(arguments.rounds):
-        idles.append(_idle_cores(node))
+        idles.append(_idle_cores(node, arguments.idle))
         rows = [population.interims(arguments.few) for _ in range(arguments.repeats)]
         every += rows
         found.append(together(rows, 0, idles[-1]))
@@ -172,17 +174,18 @@ def costs_us(rows: list[report.Row], group: str | None = None) -> list[float]:
     return [1e6 * (row["server_cpu_s"] if group is None else row["cpu_s"][group]) / row["answered"] for row in rows]
 
 
-def section(turns: int, few: Case, many: Case) -> str:
+def section(arguments: argparse.Namespace, few: Case, many: Case) -> str:
     """Return the section: cost per record beside each other, by group of processes."""
     ratio = statistics.median(costs_us(many.rows)) / statistics.median(costs_us(few.rows))
     lines = [
         "## Open sessions and the cost of a record",
         "",
         f"{sections.machine()}; commit {sections.commit()}; `{' '.join(['bench/open_sessions.py', *sys.argv[1:]])}`.",
-        f"{few.rows[0]['answered']:,} Interim-Updates a round: {turns} of each of {few.sessions:,} sessions, many",
+        f"{few.rows[0]['answered']:,} Interim-Updates a round: {arguments.turns} of each of {few.sessions:,} sessions, many",
         f"times over. These are all that are open, or others each time of {many.sessions:,}, scattered.",
         "Microseconds of CPU a record, the drain included, median with [least–most]; without what the processes use",
-        "in the same time when no record comes (the last line: per cent of one core, 20 s before each round).",
+        f"in the same time when no record comes (the last line: per cent of one core, {arguments.idle:g} s before each",
+        "round).",
         "",
         f"| | {few.sessions:,} open | {many.sessions:,} open |",
         "|---|---|---|",
@@ -204,8 +207,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--open", type=int, default=1_000_000, help="open sessions, very many")
     parser.add_argument("--few", type=int, default=1000, help="open sessions, few; and those of one repeat")
     parser.add_argument("--turns", type=int, default=2, help="Interim-Updates of each session in a repeat")
-    parser.add_argument("--repeats", type=int, default=20, help="of one round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=60, help="of one round")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--idle", type=float, default=120, metavar="S", help="without records, before each round")
     parser.add_argument("--logins", type=int, help="default: one for each session; others' sessions have no login")
     parser.add_argument("--port-base", type=int, default=41960)
     parser.add_argument("--scratch", type=Path, help="a new folder that is kept; default: a temporary one")

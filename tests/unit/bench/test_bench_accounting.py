@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import sys
+from argparse import Namespace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -190,7 +191,9 @@ def test_costs_are_per_record_and_by_process_without_what_is_used_anyhow():
     assert open_sessions.costs_us(rows, "sync") == pytest.approx([50.0])
     few = open_sessions.Case(10, rows, {"radius": 0.0, "sync": 0.01})
     dear = [row("aaad", "", answered=1000, server_cpu_s=0.1, cpu_s={"radius": 0.03, "sync": 0.07}, missing=2)]
-    text = open_sessions.section(2, few, open_sessions.Case(1000, dear, {"radius": 0.002, "sync": 0.1}))
+    text = open_sessions.section(
+        Namespace(turns=2, idle=120.0), few, open_sessions.Case(1000, dear, {"radius": 0.002, "sync": 0.1})
+    )
     assert "| all | 80.00 [80.00–80.00] | 100.00 [100.00–100.00] |" in text
     assert "| when no record comes | 1.0 % | 10.2 % |" in text
     assert "Ratio 1.25, target ≤ 1.1: **missed**. Lost or missing: 2." in text
