@@ -67,8 +67,10 @@ DELETE FROM net.session_end WHERE ctid = ANY(ARRAY(
     LIMIT $2 FOR UPDATE SKIP LOCKED));
 
 -- name: claim_chore
--- Whoever holds the row does the next bit; nobody waits for him.
-SELECT cursor FROM net.chore WHERE name = $1 AND due_at <= now() FOR UPDATE SKIP LOCKED;
+-- Whoever holds the row does the next bit; nobody waits for him. What can wait does while a drain is behind.
+SELECT cursor FROM net.chore
+WHERE name = $1 AND due_at <= now() AND NOT (can_wait AND net.is_drain_behind())
+FOR UPDATE SKIP LOCKED;
 
 -- name: leave_chore
 UPDATE net.chore SET cursor = $2, due_at = now() + $3::double precision * interval '1 second' WHERE name = $1;

@@ -176,6 +176,27 @@ async def test_moving_goes_through_the_whole_table_bit_by_bit(db, keeper, monkey
     assert await db.fetchval("SELECT count(*) FROM net.session") == 1
 
 
+@pytest.mark.parametrize(
+    ("behind_s", "undrained", "waits"),
+    [(6, 50_000, False), (20, 50_000, True), (20, 9_999, False), (700, 50_000, False)],
+)
+async def test_what_can_wait_does_while_a_drain_is_behind_but_not_for_ever(db, keeper, behind_s, undrained, waits):
+    await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
+    await db.execute(
+        "INSERT INTO net.node (name, drain_watermark, records_undrained) "
+        "VALUES ('other', now() - $1 * interval '1 second', $2)",
+        behind_s,
+        undrained,
+    )
+    assert not await keeper.move_ended()
+    assert await db.fetchval("SELECT count(*) FROM net.session") == int(waits)
+
+
+async def test_of_the_rounds_only_those_wait_that_nobody_is_waiting_for(db):
+    waiting = await names(db, "SELECT name FROM net.chore WHERE can_wait ORDER BY 1")
+    assert waiting == ["lost", "move", "overlooked", "reports"]
+
+
 async def test_a_month_that_is_made_while_sessions_move_into_it_is_no_failure(dsn, db, keeper):
     """The insert found the partition for the rest, waited for it, and it is not for this month any more."""
     await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
