@@ -44,7 +44,12 @@ def program_version() -> str:
 
 
 def _database(
-    context: RoleContext, purpose: str, statement_timeout_s: float | None = None, *, plans_anew: bool = False
+    context: RoleContext,
+    purpose: str,
+    statement_timeout_s: float | None = None,
+    *,
+    connect_timeout_s: float | None = None,
+    plans_anew: bool = False,
 ) -> "Database":
     """Return a door of its own to PostgreSQL; nothing is connected yet."""
     from aaad.db.connection import Database
@@ -52,7 +57,7 @@ def _database(
     database = context.config.database
     return Database(
         database.dsn.get_secret_value(),
-        connect_timeout_s=database.connect_timeout_s,
+        connect_timeout_s=connect_timeout_s or database.connect_timeout_s,
         statement_timeout_s=statement_timeout_s or database.statement_timeout_s,
         application_name=f"aaad {context.config.node.name} {purpose}",
         plans_anew=plans_anew,
@@ -496,9 +501,11 @@ async def feed(context: RoleContext) -> None:
 async def drain(context: RoleContext) -> None:
     """Carry the spool into PostgreSQL."""
     from aaad.sessions.drain import Drain, spare_collector
+    from aaad.sessions.store import FORESEE_STATEMENT_S
 
     node, spool = context.config.node, context.config.spool
-    database, foreseeing = _database(context, "drain"), _database(context, "drain ahead")
+    database = _database(context, "drain")
+    foreseeing = _database(context, "drain ahead", FORESEE_STATEMENT_S, connect_timeout_s=FORESEE_STATEMENT_S)
     service = Drain(
         database,
         node.state_dir / "spool",
@@ -512,8 +519,9 @@ async def drain(context: RoleContext) -> None:
     try:
         await service.run(context.stopping)
     finally:
-        await database.close()
-        await foreseeing.close()
+        async with asyncio.TaskGroup() as group:
+            for door in (database, foreseeing):
+                group.create_task(door.close())
 
 
 async def handoff(context: RoleContext) -> None:

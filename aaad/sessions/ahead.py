@@ -7,7 +7,6 @@ the batch is read in its turn, and is told then.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from aaad.errors import SpoolError
@@ -17,14 +16,13 @@ from aaad.spool.reader import Batch
 from aaad.spool.records import decode
 from aaad.spool.segment import Frame, Position
 
-FORESEE_S = 2.0  # several times as long as a batch takes: PostgreSQL is in trouble
 PARSED_AT_ONCE = 100  # a millisecond: PostgreSQL's answers, the feed and others of this process come in between
 
 _Answer = TypeVar("_Answer")
 
 
 Read = Callable[[Position], Awaitable[Batch]]
-Foresee = Callable[[Intake], Awaitable[None]]  # notes what it finds with the intake
+Foresee = Callable[[Intake], Awaitable[None]]  # notes what it finds with the intake; raises nothing, and is bounded
 
 
 class SetAside(NamedTuple):
@@ -61,7 +59,10 @@ class Ahead:
         self._found = None
 
     async def read_during(self, work: Awaitable[_Answer], start: Position, read: Read, foresee: Foresee) -> _Answer:
-        """Await some work, and read the batch from `start` in its pauses. Raises what the work raises."""
+        """Await some work, and read the batch from `start` and look at what it will meet in its pauses.
+
+        Raises what the work raises. May take longer than the work: what is done now need not be done in the turn.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(start, read, foresee))
             outcome = await _outcome(work)
@@ -70,19 +71,16 @@ class Ahead:
         return outcome
 
     async def _read(self, start: Position, read: Read, foresee: Foresee) -> None:
-        # Whatever goes wrong, it is met again and told when the batch has its turn.
         try:
             batch = await read(start)
             if batch.next == start:
                 return
             parsed = await parse(batch.frames)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001  whatever it is, it is met again and told when the batch has its turn
             self.drop()
-            return
-        self._start, self._found = start, (batch, parsed)
-        with suppress(Exception):
-            async with asyncio.timeout(FORESEE_S):
-                await foresee(parsed.intake)
+        else:
+            self._start, self._found = start, (batch, parsed)
+            await foresee(parsed.intake)
 
 
 async def _outcome(work: Awaitable[_Answer]) -> _Answer | Exception:

@@ -27,23 +27,30 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 Rows = dict[bytes, list[Stored]]  # by family
 
 
+State = tuple[bytes, int, int]  # of a row: family, life, and a sum of all that a fold goes by
+
+
 class Foreseen(NamedTuple):
     """What families come to by rows that were read a while ago."""
 
     stored: Rows
+    states: frozenset[State]  # of these rows
     owners: dict[bytes, Owner]  # of those that had no rows
     folds: dict[bytes, Folded]  # of all
 
     def without(self, families: Collection[bytes]) -> "Foreseen":
         """Leave some out."""
+        if not families:
+            return self
         return Foreseen(
             {family: rows for family, rows in self.stored.items() if family not in families},
+            frozenset(state for state in self.states if state[0] not in families),
             {family: owner for family, owner in self.owners.items() if family not in families},
             {family: folded for family, folded in self.folds.items() if family not in families},
         )
 
 
-NOTHING_FORESEEN = Foreseen({}, {}, {})
+NOTHING_FORESEEN = Foreseen({}, frozenset(), {}, {})
 
 
 class Batch:

@@ -29,7 +29,7 @@ GATHER_S = 0.5  # a batch costs what many more records in it would cost, too: so
 LOOK_AFTER_S = 1.0  # new slots, cursors, watermark
 RETENTION_EVERY_S = 60.0
 ROUTERS_NOTED_EVERY_S = 3.0
-READ_AHEAD_SLOTS_MAX = 4  # 13 MB each
+READ_AHEAD_SLOTS_MAX = 4  # 25 MB each
 RETRY_INITIAL_S = 0.1
 RETRY_MAX_S = 2.0
 HANDOFFS_KEPT_S = 2_592_000.0  # 30 days: no writer's life that handed over has segments left
@@ -47,6 +47,8 @@ DRAIN_COUNTERS = [
     "aaad_drain_damaged_bytes_total",
     "aaad_drain_cursor_lost_total",
     "aaad_drain_store_errors_total",
+    "aaad_drain_foreseen_total",
+    "aaad_drain_foresight_failures_total",
     *(f"aaad_drain_segments_removed_total|when={when}" for when in ("due", "early")),
     "aaad_drain_undrained_records",
     "aaad_drain_watermark_at_seconds",
@@ -125,6 +127,7 @@ class Drain:
             return self._note_away(error)
         if self._is_away:
             self._is_away, self._retry_s = False, RETRY_INITIAL_S
+            await self._store.look_anew()
             _log.info("drain.resumed")
         if any(slot.is_behind for slot in self._slots.values()):
             return 0.0

@@ -6,15 +6,16 @@ Writes nothing but sessions that history gives back.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from aaad.clock import wall_s
-from aaad.db.connection import Queries
+from aaad.db.connection import Queries, Row
 from aaad.db.statements import load_statements
 from aaad.errors import SpoolError
 from aaad.sessions.arrays import keys
-from aaad.sessions.batch import NOTHING_FORESEEN, Batch, Foreseen, Rows, Stored
+from aaad.sessions.batch import NOTHING_FORESEEN, Batch, Foreseen, Rows, State, Stored
 from aaad.sessions.draft import Owner, seconds
 from aaad.sessions.fold import Folded, StoredLife, fold, origin
 from aaad.sessions.owners import DEFAULT_TIME_ZONE, Owners
@@ -48,50 +49,49 @@ class Folding:
         self._owners = Owners()
 
     async def foresee(self, queries: Queries, families: Families) -> Foreseen:
-        """Return what these come to by the rows as they are now. Raises as `draft` does; history is not asked.
+        """Return what most of these come to by the rows as they are now; history is not asked.
 
-        Who is not known yet may be known in the batch's turn: nothing is foreseen of his sessions.
+        Of the others all is left to the batch's turn: who is not known yet may be known by then, and lives in several
+        zones ask for owners, too; what cannot be read is told then.
         """
-        stored = await _read_rows(queries, families)
+        stored, states = await _foresee_rows(queries, families)
         owners = await self._find_owners(queries, [family for family in families if family not in stored], families)
-        strangers = {family for family, owner in owners.items() if owner.client_id is None}
-        if strangers:
-            families = {family: records for family, records in families.items() if family not in strangers}
-            owners = {family: owner for family, owner in owners.items() if family not in strangers}
-        return Foreseen(stored, owners, await self._fold_all(queries, families, stored, owners))
+        unknown = {family for family, owner in owners.items() if owner.client_id is None}
+        folds, asking, unreadable, _ = await _fold_each(
+            {family: records for family, records in families.items() if family not in unknown}, stored, owners
+        )
+        return Foreseen(stored, states, owners, folds).without(unknown | asking.keys() | set(unreadable))
 
     async def draft(self, queries: Queries, families: Families, foreseen: Foreseen = NOTHING_FORESEEN) -> Batch:
         """Return the rows that these change. UnreadableSessions names all whose rows cannot be read."""
         same = await _still_so(queries, foreseen) if foreseen.folds else foreseen
         stored = same.stored | await _read_rows(queries, [family for family in families if family not in same.folds])
-        unknown = {family: records for family, records in families.items() if family not in stored}
-        recalled = await self._recall(queries, unknown)
+        absent = {family: records for family, records in families.items() if family not in stored}
+        recalled = await self._recall(queries, absent)
         stored |= recalled
-        owners = {family: owner for family, owner in same.owners.items() if family not in recalled}
-        strangers = [family for family in unknown if family not in recalled and family not in owners]
-        owners |= await self._find_owners(queries, strangers, families)
-        folds = {family: folded for family, folded in same.folds.items() if family not in recalled}
-        rest = {family: records for family, records in families.items() if family not in folds}
-        folds |= await self._fold_all(queries, rest, stored, owners)
+        if recalled:
+            same = same.without(recalled)
+        begin = [family for family in absent if family not in recalled and family not in same.owners]
+        owners = same.owners | await self._find_owners(queries, begin, families)
+        rest = {family: records for family, records in families.items() if family not in same.folds}
+        folds = same.folds | await self._fold_all(queries, rest, stored, owners)
         # What belongs to nothing that lives may be of a session in history that had the same id.
         began = {family: folded.began for family, folded in folds.items() if folded.began and family in stored}
-        recalled = await self._recall(queries, began)
-        if recalled:
-            stored |= recalled
-            folds |= await self._fold_all(queries, {family: families[family] for family in recalled}, stored, owners)
+        late = await self._recall(queries, began)
+        if late:
+            stored |= late
+            folds |= await self._fold_all(queries, {family: families[family] for family in late}, stored, owners)
         batch = Batch()
         for family, records in families.items():
             batch.add(family, folds[family], stored.get(family, ()), records, owners.get(family))
         await self._own(queries, batch)
         return batch
 
-    async def _find_owners(
-        self, queries: Queries, strangers: Sequence[bytes], families: Families
-    ) -> dict[bytes, Owner]:
-        if not strangers:
+    async def _find_owners(self, queries: Queries, begin: Sequence[bytes], families: Families) -> dict[bytes, Owner]:
+        if not begin:
             return {}
-        spokesmen = [families[family][0] for family in strangers]
-        return dict(zip(strangers, await self._owners.find(queries, spokesmen), strict=True))
+        spokesmen = [families[family][0] for family in begin]
+        return dict(zip(begin, await self._owners.find(queries, spokesmen), strict=True))
 
     async def _own(self, queries: Queries, batch: Batch) -> None:
         """Note whose the sessions that begin are, and in which address space."""
@@ -126,49 +126,76 @@ class Folding:
         self, queries: Queries, families: Families, stored: Rows, owners: Mapping[bytes, Owner]
     ) -> dict[bytes, Folded]:
         """Fold each family. UnreadableSessions names all that cannot be."""
-        folds: dict[bytes, Folded] = {}
-        unreadable, why = [], SpoolError()
-        for count, (family, records) in enumerate(families.items(), 1):
-            if not count % _FOLDED_AT_ONCE:
-                await asyncio.sleep(0)
-            rows = stored.get(family)
-            lives = [row.life for row in rows] if rows is not None else _NO_LIVES
-            owner = owners.get(family)
-            try:
-                folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
-                strangers = folded.without_zone
-                if strangers and (lives or len(strangers) > 1):
-                    # A part begins beside others, which is rare: its days are days where its owner is.
-                    found = await self._owners.find(queries, strangers)
-                    zones = {origin(each): whose.time_zone for each, whose in zip(strangers, found, strict=True)}
-                    folded = fold(lives, records, DEFAULT_TIME_ZONE, zones)
-                folds[family] = folded
-            except SpoolError as error:
-                unreadable.append(family)
-                why = error
+        folds, asking, unreadable, why = await _fold_each(families, stored, owners)
         if unreadable:
             raise UnreadableSessions(unreadable, why)
+        for family, strangers in asking.items():
+            found = await self._owners.find(queries, strangers)
+            zones = {origin(each): whose.time_zone for each, whose in zip(strangers, found, strict=True)}
+            folds[family] = fold(_lives(stored.get(family)), families[family], DEFAULT_TIME_ZONE, zones)
         return folds
+
+
+class _Folds(NamedTuple):
+    folds: dict[bytes, Folded]
+    # Parts that begin beside others, which is rare: their days are days where these records' owners are.
+    asking: dict[bytes, Sequence[AccountingRecord]]
+    unreadable: list[bytes]
+    why: SpoolError
+
+
+async def _fold_each(families: Families, stored: Rows, owners: Mapping[bytes, Owner]) -> _Folds:
+    """Fold each family, letting others go on in between."""
+    folds: dict[bytes, Folded] = {}
+    asking: dict[bytes, Sequence[AccountingRecord]] = {}
+    unreadable, why = [], SpoolError()
+    for count, (family, records) in enumerate(families.items(), 1):
+        if not count % _FOLDED_AT_ONCE:
+            await asyncio.sleep(0)
+        lives = _lives(stored.get(family))
+        owner = owners.get(family)
+        try:
+            folded = fold(lives, records, owner.time_zone if owner is not None else DEFAULT_TIME_ZONE)
+        except SpoolError as error:
+            unreadable.append(family)
+            why = error
+            continue
+        folds[family] = folded
+        strangers = folded.without_zone
+        if strangers and (lives or len(strangers) > 1):
+            asking[family] = strangers
+    return _Folds(folds, asking, unreadable, why)
+
+
+def _lives(rows: Sequence[Stored] | None) -> Sequence[StoredLife]:
+    return [row.life for row in rows] if rows is not None else _NO_LIVES
 
 
 async def _still_so(queries: Queries, foreseen: Foreseen) -> Foreseen:
     """Return what was foreseen by rows that are as they were: no other, and none less."""
-    found = {(row[0], row[1], row[2]) for row in await queries.fetch(_SQL.find_versions, keys(foreseen.folds))}
-    read = {(family, row.life.life, row.life.version) for family, rows in foreseen.stored.items() for row in rows}
-    changed = {family for family, _, _ in found ^ read}
+    found = {(row[0], row[1], row[2]) for row in await queries.fetch(_SQL.find_states, keys(foreseen.folds))}
+    changed = {family for family, _, _ in found ^ foreseen.states}
     return foreseen.without(changed) if changed else foreseen
 
 
 async def _read_rows(queries: Queries, families: Collection[bytes]) -> Rows:
-    if not families:
-        return {}
-    rows = await queries.fetch(_SQL.read_sessions, keys(families))
+    return _sorted(await queries.fetch(_SQL.read_sessions, keys(families))) if families else {}
+
+
+async def _foresee_rows(queries: Queries, families: Collection[bytes]) -> tuple[Rows, frozenset[State]]:
+    rows = await queries.fetch(_SQL.foresee_sessions, keys(families))
+    return _sorted(rows), frozenset((row[0], row[1], row[8]) for row in rows)
+
+
+def _sorted(rows: Iterable[Row]) -> Rows:
+    """Put rows to their families'."""
     stored: Rows = {}
-    for family, life, version, summary, ended_latest, evidence, login_id, serial in rows:
-        kept = Ending(evidence, seconds(ended_latest)) if evidence is not None and evidence != _STOP else None
-        row = Stored(StoredLife(life, version, summary), kept, login_id, serial is not None)
+    for row in rows:
+        family, evidence = row[0], row[5]
+        kept = Ending(evidence, seconds(row[4])) if evidence is not None and evidence != _STOP else None
+        known = Stored(StoredLife(row[1], row[2], row[3]), kept, row[6], row[7] is not None)
         if family in stored:
-            stored[family].append(row)
+            stored[family].append(known)
         else:
-            stored[family] = [row]
+            stored[family] = [known]
     return stored

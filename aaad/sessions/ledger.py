@@ -109,7 +109,7 @@ class Ledger:
         return {row[0] for row in found if (row[0], row[1]) not in free}
 
     async def foresee(self, queries: Queries, families: Families) -> Foreseen:
-        """Return what a batch comes to that will be written later. Raises as `write` does."""
+        """Return what most sessions of a batch come to that will be written later (`Folding.foresee`)."""
         return await self._foreseeing.foresee(queries, families)
 
     async def _fold(self, transaction: Transaction, families: Families, foreseen: Foreseen) -> None:

@@ -1,5 +1,5 @@
--- Statements of aaad/sessions/ledger.py, owners.py and verdicts.py. Times are Unix seconds. Rows come sorted by key, so
--- that two drains take them in one order. Arrays that each batch needs come as texts, which cost less to make.
+-- Statements of aaad/sessions/ledger.py, folding.py, owners.py and verdicts.py. Times are Unix seconds. Rows come sorted by
+-- key, so that two drains take them in one order. Arrays that each batch needs come as texts, which cost less to make.
 
 -- name: read_sessions
 -- Not locked: who writes a row says which version he read, and another drain's meanwhile makes him read again.
@@ -7,9 +7,19 @@ SELECT uuid_send(family), life, version, summary,
     CASE WHEN end_evidence <> 'stop' THEN ended_latest END, end_evidence, login_id, grant_serial
 FROM net.session WHERE family = ANY($1::text::uuid[]);
 
--- name: find_versions
+-- name: foresee_sessions
+-- The same, with a sum of all that a fold goes by. The version alone would not do: a server that was taken out of service,
+-- and one that lost commits in a failover, may count up to the same one with other records.
+SELECT uuid_send(family), life, version, summary,
+    CASE WHEN end_evidence <> 'stop' THEN ended_latest END, end_evidence, login_id, grant_serial,
+    hash_record_extended(ROW(version, summary, ended_latest, end_evidence, login_id, grant_serial), 0)
+FROM net.session WHERE family = ANY($1::text::uuid[]);
+
+-- name: find_states
 -- What shows whether rows that were read a while ago are still so, and no others of their families have come.
-SELECT uuid_send(family), life, version FROM net.session WHERE family = ANY($1::text::uuid[]);
+SELECT uuid_send(family), life,
+    hash_record_extended(ROW(version, summary, ended_latest, end_evidence, login_id, grant_serial), 0)
+FROM net.session WHERE family = ANY($1::text::uuid[]);
 
 -- name: recall_sessions
 -- What is in history already, since when the earliest of them can have ended.

@@ -130,7 +130,7 @@ class Slot:
                 parsed = await parse(batch.frames)
             taking = self._take(cursor, batch, parsed)
             if reads_ahead:
-                foresee = partial(self._store.foresee, under_way=parsed.intake)
+                foresee = partial(self._foresee, under_way=parsed.intake)
                 await self._ahead.read_during(taking, batch.next, self._read, foresee)
             else:
                 await taking
@@ -154,6 +154,18 @@ class Slot:
             return
         # What is unread is kept in PostgreSQL, for a program that can read it.
         await self._take(cursor, batch, parsed, unread=unread)
+
+    async def _foresee(self, intake: Intake, *, under_way: Intake) -> None:
+        """Note with the next batch what it comes to, as far as that can be known now."""
+        try:
+            await self._store.foresee(intake, under_way=under_way)
+            self._counters.add("aaad_drain_foreseen_total", len(intake.gathered.foreseen.folds))
+        except (StoreError, TimeoutError) as error:
+            self._counters.add("aaad_drain_foresight_failures_total")
+            _log.warning("drain.foresight_failed", slot=self._directory.name, error=str(error) or "it took too long")
+        except Exception:  # noqa: BLE001  our bug: the batch is dealt with in its turn
+            _log.exception("drain.bug", slot=self._directory.name, while_="looking ahead")
+            self._counters.add("aaad_bugs_total")
 
     def _fit(self, records: int, took_s: float) -> None:
         """Let the next batch take as many records as can be written in time."""

@@ -5,12 +5,13 @@ a cursor never touches the ERP's rows and never waits long for anybody's: what w
 is, kept in net.spool_deferred with the cursor's move, and applied later by itself (aaad/sessions/settle.py).
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-from aaad.clock import wall_s
+from aaad.clock import monotonic_s, wall_s
 from aaad.db.connection import Database, Row, Transaction, affected
 from aaad.db.statements import load_statements
 from aaad.errors import StoreError
@@ -33,6 +34,10 @@ _SESSIONS_SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _BIND = dict(zip(BINDING_KINDS, (_SQL.bind_macs, _SQL.bind_nases, _SQL.bind_ports, _SQL.bind_circuits), strict=True))
 _SAMPLE_SEPARATOR = "\x1f"
 
+# What of a batch's turn may be done before costs no more than it saves, and so no more than a batch takes.
+FORESEE_S = 1.5
+FORESEE_STATEMENT_S = 1.0  # of connecting, too: below it, so that the next host gets its turn
+FORESEE_AGAIN_S = 10.0  # after it took too long, or failed
 LOCK_WAIT_MS = 200  # a writer that hands over waits a second in all
 SETTLE_STATEMENT_MS = 1000  # what a trigger of the ERP may take: meanwhile nothing is drained
 LOOKED_BACK_S = 172_800.0  # as long as drained segments are kept: what was read late is noted with its own time
@@ -84,6 +89,7 @@ class DrainStore:
         """`foreseeing`: another connection, to look over at what the next batch will meet; None: that is not done."""
         self._database = database
         self._foreseeing = foreseeing
+        self._foresees_at_s = 0.0
         self._node = node
         self._ledger = Ledger()
         self._heard = HeardRouters()
@@ -140,14 +146,25 @@ class DrainStore:
         return skipped
 
     async def foresee(self, intake: Intake, *, under_way: Intake) -> None:
-        """Note with a batch what its sessions come to, but for those that the batch under way changes, too."""
+        """Note with a batch what its sessions come to, but for those that the batch under way changes, too.
+
+        StoreError, TimeoutError: nothing is noted, nor with the batches of the next seconds.
+        """
         gathered, changing = intake.gathered, under_way.gathered.families
         families = {family: records for family, records in gathered.families.items() if family not in changing}
-        if self._foreseeing is None or not families:
+        now_s = monotonic_s()
+        if self._foreseeing is None or not families or now_s < self._foresees_at_s:
             return
-        async with self._foreseeing.transaction("read_committed", readonly=True) as transaction:
-            await transaction.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
-            gathered.foreseen = await self._ledger.foresee(transaction, families)
+        self._foresees_at_s = now_s + FORESEE_AGAIN_S  # if this fails, however it does
+        async with asyncio.timeout(FORESEE_S), self._foreseeing.transaction("read_committed", readonly=True) as look:
+            await look.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
+            gathered.foreseen = await self._ledger.foresee(look, families)
+        self._foresees_at_s = 0.0
+
+    async def look_anew(self) -> None:
+        """Look ahead over a new connection: after a failover the old one may be to a server that nobody writes to."""
+        if self._foreseeing is not None:
+            await self._foreseeing.close()
 
     async def apply_handoff(self, handoff: Handoff, intake: Intake, unread: Sequence[bytes] = ()) -> Skipped | None:
         """Apply or defer a batch that its writer could not put on disk; None if that was done before."""

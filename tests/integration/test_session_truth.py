@@ -1,7 +1,7 @@
 """Ends of sessions that sent no Stop (rules R5.2, R9.1), in every order of their records, in a real PostgreSQL."""
 
 import random
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
 from accounting_records import INTERIM, OFF, ON, START, STOP, T, accounting, class_of
@@ -62,8 +62,8 @@ async def check_every_order(house: House, records: list[Accounting], expected: l
     ways += [[[record] for record in order + order[:2]] for order in orders[-3:]]
     ways += [[list(order)] for order in orders[:2]]
     ways += [[list(order[:2]), list(order[2:])] for order in orders[-4:]]
-    for place, batches in enumerate(ways):
-        await write(house, Ledger(), *batches, foresees=place % 2 == 1)
+    for batches, foresees in product(ways, (False, True)):
+        await write(house, Ledger(), *batches, foresees=foresees)
         assert await rows(house) == expected, [[describe(record) for record in batch] for batch in batches]
         await house.database.execute("DELETE FROM net.session; DELETE FROM net.nas_restart")
 

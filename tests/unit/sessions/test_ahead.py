@@ -6,14 +6,14 @@ import pytest
 
 from aaad.errors import SpoolError, StoreError
 from aaad.sessions.ahead import Ahead, parse
-from aaad.sessions.batch import NOTHING_FORESEEN, Foreseen
+from aaad.sessions.batch import Foreseen
 from aaad.sessions.fold import Folded
 from aaad.sessions.intake import Intake
 from aaad.spool.reader import Batch
 from aaad.spool.records import LoginRefused, encode
 from aaad.spool.segment import Frame, Position
 
-FORESEEN = Foreseen({}, {}, {b"family": Folded([], [])})
+FORESEEN = Foreseen({}, frozenset(), {}, {b"family": Folded([], [])})
 HERE, THERE = Position(1, 64), Position(1, 640)
 
 
@@ -85,29 +85,6 @@ async def test_an_error_in_reading_is_left_to_the_batchs_turn(error):
     await ahead.read_during(work(), HERE, found, foresee)
     assert await ahead.read_during(work(), THERE, failing, foresee) == "done"
     assert ahead.take(THERE, records_max=2) is None
-
-
-@pytest.mark.parametrize("error", [StoreError("away"), SpoolError("torn"), ZeroDivisionError()])
-async def test_an_error_in_foreseeing_takes_nothing_away_from_what_was_read(error):
-    async def failing(_: Intake) -> None:
-        raise error
-
-    ahead = Ahead()
-    assert await ahead.read_during(work(), HERE, found, failing) == "done"
-    taken = ahead.take(HERE, records_max=2)
-    assert taken is not None
-    assert taken[1].intake.gathered.foreseen is NOTHING_FORESEEN
-
-
-async def test_what_is_foreseen_is_not_waited_for_for_ever(monkeypatch):
-    async def never(_: Intake) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr("aaad.sessions.ahead.FORESEE_S", 0.05)
-    ahead = Ahead()
-    async with asyncio.timeout(20):
-        assert await ahead.read_during(work(), HERE, found, never) == "done"
-    assert ahead.take(HERE, records_max=2) is not None
 
 
 async def test_nothing_read_is_nothing_kept():
