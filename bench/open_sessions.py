@@ -144,8 +144,7 @@ def _measure_few(node: Node, arguments: argparse.Namespace) -> Case:
 def _measure_many(node: Node, arguments: argparse.Namespace) -> Case:
     population = Population(node, arguments.open, arguments.few, arguments.turns)
     population.open()
-    rounds.wait_until_quiet([node])
-    rounds.wait_until_quiet([node])
+    rounds.wait_until_quiet([node])  # what the Starts left behind is not the Interim-Updates'
     found, every, idles = [], [], []
     for number in range(arguments.rounds):
         idles.append(_idle_cores(node, arguments.idle))
