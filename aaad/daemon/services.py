@@ -519,9 +519,8 @@ async def drain(context: RoleContext) -> None:
     try:
         await service.run(context.stopping)
     finally:
-        async with asyncio.TaskGroup() as group:
-            for door in (database, foreseeing):
-                group.create_task(door.close())
+        await database.close()
+        await foreseeing.close()
 
 
 async def handoff(context: RoleContext) -> None:

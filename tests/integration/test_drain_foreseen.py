@@ -73,6 +73,14 @@ async def take_all(slot: Slot) -> None:
         pass
 
 
+async def take_backlog(house: House) -> None:
+    house.put(backlog())
+    slot = Slot(house.root / "radius-0", a_store(house), house.counters)
+    await take_all(slot)
+    slot.close()
+    assert sum(row[15] for row in await rows(house)) == len(backlog())
+
+
 async def rows(house: House) -> list[tuple]:
     return [tuple(row) for row in await house.database.fetch(ROWS)]
 
@@ -213,11 +221,7 @@ async def test_what_takes_too_long_is_given_up_and_tried_again_later(house, monk
     monkeypatch.setattr(store_module, "FORESEE_S", 0.1)
     monkeypatch.setattr(store_module, "FORESEE_AGAIN_S", 0.0)
     monkeypatch.setattr(Folding, "foresee", hang)
-    house.put(backlog())
-    slot = Slot(house.root / "radius-0", a_store(house), house.counters)
-    await take_all(slot)
-    slot.close()
-    assert sum(row[15] for row in await rows(house)) == len(backlog())
+    await take_backlog(house)
     assert house.count("aaad_drain_foresight_failures_total") > 2
     assert house.count("aaad_drain_foreseen_total") == 0
 
@@ -245,11 +249,7 @@ async def test_a_bug_in_looking_ahead_costs_that_look_alone(house, monkeypatch):
 
     monkeypatch.setattr(store_module, "FORESEE_AGAIN_S", 0.0)
     monkeypatch.setattr(Folding, "foresee", stumble)
-    house.put(backlog())
-    slot = Slot(house.root / "radius-0", a_store(house), house.counters)
-    await take_all(slot)
-    slot.close()
-    assert sum(row[15] for row in await rows(house)) == len(backlog())
+    await take_backlog(house)
     assert house.count("aaad_bugs_total") > 2
     assert await house.value("SELECT count(*) FROM net.spool_deferred") == 0
 
