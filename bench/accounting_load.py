@@ -30,6 +30,7 @@ class AccountingLoad:
     tag: int = 0
     class_file: Path | None = None
     auth_port: int | None = None
+    tick_s: float = 0.0
 
     def arguments(self) -> list[str]:
         """Return radload's arguments."""
@@ -40,7 +41,7 @@ class AccountingLoad:
         words += ["--time", str(self.time_s), "--lag", str(LAG), "--interval", str(INTERVAL_S)]
         if self.class_file is not None:
             words += ["--class-file", str(self.class_file)]
-        return [*words, *pace(self.rate_per_s, len(STAGES))]
+        return [*words, *pace(self.rate_per_s, len(STAGES), self.tick_s)]
 
     def with_classes(self, path: Path) -> "AccountingLoad":
         """Return the same with the Class of logins asked for before; they are kept in that file."""
@@ -55,11 +56,14 @@ class AccountingLoad:
         return ["--users", str(self.logins), "--count", str(self.sessions), "--tag", str(self.tag)]
 
 
-def pace(rate_per_s: float | None, stages: int) -> list[str]:
-    """Return radload's arguments for so many packets a second, None: as many as are answered."""
+def pace(rate_per_s: float | None, stages: int, tick_s: float = 0.0) -> list[str]:
+    """Return radload's arguments for so many packets a second, None: as many as are answered.
+
+    What comes due within `tick_s` is sent together: a generator that wakes for each packet takes the servers' time.
+    """
     if rate_per_s is None:
         return ["--window", str(CLOSED_WINDOW)]
-    return ["--window", str(OPEN_WINDOW), "--rate", f"{rate_per_s / stages:.3f}"]
+    return ["--window", str(OPEN_WINDOW), "--rate", f"{rate_per_s / stages:.3f}", "--tick", str(tick_s)]
 
 
 def next_tag() -> int:

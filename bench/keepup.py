@@ -24,6 +24,7 @@ from node import Node, Ports
 from servers import end_in_order_when_told
 
 _PEER_RUN_S = 60.0
+_TICK_S = 0.001  # twelve records and more: the generator has no processor of its own
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def _load(node: Node, arguments: argparse.Namespace, rate_per_s: float) -> Accou
     auth_port = node.ports.auth if arguments.with_logins else None
     return AccountingLoad(
         port=node.ports.acct, logins=arguments.logins, time_s=arguments.seconds, rate_per_s=rate_per_s,
-        tag=next_tag(), auth_port=auth_port,
+        tag=next_tag(), auth_port=auth_port, tick_s=_TICK_S,
     )  # fmt: skip
 
 

@@ -2,11 +2,11 @@
 
 This module owns sockets, clock and spool of the accounting port; what a datagram means is decided in `accounting`.
 A look at a socket takes a few datagrams, so that who asks to be let in is never far behind. Their records go to the
-spool's thread together, with word whether they pour in; what one sync of the disk made safe comes back
-together, and its answers are sent some at a time, those to one source by one call where the kernel can. The first
-datagram after a while is read when it comes. While they pour in, the next look comes with the answers to the last
-ones, or a little later: what arrives meanwhile shares a look, a sync and the way back, which cost more than it does.
-Where very many come in a second it comes with answers only if these are many, too.
+spool's thread together with those of the looks that follow at once, and with word whether they pour in; what one sync
+of the disk made safe comes back together, and its answers are sent some at a time, those to one source by one call
+where the kernel can. The first datagram after a while is read when it comes. While they pour in, the next look comes
+with the answers to the last ones, or a little later: what arrives meanwhile shares a look, a sync and the way back,
+which cost more than it does. Where very many come in a second answers are no reason to look.
 A bug in one datagram is logged and costs that datagram only.
 """
 
@@ -30,13 +30,14 @@ from aaad.radius.unknown_sources import UnknownSources
 
 LOOK_MAX = 16  # who asks to be let in goes first
 LOOK_AGAIN_S = 0.002
-# Where very many come a look waits longer, and comes with answers only if they are many, too: it finds more, and what
-# that saves is the drain's. Records a second of this process: where that begins and ends.
-LOOK_CROWDED_S = 0.003
+# Where very many come a look waits longer: it finds more, and what that saves is the drain's, as each look and each
+# sync takes a processor from it. Records a second of this process: where that begins and ends.
+LOOK_CROWDED_S = 0.006
 CROWDED_PER_S, EASED_PER_S = 6_000, 4_500
 POURING = 6  # datagrams found by a look, by which the disk had better wait a moment for more
 _ANSWERS_AT_ONCE = 48  # of what one sync made safe; and the rest of the last look's
-_OCTETS_AT_ONCE = 1 << 15  # of a look's records that go to the spool together; and those of the last record
+TOGETHER_MAX = 128  # records of looks that follow each other at once
+_OCTETS_AT_ONCE = 1 << 15  # of the records that go to the spool together; and those of the last record
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
 
@@ -99,6 +100,7 @@ class AccountingPort:
         self._is_called = False
         self._loop: asyncio.AbstractEventLoop
         self._next_looks: dict[Listener, asyncio.TimerHandle] = {}  # of sockets into which they pour
+        self._gathered: dict[Listener, tuple[list[Waiting], int]] = {}  # and octets: more comes at once
         self._is_closed = False
         self._is_crowded = False
         self._weighed_at_s = clock.monotonic_s()
@@ -138,9 +140,8 @@ class AccountingPort:
         self._learned.local_address = listener.address
         answer = self._path.answer
         replies: list[Datagram] = []
-        group: list[Waiting] = []
-        octets = 0
         received = receive(listener, LOOK_MAX, self._receive_failed)
+        group, octets = self._gathered.pop(listener, None) or ([], 0)
         self._cells[self._received_at] += len(received)
         self._received += len(received)
         now_s = clock.wall_s()
@@ -159,8 +160,10 @@ class AccountingPort:
                     self._discard(outcome, source)
             except Exception:  # noqa: BLE001  our own bug costs this datagram only
                 self._bug(source)
-        if group:
-            self._append(listener, group, is_more_coming=len(received) >= POURING)
+        if len(received) == LOOK_MAX and len(group) < TOGETHER_MAX:
+            self._gathered[listener] = group, octets
+        elif group:
+            self._append(listener, group, is_more_coming=len(group) >= POURING)
         if replies:
             self._sender.send(listener, replies)
         return len(received)
@@ -207,7 +210,7 @@ class AccountingPort:
             self._loop.call_soon(self._answer_told)
         if not path.in_work:
             self._settled.set()
-        if left <= 0 or not self._is_crowded:
+        if not self._is_crowded:
             self._look_now()
 
     def _refuse(self, group: list[Waiting]) -> None:
@@ -248,6 +251,10 @@ class AccountingPort:
     def close(self) -> None:
         """Read nothing any more; whoever opened the sockets takes them from the loop."""
         self._is_closed = True
+        gathered, self._gathered = self._gathered, {}
+        for listener, (group, _) in gathered.items():
+            if group:
+                self._append(listener, group, is_more_coming=False)
 
     async def settle(self) -> None:
         """Wait until what was taken in is answered, but not for ever."""

@@ -268,16 +268,15 @@ async def test_records_of_the_greatest_size_are_all_taken(tmp_path: Path) -> Non
     assert sorted(record.attributes for record in stored(tmp_path)) == sent
 
 
-FULL = (accounting_port.LOOK_MAX, True)
-
-
 @pytest.mark.parametrize(
     ("count", "expected"),
     [
         (1, [(1, False)]),
         (accounting_port.POURING - 1, [(accounting_port.POURING - 1, False)]),
         (accounting_port.POURING, [(accounting_port.POURING, True)]),
-        (2 * accounting_port.LOOK_MAX + 3, [FULL, FULL, (3, False)]),
+        (2 * accounting_port.LOOK_MAX, [(2 * accounting_port.LOOK_MAX, True)]),
+        (2 * accounting_port.LOOK_MAX + 3, [(2 * accounting_port.LOOK_MAX + 3, True)]),
+        (accounting_port.TOGETHER_MAX + 3, [(accounting_port.TOGETHER_MAX, True), (3, False)]),
     ],
 )
 async def test_the_disk_is_told_that_more_comes_while_looks_find_many(
