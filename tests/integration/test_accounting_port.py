@@ -301,6 +301,43 @@ async def test_the_disk_is_told_that_more_comes_while_looks_find_many(
     service.close()
 
 
+async def test_records_that_wait_for_the_next_look_are_recorded_when_the_service_ends(tmp_path: Path) -> None:
+    requests = [accounting_request(identifier=number) for number in range(accounting_port.LOOK_MAX)]
+    async with with_disk(tmp_path) as service:
+        port, listener = service.service._accounting, service.listeners[-1]
+        await asyncio.sleep(0.1)  # it has opened its sockets
+        asyncio.get_running_loop().remove_reader(listener.socket.fileno())
+        with Client(service.acct) as client:
+            client.send(*requests)
+            await asyncio.sleep(0.1)
+            assert port._read(listener) == len(requests)
+            assert stored(tmp_path) == []
+            port.close()
+            await port.settle()
+            assert {(await client.receive())[1] for _ in requests} == {request[1] for request in requests}
+    assert len(stored(tmp_path)) == len(requests)
+
+
+async def test_a_bug_over_a_later_look_costs_no_record_of_the_looks_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, looks = accounting_port.receive, []
+
+    def stumble(listener: Any, count_max: int, failed: Any) -> list[Any]:
+        looks.append(count_max)
+        if len(looks) == 2:
+            raise ZeroDivisionError
+        return real(listener, count_max, failed)
+
+    requests = [accounting_request(identifier=number) for number in range(accounting_port.LOOK_MAX + 3)]
+    async with with_disk(tmp_path) as service:
+        monkeypatch.setattr(accounting_port, "receive", stumble)
+        with Client(service.acct) as client:
+            client.send(*requests)
+            assert {(await client.receive())[1] for _ in requests} == {request[1] for request in requests}
+    assert len(stored(tmp_path)) == len(requests)
+
+
 async def test_what_one_sync_made_safe_is_answered_some_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
