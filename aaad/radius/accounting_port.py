@@ -6,7 +6,7 @@ spool's thread together with those of the looks that follow at once, and with wo
 of the disk made safe comes back together, and its answers are sent some at a time, those to one source by one call
 where the kernel can. The first datagram after a while is read when it comes. While they pour in, the next look comes
 with the answers to the last ones, or a little later: what arrives meanwhile shares a look, a sync and the way back,
-which cost more than it does. Where very many come in a second answers are no reason to look.
+which cost more than it does. Where very many come in a second it comes with answers only if these are many, too.
 A bug in one datagram is logged and costs that datagram only.
 """
 
@@ -33,6 +33,7 @@ LOOK_AGAIN_S = 0.002
 # Where very many come a look waits longer: it finds more, and what that saves is the drain's, as each look and each
 # sync takes a processor from it. Records a second of this process: where that begins and ends.
 LOOK_CROWDED_S = 0.006
+LOOK_WITH_ANSWERS = 96  # in a crowd, since the look before: more than come in its time
 CROWDED_PER_S, EASED_PER_S = 6_000, 4_500
 POURING = 6  # datagrams found by a look, by which the disk had better wait a moment for more
 _ANSWERS_AT_ONCE = 48  # of what one sync made safe; and the rest of the last look's
@@ -105,6 +106,7 @@ class AccountingPort:
         self._is_crowded = False
         self._weighed_at_s = clock.monotonic_s()
         self._received = 0  # since then
+        self._answered = 0  # since the last look
         self._settled = asyncio.Event()
 
     def open(self, listener: Listener) -> None:
@@ -120,6 +122,7 @@ class AccountingPort:
 
     def _look(self, listener: Listener) -> None:
         self._next_looks.pop(listener, None)
+        self._answered = 0
         if self._is_closed:
             return
         try:
@@ -210,7 +213,8 @@ class AccountingPort:
             self._loop.call_soon(self._answer_told)
         if not path.in_work:
             self._settled.set()
-        if not self._is_crowded:
+        self._answered += _ANSWERS_AT_ONCE - left
+        if not self._is_crowded or self._answered >= LOOK_WITH_ANSWERS:
             self._look_now()
 
     def _refuse(self, group: list[Waiting]) -> None:
