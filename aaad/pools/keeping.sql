@@ -4,11 +4,11 @@
 -- left: PostgreSQL would ask it of each row of net.lease, before it has looked at the pool or session that it belongs to.
 
 -- name: claim_chore
--- Whoever holds the row does the next bit; nobody waits for him. What can wait does while a drain is behind. A round that
--- begins now is marked by its beginning.
+-- Whoever holds the row does the next bit; nobody waits for him. What can wait does while a drain is behind, for a
+-- minute and not for ever. A round that begins now is marked by its beginning.
 SELECT cursor, CASE WHEN cursor = 0 THEN now() ELSE coalesce(began_at, now()) END AS began_at
 FROM net.chore
-WHERE name = $1 AND due_at <= now() AND NOT (can_wait AND net.is_drain_behind())
+WHERE name = $1 AND due_at <= now() AND NOT (can_wait AND due_at > now() - interval '1 minute' AND net.is_drain_behind())
 FOR UPDATE SKIP LOCKED;
 
 -- name: leave_chore

@@ -67,9 +67,10 @@ DELETE FROM net.session_end WHERE ctid = ANY(ARRAY(
     LIMIT $2 FOR UPDATE SKIP LOCKED));
 
 -- name: claim_chore
--- Whoever holds the row does the next bit; nobody waits for him. What can wait does while a drain is behind.
+-- Whoever holds the row does the next bit; nobody waits for him. What can wait does while a drain is behind, for a
+-- minute and not for ever.
 SELECT cursor FROM net.chore
-WHERE name = $1 AND due_at <= now() AND NOT (can_wait AND net.is_drain_behind())
+WHERE name = $1 AND due_at <= now() AND NOT (can_wait AND due_at > now() - interval '1 minute' AND net.is_drain_behind())
 FOR UPDATE SKIP LOCKED;
 
 -- name: leave_chore

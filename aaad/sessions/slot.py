@@ -185,6 +185,8 @@ class Slot:
 
     def _committed(self, cursor: Position, batch: Batch, parsed: Parsed, skipped: Skipped) -> None:
         self._cursor = self._place = batch.next
+        if batch.frames:
+            self._leave_copy(Tail(batch.next, batch.frames[-1].sequence + 1))
         self._count(batch, parsed, skipped)
         if skipped.deferred:
             _log.warning("drain.deferred", slot=self._directory.name, records=skipped.deferred)

@@ -177,10 +177,18 @@ async def test_moving_goes_through_the_whole_table_bit_by_bit(db, keeper, monkey
 
 
 @pytest.mark.parametrize(
-    ("behind_s", "undrained", "waits"),
-    [(6, 50_000, False), (20, 50_000, True), (20, 9_999, False), (700, 50_000, False)],
+    ("behind_s", "undrained", "due_s", "waits"),
+    [
+        (6, 50_000, 5, False),
+        (20, 50_000, 5, True),
+        (20, 9_999, 5, False),
+        (700, 50_000, 5, False),
+        (20, 50_000, 61, False),
+    ],
 )
-async def test_what_can_wait_does_while_a_drain_is_behind_but_not_for_ever(db, keeper, behind_s, undrained, waits):
+async def test_what_can_wait_does_while_a_drain_is_behind_but_not_for_ever(
+    db, keeper, behind_s, undrained, due_s, waits
+):
     await add_session(db, started=NOW - DAY, heard=NOW - 3 * HOUR, ended=True)
     await db.execute(
         "INSERT INTO net.node (name, drain_watermark, records_undrained) "
@@ -188,6 +196,7 @@ async def test_what_can_wait_does_while_a_drain_is_behind_but_not_for_ever(db, k
         behind_s,
         undrained,
     )
+    await db.execute("UPDATE net.chore SET due_at = now() - $1 * interval '1 second' WHERE name = 'move'", due_s)
     assert not await keeper.move_ended()
     assert await db.fetchval("SELECT count(*) FROM net.session") == int(waits)
 
