@@ -236,6 +236,12 @@ FAMILIES: dict[str, Family] = {
     "aaad_drain_damaged_bytes_total": Family((SLOT,), "Octets of these places."),
     "aaad_drain_cursor_lost_total": Family((SLOT,), "Batches that another drain had committed already."),
     "aaad_drain_store_errors_total": Family((SLOT,), "Times that PostgreSQL failed the drain."),
+    "aaad_drain_foreseen_total": Family(
+        (SLOT,), "Sessions of a backlog whose rows were looked at before their batch's turn."
+    ),
+    "aaad_drain_foresight_failures_total": Family(
+        (SLOT,), "Times that this failed; nothing is lost by it but speed, and it is left for ten seconds."
+    ),
     "aaad_drain_segments_removed_total": Family((SLOT, "when"), "Drained segments deleted: due, or early for room."),
     "aaad_drain_undrained_records": Family((SLOT,), "Records of all slots that are not in PostgreSQL yet."),
     "aaad_drain_watermark_at_seconds": Family((SLOT,), "Everything older than this is in PostgreSQL (Unix time)."),

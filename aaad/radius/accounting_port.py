@@ -144,7 +144,7 @@ class AccountingPort:
         answer = self._path.answer
         replies: list[Datagram] = []
         received = receive(listener, LOOK_MAX, self._receive_failed)
-        group, octets = self._gathered.pop(listener, None) or ([], 0)
+        group, octets = self._gathered.pop(listener) if listener in self._gathered else ([], 0)
         self._cells[self._received_at] += len(received)
         self._received += len(received)
         now_s = clock.wall_s()

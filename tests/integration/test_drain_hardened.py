@@ -216,7 +216,7 @@ async def test_a_bug_in_making_one_sessions_row_stops_no_other_and_ends_no_conne
             backends |= {row[0] for row in rows}
             await asyncio.sleep(0.01)
         await house.until("SELECT count(*) FROM net.spool_deferred", 1)
-    assert len(backends) <= 2, "the test's own and the drain's"
+    assert len(backends) <= 3, "the test's own and the drain's two"
     assert house.count("aaad_bugs_total") > 0
 
 
