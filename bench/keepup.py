@@ -86,7 +86,8 @@ def _section(arguments: argparse.Namespace, peer: list[float], found: steady.Ste
     lines = [
         "## The drain keeps up",
         "",
-        f"{found.rate_per_s:,.0f} records a second ({told}) for {arguments.seconds:,.0f} s{logins};",
+        f"{found.rate_per_s:,.0f} records a second ({told}) for {arguments.seconds:,.0f} s{logins},",
+        f"sent by the millisecond ({_TICK_S:g} s);",
         f"{sections.machine()}; commit {sections.commit()}; `{' '.join(['bench/keepup.py', *sys.argv[1:]])}`.",
         f"Target: never more than {steady_report.LAG_MAX_S:g} s of the load wait for the drain, and nothing is lost.",
         "",

@@ -3,9 +3,8 @@
     bench/memory.py [--seconds S] [--rate R] [--with-logins] [--logins N] [--port-base P] [--scratch DIR]
 
 Looks at the private pages of each of the node's processes and compares the last fifth of the time with the second
-one; it fails when a process grew, when the drain did not keep up, or when anything was lost. Before the hour as many
-records are sent as are answered, for some seconds: a process keeps what its largest batch took, and a batch that some
-other program's turn made a little larger half an hour later would be no growth of ours. Loopback only.
+one; it fails when a process grew, when the drain did not keep up, or when anything was lost. The machine has to be
+its own: a process keeps what its largest batch took, and other programs' turns make batches larger. Loopback only.
 """
 
 import argparse
@@ -22,9 +21,6 @@ from accounting_load import AccountingLoad, next_tag
 from node import Node, Ports
 from servers import end_in_order_when_told
 
-_FILL_S = 20.0
-_DRAIN_TIMEOUT_S = 600.0
-
 
 def main() -> None:
     """Run it and write the section."""
@@ -36,7 +32,6 @@ def main() -> None:
     node = Node(scratch / "node", Ports(base, base + 1, base + 2), arguments.logins)
     try:
         node.start()
-        _fill(node, arguments)
         load = AccountingLoad(
             port=node.ports.acct, logins=arguments.logins, time_s=arguments.seconds, rate_per_s=arguments.rate,
             tag=next_tag(), auth_port=node.ports.auth if arguments.with_logins else None,
@@ -52,16 +47,6 @@ def main() -> None:
     sections.write(sections.MEMORY, text, arguments.results)
     print(text)
     sys.exit(1 if complaints else 0)
-
-
-def _fill(node: Node, arguments: argparse.Namespace) -> None:
-    """Let each process have its largest batch."""
-    auth_port = node.ports.auth if arguments.with_logins else None
-    load = AccountingLoad(
-        port=node.ports.acct, logins=arguments.logins, time_s=_FILL_S, tag=next_tag(), auth_port=auth_port
-    )
-    generator.load(load.arguments())
-    node.spools.wait_until_drained(_DRAIN_TIMEOUT_S)
 
 
 def _section(arguments: argparse.Namespace, found: steady.Steady, complaints: list[str]) -> str:

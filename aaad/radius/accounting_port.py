@@ -27,6 +27,7 @@ from aaad.radius.learned import Learned
 from aaad.radius.routers import Neighbourhood, Source, plain_address
 from aaad.radius.starts import StartWatch
 from aaad.radius.unknown_sources import UnknownSources
+from aaad.spool.segment import OVERHEAD_OCTETS_MAX
 
 LOOK_MAX = 16  # who asks to be let in goes first
 LOOK_AGAIN_S = 0.002
@@ -35,10 +36,10 @@ LOOK_AGAIN_S = 0.002
 LOOK_CROWDED_S = 0.006
 LOOK_WITH_ANSWERS = 96  # in a crowd, since the look before: more than come in its time
 CROWDED_PER_S, EASED_PER_S = 6_000, 4_500
-POURING = 6  # datagrams found by a look, by which the disk had better wait a moment for more
-_ANSWERS_AT_ONCE = 48  # of what one sync made safe; and the rest of the last look's
+POURING = 6  # records that go to the spool together, by which the disk had better wait a moment for more
+_ANSWERS_AT_ONCE = 48  # of what one sync made safe
 TOGETHER_MAX = 128  # records of looks that follow each other at once
-_OCTETS_AT_ONCE = 1 << 15  # of the records that go to the spool together; and those of the last record
+_OCTETS_AT_ONCE = 1 << 15  # of the records that go to the spool together, as it counts; and those of the last one
 _SETTLE_LIMIT_S = 2.0  # a disk that takes longer when the service ends leaves its NASes without an answer
 
 
@@ -105,7 +106,7 @@ class AccountingPort:
         self._is_closed = False
         self._is_crowded = False
         self._weighed_at_s = clock.monotonic_s()
-        self._received = 0  # since then
+        self._recorded = 0  # since then, or on the way to it
         self._answered = 0  # since the last look
         self._settled = asyncio.Event()
 
@@ -146,36 +147,44 @@ class AccountingPort:
         received = receive(listener, LOOK_MAX, self._receive_failed)
         group, octets = self._gathered.pop(listener) if listener in self._gathered else ([], 0)
         self._cells[self._received_at] += len(received)
-        self._received += len(received)
+        records = 0
         now_s = clock.wall_s()
         for data, source, arrived_s in received:
             try:
                 outcome = answer(data, source, arrived_s, now_s)
                 if isinstance(outcome, Waiting):
                     group.append(outcome)
-                    octets += len(data)
+                    records += 1
+                    octets += len(outcome.record) + OVERHEAD_OCTETS_MAX
                     if octets > _OCTETS_AT_ONCE:
-                        self._append(listener, group, is_more_coming=True)
-                        group, octets = [], 0
+                        full, group, octets = group, [], 0
+                        self._append(listener, full, is_more_coming=True)
                 elif isinstance(outcome, bytes):
                     replies.append((outcome, source, arrived_s))
                 else:
                     self._discard(outcome, source)
             except Exception:  # noqa: BLE001  our own bug costs this datagram only
                 self._bug(source)
-        if len(received) == LOOK_MAX and len(group) < TOGETHER_MAX:
+        if replies:
+            self._sender.send(listener, replies)
+        self._recorded += records
+        # Not for what brings no records: who sends one amid a flood of junk would wait for its end.
+        if records == LOOK_MAX and len(group) < TOGETHER_MAX:
             self._gathered[listener] = group, octets
         elif group:
             self._append(listener, group, is_more_coming=len(group) >= POURING)
-        if replies:
-            self._sender.send(listener, replies)
         return len(received)
 
     def _append(self, listener: Listener, group: list[Waiting], *, is_more_coming: bool) -> None:
-        """Give the records of a look to the spool."""
+        """Give the records of some looks to the spool."""
         records = [waiting.record for waiting in group]
-        if not self._spool.append_all(records, partial(self._tell, listener, group), is_more_coming=is_more_coming):
-            self._refuse(group)
+        is_taken = False
+        try:
+            told = partial(self._tell, listener, group)
+            is_taken = self._spool.append_all(records, told, is_more_coming=is_more_coming)
+        finally:  # whatever our own bug was: what is in work and never told would be in work for ever
+            if not is_taken:
+                self._refuse(group)
 
     def _tell(self, listener: Listener, group: list[Waiting], is_safe: bool) -> None:
         """Note what became of a look's records. Called in the spool's thread, for a whole batch in a row."""
@@ -194,6 +203,9 @@ class AccountingPort:
         left = _ANSWERS_AT_ONCE
         while told and left > 0:
             listener, group, is_safe = told.popleft()
+            if len(group) > left:
+                told.appendleft((listener, group[left:], is_safe))
+                group = group[:left]
             left -= len(group)
             if not is_safe:
                 self._refuse(group)
@@ -249,8 +261,8 @@ class AccountingPort:
 
     def _weigh(self) -> None:
         since_s, self._weighed_at_s = self._weighed_at_s, clock.monotonic_s()
-        per_s = self._received / max(self._weighed_at_s - since_s, 0.001)
-        self._is_crowded, self._received = is_crowded(per_s, self._is_crowded), 0
+        per_s = self._recorded / max(self._weighed_at_s - since_s, 0.001)
+        self._is_crowded, self._recorded = is_crowded(per_s, self._is_crowded), 0
 
     def close(self) -> None:
         """Read nothing any more; whoever opened the sockets takes them from the loop."""

@@ -33,6 +33,7 @@ State = tuple[bytes, int, int]  # of a row: family, life, and a sum of all that 
 class Foreseen(NamedTuple):
     """What families come to by rows that were read a while ago."""
 
+    server: str  # on which that was
     stored: Rows
     states: frozenset[State]  # of these rows
     owners: dict[bytes, Owner]  # of those that had no rows
@@ -43,6 +44,7 @@ class Foreseen(NamedTuple):
         if not families:
             return self
         return Foreseen(
+            self.server,
             {family: rows for family, rows in self.stored.items() if family not in families},
             frozenset(state for state in self.states if state[0] not in families),
             {family: owner for family, owner in self.owners.items() if family not in families},
@@ -50,7 +52,7 @@ class Foreseen(NamedTuple):
         )
 
 
-NOTHING_FORESEEN = Foreseen({}, frozenset(), {}, {})
+NOTHING_FORESEEN = Foreseen("", {}, frozenset(), {}, {})
 
 
 class Batch:

@@ -127,7 +127,6 @@ class Drain:
             return self._note_away(error)
         if self._is_away:
             self._is_away, self._retry_s = False, RETRY_INITIAL_S
-            await self._store.look_anew()
             _log.info("drain.resumed")
         if any(slot.is_behind for slot in self._slots.values()):
             return 0.0

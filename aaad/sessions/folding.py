@@ -47,6 +47,7 @@ class Folding:
     def __init__(self) -> None:
         """Nothing is read before the first batch."""
         self._owners = Owners()
+        self.is_astray = False  # what was foreseen last was of another server
 
     async def foresee(self, queries: Queries, families: Families) -> Foreseen:
         """Return what most of these come to by the rows as they are now; history is not asked.
@@ -54,17 +55,18 @@ class Folding:
         Of the others all is left to the batch's turn: who is not known yet may be known by then, and lives in several
         zones ask for owners, too; what cannot be read is told then.
         """
+        server = await _server(queries)
         stored, states = await _foresee_rows(queries, families)
         owners = await self._find_owners(queries, [family for family in families if family not in stored], families)
         unknown = {family for family, owner in owners.items() if owner.client_id is None}
         folds, asking, unreadable, _ = await _fold_each(
             {family: records for family, records in families.items() if family not in unknown}, stored, owners
         )
-        return Foreseen(stored, states, owners, folds).without(unknown | asking.keys() | set(unreadable))
+        return Foreseen(server, stored, states, owners, folds).without(unknown | asking.keys() | set(unreadable))
 
     async def draft(self, queries: Queries, families: Families, foreseen: Foreseen = NOTHING_FORESEEN) -> Batch:
         """Return the rows that these change. UnreadableSessions names all whose rows cannot be read."""
-        same = await _still_so(queries, foreseen) if foreseen.folds else foreseen
+        same = await self._still_so(queries, foreseen) if foreseen.folds else foreseen
         stored = same.stored | await _read_rows(queries, [family for family in families if family not in same.folds])
         absent = {family: records for family, records in families.items() if family not in stored}
         recalled = await self._recall(queries, absent)
@@ -86,6 +88,11 @@ class Folding:
             batch.add(family, folds[family], stored.get(family, ()), records, owners.get(family))
         await self._own(queries, batch)
         return batch
+
+    async def _still_so(self, queries: Queries, foreseen: Foreseen) -> Foreseen:
+        """Return what was foreseen by rows that are as they were, with no other beside them."""
+        self.is_astray = foreseen.server != await _server(queries)
+        return NOTHING_FORESEEN if self.is_astray else await _unchanged(queries, foreseen)
 
     async def _find_owners(self, queries: Queries, begin: Sequence[bytes], families: Families) -> dict[bytes, Owner]:
         if not begin:
@@ -171,8 +178,13 @@ def _lives(rows: Sequence[Stored] | None) -> Sequence[StoredLife]:
     return [row.life for row in rows] if rows is not None else _NO_LIVES
 
 
-async def _still_so(queries: Queries, foreseen: Foreseen) -> Foreseen:
-    """Return what was foreseen by rows that are as they were: no other, and none less."""
+async def _server(queries: Queries) -> str:
+    row = await queries.fetchrow(_SQL.find_server)
+    assert row is not None
+    return str(row[0])
+
+
+async def _unchanged(queries: Queries, foreseen: Foreseen) -> Foreseen:
     found = {(row[0], row[1], row[2]) for row in await queries.fetch(_SQL.find_states, keys(foreseen.folds))}
     changed = {family for family, _, _ in found ^ foreseen.states}
     return foreseen.without(changed) if changed else foreseen

@@ -97,6 +97,11 @@ class Ledger:
             raise
 
     @property
+    def is_astray(self) -> bool:
+        """Whether what was foreseen of the last batch was of another server than the one it was written to."""
+        return self._folding.is_astray
+
+    @property
     def has_to_look(self) -> bool:
         """Whether there is anything to look at again."""
         return not self._again.is_empty

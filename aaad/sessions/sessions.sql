@@ -15,6 +15,10 @@ SELECT uuid_send(family), life, version, summary,
     hash_record_extended(ROW(version, summary, ended_latest, end_evidence, login_id, grant_serial), 0)
 FROM net.session WHERE family = ANY($1::text::uuid[]);
 
+-- name: find_server
+-- What tells this server from any other, also from one that it was copied from.
+SELECT pg_postmaster_start_time()::text || ' ' || (SELECT system_identifier FROM pg_control_system())::text;
+
 -- name: find_states
 -- What shows whether rows that were read a while ago are still so, and no others of their families have come.
 SELECT uuid_send(family), life,

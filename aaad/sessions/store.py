@@ -156,15 +156,12 @@ class DrainStore:
         if self._foreseeing is None or not families or now_s < self._foresees_at_s:
             return
         self._foresees_at_s = now_s + FORESEE_AGAIN_S  # if this fails, however it does
+        if self._ledger.is_astray:  # after a failover the connection may be to a server that nobody writes to
+            await self._foreseeing.close()
         async with asyncio.timeout(FORESEE_S), self._foreseeing.transaction("read_committed", readonly=True) as look:
             await look.execute(_SQL.limit_waits, str(LOCK_WAIT_MS))
             gathered.foreseen = await self._ledger.foresee(look, families)
         self._foresees_at_s = 0.0
-
-    async def look_anew(self) -> None:
-        """Look ahead over a new connection: after a failover the old one may be to a server that nobody writes to."""
-        if self._foreseeing is not None:
-            await self._foreseeing.close()
 
     async def apply_handoff(self, handoff: Handoff, intake: Intake, unread: Sequence[bytes] = ()) -> Skipped | None:
         """Apply or defer a batch that its writer could not put on disk; None if that was done before."""

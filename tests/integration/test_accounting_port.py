@@ -318,6 +318,30 @@ async def test_records_that_wait_for_the_next_look_are_recorded_when_the_service
     assert len(stored(tmp_path)) == len(requests)
 
 
+async def test_records_that_are_much_longer_than_their_datagrams_are_all_recorded(tmp_path: Path) -> None:
+    """The NAS-Identifier stands in a record twice."""
+    requests = [accounting_request(identifier=number, nas_identifier=b"n" * 253) for number in range(128)]
+    async with with_disk(tmp_path) as service:
+        with Client(service.acct) as client:
+            client.send(*requests)
+            assert {(await client.receive())[1] for _ in requests} == {request[1] for request in requests}
+        assert service.count(names.BUGS) == 0
+    assert len(stored(tmp_path)) == len(requests)
+
+
+async def test_r3_3_a_record_amid_junk_does_not_wait_for_its_end(tmp_path: Path) -> None:
+    request = accounting_request()
+    async with with_disk(tmp_path) as service:
+        port, listener = service.service._accounting, service.listeners[-1]
+        await asyncio.sleep(0.1)  # it has opened its sockets
+        asyncio.get_running_loop().remove_reader(listener.socket.fileno())
+        with Client(service.acct) as client:
+            client.send(request, *[b"junk"] * (2 * accounting_port.LOOK_MAX))
+            await asyncio.sleep(0.1)
+            assert port._read(listener) == accounting_port.LOOK_MAX
+            check_response(await client.receive(), request)
+
+
 async def test_a_bug_over_a_later_look_costs_no_record_of_the_looks_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 
+import msgspec
 import pytest
 from accounting_records import INTERIM, START, STOP, accounting
 from drain_house import NODE, House, make_login
@@ -88,14 +89,14 @@ async def rows(house: House) -> list[tuple]:
 async def test_what_was_foreseen_comes_to_the_rows_that_come_without(house, monkeypatch):
     house.put(backlog())
     used = []
-    real = folding_module._still_so
+    real = folding_module._unchanged
 
     async def still_so(queries, foreseen):
         same = await real(queries, foreseen)
         used.append((len(same.folds), len(same.owners)))
         return same
 
-    monkeypatch.setattr(folding_module, "_still_so", still_so)
+    monkeypatch.setattr(folding_module, "_unchanged", still_so)
     slot = Slot(house.root / "radius-0", a_store(house), house.counters)
     await take_all(slot)
     slot.close()
@@ -258,7 +259,7 @@ async def test_what_changes_between_the_look_and_the_writing_is_read_again(house
     ledger, other = Ledger(), house.connect()
     await write(house, ledger, Gathered([read(of(1, START, 0)), read(of(2, START, 0))]))
     coming = await foresee(house, ledger, of(1, INTERIM, 600), of(2, INTERIM, 600))
-    real, looks = folding_module._still_so, []
+    real, looks = folding_module._unchanged, []
 
     async def still_so(queries, foreseen):
         same = await real(queries, foreseen)
@@ -268,7 +269,7 @@ async def test_what_changes_between_the_look_and_the_writing_is_read_again(house
                 await Ledger().write(transaction, Gathered([read(of(1, INTERIM, 300))]))
         return same
 
-    monkeypatch.setattr(folding_module, "_still_so", still_so)
+    monkeypatch.setattr(folding_module, "_unchanged", still_so)
     await write(house, ledger, coming)
     await other.close()
     assert looks == [2, 1]
@@ -286,6 +287,27 @@ async def test_r6_1_rows_of_another_server_count_for_nothing_though_they_have_th
     await write(house, ledger, Gathered([read(of(1, INTERIM, 300)), read(of(1, INTERIM, 600))]))
     await write(house, ledger, coming)
     assert await counts(house) == [("login1", 4, None)]
+
+
+async def test_what_another_server_told_counts_for_nothing_and_it_is_not_asked_again(house):
+    """The connection stayed on a server that was taken out of service: whose a session is it knows of old."""
+    house.put(backlog())
+    store = a_store(house)
+    real, asked = store._ledger.foresee, []
+
+    async def foresee(queries, families):
+        asked.append(await queries.fetchrow("SELECT pg_backend_pid()"))
+        foreseen = await real(queries, families)
+        owners = {family: msgspec.structs.replace(owner, login_id=99) for family, owner in foreseen.owners.items()}
+        return foreseen._replace(server="another", owners=owners)
+
+    store._ledger.foresee = foresee
+    slot = Slot(house.root / "radius-0", store, house.counters)
+    await take_all(slot)
+    slot.close()
+    assert 99 not in {row[2] for row in await rows(house)}
+    assert sum(row[15] for row in await rows(house)) == len(backlog())
+    assert len({row[0] for row in asked}) > 1
 
 
 async def test_who_is_not_known_yet_gives_no_zone_to_what_begins_beside_a_session(house):

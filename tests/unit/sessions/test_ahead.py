@@ -13,7 +13,7 @@ from aaad.spool.reader import Batch
 from aaad.spool.records import LoginRefused, encode
 from aaad.spool.segment import Frame, Position
 
-FORESEEN = Foreseen({}, frozenset(), {}, {b"family": Folded([], [])})
+FORESEEN = Foreseen("", {}, frozenset(), {}, {b"family": Folded([], [])})
 HERE, THERE = Position(1, 64), Position(1, 640)
 
 
