@@ -130,7 +130,7 @@ class Node:
             dsn, connect_timeout_s=2, statement_timeout_s=4, application_name=f"node.{os.getpid()}"
         )
         self.random = Random(seed)
-        self.name, self.pool, self.shard = name, pool, shard
+        self.name, self.pool, self.shard, self.directory = name, pool, shard, directory
         self.marks = Marks(directory / f"{name}.marks")
         self.connected: dict[int, int] = {}
         for login, number in read_connected(directory).items():
@@ -205,6 +205,10 @@ class Node:
             unused = [unit for unit in claimed.units if unit[0] in self.marks.used and unit[0] not in told]
             if unused:
                 await self.store.give_back(claimed.reserve_id, unused, 4)
+        # What our predecessor answered and another node tells of now: else our copy would be settled without it.
+        everybody = read_connected(self.directory)
+        texts = [unit_text(4, number, 32) for number in everybody.values()]
+        await self.database.fetch(ENSURE, self.pool, texts, list(everybody))
         # Sessions of which nobody was told, and ends of which the ledger was not.
         await self.database.execute(RELEASE_OTHERS, self.shard[1], self.shard[0], list(self.connected))
         self.id = row["id"]
