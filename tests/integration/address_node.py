@@ -35,6 +35,7 @@ START_S = 0.1
 CONNECTED_MAX = 500
 VALID_S = 86_400
 REDIAL_SHARE = 0.3
+DEADLOCK = "40P01"
 
 ENSURE = """
 INSERT INTO net.lease AS known (address_space, address, pool_id, state, login_id, offered_at, valid_until, device)
@@ -163,7 +164,8 @@ class Node:
             try:
                 await self._serve_ledger()
             except StoreError as error:
-                if error.sqlstate and not error.sqlstate.startswith(("08", "57")):
+                # A node that begins tells of our sessions, too, in another order than we end them.
+                if error.sqlstate and not error.sqlstate.startswith(("08", "57", DEADLOCK)):
                     raise  # PostgreSQL is there and refuses
                 is_there = self.is_alone = False
                 await asyncio.sleep(0.02)
