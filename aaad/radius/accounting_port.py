@@ -165,14 +165,14 @@ class AccountingPort:
                     self._discard(outcome, source)
             except Exception:  # noqa: BLE001  our own bug costs this datagram only
                 self._bug(source)
-        if replies:
-            self._sender.send(listener, replies)
         self._recorded += records
         # Not for what brings no records: who sends one amid a flood of junk would wait for its end.
         if records == LOOK_MAX and len(group) < TOGETHER_MAX:
             self._gathered[listener] = group, octets
         elif group:
             self._append(listener, group, is_more_coming=len(group) >= POURING)
+        if replies:  # last: a bug in sending them must not cost a record
+            self._sender.send(listener, replies)
         return len(received)
 
     def _append(self, listener: Listener, group: list[Waiting], *, is_more_coming: bool) -> None:

@@ -34,7 +34,8 @@ _SESSIONS_SQL = load_statements(Path(__file__).with_name("sessions.sql"))
 _BIND = dict(zip(BINDING_KINDS, (_SQL.bind_macs, _SQL.bind_nases, _SQL.bind_ports, _SQL.bind_circuits), strict=True))
 _SAMPLE_SEPARATOR = "\x1f"
 
-# What of a batch's turn may be done before costs no more than it saves, and so no more than a batch takes.
+# Twice what a batch takes: PostgreSQL is in trouble, and the next batch had better have its turn. A statement that is
+# under way then, or the ROLLBACK, may take its own time besides.
 FORESEE_S = 1.5
 FORESEE_STATEMENT_S = 1.0  # of connecting, too: below it, so that the next host gets its turn
 FORESEE_AGAIN_S = 10.0  # after it took too long, or failed

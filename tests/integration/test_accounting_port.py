@@ -156,6 +156,27 @@ async def test_in_a_crowd_looks_are_less_often_and_all_is_answered(
     assert len(stored(tmp_path)) == len(requests)
 
 
+@pytest.mark.parametrize("count", [accounting_port.LOOK_WITH_ANSWERS + 4, accounting_port.LOOK_WITH_ANSWERS - 6])
+async def test_in_a_crowd_a_look_comes_with_answers_only_if_these_are_very_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Neither number is one of full looks, so the next look would come by the clock."""
+    monkeypatch.setattr(accounting_port, "CROWDED_PER_S", -1)
+    monkeypatch.setattr(accounting_port, "EASED_PER_S", -1)
+    monkeypatch.setattr(accounting_port, "LOOK_CROWDED_S", 60.0)
+    requests = [accounting_request(INTERIM, identifier=number) for number in range(count + 1)]
+    async with with_disk(tmp_path) as service:
+        await asyncio.sleep(1.2)  # the second's own look has come
+        with Client(service.acct, timeout_s=1.0) as client:
+            client.send(*requests[:-1])
+            assert len({(await client.receive())[1] for _ in requests[:-1]}) == count
+            client.send(requests[-1])
+            if count > accounting_port.LOOK_WITH_ANSWERS:
+                check_response(await client.receive(), requests[-1])
+            else:
+                assert await client.is_silent()
+
+
 # --- real clients ---------------------------------------------------------------------------------------------------
 
 
@@ -366,8 +387,16 @@ async def test_what_one_sync_made_safe_is_answered_some_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounting_port, "_ANSWERS_AT_ONCE", 3)
-    disk = Disk()
+    disk, sent = Disk(), []
     async with with_disk(tmp_path, disk) as service:
+        sender = service.service._accounting._sender
+        send = sender.send
+
+        def noted(listener: Any, replies: list[Any]) -> None:
+            sent.append(len(replies))
+            send(listener, replies)
+
+        sender.send = noted  # type: ignore[method-assign]
         with Client(service.acct) as client:
             await client.ask(accounting_request(identifier=200))
             disk.gate.clear()
@@ -378,6 +407,26 @@ async def test_what_one_sync_made_safe_is_answered_some_at_a_time(
             while requests:
                 reply = await client.receive()
                 check_response(reply, requests.pop(reply[1]))
+    assert max(sent) == 3
+
+
+async def test_a_bug_in_answering_at_once_costs_no_record_of_the_same_look(tmp_path: Path) -> None:
+    request = accounting_request()
+    async with with_disk(tmp_path) as service:
+        port = service.service._accounting
+        send = port._sender.send
+
+        def broken(*_: object) -> None:
+            port._sender.send = send  # type: ignore[method-assign]
+            raise RuntimeError("a bug")
+
+        await asyncio.sleep(0.1)  # it has opened its sockets
+        with Client(service.acct) as client:
+            port._sender.send = broken  # type: ignore[method-assign]
+            client.send(request, status_server())
+            check_response(await client.receive(), request)
+            assert service.count(names.BUGS) == 1
+        assert port._path.in_work == 0
 
 
 async def test_a_bug_beside_the_datagrams_costs_its_look_and_not_the_port(tmp_path: Path) -> None:

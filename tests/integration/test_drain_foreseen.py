@@ -91,12 +91,12 @@ async def test_what_was_foreseen_comes_to_the_rows_that_come_without(house, monk
     used = []
     real = folding_module._unchanged
 
-    async def still_so(queries, foreseen):
+    async def unchanged(queries, foreseen):
         same = await real(queries, foreseen)
         used.append((len(same.folds), len(same.owners)))
         return same
 
-    monkeypatch.setattr(folding_module, "_unchanged", still_so)
+    monkeypatch.setattr(folding_module, "_unchanged", unchanged)
     slot = Slot(house.root / "radius-0", a_store(house), house.counters)
     await take_all(slot)
     slot.close()
@@ -261,7 +261,7 @@ async def test_what_changes_between_the_look_and_the_writing_is_read_again(house
     coming = await foresee(house, ledger, of(1, INTERIM, 600), of(2, INTERIM, 600))
     real, looks = folding_module._unchanged, []
 
-    async def still_so(queries, foreseen):
+    async def unchanged(queries, foreseen):
         same = await real(queries, foreseen)
         looks.append(len(same.folds))
         if len(looks) == 1:
@@ -269,7 +269,7 @@ async def test_what_changes_between_the_look_and_the_writing_is_read_again(house
                 await Ledger().write(transaction, Gathered([read(of(1, INTERIM, 300))]))
         return same
 
-    monkeypatch.setattr(folding_module, "_unchanged", still_so)
+    monkeypatch.setattr(folding_module, "_unchanged", unchanged)
     await write(house, ledger, coming)
     await other.close()
     assert looks == [2, 1]
