@@ -429,6 +429,25 @@ async def test_a_bug_in_answering_at_once_costs_no_record_of_the_same_look(tmp_p
         assert port._path.in_work == 0
 
 
+async def test_what_a_bug_keeps_from_the_spool_is_recorded_when_it_comes_again(tmp_path: Path) -> None:
+    request = accounting_request()
+    async with with_disk(tmp_path) as service:
+        append_all = service.spool.append_all
+
+        def broken(*_: object, **__: object) -> bool:
+            service.spool.append_all = append_all
+            raise RuntimeError("a bug")
+
+        await asyncio.sleep(0.1)  # it has opened its sockets
+        service.spool.append_all = broken
+        with Client(service.acct) as client:
+            client.send(request)
+            await service.counted(names.BUGS, 1)
+            assert service.service._accounting._path.in_work == 0
+            check_response(await client.ask(request), request)
+    assert len(stored(tmp_path)) == 1
+
+
 async def test_a_bug_beside_the_datagrams_costs_its_look_and_not_the_port(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         port = service.service._accounting

@@ -13,9 +13,10 @@ from aaad.sessions import slot as slot_module
 from aaad.sessions.drain import Drain
 from aaad.sessions.slot import Slot
 from aaad.sessions.store import DrainStore
+from aaad.spool.directory import read_drained
 from aaad.spool.reader import SpoolReader
 from aaad.spool.records import LoginRefused
-from aaad.spool.segment import START
+from aaad.spool.segment import START, Tail
 
 BATCH = 10
 
@@ -69,6 +70,16 @@ async def test_each_batch_of_a_backlog_is_read_while_the_one_before_it_is_taken(
     slot.close()
     assert counts == [2, 3, 4, 5, 5]  # each once, all but the first before its turn
     assert await house.refusals() == dict.fromkeys(range(1, 5 * BATCH + 1), 1)
+
+
+async def test_the_copy_of_the_cursor_is_as_new_as_the_batch(house):
+    house.put(refused(3 * BATCH))
+    slot = a_slot(house)
+    for number in range(1, 4):
+        assert await slot.advance()
+        drained = read_drained(house.root / "radius-0")
+        assert drained == Tail(slot._cursor, number * BATCH)
+    slot.close()
 
 
 async def test_r6_1_what_became_void_while_nobody_knew_whether_the_batch_before_it_was_taken_is_not_applied(
